@@ -1,0 +1,70 @@
+# `make` lists the targets. Everything runs in .venv, which is made from the lock when it is missing or the lock is newer.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PROFILE ?= embedded
+NOTEBOOK ?=
+ARGS ?=
+RUN ?=
+STRICT ?=
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+UFM := $(BIN)/ufm
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+install: $(READY) ## make .venv from the lock
+
+book: $(READY) ## execute the notebooks and build the book: PROFILE=embedded or paper, STRICT=1 if nothing may be missing
+	$(BIN)/doit -n 2 execute profile=$(PROFILE)
+	$(UFM) book --profile $(PROFILE) $(if $(STRICT),--strict)
+
+test: lint unit regression ## lint, unit tests, the notebooks against their references, the book of both profiles
+	$(MAKE) book PROFILE=paper
+	$(MAKE) book
+
+lint: $(READY) ## ruff: lint and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: $(READY) ## unit and property tests, on every core
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
+regression: $(READY) ## re-run the reference notebooks and compare every output
+	runs=$$(mktemp -d) && trap 'rm -rf "$$runs"' EXIT && \
+	OMP_NUM_THREADS=1 UFM_RUNS=$$runs $(BIN)/pytest -n 2 --dist loadscope --nbval --nbval-current-env tests/reference/*.ipynb
+
+run: $(READY) ## execute one notebook: NOTEBOOK=mlp ARGS="-p dataset mnist -p n_canaries 5"
+	@test -n "$(NOTEBOOK)" || { echo 'make run: say which, e.g. make run NOTEBOOK=mlp ARGS="-p n_canaries 5"' >&2; exit 2; }
+	$(UFM) run $(NOTEBOOK) $(ARGS)
+
+compare: $(READY) ## set a re-run's numbers beside the book's: RUN=_build/runs/…
+	@test -n "$(RUN)" || { echo 'make compare: say which, e.g. make compare RUN=_build/runs/mlp' >&2; exit 2; }
+	$(UFM) compare '$(RUN)'
+
+notebooks: $(READY) ## write the notebooks as .ipynb files that open in Jupyter
+	$(BIN)/doit -n 2 execute
+	$(UFM) ipynb _build/notebooks
+
+reference: $(READY) ## renew the reference notebooks in tests/reference
+	$(BIN)/doit -n 2 execute
+	$(UFM) ipynb tests/reference
+
+lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --upgrade --output-file requirements.lock
+
+clean: ## remove what was built; .venv and data stay
+	rm -rf _build .doit.db*
+
+.PHONY: help install book test lint unit regression run compare notebooks reference lock clean

@@ -1,0 +1,94 @@
+"""Sphinx extension of this book: what stands under each title, and one script less on every page."""
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+SHOWN_WHEN_CLOSED = 2  # so many labels of an entry stand in the closed box
+
+
+class provenance(nodes.container):
+    """`<details>` in HTML; other builders know its parent and write a container."""
+
+
+class provenance_summary(nodes.rubric):
+    """`<summary>` in HTML; other builders write a rubric."""
+
+
+def field_body(value):
+    """The value as inline nodes: a mapping as `key = value` literals, a list with commas, the rest as text."""
+    if isinstance(value, dict):
+        parts = [nodes.literal("", f"{key} = {item}") for key, item in value.items()]
+        return [node for part in parts for node in (nodes.Text(", "), part)][1:]
+    if isinstance(value, list):
+        return [nodes.Text(", ".join(map(str, value)))]
+    return [nodes.Text(str(value))]
+
+
+def provenance_box(entry):
+    """The box for one page: a line when closed, every label of the entry when open."""
+    fields = nodes.field_list()
+    for label, value in entry.items():
+        body = nodes.field_body("", nodes.paragraph("", "", *field_body(value)))
+        fields += nodes.field("", nodes.field_name("", label), body)
+    first = [f"{label} {value}" for label, value in entry.items() if not isinstance(value, (dict, list))]
+    line = " · ".join(["Provenance", *first[:SHOWN_WHEN_CLOSED]])
+    return provenance("", provenance_summary("", line), fields, classes=["provenance"])
+
+
+def read_provenance(app, env, added, changed, removed):
+    """Read provenance.json and name the cached pages whose entry is no longer the one they show."""
+    path = Path(app.srcdir) / "provenance.json"
+    if path.is_file():
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        logger.warning("%s is missing: no page says how it was made", path, type="ufm", subtype="provenance")
+        entries = {}
+    before, env.ufm_provenance = getattr(env, "ufm_provenance", {}), entries
+    # As JSON, because equal dictionaries may differ in the order of their labels.
+    return [doc for doc in before | entries if json.dumps(before.get(doc)) != json.dumps(entries.get(doc))]
+
+
+def insert_provenance(app, doctree):
+    """Put the page's box under its first title (at reading, so that every builder and the search see it)."""
+    entry = app.env.ufm_provenance.get(app.env.docname)
+    title = next(doctree.findall(nodes.title), None)
+    if entry and title is not None:
+        title.parent.insert(title.parent.index(title) + 1, provenance_box(entry))
+
+
+def silence_thebe(app):
+    """Keep sphinx-thebe off the pages: Jupyter Book loads it even when it is switched off.
+
+    Its script runs twice on each page and fails the second time, and its configuration names a foreign repository.
+    Its style sheet stays registered, therefore the listener that copies its static files stays too.
+    """
+    for event in ("env-before-read-docs", "doctree-resolved"):
+        for listener in list(app.events.listeners.get(event, ())):
+            if listener.handler.__module__ == "sphinx_thebe":
+                app.disconnect(listener.id)
+
+
+def setup(app):
+    """Called by Sphinx, after the extensions that Jupyter Book loads itself."""
+    app.add_node(
+        provenance,
+        html=(
+            lambda self, node: self.body.append(self.starttag(node, "details")),
+            lambda self, node: self.body.append("</details>\n"),
+        ),
+    )
+    app.add_node(
+        provenance_summary,
+        html=(
+            lambda self, node: self.body.append(self.starttag(node, "summary", "")),
+            lambda self, node: self.body.append("</summary>\n"),
+        ),
+    )
+    app.connect("env-get-outdated", read_provenance)
+    app.connect("doctree-read", insert_provenance)
+    silence_thebe(app)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,149 @@
+"""The book: executed notebooks and pages put together, and Jupyter Book run over them."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from ufm import notebooks, paths
+from ufm.progress import duration
+
+STATIC = ("_assets", "_ext")
+
+
+def execution(profile: str, name: str) -> Path:
+    """The folder in which the book's own execution of a notebook lies."""
+    return paths.runs() / "book" / profile / name
+
+
+def execute(profile: str, name: str) -> None:
+    """Execute a notebook for the book. The paper profile trains nothing: its pages show what is recorded."""
+    if profile == "embedded":
+        notebooks.execute(name, {}, execution(profile, name), threads=1)
+    else:
+        notebooks.execute(name, {"profile": profile, "train": False}, execution(profile, name))
+
+
+def missing(profile: str) -> list[str]:
+    """What the executed notebooks lack of what is planned, a line each."""
+    lines = []
+    for name in notebooks.NAMES:
+        folder = execution(profile, name)
+        if (folder / "pending.txt").exists():
+            lines.append(f"{name}: not yet run")
+        else:
+            manifest = json.loads((folder / "manifest.json").read_text())
+            if manifest["seeds"] < manifest["planned"]:
+                lines.append(f"{name}: {manifest['seeds']} of {manifest['planned']} planned seeds")
+    return lines
+
+
+def build(profile: str) -> Path:
+    """Build the site of one profile from its executed notebooks; the path of its index.
+
+    Warnings are errors; subprocess.CalledProcessError when there is one.
+    """
+    folders = {name: execution(profile, name) for name in notebooks.NAMES}
+    source = paths.BUILD / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(paths.BOOK, source, ignore=shutil.ignore_patterns("records", "__pycache__"))
+    stage(source, folders)
+    index = {doc: overview(profile, folders) for doc in ("index", "data-dictionary", "api")}
+    (source / "provenance.json").write_text(json.dumps(index | provenance(folders)))
+    return render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True) / "index.html"
+
+
+def page(name: str, folder: Path) -> Path:
+    """Build a page of its own for one execution of a notebook; the path of the page."""
+    source = folder / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    source.mkdir(parents=True)
+    for static in STATIC:
+        shutil.copytree(paths.BOOK / static, source / static)
+    stage(source, {name: folder})
+    (source / "provenance.json").write_text(json.dumps(provenance({name: folder})))
+    toc = source / "_toc.yml"
+    toc.write_text(yaml.safe_dump({"format": "jb-book", "root": name}))
+    # References to other chapters lead nowhere here, so warnings are no errors.
+    site = render(source, toc, folder, strict=False)
+    shutil.rmtree(folder / "html", ignore_errors=True)
+    shutil.move(site, folder / "html")
+    shutil.rmtree(source)
+    return folder / "html" / f"{name}.html"
+
+
+def stage(source: Path, folders: dict[str, Path]) -> None:
+    """Put executed notebooks, or what is known of those not yet run, among the pages."""
+    for name, folder in folders.items():
+        pending = folder / "pending.txt"
+        if pending.exists():
+            title = next(line for line in notebooks.source(name).read_text().splitlines() if line.startswith("# "))
+            text = f"{title}\n\n```{{admonition}} Not yet run\n:class: warning\n{pending.read_text().strip()}\n```\n"
+            (source / f"{name}.md").write_text(text)
+        else:
+            notebook = json.loads((folder / "notebook.ipynb").read_text())
+            if any(cell["cell_type"] == "code" and not cell["execution_count"] for cell in notebook["cells"]):
+                # Jupyter Book would build a page without outputs and not say so.
+                raise ValueError(f"{folder / 'notebook.ipynb'}: a cell was not executed")
+            shutil.copy(folder / "notebook.ipynb", source / f"{name}.ipynb")
+
+
+def provenance(folders: dict[str, Path]) -> dict[str, dict]:
+    """What stands under the title of each executed notebook, from its manifest."""
+    entries = {}
+    for name, folder in folders.items():
+        if not (folder / "pending.txt").exists():
+            manifest = json.loads((folder / "manifest.json").read_text())
+            entries[name] = {
+                "Profile": manifest["profile"],
+                "Data": manifest["dataset"],
+                "Models": f"{manifest['models']}, of {manifest['seeds']} of {manifest['planned']} planned seeds",
+                "Device": manifest["device"],
+                "Versions": versions(manifest),
+                "Duration": f"{duration(manifest['seconds'])} of training and scoring",
+                "Date": manifest["date"],
+                "Parameters": manifest["parameters"],
+            }
+    return entries
+
+
+def overview(profile: str, folders: dict[str, Path]) -> dict[str, str]:
+    """What stands under the title of a page that no notebook makes: the whole book's provenance."""
+    there = [folder / "manifest.json" for folder in folders.values() if (folder / "manifest.json").exists()]
+    manifests = [json.loads(path.read_text()) for path in there]
+    if not manifests:
+        return {"Profile": profile, "Models": "none yet"}
+
+    def joined(parts: Iterable[str]) -> str:
+        return "; ".join(dict.fromkeys(parts))
+
+    return {
+        "Profile": profile,
+        "Data": joined(manifest["dataset"] for manifest in manifests),
+        "Models": str(sum(manifest["models"] for manifest in manifests)),
+        "Device": joined(manifest["device"] for manifest in manifests),
+        "Versions": joined(versions(manifest) for manifest in manifests),
+        "Duration": f"{duration(sum(manifest['seconds'] for manifest in manifests))} of training and scoring",
+        "Date": max(manifest["date"] for manifest in manifests),
+    }
+
+
+def versions(manifest: dict) -> str:
+    """Recipe and libraries in words."""
+    sets = (", ".join(f"{name} {number}" for name, number in one.items()) for one in manifest["versions"])
+    return f"recipe {manifest['recipe']}; {' and '.join(sets)}"
+
+
+def render(source: Path, toc: Path, parent: Path, *, strict: bool) -> Path:
+    """Run Jupyter Book; the site's folder, _build/html under `parent`, made anew lest another profile's page stays."""
+    for old in ("html", ".doctrees"):
+        shutil.rmtree(parent / "_build" / old, ignore_errors=True)
+    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(source), "--quiet"]
+    command += ["--config", str(paths.ROOT / "_config.yml"), "--toc", str(toc), "--path-output", str(parent)]
+    command += ["-W", "-n", "--keep-going"] if strict else []
+    subprocess.run(command, check=True)
+    return parent / "_build" / "html"

@@ -1,0 +1,127 @@
+"""The command line. Commands import what they need when they run, so that --help is instant."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Unintended memorisation of unique features: data, notebooks and the book.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command()
+def data(names: Annotated[list[str], typer.Argument(help="mnist, fashion_mnist, cifar10")]) -> None:
+    """Download data sets with torchvision into the data root (UFM_DATA, else data/) and verify them."""
+    from ufm import sources
+
+    for name in names:
+        sources.source(name)
+    for name in names:
+        print(f"{name}: whole under {sources.download(name)}")
+
+
+@app.command(context_settings=PASS_ON)
+def run(context: typer.Context, notebook: str) -> None:
+    """Execute a notebook with other parameters, each given as -p NAME VALUE.
+
+    Its page, tables and manifest go to _build/runs/.
+    """
+    from ufm import book, notebooks, paths
+
+    given = pairs(context.args)
+    parameters = notebooks.typed(notebook, given)
+    label = re.sub(
+        r"[^\w.=-]+", "_", "-".join([notebook, *(f"{name}={value}" for name, value in sorted(given.items()))])
+    )
+    folder = paths.runs() / label
+    threads = 1 if parameters.get("profile", "embedded") == "embedded" else None
+    if notebooks.execute(notebook, parameters, folder, threads=threads) is None:
+        raise ValueError((folder / "pending.txt").read_text().strip())
+    page = book.page(notebook, folder)
+    print(f"notebook  {folder / 'notebook.ipynb'}")
+    for table in sorted((folder / "tables").glob("*.csv")):
+        print(f"table     {table}")
+    print(f"page      {page}")
+
+
+@app.command()
+def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, under _build/runs/")]) -> None:
+    """Set each number of a re-run's tables beside the book's; exit code 1 unless all agree."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from ufm import book
+    from ufm.compare import compare_runs
+
+    if not (run / "manifest.json").exists():
+        raise ValueError(f"{run} holds no manifest.json: give the folder that `make run` printed")
+    manifest = json.loads((run / "manifest.json").read_text())
+    ours = book.execution(manifest["profile"], manifest["notebook"])
+    if not (ours / "manifest.json").exists():
+        book.execute(manifest["profile"], manifest["notebook"])
+    rows, agrees = compare_runs(ours, run)
+    shown = Table("table", "quantity", "book", "re-run", "verdict", "reason", title=f"{run} beside the book")
+    for row in rows.to_dict("records"):
+        numbers = (f"{row[s]:.4g} [{row[f'{s}_low']:.4g}, {row[f'{s}_high']:.4g}]" for s in ("book", "rerun"))
+        shown.add_row(row["table"], row["quantity"], *numbers, row["verdict"], row["reason"])
+    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    raise typer.Exit(0 if agrees else 1)
+
+
+@app.command()
+def execute(notebook: str, profile: str = "embedded") -> None:
+    """Execute a notebook for the book."""
+    from ufm import book
+
+    book.execute(profile, notebook)
+
+
+@app.command(name="book")
+def build(profile: str = "embedded", strict: bool = False) -> None:
+    """Build the site from the executed notebooks; with --strict anything missing is an error."""
+    from ufm import book
+
+    lacking = book.missing(profile)
+    for line in lacking:
+        print(f"missing: {line}", file=sys.stderr)
+    if strict and lacking:
+        raise ValueError(f"{len(lacking)} of the {profile} profile's pages lack what is planned (see above)")
+    print(book.build(profile))
+
+
+@app.command()
+def ipynb(folder: Path) -> None:
+    """Write the notebooks as .ipynb files."""
+    from ufm import notebooks
+
+    for path in notebooks.write_ipynb(folder):
+        print(path)
+
+
+def pairs(arguments: list[str]) -> dict[str, str]:
+    """Arguments `-p NAME VALUE …` as a mapping."""
+    if len(arguments) % 3 or any(flag != "-p" for flag in arguments[::3]):
+        raise ValueError(f"parameters are given as -p NAME VALUE, not {' '.join(arguments)}")
+    return dict(zip(arguments[1::3], arguments[2::3], strict=True))
+
+
+def main() -> None:
+    """Run the command; bad input is one line on standard error and exit code 2."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        print(f"ufm: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Text notebooks: read with jupytext, parameters checked, executed by papermill, written without a trace of when."""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+
+from ufm import paths
+from ufm.records import write
+
+# In the order of the book.
+NAMES = ("method", "mlp")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a notebook, as its `parameters` cell declares it."""
+
+    name: str
+    types: tuple[str, ...]  # such as ("int", "None")
+    default: str
+    help: str
+
+    def value(self, text: str) -> object:
+        """The typed value that a text stands for; a ValueError says what was expected."""
+        readers = {"int": int, "float": float, "bool": boolean, "None": nothing, "str": str}
+        for kind in sorted(self.types, key=list(readers).index):
+            try:
+                return readers[kind](text)
+            except ValueError:
+                continue
+        raise ValueError(f"{self.name} takes {' or '.join(self.types)}, not {text!r}")
+
+
+def boolean(text: str) -> bool:
+    """True or False, in either case."""
+    return {"true": True, "false": False}[text.lower()] if text.lower() in ("true", "false") else int("no boolean")
+
+
+def nothing(text: str) -> None:
+    """None."""
+    if text != "None":
+        raise ValueError(text)
+
+
+def source(name: str) -> Path:
+    """The text notebook of this name; a ValueError lists the known ones."""
+    if name not in NAMES:
+        raise ValueError(f"no notebook {name!r}; known: {', '.join(NAMES)}")
+    return paths.NOTEBOOKS / f"{name}.md"
+
+
+def read(name: str) -> nbformat.NotebookNode:
+    """The notebook, unexecuted, with cell ids that depend on the order of its cells alone."""
+    return with_fixed_ids(jupytext.read(source(name)))
+
+
+def with_fixed_ids(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Number the cells: jupytext and papermill draw random ids."""
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def parameters(name: str) -> dict[str, Parameter]:
+    """What the notebook's `parameters` cell declares, by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.ipynb"
+        nbformat.write(read(name), path)
+        declared = papermill.inspect_notebook(str(path))
+    return {
+        one["name"]: Parameter(
+            one["name"], tuple(re.split(r"\s*\|\s*", one["inferred_type_name"])), one["default"], one["help"]
+        )
+        for one in declared.values()
+    }
+
+
+def typed(name: str, given: Mapping[str, str]) -> dict[str, object]:
+    """Texts as the notebook's parameters; a ValueError names an unknown or ill-typed one and lists the known ones."""
+    known = parameters(name)
+    listing = "; ".join(f"{one.name} ({' or '.join(one.types)}, {one.default})" for one in known.values())
+    for parameter in given:
+        if parameter not in known:
+            raise ValueError(f"{name} has no parameter {parameter!r}. It has: {listing}")
+    try:
+        return {parameter: known[parameter].value(text) for parameter, text in given.items()}
+    except ValueError as error:
+        raise ValueError(f"{error}. {name} has: {listing}") from None
+
+
+def execute(name: str, given: Mapping[str, object], folder: Path, *, threads: int | None = None) -> Path | None:
+    """Execute a notebook into `folder`: `notebook.ipynb`, `manifest.json`, `tables/*.csv`, and return the notebook.
+
+    Two executions with the same parameters write the same bytes. Where no record matches and nothing may be trained,
+    `pending.txt` says what is missing and None is returned. A cell that fails raises papermill's
+    PapermillExecutionError and leaves an earlier notebook as it was. `threads` limits the kernel's processor threads.
+    """
+    folder = folder.resolve()
+    for old in (folder / "pending.txt", folder / "manifest.json", *(folder / "tables").glob("*.csv")):
+        old.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, environment(folder, Path(scratch), threads):
+        plain, executed = Path(scratch) / f"{name}.ipynb", Path(scratch) / "executed.ipynb"
+        nbformat.write(read(name), plain)
+        try:
+            papermill.execute_notebook(plain, executed, dict(given), progress_bar=False, kernel_name="python3")
+        except papermill.PapermillExecutionError as error:
+            if error.ename != "NotYetRun":
+                raise
+            write(folder / "pending.txt", f"{error.evalue}\n".encode())
+            (folder / "notebook.ipynb").unlink(missing_ok=True)
+            return None
+        notebook = clean(nbformat.read(executed, as_version=4))
+    write(folder / "notebook.ipynb", nbformat.writes(notebook).encode() + b"\n")
+    return folder / "notebook.ipynb"
+
+
+def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what differs between two executions, and keep papermill's injected cell off the page."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        for transient in ("papermill", "execution"):
+            cell.metadata.pop(transient, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("remove-cell")
+    return with_fixed_ids(notebook)
+
+
+@contextmanager
+def environment(folder: Path, scratch: Path, threads: int | None) -> Iterator[None]:
+    """What the kernel inherits: where to write, how many threads, and a configuration that lets progress through."""
+    profile = scratch / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    # Standard error of the process itself goes to the terminal instead of into the notebook.
+    (profile / "ipython_kernel_config.py").write_text(
+        "c.IPKernelApp.capture_fd_output = False\nc.IPKernelApp.log_level = 40\n"
+    )
+    ours = {"UFM_RUN": str(folder), "IPYTHONDIR": str(scratch / "ipython"), "PYTHONHASHSEED": "0"}
+    if threads:
+        ours["OMP_NUM_THREADS"] = str(threads)
+    before = dict(os.environ)
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def write_ipynb(folder: Path) -> list[Path]:
+    """The notebooks as .ipynb files that open in Jupyter, with the outputs of their embedded profile where executed."""
+    written = []
+    for name in NAMES:
+        executed = paths.runs() / "book" / "embedded" / name / "notebook.ipynb"
+        target = folder / f"{name}.ipynb"
+        write(target, executed.read_bytes() if executed.exists() else nbformat.writes(read(name)).encode())
+        written.append(target)
+    return written

@@ -1,0 +1,152 @@
+"""What is kept: tidy tables in CSV, arrays in .npz, and a manifest of the seeds that are complete.
+
+A folder of records holds `manifest.json`, one CSV a table, and `arrays/<record>.npz`. Every row begins with `record`,
+the fingerprint of its seed's entry in the manifest. A seed's rows are written first and its entry last, each file
+replaced atomically, so a seed is there whole or not at all; rows without an entry are never read.
+"""
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ufm.measurement import Measured
+
+MANIFEST = "manifest.json"
+
+
+class RecordError(ValueError):
+    """A record that is damaged or was edited by hand."""
+
+
+class Records:
+    """The complete seeds under one folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+
+    def entries(self) -> dict[str, dict]:
+        """Manifest entries of all complete seeds, by fingerprint. Raises RecordError for a damaged manifest."""
+        path = self.folder / MANIFEST
+        if not path.exists():
+            return {}
+        try:
+            return dict(json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise RecordError(f"{path}: not a manifest ({error}); restore it or delete the folder") from None
+
+    def add(self, fingerprint: str, entry: dict, measured: Measured) -> None:
+        """Keep a finished seed. Of two processes that finish the same seed the later one changes nothing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder):
+            entries = self.entries()
+            if fingerprint in entries:
+                return
+            digests = {}
+            for name, table in measured.tables.items():
+                rows = as_text(table)
+                rows.insert(0, "record", fingerprint)
+                kept = self.text(name)
+                kept = kept[kept["record"].isin(entries)] if len(kept) else kept
+                write(self.folder / f"{name}.csv", csv(pd.concat([kept, rows], ignore_index=True).fillna("")))
+                digests[name] = rows_digest(rows)
+            if measured.arrays:
+                packed = io.BytesIO()
+                np.savez_compressed(packed, **measured.arrays)
+                write(self.arrays_path(fingerprint), packed.getvalue())
+                digests["arrays"] = hashlib.sha256(packed.getvalue()).hexdigest()
+            entries[fingerprint] = entry | {"digests": digests}
+            lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items())
+            write(self.folder / MANIFEST, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+
+    def tables(self, fingerprints: list[str]) -> dict[str, pd.DataFrame]:
+        """The rows of these complete seeds, in their order, by table. Raises RecordError where one was changed."""
+        entries = self.entries()
+        names = dict.fromkeys(name for one in fingerprints for name in entries[one]["digests"] if name != "arrays")
+        tables = {}
+        for name in names:
+            text = self.text(name)
+            parts = []
+            for one in (one for one in fingerprints if name in entries[one]["digests"]):
+                rows = text[text["record"] == one]
+                if rows_digest(rows) != entries[one]["digests"][name]:
+                    raise RecordError(
+                        f"{self.folder / name}.csv: the rows of record {one}, seed {entries[one]['seed']}, "
+                        "are not those that were written; restore the file"
+                    )
+                parts.append(rows)
+            tables[name] = typed(pd.concat(parts))
+        return tables
+
+    def arrays(self, fingerprint: str) -> dict[str, np.ndarray]:
+        """The arrays of one complete seed. Raises RecordError where the file was changed."""
+        path = self.arrays_path(fingerprint)
+        packed = path.read_bytes() if path.exists() else b""
+        if hashlib.sha256(packed).hexdigest() != self.entries()[fingerprint]["digests"]["arrays"]:
+            raise RecordError(f"{path}: not the file that was written; restore it")
+        with np.load(io.BytesIO(packed)) as file:
+            return dict(file)
+
+    def arrays_path(self, fingerprint: str) -> Path:
+        """Where the arrays of a seed lie."""
+        return self.folder / "arrays" / f"{fingerprint}.npz"
+
+    def text(self, name: str) -> pd.DataFrame:
+        """A table as it is written, every cell a string; empty where there is none."""
+        path = self.folder / f"{name}.csv"
+        if not path.exists():
+            return pd.DataFrame()
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as its CSV would have it; numbers keep every digit."""
+    return pd.read_csv(io.BytesIO(csv(table)), dtype=str, keep_default_na=False)
+
+
+def typed(text: pd.DataFrame) -> pd.DataFrame:
+    """The table with numbers as numbers, as pandas reads the CSV. Only an empty cell is missing."""
+    return pd.read_csv(io.BytesIO(csv(text)), float_precision="round_trip", keep_default_na=False, na_values=[""])
+
+
+def csv(table: pd.DataFrame) -> bytes:
+    """A table as the bytes of its CSV file."""
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def rows_digest(rows: pd.DataFrame) -> str:
+    """SHA-256 of the rows' filled cells, so that a column added later leaves it as it is."""
+    cells = [{column: cell for column, cell in row.items() if cell} for row in rows.to_dict("records")]
+    return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replace a file atomically: a reader sees the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder against other processes."""
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,113 @@
+"""From records to the tables that the book prints."""
+
+import re
+from math import isnan, nan
+
+import pandas as pd
+from IPython.display import HTML
+from pandas.io.formats.style import Styler
+
+from ufm.scores import kl_divergence
+from ufm.statistics import Interval, mean_interval, paired_difference, share_interval, summary
+
+ENDS = {"": "estimate", "_low": "low", "_high": "high"}  # a name's ending → the summary's column
+
+
+def population_summary(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """What a population of canaries and their controls shows: columns quantity, estimate, low, high, n (seeds).
+
+    models, scores: the tables of `ufm.records`, one canary and one control a seed. Raises ValueError for fewer than
+    two seeds.
+    """
+    quantities: dict[str, Interval] = {}
+    for suffix, inputs in {"": "", "_raw": ", raw inputs"}.items():
+        score = by_role(scores, f"memorisation_score{suffix}")
+        quantities |= {
+            f"M, canaries{inputs}": mean_interval(score["canary"]),
+            f"M, controls{inputs}": mean_interval(score["control"]),
+            f"M, canary less control{inputs}": paired_difference(score["canary"], score["control"]),
+            f"share M > 0, canaries{inputs}": share_interval(score["canary"] > 0),
+            f"share M > 0, controls{inputs}": share_interval(score["control"] > 0),
+            f"share canary above control{inputs}": share_interval(score["canary"] > score["control"]),
+        }
+    for column, name in {
+        "label_known_score": "label-known score, OOD images",
+        "label_known_score_test": "label-known score, test images",
+        "specific_effect": "specific effect, OOD images",
+        "specific_effect_test": "specific effect, test images",
+    }.items():
+        score = by_role(scores, column)
+        quantities[f"{name}, canary less control"] = paired_difference(score["canary"], score["control"])
+    accuracy = by_role(models, "accuracy")
+    quantities |= {
+        "accuracy, canaries": mean_interval(accuracy["canary"]),
+        "accuracy, controls": mean_interval(accuracy["control"]),
+    }
+    return summary(quantities)
+
+
+def named(table: pd.DataFrame, *, digits: int = 3) -> dict[str, float | str]:
+    """A summary table's numbers under names for the text: `m_canaries`, `m_canaries_low`, `_high` and `_reading`.
+
+    Rounded, because glued numbers are stored with the notebook; the reading says where the interval lies to zero.
+    """
+    values: dict[str, float | str] = {}
+    for row in table.to_dict("records"):
+        name = re.sub(r"\W+", "_", row["quantity"].lower())
+        values |= {f"{name}{end}": round(row[column], digits) for end, column in ENDS.items() if not isnan(row[column])}
+        if not isnan(row["low"]):
+            values[f"{name}_reading"] = reading(row["low"], row["high"])
+    return values
+
+
+def reading(low: float, high: float) -> str:
+    """Where an interval lies: "above zero", "below zero" or "not told apart from zero"."""
+    return "above zero" if low > 0 else "below zero" if high < 0 else "not told apart from zero"
+
+
+def walkthrough_summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores of one seed's two models, without intervals: one model has none."""
+    quantities = {}
+    for row in scores.to_dict("records"):
+        quantities |= {
+            f"M, {row['role']} model": Interval(row["memorisation_score"], nan, nan, 1),
+            f"M, {row['role']} model, raw inputs": Interval(row["memorisation_score_raw"], nan, nan, 1),
+        }
+    return summary(quantities)
+
+
+def example_divergences(examples: pd.DataFrame, *, role: str) -> pd.DataFrame:
+    """A row an example image: the most probable class of each version, and how far each stamp moved the output."""
+    rows = []
+    for image, one in examples[examples["role"] == role].groupby("image"):
+        p = one.pivot(index="version", columns="class", values="probability")
+        classes = {f"class, {version}": int(p.loc[version].argmax()) for version in ("clean", "unique", "random")}
+        divergence = {
+            f"KL(clean ‖ {version})": float(kl_divergence(p.loc[["clean"]], p.loc[[version]])[0])
+            for version in ("unique", "random")
+        }
+        rows.append({"image": image + 1} | classes | divergence)
+    return pd.DataFrame(rows)
+
+
+def by_role(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """One column, a row a seed and a column a role."""
+    return table.pivot(index="seed", columns="role", values=column)
+
+
+def printed(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) -> HTML:
+    """A table as the book prints it; the same table gives the same bytes."""
+    style = Styler(table, precision=digits, uuid=name, cell_ids=False, caption=caption).hide(axis="index")
+    return HTML(style.to_html())
+
+
+def printed_summary(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) -> HTML:
+    """A summary table with its interval in one column."""
+    interval = [f"{low:.{digits}f} to {high:.{digits}f}" for low, high in zip(table["low"], table["high"], strict=True)]
+    columns = {
+        "quantity": table["quantity"],
+        "estimate": table["estimate"],
+        "95 % interval": interval,
+        "seeds": table["n"],
+    }
+    return printed(pd.DataFrame(columns), caption=caption, name=name, digits=digits)

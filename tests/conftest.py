@@ -1,0 +1,19 @@
+"""Fixtures that several test files share."""
+
+import pytest
+
+from ufm import sources
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """A function that returns the data root if it holds a data set's files, and skips the test if it does not."""
+
+    def root(name: str):
+        folder = sources.data_root()
+        # Only missing files skip: damaged ones must fail.
+        if not all((folder / path).is_file() for path in sources.source(name).files):
+            pytest.skip(f"no {sources.source(name).title} under {folder}: run ufm data {name}")
+        return folder
+
+    return root

@@ -1,0 +1,213 @@
+"""Verdicts on pairs of tables worked by hand, and on folders as executions leave them."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ufm.compare import AGREES, DIFFERS, EXECUTION_ONLY, NOT_COMPARABLE, SAMPLE, compare_runs, compare_tables
+from ufm.statistics import mean_interval, share_interval, summary
+
+NAN = math.nan
+
+
+def table(*rows):
+    return pd.DataFrame(list(rows), columns=["quantity", "estimate", "low", "high", "n"])
+
+
+def verdict(book, rerun):
+    """Verdict and reason for two rows (estimate, low, high, n)."""
+    row = compare_tables(table(("score", *book)), table(("score", *rerun))).iloc[0]
+    return row["verdict"], row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("book", "rerun", "expected", "reason"),
+    [
+        # Half-widths 3 and 4: allowed is 5.
+        ((0, -3, 3, 9), (4.9, 0.9, 8.9, 9), AGREES, "difference 4.9, within 5"),
+        ((0, -3, 3, 9), (5, 1, 9, 9), AGREES, "difference 5, within 5"),
+        ((0, -3, 3, 9), (5.1, 1.1, 9.1, 9), DIFFERS, "difference 5.1, beyond 5"),
+        ((5.1, 1.1, 9.1, 9), (0, -3, 3, 9), DIFFERS, "difference 5.1, beyond 5"),
+        # Skewed: only the sides that face each other count, 3 of the smaller and 4 of the larger, on either side.
+        ((0, -0.1, 3, 9), (4.9, 0.9, 5, 9), AGREES, "difference 4.9, within 5"),
+        ((4.9, 0.9, 5, 9), (0, -0.1, 3, 9), AGREES, "difference 4.9, within 5"),
+        ((0, -3, 0.1, 9), (4.9, 4.8, 8.9, 9), DIFFERS, "difference 4.9, beyond 0.141"),
+        # Intervals without width.
+        ((0.5, 0.5, 0.5, 9), (0.5, 0.5, 0.5, 9), AGREES, "equal"),
+        ((0.5, 0.5, 0.5, 9), (0.5 + 1e-10, 0.5, 0.5, 9), AGREES, "equal"),
+        ((0.5, 0.5, 0.5, 9), (0.6, 0.6, 0.6, 9), DIFFERS, "difference 0.1, beyond 0"),
+        ((0.5, 0.5, 0.5, 9), (0.6, 0.4, 0.8, 9), AGREES, "difference 0.1, within 0.2"),
+        # An interval that leaves out its own estimate has no width on that side.
+        ((0, -2, -1, 9), (5, 1, 9, 9), DIFFERS, "difference 5, beyond 4"),
+        # No intervals.
+        ((100, NAN, NAN, 9), (100 * (1 + 5e-10), NAN, NAN, 9), AGREES, "equal"),
+        (
+            (100, NAN, NAN, 9),
+            (100 * (1 + 5e-9), NAN, NAN, 9),
+            DIFFERS,
+            "no intervals, and the estimates differ by 5e-07",
+        ),
+        ((0, NAN, NAN, 9), (1e-15, NAN, NAN, 9), AGREES, "equal"),
+        # One interval.
+        ((1, 0, 2, 9), (1.5, NAN, NAN, 9), NOT_COMPARABLE, "only the book has an interval"),
+        ((1, NAN, NAN, 9), (1.5, 0, 2, 9), NOT_COMPARABLE, "only the rerun has an interval"),
+        ((1, NAN, NAN, 9), (1, 0, 2, 9), AGREES, "equal"),
+        # Rows that say too little.
+        ((NAN, NAN, NAN, 9), (1, 0, 2, 9), NOT_COMPARABLE, "the book's estimate is nan"),
+        ((1, 0, 2, 9), (math.inf, 0, 2, 9), NOT_COMPARABLE, "the rerun's estimate is inf"),
+        ((1, 0, 2, 9), (1, NAN, NAN, 1), NOT_COMPARABLE, "the rerun has fewer than two seeds (n = 1)"),
+        ((1, 0, 2, NAN), (1, 0, 2, 9), NOT_COMPARABLE, "the book has fewer than two seeds (n = nan)"),
+        ((1, 0, NAN, 9), (1, 0, 2, 9), NOT_COMPARABLE, "the book's interval is [0, nan]"),
+        ((1, 0, 2, 9), (1, 0, math.inf, 9), NOT_COMPARABLE, "the rerun's interval is [0, inf]"),
+        ((1, 2, 0, 9), (1, 0, 2, 9), NOT_COMPARABLE, "the book's interval is [2, 0]"),
+    ],
+)
+def test_verdict(book, rerun, expected, reason):
+    assert verdict(book, rerun) == (expected, reason)
+
+
+def test_compare_tables_keeps_the_books_order_and_both_sides_numbers():
+    book = table(("b", 1, 0, 2, 5), ("a", 2, 1, 3, 5))
+    rerun = table(("c", 7, 6, 8, 5), ("b", 1.5, 1, 2, 4))
+    result = compare_tables(book, rerun)
+    expected = pd.DataFrame(
+        [
+            ("b", 1, 0, 2, 1.5, 1, 2, AGREES, "difference 0.5, within 1.12"),
+            ("a", 2, 1, 3, NAN, NAN, NAN, NOT_COMPARABLE, "only in the book"),
+            ("c", NAN, NAN, NAN, 7, 6, 8, NOT_COMPARABLE, "only in the rerun"),
+        ],
+        columns=[
+            "quantity",
+            *(side + end for side in ("book", "rerun") for end in ("", "_low", "_high")),
+            "verdict",
+            "reason",
+        ],
+    )
+    pd.testing.assert_frame_equal(result, expected, check_dtype=False)
+
+
+def test_compare_tables_refuses():
+    good = table(("a", 1, 0, 2, 5))
+    with pytest.raises(ValueError, match="^the rerun's summary table lacks the column low, n$"):
+        compare_tables(good, good.drop(columns=["low", "n"]))
+    with pytest.raises(ValueError, match="^the book's summary table has the quantity a twice$"):
+        compare_tables(table(("a", 1, 0, 2, 5), ("a", 1, 0, 2, 5)), good)
+
+
+def test_independent_samples_of_the_same_quantity_agree_about_as_often_as_they_should():
+    # 2 000 pairs of 20 seeds. Intervals of t (19 degrees) are a little wide for a difference: 95 to 97 %.
+    samples = np.random.default_rng(0).normal(size=(2, 2000, 20))
+    book, rerun = (summary({str(i): mean_interval(seeds) for i, seeds in enumerate(side)}) for side in samples)
+    verdicts = compare_tables(book, rerun)["verdict"]
+    assert 0.94 < (verdicts == AGREES).mean() < 0.98
+
+
+def write_run(folder, tables, **parameters):
+    (folder / "tables").mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"parameters": parameters}))
+    for name, each in tables.items():
+        each.to_csv(folder / "tables" / f"{name}.csv", index=False)
+    return folder
+
+
+SCORES = summary({"score": mean_interval([1, 2, 3, 4]), "share": share_interval([True, True, False])})
+MODELS = pd.DataFrame({"model": ["canary_0"], "score": [0.1]})
+
+
+def test_equal_runs_agree(tmp_path):
+    book = write_run(tmp_path / "book", {"scores": SCORES, "models": MODELS}, dataset="mnist", epochs=100)
+    rerun = write_run(tmp_path / "rerun", {"scores": SCORES}, dataset="mnist", epochs=100)
+    result, ok = compare_runs(book, rerun)
+    assert ok is True
+    assert list(result["table"]) == ["scores", "scores"]
+    assert list(result["quantity"]) == ["score", "share"]
+    assert set(result["verdict"]) == {AGREES}
+    assert result.columns[0] == "table"
+
+
+def test_one_difference_is_enough(tmp_path):
+    book = write_run(tmp_path / "book", {"scores": SCORES, "effects": table(("effect", 1, 0.9, 1.1, 9))})
+    rerun = write_run(tmp_path / "rerun", {"scores": SCORES, "effects": table(("effect", 2, 1.9, 2.1, 9))})
+    result, ok = compare_runs(book, rerun)
+    assert ok is False
+    assert list(result["table"]) == ["effects", "scores", "scores"]
+    assert list(result["verdict"]) == [DIFFERS, AGREES, AGREES]
+
+
+def test_a_table_on_one_side_is_not_comparable(tmp_path):
+    book = write_run(tmp_path / "book", {"scores": SCORES})
+    rerun = write_run(tmp_path / "rerun", {"scores": SCORES, "effects": table(("effect", 2, 1.9, 2.1, 9))})
+    result, ok = compare_runs(book, rerun)
+    assert ok is False
+    assert list(result["reason"]) == ["only in the rerun", "equal", "equal"]
+
+
+def test_execution_and_sample_may_differ(tmp_path):
+    names = EXECUTION_ONLY | SAMPLE
+    book = write_run(tmp_path / "book", {"scores": SCORES}, dataset="mnist", **dict.fromkeys(names, 1))
+    rerun = write_run(tmp_path / "rerun", {"scores": SCORES}, dataset="mnist", **dict.fromkeys(names, 2))
+    assert compare_runs(book, rerun)[1] is True
+
+
+def test_other_parameters_may_not_differ(tmp_path):
+    book = write_run(tmp_path / "book", {"scores": SCORES}, dataset="mnist", epochs=100, seed=1, dropout=0.5)
+    rerun = write_run(tmp_path / "rerun", {"scores": SCORES}, dataset="fashion_mnist", epochs=100, seed=2)
+    result, ok = compare_runs(book, rerun)
+    assert ok is False
+    assert set(result["verdict"]) == {NOT_COMPARABLE}
+    reason = (
+        'parameters differ: dataset ("mnist" in the book, "fashion_mnist" in the rerun), '
+        "dropout (0.5 in the book, missing in the rerun)"
+    )
+    assert set(result["reason"]) == {reason}
+    # The numbers stay, for whoever wants to look.
+    assert list(result["book"]) == list(result["rerun"]) == list(SCORES["estimate"])
+
+
+def test_no_row_is_no_agreement(tmp_path):
+    book = write_run(tmp_path / "book", {"scores": SCORES[:0]})
+    rerun = write_run(tmp_path / "rerun", {"scores": SCORES[:0]})
+    result, ok = compare_runs(book, rerun)
+    assert (len(result), ok) == (0, False)
+    assert result.columns[0] == "table"
+
+
+def test_quantities_named_like_numbers_or_gaps_keep_their_names(tmp_path):
+    tables = {"gap": table(("NA", 1, 0, 2, 5)), "number": table(("01", 2, 1, 3, 5))}
+    result, ok = compare_runs(write_run(tmp_path / "book", tables), write_run(tmp_path / "rerun", tables))
+    assert ok
+    assert list(result["quantity"]) == ["NA", "01"]
+
+
+def test_compare_runs_names_the_folder_that_lacks_something(tmp_path):
+    good = write_run(tmp_path / "good", {"scores": SCORES})
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(ValueError, match=f"^{empty} has no readable manifest.json$"):
+        compare_runs(good, empty)
+    (empty / "manifest.json").write_text("{")
+    with pytest.raises(ValueError, match=f"^{empty} has no readable manifest.json$"):
+        compare_runs(empty, good)
+    for content in ("[]", "{}", '{"parameters": 3}'):
+        (empty / "manifest.json").write_text(content)
+        with pytest.raises(ValueError, match=f'^{empty} has a manifest.json without the mapping "parameters"$'):
+            compare_runs(good, empty)
+    (empty / "manifest.json").write_text('{"parameters": {}}')
+    with pytest.raises(ValueError, match=f"^{empty} has no summary table "):
+        compare_runs(good, empty)
+    models_only = write_run(tmp_path / "models_only", {"models": MODELS})
+    with pytest.raises(ValueError, match=f"^{models_only} has no summary table "):
+        compare_runs(good, models_only)
+    (good / "tables" / "nothing.csv").write_text("")
+    with pytest.raises(ValueError, match=f"^{good} has a table that cannot be read: nothing.csv$"):
+        compare_runs(good, good)
+
+
+def test_compare_runs_names_the_table_with_a_repeated_quantity(tmp_path):
+    repeated = table(("a", 1, 0, 2, 5), ("a", 1, 0, 2, 5))
+    run = write_run(tmp_path / "run", {"effects": repeated})
+    with pytest.raises(ValueError, match="^table effects: the book's summary table has the quantity a twice$"):
+        compare_runs(run, run)

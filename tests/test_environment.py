@@ -1,0 +1,68 @@
+"""What is declared, locked and offered to conda users must be the same set of packages."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pin(line):
+    """(name, version specifier, marker) of one requirement, comparable however it is spelt."""
+    requirement = Requirement(line)
+    return canonicalize_name(requirement.name), str(requirement.specifier), str(requirement.marker or "")
+
+
+@pytest.fixture(scope="module")
+def declared():
+    """Every direct dependency of pyproject.toml, of all extras, as it is written there."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    return [*project["dependencies"], *(line for extra in extras for line in extra)]
+
+
+@pytest.fixture(scope="module")
+def lock():
+    """The entries of requirements.lock, each with its hashes on one line."""
+    text = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")
+    return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+@pytest.fixture(scope="module")
+def conda():
+    """The dependencies of environment.yml: conda's own, and the list under `pip:`."""
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    own = [entry for entry in dependencies if isinstance(entry, str)]
+    (pip,) = [entry["pip"] for entry in dependencies if not isinstance(entry, str)]
+    return own, pip
+
+
+def test_each_dependency_says_why(declared):
+    text = (ROOT / "pyproject.toml").read_text()
+    commented = re.findall(r'^  "([^"]+)",\s+# \w.{5,}$', text, flags=re.MULTILINE)
+    assert sorted(commented) == sorted(declared)
+
+
+def test_lock_has_hashes_and_no_address(lock):
+    assert [entry for entry in lock if "--hash=sha256:" not in entry] == []
+    assert "://" not in (ROOT / "requirements.lock").read_text()
+
+
+def test_conda_brings_only_python_and_pip(conda):
+    own, _ = conda
+    assert {re.split(r"[<>=! ]", entry)[0] for entry in own} == {"python", "pip"}
+
+
+def test_conda_environment_has_the_locks_versions(conda, declared, lock):
+    _, pip = conda
+    assert pip[-1] == "-e ."
+    pins = [pin(line) for line in pip if not line.startswith(("-e ", "-r "))]
+    names = {canonicalize_name(Requirement(line).name) for line in declared}
+    assert {name for name, _, _ in pins} == names
+    locked = [pin(entry.split("--hash")[0]) for entry in lock]
+    assert sorted(pins) == sorted(entry for entry in locked if entry[0] in names)
