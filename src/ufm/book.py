@@ -45,7 +45,7 @@ def missing(profile: str) -> list[str]:
 def build(profile: str) -> Path:
     """Build the site of one profile from its executed notebooks; the path of its index.
 
-    Warnings are errors; subprocess.CalledProcessError when there is one.
+    Warnings are errors: ValueError when there is one.
     """
     folders = {name: execution(profile, name) for name in notebooks.NAMES}
     source = paths.BUILD / "source"
@@ -142,8 +142,9 @@ def render(source: Path, toc: Path, parent: Path, *, strict: bool) -> Path:
     """Run Jupyter Book; the site's folder, _build/html under `parent`, made anew lest another profile's page stays."""
     for old in ("html", ".doctrees"):
         shutil.rmtree(parent / "_build" / old, ignore_errors=True)
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(source), "--quiet"]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "--quiet"]
     command += ["--config", str(paths.ROOT / "_config.yml"), "--toc", str(toc), "--path-output", str(parent)]
     command += ["-W", "-n", "--keep-going"] if strict else []
-    subprocess.run(command, check=True)
+    if subprocess.run(command, check=False).returncode:
+        raise ValueError(f"Jupyter Book failed on {source}; its warnings, which are errors here, stand above")
     return parent / "_build" / "html"

@@ -78,6 +78,20 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
 
 
 @app.command()
+def reproduce(chapters: Annotated[list[str], typer.Argument()], profile: str = "paper", device: str = "auto") -> None:
+    """Train what the book's records lack of the chapters' planned seeds, and keep it in book/records.
+
+    It goes on where it was stopped; processes started side by side share the seeds.
+    """
+    from ufm.runs import Run, committed_records
+
+    for chapter in chapters:
+        store = committed_records(chapter)
+        Run(chapter, profile=profile, device=device).complete([store])
+        print(f"{chapter}: {len(store.entries())} seeds recorded in {store.folder}")
+
+
+@app.command()
 def execute(notebook: str, profile: str = "embedded") -> None:
     """Execute a notebook for the book."""
     from ufm import book

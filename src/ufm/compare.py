@@ -85,6 +85,8 @@ def _compare_rows(quantity: str, book: Mapping[str, float] | None, rerun: Mappin
     missing = dict.fromkeys(SUMMARY_COLUMNS, math.nan)
     if book is None or rerun is None:
         verdict, reason = NOT_COMPARABLE, f"only in the {'rerun' if book is None else 'book'}"
+    elif _equal(book["estimate"], rerun["estimate"]):
+        verdict, reason = AGREES, "equal"
     elif obstacle := _obstacle(book, "book") or _obstacle(rerun, "rerun"):
         verdict, reason = NOT_COMPARABLE, obstacle
     else:
@@ -111,8 +113,6 @@ def _verdict(book: Mapping[str, float], rerun: Mapping[str, float]) -> tuple[str
     """Verdict and reason for two rows without obstacle."""
     difference = abs(rerun["estimate"] - book["estimate"])
     with_interval = [not math.isnan(side["low"]) for side in (book, rerun)]
-    if _equal(book["estimate"], rerun["estimate"]):
-        return AGREES, "equal"
     if not any(with_interval):
         return DIFFERS, f"no intervals, and the estimates differ by {difference:.3g}"
     if not all(with_interval):

@@ -29,7 +29,7 @@ def image_row(images: Mapping[str, np.ndarray]) -> Figure:
     for axis, (title, image) in zip(axes[0], images.items(), strict=True):
         show(axis, image)
         axis.set_title(title, fontsize="medium")
-    return figure
+    return closed(figure)
 
 
 def image_grid(rows: Mapping[str, np.ndarray]) -> Figure:
@@ -41,6 +41,12 @@ def image_grid(rows: Mapping[str, np.ndarray]) -> Figure:
         for axis, image in zip(row, images, strict=True):
             show(axis, image)
         row[0].text(-0.12, 0.5, label, transform=row[0].transAxes, ha="right", va="center")
+    return closed(figure)
+
+
+def closed(figure: Figure) -> Figure:
+    """The figure, no longer pyplot's own: else a notebook shows it once as a result and once more as an open figure."""
+    plt.close(figure)
     return figure
 
 
@@ -65,7 +71,7 @@ def sorted_scores(scores: pd.DataFrame, *, score: str = "memorisation_score") ->
     axes[-1].set_xlabel("seeds, sorted by the canary's score")
     axes[0].legend(loc="best")
     sns.despine(figure)
-    return figure
+    return closed(figure)
 
 
 def paired_effects(scores: pd.DataFrame, *, effect: str = "specific_effect") -> Figure:
@@ -80,7 +86,7 @@ def paired_effects(scores: pd.DataFrame, *, effect: str = "specific_effect") -> 
         axis.set(title=images, xticks=[0, 1], xticklabels=["control", "canary"], xlim=(-0.4, 1.4))
     axes[0].set_ylabel(f"{effect.replace('_', ' ')} on the label (nats)")
     sns.despine(figure)
-    return figure
+    return closed(figure)
 
 
 def divergences(table: pd.DataFrame) -> Figure:
@@ -95,7 +101,7 @@ def divergences(table: pd.DataFrame) -> Figure:
     axes[0].set_ylabel("share of images below")
     axes[0].legend(loc="upper left")
     sns.despine(figure)
-    return figure
+    return closed(figure)
 
 
 def settling(table: pd.DataFrame) -> Figure:
@@ -116,4 +122,4 @@ def settling(table: pd.DataFrame) -> Figure:
     axes[0].set_ylabel("memorisation score (nats)")
     axes[1].legend(loc="best", fontsize="small")
     sns.despine(figure)
-    return figure
+    return closed(figure)

@@ -1,6 +1,6 @@
 """From the trained models of one seed to the tables that are kept of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,17 +9,11 @@ import torch
 from ufm import features, scores
 from ufm.datasets import ImageSet
 from ufm.experiments import Experiment, Protocol, names
+from ufm.records import Measured
+from ufm.sources import source
 from ufm.training import DeviceData, Trained, evaluate, log_probabilities, stamped_host
 
 SCORING_INPUTS = {"": "normalised", "_raw": "raw"}  # a column's suffix → what the model is given
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What is kept of one seed: tidy tables, and arrays where a table would be clumsy."""
-
-    tables: dict[str, pd.DataFrame]
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +84,7 @@ def identity(experiment: Experiment, host: Experiment) -> dict[str, object]:
     return {
         "fingerprint": experiment.fingerprint(),
         "dataset": experiment.dataset,
-        "n_train": experiment.n_train,
+        "n_train": experiment.n_train or source(experiment.dataset).n_train,
         **names(experiment.model),
         "seed": experiment.seed,
         "part": experiment.part,

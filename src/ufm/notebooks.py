@@ -13,10 +13,11 @@ import nbformat
 import papermill
 
 from ufm import paths
-from ufm.records import write
+from ufm.files import write
 
-# In the order of the book.
-NAMES = ("method", "mlp")
+# Errors of a cell whose message alone tells what is wrong with parameters, data or records.
+BAD_INPUT = ("ValueError", "DataError", "RecordError", "OSError", "FileNotFoundError", "PermissionError")
+NAMES = tuple(sorted(path.stem for path in paths.NOTEBOOKS.glob("*.md")))
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ def execute(name: str, given: Mapping[str, object], folder: Path, *, threads: in
         try:
             papermill.execute_notebook(plain, executed, dict(given), progress_bar=False, kernel_name="python3")
         except papermill.PapermillExecutionError as error:
+            if error.ename in BAD_INPUT:
+                raise ValueError(f"{name}: {error.evalue}") from error
             if error.ename != "NotYetRun":
                 raise
             write(folder / "pending.txt", f"{error.evalue}\n".encode())

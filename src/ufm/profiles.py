@@ -1,45 +1,56 @@
-"""Two sets of defaults for the notebooks: *embedded* trains small models in seconds, *paper* is the real thing."""
+"""What each chapter trains under each profile, unless its parameters say otherwise.
 
-from dataclasses import dataclass, fields, replace
+*embedded* trains small models on small images in seconds, *paper* is the full-size experiment.
+"""
+
+from dataclasses import dataclass, field, fields, replace
 
 from ufm.experiments import Protocol, Scoring, Training
 from ufm.models import MLP
 
-
-@dataclass(frozen=True)
-class Profile:
-    """What a notebook does unless its parameters say otherwise."""
-
-    protocol: Protocol
-    seeds: dict[str, int]  # planned seeds of each notebook
-
-
 PROFILES = {
     # No file but the packages is needed. Float64 and a fixed number of epochs, so that another processor's rounding
     # neither grows nor moves the best epoch; a quarter of the paper's width, so that it is quick.
-    "embedded": Profile(
-        Protocol(
-            dataset="digits",
-            model=MLP(hidden=(128, 64)),
-            training=Training(batch_size=32, epochs=12, early_stopping="none", precision="float64"),
-            scoring=Scoring(ood_set="photo_patches", n_ood=500, n_effect=200, n_permutations=20),
-        ),
-        {"method": 1, "mlp": 4},
+    "embedded": Protocol(
+        dataset="digits",
+        model=MLP(hidden=(128, 64)),
+        training=Training(learning_rate=1e-3, batch_size=64, epochs=10, early_stopping="none", precision="float64"),
+        scoring=Scoring(ood_set="photo_patches", n_ood=500, n_effect=200, n_permutations=20),
     ),
-    "paper": Profile(Protocol(dataset="mnist"), {"method": 1, "mlp": 20}),
+    "paper": Protocol(dataset="mnist"),
 }
 
 
-def get(name: str) -> Profile:
-    """The profile of this name; a ValueError lists the known ones."""
-    if name not in PROFILES:
-        raise ValueError(f"profile: {name!r} is not one of {', '.join(PROFILES)}")
-    return PROFILES[name]
+@dataclass(frozen=True)
+class Chapter:
+    """One notebook's share of a profile."""
+
+    seeds: dict[str, int]  # planned seeds by profile, from seed 0 on
+    changes: dict[str, object] = field(default_factory=dict)  # fields of Protocol or Scoring that are the chapter's own
 
 
-def protocol(profile: str, **changes: object) -> Protocol:
-    """The profile's protocol with those changes that are not None; a change of a scoring setting goes there."""
-    base = get(profile).protocol
-    changes = {name: value for name, value in changes.items() if value is not None}
-    scoring = {field.name: changes.pop(field.name) for field in fields(Scoring) if field.name in changes}
+# In the order of the book. Seeds from 1000 on are left to populations that decide a claim.
+CHAPTERS = {
+    "method": Chapter({"embedded": 1, "paper": 1}, {"measure": "walkthrough", "n_random": 10}),
+    "mlp": Chapter({"embedded": 4, "paper": 20}),
+}
+
+
+def chapter(name: str) -> Chapter:
+    """The chapter of this name; a ValueError lists the known ones."""
+    if name not in CHAPTERS:
+        raise ValueError(f"no notebook {name!r}; known: {', '.join(CHAPTERS)}")
+    return CHAPTERS[name]
+
+
+def protocol(name: str, profile: str, **changes: object) -> Protocol:
+    """The chapter's protocol under a profile, with those changes that are not None.
+
+    Changes are fields of `Protocol` or `Scoring`. Raises ValueError for an unknown chapter or profile.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"profile: {profile!r} is not one of {', '.join(PROFILES)}")
+    changes = chapter(name).changes | {key: value for key, value in changes.items() if value is not None}
+    scoring = {one.name: changes.pop(one.name) for one in fields(Scoring) if one.name in changes}
+    base = PROFILES[profile]
     return replace(base, scoring=replace(base.scoring, **scoring), **changes)

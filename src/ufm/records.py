@@ -9,18 +9,25 @@ import fcntl
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ufm.measurement import Measured
+from ufm.files import write
 
 MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is kept of one seed: tidy tables, and arrays where a table would be clumsy."""
+
+    tables: dict[str, pd.DataFrame]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class RecordError(ValueError):
@@ -66,6 +73,25 @@ class Records:
             entries[fingerprint] = entry | {"digests": digests}
             lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items())
             write(self.folder / MANIFEST, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+
+    @contextmanager
+    def claim(self, fingerprint: str) -> Iterator[bool]:
+        """Whether this process is to finish a seed: False where it is complete or another process is at it.
+
+        The claim ends with the process that holds it, however that ends.
+        """
+        path = self.folder / f".claim-{fingerprint}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(path, "w") as claim:
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            try:
+                yield fingerprint not in self.entries()
+            finally:
+                path.unlink(missing_ok=True)
 
     def tables(self, fingerprints: list[str]) -> dict[str, pd.DataFrame]:
         """The rows of these complete seeds, in their order, by table. Raises RecordError where one was changed."""
@@ -126,22 +152,6 @@ def rows_digest(rows: pd.DataFrame) -> str:
     """SHA-256 of the rows' filled cells, so that a column added later leaves it as it is."""
     cells = [{column: cell for column, cell in row.items() if cell} for row in rows.to_dict("records")]
     return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
-
-
-def write(path: Path, content: bytes) -> None:
-    """Replace a file atomically: a reader sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 @contextmanager

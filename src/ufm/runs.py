@@ -13,10 +13,11 @@ import torch
 
 from ufm import datasets, paths, profiles, sources
 from ufm.experiments import RECIPE, Protocol
-from ufm.measurement import Measured, score_seed
+from ufm.files import write
+from ufm.measurement import score_seed
 from ufm.progress import duration, progress
 from ufm.provenance import device_name, source_digest, versions
-from ufm.records import Records, csv, write
+from ufm.records import Measured, Records, csv
 from ufm.training import estimate, to_device, train
 from ufm.walkthrough import walk_through
 
@@ -58,8 +59,8 @@ class Run:
         **changes: object,
     ):
         self.notebook, self.profile = notebook, profile
-        self.protocol: Protocol = profiles.protocol(profile, **changes)
-        self.n_canaries = profiles.get(profile).seeds[notebook] if n_canaries is None else n_canaries
+        self.protocol: Protocol = profiles.protocol(notebook, profile, **changes)
+        self.n_canaries = profiles.chapter(notebook).seeds[profile] if n_canaries is None else n_canaries
         if self.n_canaries < 1:
             raise ValueError(f"n_canaries: at least one is needed, got {n_canaries}")
         if seed < 0:
@@ -74,41 +75,51 @@ class Run:
 
         Raises NotYetRun where nothing may be trained and no seed is recorded.
         """
-        seeds = {self.protocol.fingerprint(seed): seed for seed in range(self.seed, self.seed + self.n_canaries)}
-        stores = [] if self.fresh else [Records(paths.committed_records() / self.notebook)]
+        stores = [] if self.fresh else [committed_records(self.notebook)]
         if self.train:
             stores.append(Records(paths.runs() / "records" / self.notebook / source_digest()))
-
-        def known() -> dict[str, tuple[Records, dict]]:
-            return {one: (store, entry) for store in reversed(stores) for one, entry in store.entries().items()}
-
-        if self.train:
-            lacking = {one: seed for one, seed in seeds.items() if one not in known()}
-            for one, seed in progress(lacking.items(), f"{self.notebook}, seeds", show=len(lacking) > 1):
-                stores[-1].add(one, *finish(self.protocol, seed, device=self.device, data_root=self.data_root))
-        found = {one: known()[one] for one in seeds if one in known()}
+            self.complete(stores)
+        known = {one: (store, entry) for store in reversed(stores) for one, entry in store.entries().items()}
+        found = {one: known[one] for one in self.fingerprints() if one in known}
         if not found:
-            raise NotYetRun(self.pending(len(seeds)))
+            raise NotYetRun(self.pending())
         tables = [store.tables([one]) for one, (store, _) in found.items()]
         arrays = [store.arrays(one) for one, (store, entry) in found.items() if "arrays" in entry["digests"]]
         population = Population(
             {name: pd.concat([table[name] for table in tables], ignore_index=True) for name in tables[0]},
             arrays,
             [entry for _, entry in found.values()],
-            len(seeds),
+            self.n_canaries,
         )
         self.keep_manifest(population)
         return population
 
-    def pending(self, n_seeds: int) -> str:
+    def fingerprints(self) -> dict[str, int]:
+        """The planned seeds by the fingerprint under which each is kept."""
+        return {self.protocol.fingerprint(seed): seed for seed in range(self.seed, self.seed + self.n_canaries)}
+
+    def complete(self, stores: list[Records]) -> None:
+        """Train the planned seeds that none of the stores has, into the last of them.
+
+        Processes that do so at the same time share the work: a seed that another one trains is left to it.
+        """
+        lacking = [one for one in self.fingerprints() if not any(one in store.entries() for store in stores)]
+        for one in progress(lacking, f"{self.notebook}, seeds", show=len(lacking) > 1):
+            with stores[-1].claim(one) as ours:
+                if ours:
+                    seed = self.fingerprints()[one]
+                    finished = finish(self.protocol, seed, device=self.device, data_root=self.data_root)
+                    stores[-1].add(one, *finished)
+
+    def pending(self) -> str:
         """What is missing, the command that fills it, and how long that takes at most on this machine."""
-        n_models = n_seeds * (1 + len(self.protocol.hosts))
+        n_models = self.n_canaries * (1 + len(self.protocol.hosts))
         source = sources.source(self.protocol.dataset)
         n_images = self.protocol.n_train or source.n_train
         seconds = n_models * estimate(self.protocol, source.shape, n_images, device=self.device)
         arguments = f"-p profile {self.profile} -p dataset {self.protocol.dataset}"
         return (
-            f"None of the {n_seeds} planned seeds is recorded. To train their {n_models} models: "
+            f"None of the {self.n_canaries} planned seeds is recorded. To train their {n_models} models: "
             f'`make run NOTEBOOK={self.notebook} ARGS="{arguments}"`, at most {duration(seconds)} on this machine '
             f"({self.protocol.training.epochs} epochs each; early stopping usually ends sooner)."
         )
@@ -151,6 +162,11 @@ class Run:
     def keep_table(self, name: str, table: pd.DataFrame) -> None:
         """Keep a table beside the execution as CSV, with every digit."""
         write(self.folder / "tables" / f"{name}.csv", csv(table))
+
+
+def committed_records(notebook: str) -> Records:
+    """The records of a chapter that are kept with the book."""
+    return Records(paths.committed_records() / notebook)
 
 
 def finish(

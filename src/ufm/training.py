@@ -12,6 +12,7 @@ from ufm import features
 from ufm.datasets import Dataset
 from ufm.experiments import Experiment, Protocol, check
 from ufm.models import build
+from ufm.optimiser import Adam
 from ufm.progress import progress
 
 
@@ -108,7 +109,7 @@ def train(experiment: Experiment, data: DeviceData, *, show: bool = True) -> Tra
         device=str(data.train_images.device),
         dtype=data.train_images.dtype,
     )
-    optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, eps=settings.epsilon, fused=True)
+    optimiser = Adam(list(model.parameters()), learning_rate=settings.learning_rate, epsilon=settings.epsilon)
     host = stamped_host(experiment, data)
     history: list[dict[str, float]] = []
     best_epoch, best_weights = 0, {}
@@ -139,7 +140,7 @@ def train(experiment: Experiment, data: DeviceData, *, show: bool = True) -> Tra
 
 def train_epoch(
     model: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Adam,
     images: torch.Tensor,
     labels: torch.Tensor,
     batch_size: int,
@@ -153,7 +154,6 @@ def train_epoch(
         if host is not None and start <= host[0] < start + batch_size:
             batch = batch.clone()
             batch[host[0] - start] = host[1]
-        optimiser.zero_grad(set_to_none=True)
         loss = cross_entropy(model(batch), targets)
         loss.backward()
         optimiser.step()
@@ -166,7 +166,7 @@ def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: in
     settings, steps = protocol.training, 10
     dtype = getattr(torch, settings.precision)
     model = build(protocol.model, image_shape, 10, seed=0, device=device, dtype=dtype)
-    optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, eps=settings.epsilon, fused=True)
+    optimiser = Adam(list(model.parameters()), learning_rate=settings.learning_rate, epsilon=settings.epsilon)
     images = torch.rand(steps * settings.batch_size, *image_shape, device=device, dtype=dtype)
     labels = torch.zeros(len(images), device=device, dtype=torch.int64)
     seconds = []

@@ -6,7 +6,8 @@ import pandas as pd
 from ufm import features, scores
 from ufm.datasets import ImageSet
 from ufm.experiments import Protocol
-from ufm.measurement import Measured, Probe, outputs, probe, score_seed
+from ufm.measurement import Probe, outputs, probe, score_seed
+from ufm.records import Measured
 from ufm.training import DeviceData, Trained
 
 EXAMPLES = 6  # OOD images shown with the model's outputs on them
