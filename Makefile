@@ -60,6 +60,9 @@ reference: $(READY) ## renew the reference notebooks in tests/reference
 	$(BIN)/doit -n 2 execute
 	$(UFM) ipynb tests/reference
 
+readme: $(READY) ## renew the README's table of results from the records
+	$(UFM) readme
+
 lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade --output-file requirements.lock
@@ -67,4 +70,4 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
 clean: ## remove what was built; .venv and data stay
 	rm -rf _build .doit.db*
 
-.PHONY: help install book test lint unit regression run compare notebooks reference lock clean
+.PHONY: help install book test lint unit regression run compare notebooks reference readme lock clean

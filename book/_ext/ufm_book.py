@@ -18,24 +18,18 @@ class provenance_summary(nodes.rubric):
     """`<summary>` in HTML; other builders write a rubric."""
 
 
-def field_body(value):
-    """The value as inline nodes: a mapping as `key = value` literals, a list with commas, the rest as text."""
-    if isinstance(value, dict):
-        parts = [nodes.literal("", f"{key} = {item}") for key, item in value.items()]
-        return [node for part in parts for node in (nodes.Text(", "), part)][1:]
-    if isinstance(value, list):
-        return [nodes.Text(", ".join(map(str, value)))]
-    return [nodes.Text(str(value))]
-
-
 def provenance_box(entry):
-    """The box for one page: a line when closed, every label of the entry when open."""
+    """The box for one page: its plain values in a line, and behind it each mapping, such as the parameters."""
+    mappings = {label: value for label, value in entry.items() if isinstance(value, dict)}
+    line = " · ".join(f"{label}: {value}" for label, value in entry.items() if label not in mappings)
+    if not mappings:
+        return nodes.container("", nodes.paragraph("", line), classes=["provenance"])
     fields = nodes.field_list()
-    for label, value in entry.items():
-        body = nodes.field_body("", nodes.paragraph("", "", *field_body(value)))
+    for label, mapping in mappings.items():
+        literals = [nodes.literal("", f"{key} = {value}") for key, value in mapping.items()]
+        parts = [node for literal in literals for node in (nodes.Text(", "), literal)][1:]
+        body = nodes.field_body("", nodes.paragraph("", "", *parts))
         fields += nodes.field("", nodes.field_name("", label), body)
-    first = [f"{label} {value}" for label, value in entry.items() if not isinstance(value, (dict, list))]
-    line = " · ".join(["Provenance", *first[:SHOWN_WHEN_CLOSED]])
     return provenance("", provenance_summary("", line), fields, classes=["provenance"])
 
 

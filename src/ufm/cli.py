@@ -113,6 +113,14 @@ def build(profile: str = "embedded", strict: bool = False) -> None:
 
 
 @app.command()
+def readme() -> None:
+    """Renew the README's table of results from the records."""
+    from ufm.readme import renew
+
+    renew()
+
+
+@app.command()
 def ipynb(folder: Path) -> None:
     """Write the notebooks as .ipynb files."""
     from ufm import notebooks

@@ -19,7 +19,10 @@ MARKERS = {"canary": "o", "control": "X"}
 INPUTS = {"": "normalised inputs", "_raw": "raw inputs"}  # a score column's suffix → what the model was given
 
 sns.set_theme(
-    style="ticks", context="paper", rc={"figure.dpi": 110, "savefig.facecolor": "white", "legend.frameon": False}
+    style="ticks",
+    context="notebook",
+    font_scale=0.85,
+    rc={"figure.dpi": 110, "savefig.facecolor": "white", "legend.frameon": False},
 )
 
 

@@ -46,9 +46,12 @@ class Records:
         if not path.exists():
             return {}
         try:
-            return dict(json.loads(path.read_text()))
-        except (ValueError, TypeError) as error:
+            entries = json.loads(path.read_text())
+        except ValueError as error:
             raise RecordError(f"{path}: not a manifest ({error}); restore it or delete the folder") from None
+        if not isinstance(entries, dict) or not all({"seed", "digests"} <= set(entry) for entry in entries.values()):
+            raise RecordError(f"{path}: not a manifest of seeds; restore it or delete the folder")
+        return entries
 
     def add(self, fingerprint: str, entry: dict, measured: Measured) -> None:
         """Keep a finished seed. Of two processes that finish the same seed the later one changes nothing."""
@@ -62,7 +65,7 @@ class Records:
                 rows = as_text(table)
                 rows.insert(0, "record", fingerprint)
                 kept = self.text(name)
-                kept = kept[kept["record"].isin(entries)] if len(kept) else kept
+                kept = kept[kept["record"].isin(entries)]
                 write(self.folder / f"{name}.csv", csv(pd.concat([kept, rows], ignore_index=True).fillna("")))
                 digests[name] = rows_digest(rows)
             if measured.arrays:
@@ -126,11 +129,17 @@ class Records:
         return self.folder / "arrays" / f"{fingerprint}.npz"
 
     def text(self, name: str) -> pd.DataFrame:
-        """A table as it is written, every cell a string; empty where there is none."""
+        """A table as it is written, every cell a string; without rows where there is none."""
         path = self.folder / f"{name}.csv"
         if not path.exists():
-            return pd.DataFrame()
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+            return pd.DataFrame({"record": []}, dtype=str)
+        try:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        except ValueError as error:  # pandas' parser errors are ValueErrors
+            raise RecordError(f"{path}: not a table ({' '.join(str(error).split())}); restore the file") from None
+        if "record" not in table:
+            raise RecordError(f"{path}: the column `record` is gone; restore the file")
+        return table
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
@@ -140,7 +149,8 @@ def as_text(table: pd.DataFrame) -> pd.DataFrame:
 
 def typed(text: pd.DataFrame) -> pd.DataFrame:
     """The table with numbers as numbers, as pandas reads the CSV. Only an empty cell is missing."""
-    return pd.read_csv(io.BytesIO(csv(text)), float_precision="round_trip", keep_default_na=False, na_values=[""])
+    # The Python engine reads every digit in each version of pandas.
+    return pd.read_csv(io.BytesIO(csv(text)), engine="python", keep_default_na=False, na_values=[""])
 
 
 def csv(table: pd.DataFrame) -> bytes:

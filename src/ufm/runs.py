@@ -2,10 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from string import ascii_uppercase
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,10 @@ class Run:
         if seed < 0:
             raise ValueError(f"seed: cannot be negative, got {seed}")
         self.seed = seed
+        require("dataset", self.protocol.dataset, sources.SOURCES)
+        require("ood_set", self.protocol.scoring.ood_set, ["photo_patches", *sources.SOURCES])
+        require("feature", self.protocol.feature, list(ascii_uppercase))
+        require("device", device.partition(":")[0], ["auto", "cpu", "cuda"])
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self.data_root, self.fresh, self.train = data_root, fresh, train
         self.folder = paths.run_folder(notebook)
@@ -162,6 +167,12 @@ class Run:
     def keep_table(self, name: str, table: pd.DataFrame) -> None:
         """Keep a table beside the execution as CSV, with every digit."""
         write(self.folder / "tables" / f"{name}.csv", csv(table))
+
+
+def require(parameter: str, value: str, known: Collection[str]) -> None:
+    """Raise a ValueError that names the parameter and lists the known values where the value is none of them."""
+    if value not in known:
+        raise ValueError(f"{parameter}: {value!r} is not one of {', '.join(known)}")
 
 
 def committed_records(notebook: str) -> Records:

@@ -10,6 +10,7 @@ from pandas.io.formats.style import Styler
 from ufm.scores import kl_divergence
 from ufm.statistics import Interval, mean_interval, paired_difference, share_interval, summary
 
+RAW = ", raw inputs"  # ends the name of a quantity for raw scoring inputs
 ENDS = {"": "estimate", "_low": "low", "_high": "high"}  # a name's ending → the summary's column
 
 
@@ -20,7 +21,7 @@ def population_summary(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFra
     two seeds.
     """
     quantities: dict[str, Interval] = {}
-    for suffix, inputs in {"": "", "_raw": ", raw inputs"}.items():
+    for suffix, inputs in {"": "", "_raw": RAW}.items():
         score = by_role(scores, f"memorisation_score{suffix}")
         quantities |= {
             f"M, canaries{inputs}": mean_interval(score["canary"]),
@@ -101,13 +102,27 @@ def printed(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) ->
     return HTML(style.to_html())
 
 
-def printed_summary(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) -> HTML:
-    """A summary table with its interval in one column."""
-    interval = [f"{low:.{digits}f} to {high:.{digits}f}" for low, high in zip(table["low"], table["high"], strict=True)]
-    columns = {
-        "quantity": table["quantity"],
-        "estimate": table["estimate"],
-        "95 % interval": interval,
-        "seeds": table["n"],
+def printed_by_inputs(table: pd.DataFrame, *, caption: str, name: str) -> HTML:
+    """The quantities of a population summary that exist for both scoring inputs, side by side."""
+    texts = estimates(table)
+    names = [one.removesuffix(RAW) for one in texts if one.endswith(RAW)]
+    columns = {"normalised inputs": [texts[one] for one in names], "raw inputs": [texts[one + RAW] for one in names]}
+    return printed(pd.DataFrame({"quantity": names} | columns), caption=caption, name=name)
+
+
+def printed_rest(table: pd.DataFrame, *, caption: str, name: str) -> HTML:
+    """The other quantities of a population summary."""
+    texts = estimates(table)
+    rest = [one for one in texts if not one.endswith(RAW) and one + RAW not in texts]
+    shown = pd.DataFrame({"quantity": rest, "estimate": [texts[one] for one in rest]})
+    return printed(shown, caption=caption, name=name)
+
+
+def estimates(table: pd.DataFrame, *, digits: int = 3) -> dict[str, str]:
+    """Each quantity of a summary table as text, such as "0.006 (−0.043 to 0.055)"."""
+    return {
+        row["quantity"]: "{} ({} to {})".format(
+            *(f"{row[column]:.{digits}f}".replace("-", "−") for column in ("estimate", "low", "high"))
+        )
+        for row in table.to_dict("records")
     }
-    return printed(pd.DataFrame(columns), caption=caption, name=name, digits=digits)

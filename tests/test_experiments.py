@@ -1,0 +1,226 @@
+"""Fingerprints, hosts, and what is refused before it is trained."""
+
+import copy
+import hashlib
+from dataclasses import fields, is_dataclass, replace
+
+import pytest
+
+from ufm import experiments, sources
+from ufm.datasets import load
+from ufm.experiments import Experiment, Protocol, Scoring, Training, check, digest, random_host
+from ufm.models import MLP
+
+PROTOCOL = Protocol(dataset="digits", n_train=400, scoring=Scoring(ood_set="photo_patches"))
+CANARY = Experiment("digits", 400, 1, MLP(), Training(), 1, "canary", "random", 17, 3, "A", (1, 1))
+
+
+@pytest.fixture(scope="module")
+def part():
+    """The training part of seed 1."""
+    return load("digits", n_train=400, part=1)
+
+
+@pytest.fixture
+def same_data(monkeypatch):
+    """Every data set has the same checksum, so that a fingerprint can change by its settings alone."""
+    monkeypatch.setattr(experiments, "checksum", lambda name: "0123456789abcdef")
+
+
+def places(settings, path=()):
+    """The paths to every field of a dataclass and of the dataclasses in it."""
+    paths = []
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        paths += places(value, (*path, one.name)) if is_dataclass(value) else [(*path, one.name)]
+    return paths
+
+
+def changed(settings, path):
+    """A copy with another value in one field; validation is passed over, so that any other value will do."""
+    name, *rest = path
+    value, clone = getattr(settings, name), copy.copy(settings)
+    if rest:
+        value = changed(value, rest)
+    elif value is None:
+        value = 1
+    elif isinstance(value, bool):
+        value = not value
+    elif isinstance(value, int | float):
+        value += 1
+    elif isinstance(value, str):
+        value += "'"
+    elif isinstance(value, tuple):
+        value += value[-1:]
+    else:
+        raise TypeError(f"{'.'.join(path)}: this test knows no other {type(value).__name__}; teach it one")
+    object.__setattr__(clone, name, value)
+    return clone
+
+
+# Fingerprints
+
+
+@pytest.mark.parametrize("path", places(PROTOCOL), ids=".".join)
+def test_the_fingerprint_of_a_seed_changes_with_every_field(path, same_data):
+    assert changed(PROTOCOL, path).fingerprint(1) != PROTOCOL.fingerprint(1)
+
+
+@pytest.mark.parametrize("path", places(CANARY), ids=".".join)
+def test_the_fingerprint_of_a_model_changes_with_every_field(path, same_data):
+    assert changed(CANARY, path).fingerprint() != CANARY.fingerprint()
+
+
+def test_every_settings_class_is_reached():
+    assert {path[:-1] for path in places(PROTOCOL)} == {(), ("model",), ("training",), ("scoring",)}
+    assert {path[:-1] for path in places(CANARY)} == {(), ("model",), ("training",)}
+
+
+def test_no_two_seeds_share_a_fingerprint(same_data):
+    assert len({PROTOCOL.fingerprint(seed) for seed in range(100)}) == 100
+
+
+@pytest.mark.parametrize("fingerprint", [lambda: PROTOCOL.fingerprint(1), CANARY.fingerprint])
+def test_fingerprints_change_with_the_recipe_and_nothing_else(fingerprint, monkeypatch):
+    before = fingerprint()
+    monkeypatch.setattr(experiments, "RECIPE", experiments.RECIPE + 1)
+    assert fingerprint() != before
+    monkeypatch.undo()
+    assert fingerprint() == before
+
+
+@pytest.mark.parametrize("name", ["digits", "photo_patches"])
+def test_fingerprints_change_with_the_data(name, monkeypatch):
+    seed, model = PROTOCOL.fingerprint(1), CANARY.fingerprint()
+    monkeypatch.setattr(experiments, "checksum", lambda one: "changed" if one == name else sources.checksum(one))
+    assert PROTOCOL.fingerprint(1) != seed
+    # A model does not know on which images it will be scored.
+    assert (CANARY.fingerprint() != model) == (name == "digits")
+
+
+@pytest.mark.parametrize("attribute", ["name", "variant"])
+def test_fingerprints_change_with_the_architecture(attribute):
+    class Other(MLP):
+        pass
+
+    setattr(Other, attribute, "other")
+    other = Other(hidden=PROTOCOL.model.hidden)
+    assert replace(PROTOCOL, model=other).fingerprint(1) != PROTOCOL.fingerprint(1)
+    assert replace(CANARY, model=other).fingerprint() != CANARY.fingerprint()
+
+
+def test_equal_settings_have_equal_fingerprints():
+    again = Protocol("digits", 400, MLP((512, 256)), Training(), Scoring("photo_patches", 50_000))
+    assert again.fingerprint(1) == PROTOCOL.fingerprint(1)
+    assert copy.deepcopy(CANARY).fingerprint() == CANARY.fingerprint()
+
+
+def test_a_fingerprint_is_a_digest_of_canonical_json():
+    expected = hashlib.sha256(b'{"a":[1,null],"b":"x"}').hexdigest()[:16]
+    assert digest({"b": "x", "a": (1, None)}) == digest({"a": [1, None], "b": "x"}) == expected
+
+
+def test_fingerprints_of_downloaded_data_need_no_file(monkeypatch, tmp_path):
+    monkeypatch.setenv("UFM_DATA", str(tmp_path / "nowhere"))
+    sources.checksum.cache_clear()
+    protocol = Protocol(dataset="mnist")
+    assert len(protocol.fingerprint(0)) == 16
+    assert protocol.fingerprint(0) != replace(protocol, dataset="fashion_mnist").fingerprint(0)
+    assert len(replace(CANARY, dataset="mnist").fingerprint()) == 16
+
+
+# Hosts
+
+
+def test_hosts_are_drawn_without_replacement_over_seeds():
+    for number in range(3):
+        part = load("digits", n_train=400, part=number)
+        hosts = [random_host(part, seed) for seed in range(number, 1200, 3)]
+        assert sorted(hosts) == list(range(400))
+
+
+def test_hosts_depend_on_data_set_size_and_part(part):
+    drawings = [
+        part,
+        replace(part, name="other"),
+        load("digits", n_train=400, part=2),
+        load("digits", n_train=300, part=1),
+    ]
+    hosts = {tuple(random_host(one, one.n_parts * turn) for turn in range(20)) for one in drawings}
+    assert len(hosts) == 4
+    assert [random_host(part, seed) for seed in (1, 4)] == [random_host(part, seed) for seed in (1, 4)]
+
+
+@pytest.mark.parametrize(("n_train", "last"), [(None, 1199), (400, 1199), (500, 999)])
+def test_a_seed_beyond_the_last_host_is_refused(n_train, last):
+    part = load("digits", n_train=n_train)
+    assert 0 <= random_host(part, last) < len(part.train_labels)
+    with pytest.raises(ValueError, match=f"^seed: {last + 1} is beyond .* has hosts for {last + 1}$"):
+        random_host(part, last + 1)
+
+
+def test_a_seeds_host_is_one_of_its_parts_images():
+    full = load("digits")
+    for seed in range(30):
+        part = load("digits", n_train=400, part=seed % 3)
+        control, canary = PROTOCOL.experiments(seed, part)
+        assert canary.canary_index in part.train_indices
+        assert canary.canary_label == full.train_labels[canary.canary_index]
+        assert (control.role, control.part, control.seed) == ("control", seed % 3, seed)
+        check(control, part)
+        check(canary, part)
+
+
+def test_twins_differ_in_what_is_stamped_only(part):
+    protocol = replace(PROTOCOL, feature="B", position=(2, 3))
+    control, canary = protocol.experiments(1, part)
+    plain = {"role": "control", "host": "", "canary_index": None, "canary_label": None, "feature": ""}
+    assert replace(canary, **plain) == control
+    assert (control.host, control.canary_index, control.feature) == ("", None, "")
+    assert (canary.role, canary.host, canary.feature, canary.position) == ("canary", "random", "B", (2, 3))
+    assert (control.model, control.training) == (protocol.model, protocol.training)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"role": "twin"}, "role: 'twin' is not one of control, canary"),
+        ({"canary_index": 1200}, "canary_index: 1200 is not among the 400 training images"),
+        ({"canary_index": -1}, "canary_index: -1 is not among"),
+        ({"canary_index": None}, "canary_index: None is not among"),
+        ({"canary_index": "another part's"}, r"canary_index: \d+ is not among"),
+        ({"canary_label": "wrong"}, r"canary_label: \d is not the label of image \d+, which is \d$"),
+        ({"canary_label": None}, "canary_label: None is not the label"),
+        ({"feature": "a"}, "no letter 'a'"),
+        ({"position": (24, 1)}, "feature would cover rows 24 to 28 .* change its position"),
+        ({"position": (1, -1)}, "feature would cover .* columns -1 to 3 .* change its position"),
+    ],
+)
+def test_what_does_not_fit_is_named_in_one_line(changes, message, part):
+    canary = PROTOCOL.experiments(1, part)[1]
+    if changes == {"canary_index": "another part's"}:
+        changes = {"canary_index": int(load("digits", n_train=400, part=2).train_indices[0])}
+    if changes == {"canary_label": "wrong"}:
+        changes = {"canary_label": (canary.canary_label + 1) % 10}
+    with pytest.raises(ValueError, match=f"^{message}") as caught:
+        check(replace(canary, **changes), part)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "field", "value"),
+    [
+        *((Training, name, 0) for name in ("learning_rate", "epsilon", "batch_size", "epochs", "patience")),
+        (Training, "learning_rate", float("nan")),
+        (Training, "early_stopping", "test"),
+        (Training, "precision", "float16"),
+        *((Scoring, name, 0) for name in ("n_ood", "n_effect", "n_permutations", "n_random")),
+    ],
+)
+def test_impossible_settings_are_named_in_one_line(settings, field, value):
+    with pytest.raises(ValueError, match=f"^{field}: ") as caught:
+        settings(**{field: value})
+    assert "\n" not in str(caught.value)

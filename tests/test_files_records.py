@@ -1,0 +1,341 @@
+"""Records survive kills, neighbours and time, and say so where someone edited them."""
+
+import json
+import multiprocessing
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ufm import files, records
+from ufm.records import Measured, RecordError, Records
+
+ROOT = Path(__file__).parents[1]
+
+
+def fingerprint(seed):
+    return f"{seed:016x}"
+
+
+PLANNED = [fingerprint(seed) for seed in range(12)]
+
+# Children are forked from a process that has imported the library and holds nothing else.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["ufm.records"])
+
+
+def measured(seed=0, **columns):
+    """A seed's table of two rows, with further columns, and one array."""
+    table = pd.DataFrame(
+        {"seed": [seed, seed], "role": ["control", "canary"], "score": [seed / 7, 0.1 + 0.2]} | columns
+    )
+    return Measured({"scores": table}, {"host": np.full((1, 4, 4), seed % 256, dtype=np.uint8)})
+
+
+def add_seeds(folder, n_seeds, ready):
+    """Claim and add seeds one after the other, as a child process."""
+    store = Records(folder)
+    ready.set()
+    for seed in range(n_seeds):
+        with store.claim(fingerprint(seed)) as ours:
+            if ours:
+                store.add(fingerprint(seed), {"seed": seed}, measured(seed))
+
+
+def claim_and_wait(folder, held):
+    """Claim the first planned seed and never finish it."""
+    with Records(folder).claim(PLANNED[0]) as ours:
+        assert ours
+        held.set()
+        time.sleep(600)
+
+
+def start(target, *arguments):
+    child = CONTEXT.Process(target=target, args=arguments)
+    child.start()
+    return child
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Records(tmp_path / "records")
+
+
+@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
+def test_a_failing_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, step):
+    path = tmp_path / "deep" / "file.csv"
+    files.write(path, b"old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, step, fail)
+        with pytest.raises(OSError, match="disk full"):
+            files.write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [one.name for one in path.parent.iterdir()] == ["file.csv"]
+    files.write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_tables_and_arrays_come_back_to_the_last_digit(store):
+    table = pd.DataFrame(
+        {
+            "seed": [3, 3, 3],
+            "score": [0.1 + 0.2, 1e-300, -1 / 3],
+            "canary_index": pd.array([None, 49237, 12], dtype="Int64"),
+            "host": [None, "random", "NA"],
+            "large": [2**53 + 1, -1, 0],
+        }
+    )
+    arrays = {"image": np.arange(6, dtype=np.uint8).reshape(2, 3), "p": np.array([1 / 3, np.pi], dtype=np.float32)}
+    store.add("a" * 16, {"seed": 3}, Measured({"scores": table}, arrays))
+    back = store.tables(["a" * 16])["scores"]
+    assert list(back) == ["record", *table]
+    assert back["score"].tolist() == table["score"].tolist()
+    assert back["seed"].dtype == np.int64
+    assert back["large"].tolist() == [2**53 + 1, -1, 0]
+    assert np.isnan(back["canary_index"][0])
+    assert back["canary_index"][1:].tolist() == [49237, 12]
+    assert pd.isna(back["host"][0])
+    assert back["host"][1:].tolist() == ["random", "NA"]
+    assert ",49237,random," in (store.folder / "scores.csv").read_text()  # no 49237.0 for one who reads the file
+    kept = store.arrays("a" * 16)
+    assert kept.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert kept[name].dtype == array.dtype
+        np.testing.assert_array_equal(kept[name], array)
+
+
+def test_seeds_come_in_the_order_asked_for(store):
+    for seed in (2, 0, 1):
+        store.add(PLANNED[seed], {"seed": seed}, measured(seed))
+    assert store.tables([PLANNED[1], PLANNED[2]])["scores"]["seed"].tolist() == [1, 1, 2, 2]
+
+
+def test_rows_without_an_entry_are_not_read_and_go_with_the_next_seed(store, monkeypatch):
+    store.add(PLANNED[0], {"seed": 0}, measured(0))
+
+    def killed_before_the_manifest(path, content):
+        if path.name == records.MANIFEST:
+            raise KeyboardInterrupt
+        files.write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "write", killed_before_the_manifest)
+        with pytest.raises(KeyboardInterrupt):
+            store.add(PLANNED[1], {"seed": 1}, measured(1))
+    assert PLANNED[1] in (store.folder / "scores.csv").read_text()
+    assert list(store.entries()) == PLANNED[:1]
+    assert store.tables(PLANNED[:1])["scores"]["seed"].tolist() == [0, 0]
+    store.add(PLANNED[2], {"seed": 2}, measured(2))
+    assert PLANNED[1] not in (store.folder / "scores.csv").read_text()
+    store.add(PLANNED[1], {"seed": 1}, measured(1))
+    assert store.tables(PLANNED[:3])["scores"]["seed"].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_killed_at_any_moment_it_is_readable_and_goes_on(tmp_path):
+    store, counts, ready = Records(tmp_path / "records"), [], CONTEXT.Event()
+    for moment in np.random.default_rng(0).uniform(0, 0.25, 10):
+        ready.clear()
+        child = start(add_seeds, store.folder, 1000, ready)
+        assert ready.wait(60)
+        time.sleep(moment)
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        complete = list(store.entries())
+        assert complete == [fingerprint(seed) for seed in range(len(complete))]
+        assert [store.arrays(one)["host"][0, 0, 0] for one in complete] == [seed % 256 for seed in range(len(complete))]
+        if complete:
+            seeds = np.repeat(np.arange(len(complete)), 2)
+            scores = store.tables(complete)["scores"]
+            assert scores["seed"].tolist() == seeds.tolist()
+            assert scores["score"][::2].tolist() == (seeds[::2] / 7).tolist()
+        counts.append(len(complete))
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 3  # it was killed in the middle of its work
+    child = start(add_seeds, store.folder, counts[-1] + 5, ready)
+    child.join()
+    assert child.exitcode == 0
+    assert len(store.entries()) == counts[-1] + 5
+    kept = {path.name for path in store.folder.iterdir()} - {".lock"}
+    assert {name for name in kept if not name.startswith(".")} == {"manifest.json", "scores.csv", "arrays"}
+
+
+def test_two_processes_share_the_seeds(tmp_path):
+    ready = CONTEXT.Event()
+    children = [start(add_seeds, tmp_path / "records", len(PLANNED), ready) for _ in range(2)]
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0]
+    store = Records(tmp_path / "records")
+    assert sorted(store.entries()) == PLANNED
+    assert len((store.folder / "scores.csv").read_text().splitlines()) == 1 + 2 * len(PLANNED)
+    assert store.tables(PLANNED)["scores"]["seed"].tolist() == np.repeat(range(len(PLANNED)), 2).tolist()
+
+
+def test_two_processes_that_finish_the_same_seed_keep_one(store):
+    store.add(PLANNED[0], {"seed": 0, "device": "first"}, measured(0))
+    before = {path: path.read_bytes() for path in store.folder.rglob("*.*")}
+    store.add(PLANNED[0], {"seed": 0, "device": "second"}, measured(5))
+    assert {path: path.read_bytes() for path in store.folder.rglob("*.*")} == before
+
+
+def test_a_seed_is_claimed_by_one_process_until_it_ends(store):
+    held = CONTEXT.Event()
+    child = start(claim_and_wait, store.folder, held)
+    assert held.wait(60)
+    with store.claim(PLANNED[0]) as ours:
+        assert not ours
+    with store.claim(PLANNED[1]) as ours:
+        assert ours
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    with store.claim(PLANNED[0]) as ours:
+        assert ours
+        store.add(PLANNED[0], {"seed": 0}, measured(0))
+    with store.claim(PLANNED[0]) as ours:
+        assert not ours
+    assert not list(store.folder.glob(".claim-*"))
+
+
+def edit_number(folder):
+    path = folder / "scores.csv"
+    path.write_text(path.read_text().replace("0.30000000000000004", "0.3"))
+    return path
+
+
+def empty_cell(folder):
+    path = folder / "scores.csv"
+    path.write_text(path.read_text().replace("canary", ""))
+    return path
+
+
+def drop_row(folder):
+    path = folder / "scores.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    return path
+
+
+def repeat_row(folder):
+    path = folder / "scores.csv"
+    path.write_text(path.read_text() + path.read_text().splitlines(keepends=True)[-1])
+    return path
+
+
+def cut_line(folder):
+    path = folder / "scores.csv"
+    path.write_text(path.read_text() + '"')
+    return path
+
+
+def empty_file(folder):
+    path = folder / "scores.csv"
+    path.write_text("")
+    return path
+
+
+def delete_table(folder):
+    path = folder / "scores.csv"
+    path.unlink()
+    return path
+
+
+def edit_array(folder):
+    (path,) = (folder / "arrays").iterdir()
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    return path
+
+
+def delete_array(folder):
+    (path,) = (folder / "arrays").iterdir()
+    path.unlink()
+    return path
+
+
+def cut_manifest(folder):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text()[:40])
+    return path
+
+
+def other_manifest(folder):
+    path = folder / "manifest.json"
+    path.write_text('[{"seed": 0}]')
+    return path
+
+
+def strip_digests(folder):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({PLANNED[0]: {"seed": 0}}))
+    return path
+
+
+DAMAGES = [edit_number, empty_cell, drop_row, repeat_row, cut_line, empty_file, delete_table]
+DAMAGES += [edit_array, delete_array, cut_manifest, other_manifest, strip_digests]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda one: one.__name__)
+def test_what_was_edited_is_refused_by_name(store, damage):
+    store.add(PLANNED[0], {"seed": 0}, measured(0))
+    store.tables(PLANNED[:1])
+    store.arrays(PLANNED[0])
+    path = damage(store.folder)
+    with pytest.raises(RecordError, match=re.escape(str(path))) as raised:
+        read_all(store)
+    assert "\n" not in str(raised.value)
+
+
+def read_all(store):
+    store.entries()
+    store.tables(PLANNED[:1])
+    store.arrays(PLANNED[0])
+
+
+def test_another_seeds_rows_may_be_damaged(store):
+    for seed in (0, 1):
+        store.add(PLANNED[seed], {"seed": seed}, measured(seed, note=f"seed {seed}"))
+    path = store.folder / "scores.csv"
+    path.write_text(path.read_text().replace("seed 1", "edited"))
+    assert store.tables(PLANNED[:1])["scores"]["note"].tolist() == ["seed 0", "seed 0"]
+    with pytest.raises(RecordError, match="seed 1"):
+        store.tables(PLANNED[:2])
+
+
+def test_a_column_added_later_leaves_earlier_seeds_as_they_are(store):
+    store.add(PLANNED[0], {"seed": 0}, measured(0))
+    store.add(PLANNED[1], {"seed": 1}, measured(1, patch_effect=[0.25, 0.5]))
+    both = store.tables(PLANNED[:2])["scores"]
+    assert both["patch_effect"].isna().tolist() == [True, True, False, False]
+    assert "patch_effect" not in measured(0).tables["scores"]
+    assert both["score"].tolist() == [0.0, 0.1 + 0.2, 1 / 7, 0.1 + 0.2]
+    store.add(PLANNED[2], {"seed": 2}, measured(2))  # without the column again
+    assert len(store.tables(PLANNED[:3])["scores"]) == 6
+
+
+def test_five_lines_of_pandas_read_the_records(tmp_path, capsys):
+    page = (ROOT / "book" / "data-dictionary.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    lines = [line for line in block.splitlines() if line]
+    assert len(lines) == 5
+    assert "ufm" not in block
+    store = Records(tmp_path / "mlp")
+    for seed in range(3):
+        rows = {"seed": [seed, seed], "role": ["control", "canary"]}
+        models = pd.DataFrame(rows | {"accuracy": [0.5, 0.75]})
+        scores = pd.DataFrame(rows | {"memorisation_score": [0.0, [0.5, -0.5, 0.25][seed]]})
+        store.add(PLANNED[seed], {"seed": seed}, Measured({"models": models, "scores": scores}))
+    assert block.count("book/records/mlp") == 2
+    found = {}
+    exec(block.replace("book/records/mlp", str(store.folder)), found)
+    assert found["wide"]["canary"].tolist() == [0.5, -0.5, 0.25]
+    printed = capsys.readouterr().out
+    assert "0.6666666666666666" in printed
+    assert re.search(r"canary +0\.75\ncontrol +0\.50", printed)
