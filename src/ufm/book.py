@@ -73,6 +73,7 @@ def page(name: str, folder: Path) -> Path:
     shutil.rmtree(folder / "html", ignore_errors=True)
     shutil.move(site, folder / "html")
     shutil.rmtree(source)
+    shutil.rmtree(folder / "_build")
     return folder / "html" / f"{name}.html"
 
 
@@ -145,6 +146,8 @@ def render(source: Path, toc: Path, parent: Path, *, strict: bool) -> Path:
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "--quiet"]
     command += ["--config", str(paths.ROOT / "_config.yml"), "--toc", str(toc), "--path-output", str(parent)]
     command += ["-W", "-n", "--keep-going"] if strict else []
-    if subprocess.run(command, check=False).returncode:
+    built = subprocess.run(command, check=False, capture_output=True, text=True)
+    if built.returncode:
+        print(built.stdout, built.stderr, file=sys.stderr)
         raise ValueError(f"Jupyter Book failed on {source}; its warnings, which are errors here, stand above")
     return parent / "_build" / "html"

@@ -1,7 +1,6 @@
 """Text notebooks: read with jupytext, parameters checked, executed by papermill, written without a trace of when."""
 
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -78,9 +77,7 @@ def parameters(name: str) -> dict[str, Parameter]:
         nbformat.write(read(name), path)
         declared = papermill.inspect_notebook(str(path))
     return {
-        one["name"]: Parameter(
-            one["name"], tuple(re.split(r"\s*\|\s*", one["inferred_type_name"])), one["default"], one["help"]
-        )
+        one["name"]: Parameter(one["name"], tuple(one["inferred_type_name"].split("|")), one["default"], one["help"])
         for one in declared.values()
     }
 

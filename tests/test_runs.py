@@ -1,0 +1,329 @@
+"""What an execution takes from records, what it trains, and what it refuses."""
+
+import json
+import re
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ufm import experiments, provenance, runs
+from ufm.experiments import Protocol, Training
+from ufm.models import MLP
+from ufm.provenance import source_digest
+from ufm.records import Measured, RecordError, Records
+from ufm.runs import NotYetRun, Run, committed_records, finish
+
+# Trained in a moment; seed s takes part s mod 3.
+TINY = {
+    "n_train": 400,
+    "model": MLP(hidden=(16, 8)),
+    "training": Training(learning_rate=1e-3, batch_size=64, epochs=2, early_stopping="none", precision="float64"),
+    "n_ood": 200,
+    "n_effect": 10,
+    "n_permutations": 2,
+}
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    """Folders of the test's own for committed records and for executions."""
+    monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "committed"))
+    monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("UFM_RUN", str(tmp_path / "run"))
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The seeds that were trained since, by a stand-in for `finish` that costs nothing."""
+    seeds = []
+
+    def cheap_finish(protocol, seed, *, device, data_root):
+        seeds.append(seed)
+        return entry(protocol, seed), measured(seed)
+
+    monkeypatch.setattr(runs, "finish", cheap_finish)
+    return seeds
+
+
+def entry(protocol, seed, device="stand-in"):
+    return {
+        "seed": seed,
+        "protocol": asdict(protocol),
+        "versions": {"ufm": "0"},
+        "device": device,
+        "models": [f"control {seed}", f"canary {seed}"],
+        "seconds": 1.5,
+        "date": f"2026-01-{seed + 1:02d}",
+    }
+
+
+def measured(seed, score=0.25):
+    rows = {"seed": [seed, seed], "role": ["control", "canary"]}
+    return Measured({"models": pd.DataFrame(rows), "scores": pd.DataFrame(rows | {"score": [0.0, score]})})
+
+
+def commit(seed, score=0.25, **changes):
+    """Put a seed among the committed records."""
+    protocol = run(**changes).protocol
+    committed_records("mlp").add(protocol.fingerprint(seed), entry(protocol, seed, "elsewhere"), measured(seed, score))
+
+
+def run(**changes):
+    return Run("mlp", **({"profile": "embedded", "n_canaries": 3} | changes))
+
+
+def canary_scores(population):
+    scores = population.tables["scores"]
+    return scores[scores["role"] == "canary"].set_index("seed")["score"].to_dict()
+
+
+def test_what_lacks_is_trained_and_the_rest_re_used(trained):
+    first = run(n_canaries=2).population()
+    assert trained == [0, 1]
+    assert run(n_canaries=4).population().tables["scores"]["seed"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert trained == [0, 1, 2, 3]
+    again = run(n_canaries=2).population()
+    assert trained == [0, 1, 2, 3]
+    pd.testing.assert_frame_equal(again.tables["scores"], first.tables["scores"])
+    assert (again.entries, again.planned) == (first.entries, 2)
+    assert run(seed=2, n_canaries=1).population().tables["models"]["seed"].tolist() == [2, 2]
+    assert len(trained) == 4
+
+
+def test_seeds_stand_in_the_order_of_their_numbers(trained):
+    run(seed=2, n_canaries=1).population()
+    commit(1)
+    assert run().population().tables["scores"]["seed"].tolist() == [0, 0, 1, 1, 2, 2]
+    assert trained == [2, 0]
+
+
+def test_committed_records_win(trained):
+    run().population()
+    commit(1, score=0.5)
+    assert canary_scores(run().population()) == {0: 0.25, 1: 0.5, 2: 0.25}
+    assert trained == [0, 1, 2]
+    population = run(fresh=True).population()
+    assert canary_scores(population) == {0: 0.25, 1: 0.25, 2: 0.25}
+    assert {one["device"] for one in population.entries} == {"stand-in"}
+
+
+def test_fresh_trains_what_is_committed(trained):
+    for seed in range(3):
+        commit(seed)
+    run().population()
+    assert trained == []
+    run(fresh=True).population()
+    assert trained == [0, 1, 2]
+
+
+def test_nothing_is_written_among_the_committed_records(trained, tmp_path):
+    commit(0)
+    before = {path: path.read_bytes() for path in (tmp_path / "committed").rglob("*") if path.is_file()}
+    run().population()
+    assert {path: path.read_bytes() for path in (tmp_path / "committed").rglob("*") if path.is_file()} == before
+
+
+def test_without_training_it_shows_the_committed_seeds_and_says_how_many_are_planned(trained, tmp_path):
+    run().population()
+    for seed in (0, 2):
+        commit(seed, score=0.5)
+    population = run(train=False, n_canaries=4).population()
+    assert canary_scores(population) == {0: 0.5, 2: 0.5}  # seed 1 is only among the executions
+    assert (len(population.entries), population.planned) == (2, 4)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert (manifest["seeds"], manifest["planned"], manifest["models"]) == (2, 4, 4)
+    assert manifest["date"] == "2026-01-03"
+    assert manifest["seconds"] == 3
+    assert manifest["device"] == "elsewhere"
+    assert manifest["parameters"]["train"] is False
+    assert manifest["parameters"]["dataset"] == "digits"
+
+
+def test_the_manifest_names_every_device(trained, tmp_path):
+    commit(0)
+    run(n_canaries=2).population()
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["device"] == "elsewhere and stand-in"
+
+
+def test_nothing_recorded_gives_the_command_and_its_time(trained, tmp_path):
+    with pytest.raises(NotYetRun) as raised:
+        run(train=False).population()
+    message = str(raised.value)
+    assert "None of the 3 planned seeds" in message
+    assert "6 models" in message
+    assert '`make run NOTEBOOK=mlp ARGS="-p profile embedded -p dataset digits"`' in message
+    assert re.search(r"at most \d+(\.\d)? (s|min|h) on this machine \(10 epochs each", message)
+    assert trained == []
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_a_damaged_record_is_an_error(trained, train):
+    commit(0)
+    path = committed_records("mlp").folder / "scores.csv"
+    path.write_text(path.read_text().replace("0.25", "0.26"))
+    with pytest.raises(RecordError, match=r"scores\.csv: the rows of record .* seed 0"):
+        run(n_canaries=1, train=train).population()
+    path.with_name("manifest.json").write_text("{")
+    with pytest.raises(RecordError, match=r"manifest\.json: not a manifest"):
+        run(n_canaries=1, train=train).population()
+    assert trained == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"n_train": 400},
+        {"feature": "B"},
+        {"n_ood": 30},
+        {"n_random": 2},
+        {"ood_set": "mnist"},
+        {"dataset": "fashion_mnist"},
+        {"model": MLP(hidden=(16, 8))},
+        {"training": replace(Training(), learning_rate=1e-4)},
+    ],
+)
+def test_other_settings_are_not_re_used(trained, changes):
+    commit(0)
+    run(n_canaries=1).population()
+    assert trained == []
+    run(n_canaries=1, **changes).population()
+    assert trained == [0]
+    with pytest.raises(NotYetRun):
+        run(n_canaries=1, train=False, **changes).population()
+
+
+def test_another_recipe_is_not_re_used(trained, monkeypatch):
+    commit(0)
+    run(n_canaries=2).population()
+    assert trained == [1]
+    monkeypatch.setattr(experiments, "RECIPE", experiments.RECIPE + 1)
+    run(n_canaries=2).population()
+    assert trained == [1, 0, 1]
+
+
+def test_other_images_are_not_re_used(trained, monkeypatch):
+    commit(0)
+    for dataset in ("digits", "photo_patches"):
+        with monkeypatch.context() as patch:
+            patch.setattr(experiments, "checksum", lambda name, dataset=dataset: "changed" if name == dataset else name)
+            run(n_canaries=1).population()
+    assert trained == [0, 0]
+
+
+def test_other_code_shares_no_executions_but_the_committed_records(trained, monkeypatch):
+    commit(0)
+    run(n_canaries=2).population()
+    assert trained == [1]
+    monkeypatch.setattr(runs, "source_digest", lambda: "another")
+    run(n_canaries=2).population()
+    assert trained == [1, 1]
+
+
+def test_the_codes_digest_changes_with_any_module(monkeypatch, tmp_path):
+    copy = shutil.copytree(Path(provenance.__file__).parent, tmp_path / "ufm", ignore=shutil.ignore_patterns("__*__"))
+    monkeypatch.setattr(provenance, "__file__", str(copy / "provenance.py"))
+    digest = source_digest.__wrapped__
+    before = digest()
+    assert len(before) == 16
+    with open(copy / "scores.py", "a") as file:
+        file.write("\n")
+    assert digest() != before
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "known"),
+    [
+        ("profile", "nonsense", "embedded, paper"),
+        ("dataset", "nonsense", "digits, mnist, fashion_mnist, cifar10"),
+        ("dataset", "photo_patches", "digits, mnist, fashion_mnist, cifar10"),
+        ("ood_set", "nonsense", "photo_patches, digits, mnist, fashion_mnist, cifar10"),
+        ("feature", "AB", "A, B"),
+        ("feature", "a", "A, B"),
+        ("n_canaries", 0, "at least one"),
+        ("n_ood", 0, "at least 1"),
+        ("n_random", 0, "at least 1"),
+        ("seed", -1, "negative"),
+        ("device", "nonsense", "auto, cpu, cuda"),
+        ("device", "meta", "auto, cpu, cuda"),
+    ],
+)
+def test_a_wrong_parameter_is_named_before_anything_is_trained(trained, tmp_path, parameter, value, known):
+    with pytest.raises(ValueError, match=rf"^{parameter}: .*{known}"):
+        run(**{parameter: value}).population()
+    assert trained == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_notebook_is_named():
+    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: method, mlp"):
+        Run("nonsense", profile="embedded")
+
+
+def test_a_missing_gpu_is_named(monkeypatch):
+    monkeypatch.setattr(runs.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="^device: 'cuda:1' is not there; use cpu"):
+        run(device="cuda:1", **TINY).population()
+    assert run(device="auto").device == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_train": 0}, "^n_train must be 1 to 1200"),
+        ({"n_train": 1201}, "^n_train must be 1 to 1200"),
+        ({"n_ood": 1951}, "must be 1 to 1950 for photo_patches"),
+        ({"seed": 1200}, "^seed: 1200 is beyond the last host"),
+    ],
+)
+def test_more_than_there_is_is_named_before_anything_is_trained(monkeypatch, changes, message):
+    monkeypatch.setattr(runs, "train", lambda *_: pytest.fail("a model was trained"))
+    with pytest.raises(ValueError, match=message):
+        run(n_canaries=1, **changes).population()
+
+
+def test_a_seed_does_not_depend_on_the_others(tmp_path, monkeypatch):
+    three = run(n_canaries=3, **TINY).population()
+    monkeypatch.setenv("UFM_RUNS", str(tmp_path / "elsewhere"))
+    alone = run(n_canaries=1, seed=2, **TINY).population()
+    for name, table in alone.tables.items():
+        of_three = three.tables[name]
+        pd.testing.assert_frame_equal(table, of_three[of_three["seed"] == 2].reset_index(drop=True))
+    assert alone.entries[0]["models"] == three.entries[2]["models"]
+    scores = three.tables["scores"]
+    assert scores["part"].tolist() == [0, 0, 1, 1, 2, 2]
+    assert scores["memorisation_score"].nunique() == 6
+
+
+def test_a_seeds_models_are_one_entry(tmp_path):
+    """A control and a canary, of one device and one version, and what they stand on."""
+    protocol = run(**TINY).protocol
+    found, kept = finish(protocol, 1)
+    assert found["seed"] == 1
+    assert found["protocol"] == asdict(protocol)
+    assert found["models"] == kept.tables["models"]["fingerprint"].tolist()
+    assert kept.tables["models"]["role"].tolist() == ["control", "canary"]
+    assert found["data"].keys() == {"digits", "photo_patches"}
+    assert found["versions"].keys() == {"ufm", "torch", "numpy", "python"}
+    assert found["recipe"] == experiments.RECIPE
+    assert json.loads(json.dumps(found)) is not None
+    store = Records(tmp_path / "store")
+    store.add(protocol.fingerprint(1), found, kept)
+    back = store.tables([protocol.fingerprint(1)])["scores"]
+    np.testing.assert_array_equal(back["memorisation_score"], kept.tables["scores"]["memorisation_score"])
+
+
+def test_a_table_is_kept_with_every_digit(tmp_path):
+    run().keep_table("summary", pd.DataFrame({"quantity": ["M > 0"], "estimate": [0.1 + 0.2]}))
+    assert (tmp_path / "run" / "tables" / "summary.csv").read_bytes() == (
+        b"quantity,estimate\nM > 0,0.30000000000000004\n"
+    )
+
+
+def test_a_protocol_needs_no_data_file_for_its_fingerprint(monkeypatch, tmp_path):
+    monkeypatch.setenv("UFM_DATA", str(tmp_path / "nowhere"))
+    assert len(Protocol("mnist").fingerprint(0)) == 16
