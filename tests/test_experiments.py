@@ -143,20 +143,27 @@ def test_hosts_depend_on_data_set_size_and_part(part):
     drawings = [
         part,
         replace(part, name="other"),
+        replace(part, n_train=399),
         load("digits", n_train=400, part=2),
-        load("digits", n_train=300, part=1),
     ]
-    hosts = {tuple(random_host(one, one.n_parts * turn) for turn in range(20)) for one in drawings}
-    assert len(hosts) == 4
+    hosts = {tuple(random_host(one, one.n_parts * turn + one.part) for turn in range(20)) for one in drawings}
+    assert len(hosts) == len(drawings)
     assert [random_host(part, seed) for seed in (1, 4)] == [random_host(part, seed) for seed in (1, 4)]
+
+
+def test_a_seed_has_no_host_in_another_part(part):
+    with pytest.raises(ValueError, match="^seed: 2 belongs to part 2 of digits/400, not to part 1$"):
+        random_host(part, 2)
 
 
 @pytest.mark.parametrize(("n_train", "last"), [(None, 1199), (400, 1199), (500, 999)])
 def test_a_seed_beyond_the_last_host_is_refused(n_train, last):
-    part = load("digits", n_train=n_train)
-    assert 0 <= random_host(part, last) < len(part.train_labels)
+    def host(seed):
+        return random_host(load("digits", n_train=n_train, part=seed % (1200 // (n_train or 1200))), seed)
+
+    assert 0 <= host(last) < (n_train or 1200)
     with pytest.raises(ValueError, match=f"^seed: {last + 1} is beyond .* has hosts for {last + 1}$"):
-        random_host(part, last + 1)
+        host(last + 1)
 
 
 def test_a_seeds_host_is_one_of_its_parts_images():

@@ -280,11 +280,25 @@ def test_log_probabilities_are_not_clipped():
 # Refusals
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_a_training_that_diverges_is_one_clear_error(precision, data):
-    experiment = pair(data, learning_rate=1e300, epochs=3, precision=precision)[0]
-    with pytest.raises(ValueError, match="^seed: training diverged, no finite stopping loss in 3 epochs$"):
-        train(experiment, to_device(data, precision=precision))
+@pytest.mark.parametrize("early_stopping", ["half", "none"])
+def test_a_training_that_diverges_is_one_clear_error(early_stopping, data, double):
+    experiment = pair(data, learning_rate=1e300, epochs=3, precision="float64", early_stopping=early_stopping)[0]
+    with pytest.raises(ValueError, match="^learning_rate: training of seed 1 diverged in epoch 1$"):
+        train(experiment, double)
+
+
+@pytest.mark.parametrize(("field", "value"), [("precision", "float32"), ("early_stopping", "released")])
+def test_data_prepared_for_other_settings_are_refused(field, value, data, double):
+    experiment = pair(data, **({"precision": "float64"} | {field: value}))[0]
+    with pytest.raises(ValueError, match=f"^{field}: {value} is asked for, but "):
+        train(experiment, double)
+
+
+def test_a_role_and_its_host_go_together(data, double):
+    control, canary = pair(data, precision="float64")
+    for experiment in (replace(control, host="random"), replace(canary, host="")):
+        with pytest.raises(ValueError, match="^host: "):
+            train(experiment, double)
 
 
 def test_an_experiment_that_does_not_fit_is_refused_before_training(data, double):

@@ -29,12 +29,16 @@ def execute(profile: str, name: str) -> None:
 
 
 def missing(profile: str) -> list[str]:
-    """What the executed notebooks lack of what is planned, a line each."""
+    """What the executed notebooks lack of what is planned, a line each; ValueError where one was not executed."""
     lines = []
     for name in notebooks.NAMES:
         folder = execution(profile, name)
         if (folder / "pending.txt").exists():
             lines.append(f"{name}: not yet run")
+        elif not (folder / "manifest.json").exists():
+            raise ValueError(
+                f"{name} was not executed under the profile {profile!r}: run `make book PROFILE={profile}`"
+            )
         else:
             manifest = json.loads((folder / "manifest.json").read_text())
             if manifest["seeds"] < manifest["planned"]:

@@ -62,10 +62,12 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
     from ufm import book
     from ufm.compare import compare_runs
 
-    if not (run / "manifest.json").exists():
-        raise ValueError(f"{run} holds no manifest.json: give the folder that `make run` printed")
-    manifest = json.loads((run / "manifest.json").read_text())
-    ours = book.execution(manifest["profile"], manifest["notebook"])
+    try:
+        manifest = json.loads((run / "manifest.json").read_text())
+        ours = book.execution(manifest["profile"], manifest["notebook"])
+    except (OSError, ValueError, KeyError, TypeError):
+        message = f"{run} holds no readable manifest.json: give the folder that `make run` printed"
+        raise ValueError(message) from None
     if not (ours / "manifest.json").exists():
         book.execute(manifest["profile"], manifest["notebook"])
     rows, agrees = compare_runs(ours, run)
@@ -73,7 +75,8 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
     for row in rows.to_dict("records"):
         numbers = (f"{row[s]:.4g} [{row[f'{s}_low']:.4g}, {row[f'{s}_high']:.4g}]" for s in ("book", "rerun"))
         shown.add_row(row["table"], row["quantity"], *numbers, row["verdict"], row["reason"])
-    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    # Without markup, which would swallow an interval such as [nan, nan].
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(shown)
     raise typer.Exit(0 if agrees else 1)
 
 

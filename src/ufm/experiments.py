@@ -20,6 +20,9 @@ from ufm.streams import stream
 RECIPE = 1
 
 
+HOSTS = ("random",)  # kinds of host
+
+
 @dataclass(frozen=True)
 class Training:
     """How one model is trained; the defaults are those of the released code but for what early stopping watches."""
@@ -37,6 +40,7 @@ class Training:
             raise ValueError(f"early_stopping: {self.early_stopping!r} is not one of half, released, none")
         if self.precision not in ("float32", "float64"):
             raise ValueError(f"precision: {self.precision!r} is not one of float32, float64")
+        whole_numbers(self, "batch_size", "epochs", "patience")
         for name in ("learning_rate", "epsilon", "batch_size", "epochs", "patience"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: must be above zero, got {getattr(self, name)}")
@@ -53,6 +57,7 @@ class Scoring:
     n_random: int = 1  # random features for every OOD image
 
     def __post_init__(self):
+        whole_numbers(self, "n_ood", "n_effect", "n_permutations", "n_random")
         for name in ("n_ood", "n_effect", "n_permutations", "n_random"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
@@ -95,6 +100,11 @@ class Protocol:
     feature: str = "A"
     position: tuple[int, int] = (1, 1)
     measure: str = "scores"  # what is kept of the trained models: see `ufm.measurement.MEASURES`
+
+    def __post_init__(self):
+        for host in self.hosts:
+            if host not in HOSTS:
+                raise ValueError(f"hosts: {host!r} is not one of {', '.join(HOSTS)}")
 
     def fingerprint(self, seed: int) -> str:
         """Under which a finished seed is found: settings, seed, data and recipe. Needs no data file."""
@@ -142,6 +152,8 @@ def random_host(data: Dataset, seed: int) -> int:
     entry s // n_parts, since seed s trains on part s mod n_parts.
     """
     order = stream("hosts", scope=f"{data.scope}/{data.part}").permutation(len(data.train_labels))
+    if seed % data.n_parts != data.part:
+        raise ValueError(f"seed: {seed} belongs to part {seed % data.n_parts} of {data.scope}, not to part {data.part}")
     turn = seed // data.n_parts
     if turn >= len(order):
         raise ValueError(
@@ -154,6 +166,10 @@ def check(experiment: Experiment, data: Dataset) -> None:
     """Raise a ValueError that names the field of an experiment which cannot be trained on these data."""
     if experiment.role not in ("control", "canary"):
         raise ValueError(f"role: {experiment.role!r} is not one of control, canary")
+    if (experiment.role == "control") != (experiment.host == ""):
+        raise ValueError(
+            f"host: {experiment.host!r} does not go with the role {experiment.role}; only controls have none"
+        )
     if experiment.role == "control":
         return
     if experiment.canary_index not in set(data.train_indices.tolist()):
@@ -167,6 +183,13 @@ def check(experiment: Experiment, data: Dataset) -> None:
             f"which is {data.train_labels[place]}"
         )
     features.insert(data.train_images[place], features.letter(experiment.feature), position=experiment.position)
+
+
+def whole_numbers(settings: object, *names: str) -> None:
+    """Raise a ValueError that names a field which holds no whole number."""
+    for name in names:
+        if not isinstance(getattr(settings, name), int):
+            raise ValueError(f"{name}: must be a whole number, got {getattr(settings, name)!r}")
 
 
 def names(model: MLP) -> dict[str, str]:

@@ -189,7 +189,13 @@ def finish(
     data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=seed % n_parts, root=data_root)
     ood = datasets.ood_images(scoring.ood_set, shape=data.train_images.shape[1:], n=scoring.n_ood, root=data_root)
     on_device = to_device(data, device=device, precision=training.precision, early_stopping=training.early_stopping)
-    trained = [train(experiment, on_device) for experiment in protocol.experiments(seed, data)]
+    experiments = protocol.experiments(seed, data)
+    for one in experiments:
+        if one.host and one.canary_label not in ood.labels:
+            raise ValueError(
+                f"n_ood: none of the {scoring.n_ood} images has the label {one.canary_label} of seed {seed}'s canary"
+            )
+    trained = [train(experiment, on_device) for experiment in experiments]
     measured = MEASURES[protocol.measure](protocol, trained, on_device, ood)
     entry = {
         "seed": seed,

@@ -1,5 +1,6 @@
 """Training: one experiment, seeded, on images that stay on the device."""
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ class DeviceData:
     reported_images: torch.Tensor  # what accuracy and test-image effects are reported on
     reported_labels: torch.Tensor
     reported: np.ndarray  # places of the reported images in the test split
+    early_stopping: str  # what it watches, "half" or "released"
 
     def floats(self, images: np.ndarray) -> torch.Tensor:
         """Images (…, C, H, W), uint8 or in [0, 1], beside the training images as floats in [0, 1]."""
@@ -77,6 +79,7 @@ def to_device(
         images(data.test_images[reported]),
         labels(data.test_labels[reported]),
         reported,
+        "released" if early_stopping == "released" else "half",
     )
 
 
@@ -100,6 +103,11 @@ def train(experiment: Experiment, data: DeviceData, *, show: bool = True) -> Tra
     """
     check(experiment, data.data)
     settings = experiment.training
+    for name, there in (("precision", str(data.train_images.dtype)), ("early_stopping", data.early_stopping)):
+        if getattr(settings, name) != there.removeprefix("torch.") and getattr(settings, name) != "none":
+            raise ValueError(
+                f"{name}: {getattr(settings, name)} is asked for, but the data on the device are for {there}"
+            )
     model = build(
         experiment.model,
         data.data.train_images.shape[1:],
@@ -117,6 +125,8 @@ def train(experiment: Experiment, data: DeviceData, *, show: bool = True) -> Tra
     for epoch in epochs:
         train_loss = train_epoch(model, optimiser, data.train_images, data.train_labels, settings.batch_size, host)
         stopping_loss, stopping_accuracy = evaluate(model, data.stopping_images, data.stopping_labels)
+        if not math.isfinite(stopping_loss):
+            raise ValueError(f"learning_rate: training of seed {experiment.seed} diverged in epoch {epoch}")
         history.append(
             {
                 "epoch": epoch,
@@ -132,8 +142,6 @@ def train(experiment: Experiment, data: DeviceData, *, show: bool = True) -> Tra
         elif epoch - best_epoch >= settings.patience:
             break
     epochs.close()
-    if not best_weights:
-        raise ValueError(f"seed: training diverged, no finite stopping loss in {len(history)} epochs")
     model.load_state_dict(best_weights)
     return Trained(model.eval(), experiment, best_epoch, history)
 

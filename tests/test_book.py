@@ -1,0 +1,219 @@
+"""What stands on the pages and above them, without building the site."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from ufm import book, notebooks, paths
+
+LABELS = ["Profile", "Data", "Models", "Device", "Versions", "Duration", "Date"]
+MANIFEST = {
+    "profile": "paper",
+    "parameters": {"profile": "paper", "n_canaries": 20, "fresh": False},
+    "dataset": "MNIST, full size",
+    "device": "A processor, 1 thread",
+    "versions": [{"ufm": "0.1.0", "torch": "2.14.1"}, {"ufm": "0.1.0", "torch": "2.11.0"}],
+    "recipe": 3,
+    "models": 10,
+    "seeds": 5,
+    "planned": 20,
+    "seconds": 300.0,
+    "date": "2026-01-31",
+}
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """One executed notebook, `mlp`, and one that was not yet run, `method`, where the book keeps them."""
+    monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
+    found = {name: book.execution("paper", name) for name in ("method", "mlp")}
+    for folder in found.values():
+        folder.mkdir(parents=True)
+    (found["method"] / "pending.txt").write_text("None of the 1 planned seeds is recorded. To train: `make run`.\n")
+    executed = notebooks.read("mlp")
+    for number, cell in enumerate((cell for cell in executed.cells if cell.cell_type == "code"), start=1):
+        cell.execution_count = number
+    nbformat.write(executed, found["mlp"] / "notebook.ipynb")
+    write_manifest(found["mlp"])
+    return found
+
+
+def write_manifest(folder, **changes):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").write_text(json.dumps(MANIFEST | changes))
+
+
+def test_what_is_missing_is_counted(folders):
+    assert book.missing("paper") == ["method: not yet run", "mlp: 5 of 20 planned seeds"]
+    write_manifest(folders["mlp"], seeds=20)
+    (folders["method"] / "pending.txt").unlink()
+    write_manifest(folders["method"], seeds=1, planned=1)
+    assert book.missing("paper") == []
+
+
+def test_what_was_never_executed_is_an_error(folders):
+    with pytest.raises(ValueError, match="method was not executed under the profile 'embedded'"):
+        book.missing("embedded")
+
+
+def test_a_page_not_yet_run_says_so(folders, tmp_path):
+    book.stage(tmp_path, folders)
+    page = (tmp_path / "method.md").read_text()
+    assert page.startswith("# Method\n")
+    assert "```{admonition} Not yet run\n" in page
+    assert "None of the 1 planned seeds is recorded. To train: `make run`.\n```\n" in page
+    assert not (tmp_path / "method.ipynb").exists()
+
+
+def test_a_page_is_the_executed_notebook(folders, tmp_path):
+    book.stage(tmp_path, folders)
+    assert (tmp_path / "mlp.ipynb").read_bytes() == (folders["mlp"] / "notebook.ipynb").read_bytes()
+    assert not (tmp_path / "mlp.md").exists()
+
+
+def test_an_unexecuted_cell_is_refused(folders, tmp_path):
+    path = folders["mlp"] / "notebook.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    [cell for cell in notebook.cells if cell.cell_type == "code"][-1].execution_count = None
+    nbformat.write(notebook, path)
+    with pytest.raises(ValueError, match=rf"{re.escape(str(path))}: a cell was not executed"):
+        book.stage(tmp_path, folders)
+
+
+def test_provenance_of_a_page(folders):
+    entries = book.provenance(folders)
+    assert entries.keys() == {"mlp"}  # nothing is known of a notebook that was not run
+    assert list(entries["mlp"]) == [*LABELS, "Parameters"]
+    assert entries["mlp"] == {
+        "Profile": "paper",
+        "Data": "MNIST, full size",
+        "Models": "10, of 5 of 20 planned seeds",
+        "Device": "A processor, 1 thread",
+        "Versions": "recipe 3; ufm 0.1.0, torch 2.14.1 and ufm 0.1.0, torch 2.11.0",
+        "Duration": "5 min of training and scoring",
+        "Date": "2026-01-31",
+        "Parameters": MANIFEST["parameters"],
+    }
+
+
+def test_provenance_of_the_whole_book(folders):
+    (folders["method"] / "pending.txt").unlink()
+    other = {"device": "Another", "dataset": "MNIST, full size", "models": 2, "seconds": 100.0, "date": "2026-02-01"}
+    write_manifest(folders["method"], **other)
+    entry = book.overview("paper", folders)
+    assert list(entry) == LABELS
+    assert entry["Data"] == "MNIST, full size"
+    assert entry["Device"] == "Another; A processor, 1 thread"
+    assert entry["Models"] == "12"
+    assert entry["Duration"] == "7 min of training and scoring"
+    assert entry["Date"] == "2026-02-01"
+
+
+def test_the_whole_book_before_anything_was_run(tmp_path):
+    assert book.overview("paper", {"mlp": tmp_path}) == {"Profile": "paper", "Models": "none yet"}
+
+
+@pytest.fixture(scope="module")
+def extension():
+    """The book's Sphinx extension, which is no package."""
+    path = paths.BOOK / "_ext" / "ufm_book.py"
+    specification = importlib.util.spec_from_file_location("ufm_book", path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_box_shows_every_label(extension, folders):
+    entry = book.provenance(folders)["mlp"]
+    box = extension.provenance_box(entry)
+    assert isinstance(box, extension.provenance)
+    assert "provenance" in box["classes"]
+    text = box.astext()
+    for label in LABELS:
+        assert label in text
+        assert entry[label] in text
+    for name, value in MANIFEST["parameters"].items():
+        assert f"{name} = {value}" in text
+
+
+def test_the_box_of_a_page_without_parameters_shows_every_label(extension, folders):
+    entry = book.overview("paper", folders)
+    text = extension.provenance_box(entry).astext()
+    for label in LABELS:
+        assert label in text
+        assert entry[label] in text
+
+
+def test_the_box_stands_under_the_first_title(extension, folders):
+    from docutils import nodes
+    from docutils.utils import new_document
+
+    class Environment:
+        docname = "mlp"
+        ufm_provenance = book.provenance(folders)
+
+    class App:
+        env = Environment
+
+    document = new_document("mlp")
+    document += nodes.section("", nodes.title("", "MLPs"), nodes.paragraph("", "text"), ids=["mlps"])
+    extension.insert_provenance(App, document)
+    title, box, paragraph = document[0].children
+    assert isinstance(title, nodes.title)
+    assert isinstance(box, extension.provenance)
+    assert paragraph.astext() == "text"
+    Environment.docname = "unknown"
+    other = new_document("unknown")
+    other += nodes.section("", nodes.title("", "Other"), ids=["other"])
+    extension.insert_provenance(App, other)
+    assert len(other[0].children) == 1
+
+
+def test_the_table_of_contents_lists_every_page():
+    toc = yaml.safe_load((paths.ROOT / "_toc.yml").read_text())
+    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    pages = [path.stem for path in paths.BOOK.glob("*.md")]
+    assert sorted([toc["root"], *files]) == sorted([*pages, *notebooks.NAMES])
+    assert toc["root"] == "index"
+
+
+def test_pages_that_no_notebook_makes_have_the_books_provenance(folders, monkeypatch):
+    """Every page of the book has an entry but a notebook that was not yet run."""
+    entries = {}
+
+    def keep(source, *_, **__):
+        entries.update(json.loads((source / "provenance.json").read_text()))
+        return source
+
+    monkeypatch.setattr(book, "render", keep)
+    monkeypatch.setattr(paths, "BUILD", folders["mlp"].parents[3] / "build")
+    book.build("paper")
+    pages = {path.stem for path in Path(paths.BOOK).glob("*.md")}
+    assert entries.keys() == {*pages, "mlp"}
+    assert entries["index"]["Profile"] == "paper"
+
+
+def test_settings_that_would_fail_silently():
+    """See the comments in _config.yml."""
+    config = yaml.safe_load((paths.ROOT / "_config.yml").read_text())
+    assert config["execute"]["execute_notebooks"] == "off"
+    assert config["only_build_toc_files"] is False
+    assert config["sphinx"]["recursive_update"] is True
+    assert (paths.BOOK / "_assets" / config["sphinx"]["config"]["mathjax_path"]).is_file()
+
+
+def test_no_page_mixes_profiles(folders, monkeypatch):
+    """A profile's executions lie in a folder of their own, and only the paper profile's may not train."""
+    asked = []
+    monkeypatch.setattr(notebooks, "execute", lambda name, given, folder, **_: asked.append((given, folder)))
+    for profile in ("embedded", "paper"):
+        book.execute(profile, "mlp")
+    (embedded, paper) = asked
+    assert embedded == ({}, book.execution("embedded", "mlp"))
+    assert paper == ({"profile": "paper", "train": False}, book.execution("paper", "mlp"))
+    assert embedded[1] != paper[1]

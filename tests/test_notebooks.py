@@ -1,0 +1,310 @@
+"""Notebooks narrate and call; executed, they leave the same bytes wherever and however often that happens."""
+
+import ast
+import json
+import os
+import re
+
+import nbformat
+import papermill
+import pytest
+
+from ufm import notebooks, paths
+from ufm.profiles import CHAPTERS
+from ufm.records import locked
+
+SMALLEST = {"n_train": 400, "n_ood": 60, "n_random": 1}
+HEADER = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# Tiny
+
+```{code-cell} ipython3
+:tags: [parameters]
+
+fail = False  # type: bool whether it fails
+kind = "ValueError"  # type: str of what
+count = None  # type: int|None how many
+rate = 0.5  # type: float how fast
+```
+"""
+TINY = """
+```{code-cell} ipython3
+import os
+import sys
+from pathlib import Path
+
+sys.__stderr__.write("")
+folder = Path(os.environ["UFM_RUN"])
+if fail:
+    raise type(kind, (RuntimeError,), {})("what is wrong")
+folder.mkdir(parents=True, exist_ok=True)
+_ = (folder / "manifest.json").write_text("{}")
+count, rate, os.environ.get("OMP_NUM_THREADS")
+```
+"""
+
+
+def code_cells(name):
+    return [cell for cell in notebooks.read(name).cells if cell.cell_type == "code"]
+
+
+def test_every_chapter_has_a_notebook():
+    assert set(notebooks.NAMES) == set(CHAPTERS) == {path.stem for path in paths.NOTEBOOKS.iterdir()}
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_a_notebook_is_text_with_a_kernel_and_one_parameters_cell(name):
+    notebook = notebooks.read(name)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.metadata.kernelspec.language == "python"
+    assert notebook.cells[0].source.startswith("# ")
+    tagged = ["parameters" in cell.metadata.get("tags", []) for cell in code_cells(name)]
+    assert tagged == [True] + [False] * (len(tagged) - 1)
+    assert "cell_metadata_filter" not in notebooks.source(name).read_text()  # it would drop the tag
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_every_parameter_is_typed_documented_and_used(name):
+    cell, *others = [ast.parse(cell.source) for cell in code_cells(name)]
+    assigned = [target.id for statement in cell.body for target in statement.targets]
+    known = notebooks.parameters(name)
+    assert list(known) == assigned
+    for parameter in known.values():
+        assert set(parameter.types) <= {"int", "float", "bool", "str", "None"}, parameter.name
+        assert len(parameter.help) > 10, parameter.name
+        default = ast.literal_eval(parameter.default)
+        assert type(default).__name__.replace("NoneType", "None") in parameter.types, parameter.name
+        assert ("None:" in parameter.help) == (default is None), parameter.name
+    passed = {
+        keyword.arg: keyword.value.id
+        for other in others
+        for node in ast.walk(other)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Run"
+        for keyword in node.keywords
+        if isinstance(keyword.value, ast.Name)
+    }
+    assert passed == dict(zip(assigned, assigned, strict=True))
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_a_notebook_holds_no_algorithm(name):
+    """Assignments, imports and calls; the one loop that may stand there hands numbers to the text."""
+    simple = (ast.Import, ast.ImportFrom, ast.Assign, ast.Expr)
+    for cell in code_cells(name):
+        for statement in ast.parse(cell.source).body:
+            if isinstance(statement, ast.For):
+                (call,) = statement.body
+                assert ast.unparse(call).startswith("glue("), cell.source
+                continue
+            assert isinstance(statement, simple), cell.source
+            for node in ast.walk(statement):
+                assert not isinstance(node, (ast.Lambda, ast.comprehension, ast.BinOp, ast.IfExp)), cell.source
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_every_figure_has_caption_name_and_alt_text(name):
+    drawing = [cell for cell in code_cells(name) if re.search(r"^figures\.", cell.source, flags=re.MULTILINE)]
+    assert drawing
+    for cell in drawing:
+        settings = cell.metadata["mystnb"]
+        assert re.fullmatch(rf"fig-{name}-[a-z-]+", settings["figure"]["name"])
+        assert len(settings["figure"]["caption"]) > 20
+        assert len(settings["image"]["alt"]) > 20
+    names = [cell.metadata["mystnb"]["figure"]["name"] for cell in drawing]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_the_text_states_no_measured_number(name):
+    """Numbers that a model gave come from cells: between two words of prose no decimal fraction is typed."""
+    prose = "\n".join(cell.source for cell in notebooks.read(name).cells if cell.cell_type == "markdown")
+    without = re.sub(r"\$\$.*?\$\$|\$.*?\$|`.*?`|\]\(.*?\)|arXiv [\d.]+", "", prose, flags=re.DOTALL)
+    assert re.findall(r"\b\d+\.\d+\b", without) == []
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """The folder of notebooks replaced by one that needs no library."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "tiny.md").write_text(HEADER + TINY)
+    monkeypatch.setattr(paths, "NOTEBOOKS", folder)
+    monkeypatch.setattr(notebooks, "NAMES", ("tiny",))
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("fail", "true", True),
+        ("fail", "False", False),
+        ("kind", "17", "17"),
+        ("kind", "None", "None"),
+        ("count", "17", 17),
+        ("count", "-1", -1),
+        ("count", "None", None),
+        ("rate", "1e-3", 0.001),
+        ("rate", "2", 2.0),
+    ],
+)
+def test_texts_become_values(tiny, name, text, value):
+    (found,) = notebooks.typed("tiny", {name: text}).values()
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [("count", "many", "int or None"), ("count", "1.5", "int or None"), ("fail", "1", "bool"), ("rate", "", "float")],
+)
+def test_an_ill_typed_parameter_is_an_error_that_lists_all(tiny, name, text, expected):
+    with pytest.raises(ValueError, match=f"{name} takes {expected}, not {text!r}") as raised:
+        notebooks.typed("tiny", {name: text})
+    for known in ("fail (bool, False)", 'kind (str, "ValueError")', "count (int or None, None)", "rate (float, 0.5)"):
+        assert known in str(raised.value)
+
+
+def test_an_unknown_parameter_is_an_error_that_lists_all():
+    with pytest.raises(ValueError, match="mlp has no parameter 'n_canary'") as raised:
+        notebooks.typed("mlp", {"seed": "1", "n_canary": "3"})
+    for known in notebooks.parameters("mlp"):
+        assert f"{known} (" in str(raised.value)
+
+
+def test_an_unknown_notebook_is_an_error_that_lists_all(tmp_path):
+    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: method, mlp"):
+        notebooks.execute("nonsense", {}, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cells_are_numbered_whoever_reads_them():
+    assert nbformat.writes(notebooks.read("mlp")) == nbformat.writes(notebooks.read("mlp"))
+    ids = [cell.id for cell in notebooks.read("mlp").cells]
+    assert ids == [f"cell-{number}" for number in range(len(ids))]
+
+
+def test_a_failing_execution_leaves_the_earlier_notebook(tiny):
+    assert notebooks.execute("tiny", {"count": 3}, tiny) == tiny / "notebook.ipynb"
+    before = (tiny / "notebook.ipynb").read_bytes()
+    with pytest.raises(papermill.PapermillExecutionError, match="what is wrong"):
+        notebooks.execute("tiny", {"fail": True, "kind": "ZeroDivisionError"}, tiny)
+    with pytest.raises(ValueError, match="^tiny: what is wrong$"):
+        notebooks.execute("tiny", {"fail": True, "kind": "RecordError"}, tiny)
+    assert (tiny / "notebook.ipynb").read_bytes() == before
+    assert [path.name for path in tiny.iterdir()] == ["notebook.ipynb"]  # but no manifest that is not its own
+
+
+def test_what_is_not_yet_run_takes_the_place_of_the_notebook_until_it_is(tiny):
+    notebooks.execute("tiny", {}, tiny)
+    assert notebooks.execute("tiny", {"fail": True, "kind": "NotYetRun"}, tiny) is None
+    assert [path.name for path in tiny.iterdir()] == ["pending.txt"]
+    assert (tiny / "pending.txt").read_text() == "what is wrong\n"
+    notebooks.execute("tiny", {}, tiny)
+    assert sorted(path.name for path in tiny.iterdir()) == ["manifest.json", "notebook.ipynb"]
+
+
+def test_the_caller_keeps_its_environment(tiny, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    before = dict(os.environ)
+    notebook = nbformat.read(notebooks.execute("tiny", {"rate": 0.25}, tiny, threads=1), as_version=4)
+    assert os.environ == before
+    assert notebook.cells[-1].outputs[0].data["text/plain"] == "(None, 0.25, '1')"
+
+
+def test_notebooks_are_written_with_the_outputs_of_the_embedded_profile_where_there_are_any(tmp_path, monkeypatch):
+    monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
+    executed = tmp_path / "runs" / "book" / "embedded" / "mlp" / "notebook.ipynb"
+    executed.parent.mkdir(parents=True)
+    executed.write_bytes(b"executed")
+    assert notebooks.write_ipynb(tmp_path / "out") == [tmp_path / "out" / f"{name}.ipynb" for name in notebooks.NAMES]
+    assert (tmp_path / "out" / "mlp.ipynb").read_bytes() == b"executed"
+    plain = nbformat.read(tmp_path / "out" / "method.ipynb", as_version=4)
+    assert plain == notebooks.read("method")
+
+
+@pytest.fixture(scope="session")
+def twice(tmp_path_factory):
+    """Folders of two executions of the Method chapter, from two working directories and without a common record.
+
+    Done once, whatever the number of pytest's processes.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    place = shared / "method twice"  # a space, as folders of people have
+    place.mkdir(exist_ok=True)
+    folders = [place / number / "run" for number in ("first", "second")]
+    with locked(place), pytest.MonkeyPatch.context() as patch:
+        for folder in folders:
+            if not (folder.parent / "done").exists():
+                elsewhere = folder.parent / "elsewhere"
+                elsewhere.mkdir(parents=True)
+                patch.chdir(elsewhere)
+                patch.setenv("UFM_RECORDS", str(folder.parent / "committed"))
+                patch.setenv("UFM_RUNS", str(folder.parent / "runs"))
+                notebooks.execute("method", SMALLEST, folder, threads=1)
+                (folder.parent / "done").touch()
+    return folders
+
+
+def test_two_executions_write_the_same_bytes(twice):
+    first, second = ((folder / "notebook.ipynb").read_bytes() for folder in twice)
+    assert first == second
+    tables = [{path.name: path.read_bytes() for path in (folder / "tables").iterdir()} for folder in twice]
+    assert tables[0] == tables[1]
+    assert tables[0].keys() == {"summary.csv", "settling.csv"}
+
+
+def test_an_executed_notebook_holds_no_trace_of_when_or_where(twice):
+    text = (twice[0] / "notebook.ipynb").read_text()
+    notebook = nbformat.reads(text, as_version=4)
+    nbformat.validate(notebook)
+    assert "papermill" not in notebook.metadata
+    for number, cell in enumerate(notebook.cells):
+        assert not {"papermill", "execution"} & cell.metadata.keys()
+        assert cell.id == f"cell-{number}"
+    assert str(twice[0].parent) not in text
+    assert str(paths.ROOT) not in text
+
+
+def test_every_cell_was_executed_and_printed_nothing_but_results(twice):
+    cells = nbformat.read(twice[0] / "notebook.ipynb", as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert {output.output_type for output in outputs} == {"display_data", "execute_result"}  # no stream, no error
+    assert any("image/png" in output.data for output in outputs)
+
+
+def test_the_injected_parameters_stay_off_the_page(twice):
+    cells = nbformat.read(twice[0] / "notebook.ipynb", as_version=4).cells
+    (injected,) = [cell for cell in cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    assert "remove-cell" in injected.metadata.tags
+    for name, value in SMALLEST.items():
+        assert f"{name} = {value}" in injected.source
+
+
+def test_an_execution_writes_only_into_its_folder_and_among_the_runs(twice):
+    for folder in twice:
+        assert sorted(path.name for path in folder.parent.iterdir()) == ["done", "elsewhere", "run", "runs"]
+        assert list((folder.parent / "elsewhere").iterdir()) == []
+        assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "notebook.ipynb", "tables"]
+        assert [path.name for path in (folder.parent / "runs").iterdir()] == ["records"]
+
+
+def test_the_manifest_says_what_an_execution_stands_on(twice):
+    manifest = json.loads((twice[0] / "manifest.json").read_text())
+    assert manifest["notebook"] == "method"
+    assert manifest["profile"] == "embedded"
+    assert manifest["dataset"] == "Digits, 400 training images"
+    assert (manifest["models"], manifest["seeds"], manifest["planned"]) == (2, 1, 1)
+    assert {name: manifest["parameters"][name] for name in SMALLEST} == SMALLEST
