@@ -5,22 +5,24 @@ from pathlib import Path
 
 from doit import get_var
 
+from ufm import paths
+
 PROFILE = get_var("profile", "embedded")
 DOIT_CONFIG = {"dep_file": ".doit.db", "verbosity": 2}
-SOURCES = sorted(map(str, Path("src/ufm").glob("*.py")))
+COMMON = ["requirements.lock", *sorted(map(str, Path("src/ufm").glob("*.py")))]
 
 
 def task_execute():
     """Execute the notebooks of the book."""
-    for notebook in sorted(Path("notebooks").glob("*.md")):
-        name, folder = notebook.stem, Path("_build/runs/book", PROFILE, notebook.stem)
-        records = sorted(str(path) for path in Path("book/records", name).rglob("*.*") if path.name[0] != ".")
+    for notebook in sorted(paths.NOTEBOOKS.glob("*.md")):
+        name, folder = notebook.stem, paths.runs() / "book" / PROFILE / notebook.stem
+        records = sorted(str(path) for path in (paths.committed_records() / name).rglob("*.*") if path.name[0] != ".")
         yield {
             "name": f"{name} ({PROFILE})",
             "actions": [f"{sys.executable} -m ufm.cli execute {name} --profile {PROFILE}"],
-            "file_dep": [str(notebook), *SOURCES, *(records if PROFILE == "paper" else [])],
+            "file_dep": [str(notebook), *COMMON, *(records if PROFILE == "paper" else [])],
             # No targets, for a notebook whose models are not yet trained leaves another file.
             "uptodate": [
-                lambda folder=folder: any((folder / name).exists() for name in ("notebook.ipynb", "pending.txt"))
+                lambda folder=folder: any((folder / one).exists() for one in ("manifest.json", "pending.txt"))
             ],
         }

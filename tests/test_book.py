@@ -19,7 +19,7 @@ MANIFEST = {
     "device": "A processor, 1 thread",
     "versions": [{"ufm": "0.1.0", "torch": "2.14.1"}, {"ufm": "0.1.0", "torch": "2.11.0"}],
     "recipe": 3,
-    "models": 10,
+    "models": [f"model {number}" for number in range(10)],
     "seeds": 5,
     "planned": 20,
     "seconds": 300.0,
@@ -63,17 +63,16 @@ def test_what_was_never_executed_is_an_error(folders):
 
 def test_a_page_not_yet_run_says_so(folders, tmp_path):
     book.stage(tmp_path, folders)
-    page = (tmp_path / "method.md").read_text()
-    assert page.startswith("# Method\n")
-    assert "```{admonition} Not yet run\n" in page
-    assert "None of the 1 planned seeds is recorded. To train: `make run`.\n```\n" in page
-    assert not (tmp_path / "method.ipynb").exists()
+    (cell,) = nbformat.read(tmp_path / "method.ipynb", as_version=4).cells  # links to method.ipynb hold
+    assert cell.cell_type == "markdown"
+    assert cell.source.startswith("# Method\n")
+    assert "```{admonition} Not yet run\n" in cell.source
+    assert "None of the 1 planned seeds is recorded. To train: `make run`.\n```" in cell.source
 
 
 def test_a_page_is_the_executed_notebook(folders, tmp_path):
     book.stage(tmp_path, folders)
     assert (tmp_path / "mlp.ipynb").read_bytes() == (folders["mlp"] / "notebook.ipynb").read_bytes()
-    assert not (tmp_path / "mlp.md").exists()
 
 
 def test_an_unexecuted_cell_is_refused(folders, tmp_path):
@@ -92,7 +91,7 @@ def test_provenance_of_a_page(folders):
     assert entries["mlp"] == {
         "Profile": "paper",
         "Data": "MNIST, full size",
-        "Models": "10, of 5 of 20 planned seeds",
+        "Models": "10 (5 of 20 planned seeds)",
         "Device": "A processor, 1 thread",
         "Versions": "recipe 3; ufm 0.1.0, torch 2.14.1 and ufm 0.1.0, torch 2.11.0",
         "Duration": "5 min of training and scoring",
@@ -103,13 +102,13 @@ def test_provenance_of_a_page(folders):
 
 def test_provenance_of_the_whole_book(folders):
     (folders["method"] / "pending.txt").unlink()
-    other = {"device": "Another", "dataset": "MNIST, full size", "models": 2, "seconds": 100.0, "date": "2026-02-01"}
+    other = {"device": "Another", "models": ["model 0", "model 1", "one more"], "seconds": 100.0, "date": "2026-02-01"}
     write_manifest(folders["method"], **other)
     entry = book.overview("paper", folders)
     assert list(entry) == LABELS
     assert entry["Data"] == "MNIST, full size"
     assert entry["Device"] == "Another; A processor, 1 thread"
-    assert entry["Models"] == "12"
+    assert entry["Models"] == "11"  # two chapters that show the same model count it once
     assert entry["Duration"] == "7 min of training and scoring"
     assert entry["Date"] == "2026-02-01"
 
@@ -182,8 +181,7 @@ def test_the_table_of_contents_lists_every_page():
     assert toc["root"] == "index"
 
 
-def test_pages_that_no_notebook_makes_have_the_books_provenance(folders, monkeypatch):
-    """Every page of the book has an entry but a notebook that was not yet run."""
+def test_every_page_has_its_provenance(folders, monkeypatch):
     entries = {}
 
     def keep(source, *_, **__):
@@ -194,7 +192,9 @@ def test_pages_that_no_notebook_makes_have_the_books_provenance(folders, monkeyp
     monkeypatch.setattr(paths, "BUILD", folders["mlp"].parents[3] / "build")
     book.build("paper")
     pages = {path.stem for path in Path(paths.BOOK).glob("*.md")}
-    assert entries.keys() == {*pages, "mlp"}
+    assert entries.keys() == {*pages, "method", "mlp"}
+    assert entries["method"] == {"Profile": "paper", "Models": "none yet"}
+    assert entries["mlp"]["Device"] == entries["api"]["Device"] == MANIFEST["device"]
     assert entries["index"]["Profile"] == "paper"
 
 

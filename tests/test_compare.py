@@ -58,6 +58,7 @@ def verdict(book, rerun):
         # Rows that say too little.
         ((NAN, NAN, NAN, 9), (1, 0, 2, 9), NOT_COMPARABLE, "the book's estimate is nan"),
         ((1, 0, 2, 9), (math.inf, 0, 2, 9), NOT_COMPARABLE, "the rerun's estimate is inf"),
+        ((1, NAN, NAN, 1), (1, NAN, NAN, 1), AGREES, "equal"),
         ((1, 0, 2, 9), (1, NAN, NAN, 1), NOT_COMPARABLE, "the rerun has fewer than two seeds (n = 1)"),
         ((1, 0, 2, NAN), (1, 0, 2, 9), NOT_COMPARABLE, "the book has fewer than two seeds (n = nan)"),
         ((1, 0, NAN, 9), (1, 0, 2, 9), NOT_COMPARABLE, "the book's interval is [0, nan]"),

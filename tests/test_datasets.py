@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn.functional import interpolate
 
-from ufm import sources
+from ufm import paths, sources
 from ufm.datasets import array_checksum, load, ood_images
 from ufm.embedded import Arrays, resize_bilinear
 from ufm.sources import DataError, Source, checksum, data_root, download, verify
@@ -200,8 +200,8 @@ def test_the_checksum_of_a_name_needs_no_files(tiny):
 def test_the_data_root(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("UFM_DATA", raising=False)
-    assert data_root() == sources.PROJECT_ROOT / "data"
-    assert (sources.PROJECT_ROOT / "src" / "ufm").is_dir()
+    assert data_root() == paths.ROOT / "data"
+    assert (paths.ROOT / "src" / "ufm").is_dir()
     monkeypatch.setenv("UFM_DATA", str(tmp_path / "images"))
     assert data_root() == (tmp_path / "images").resolve()
     assert data_root(tmp_path) == tmp_path.resolve()

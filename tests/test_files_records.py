@@ -56,7 +56,7 @@ def claim_and_wait(folder, held):
 
 
 def start(target, *arguments):
-    child = CONTEXT.Process(target=target, args=arguments)
+    child = CONTEXT.Process(target=target, args=arguments, daemon=True)  # so that a failing test ends it
     child.start()
     return child
 
@@ -102,7 +102,7 @@ def test_tables_and_arrays_come_back_to_the_last_digit(store):
     assert back["score"].tolist() == table["score"].tolist()
     assert back["seed"].dtype == np.int64
     assert back["large"].tolist() == [2**53 + 1, -1, 0]
-    assert np.isnan(back["canary_index"][0])
+    assert pd.isna(back["canary_index"][0])
     assert back["canary_index"][1:].tolist() == [49237, 12]
     assert pd.isna(back["host"][0])
     assert back["host"][1:].tolist() == ["random", "NA"]
@@ -328,10 +328,13 @@ def test_five_lines_of_pandas_read_the_records(tmp_path, capsys):
     assert "ufm" not in block
     store = Records(tmp_path / "mlp")
     for seed in range(3):
-        rows = {"seed": [seed, seed], "role": ["control", "canary"]}
+        rows = {"dataset": ["mnist"] * 2, "n_train": [60_000] * 2, "seed": [seed] * 2, "role": ["control", "canary"]}
         models = pd.DataFrame(rows | {"accuracy": [0.5, 0.75]})
         scores = pd.DataFrame(rows | {"memorisation_score": [0.0, [0.5, -0.5, 0.25][seed]]})
         store.add(PLANNED[seed], {"seed": seed}, Measured({"models": models, "scores": scores}))
+    other = pd.DataFrame({"dataset": ["digits"], "n_train": [1200], "seed": [0], "role": ["canary"]})
+    small = {"models": other.assign(accuracy=1.0), "scores": other.assign(memorisation_score=9.0)}
+    store.add(PLANNED[3], {"seed": 0}, Measured(small))  # of another data set, which they leave out
     assert block.count("book/records/mlp") == 2
     found = {}
     exec(block.replace("book/records/mlp", str(store.folder)), found)

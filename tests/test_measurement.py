@@ -167,9 +167,9 @@ def test_scores_are_those_of_the_models_outputs(suffix, inputs, trained, rows, d
         expected = {
             "memorisation_score": scores.memorisation_score(p_clean, p_unique, p_random),
             "kl_unique": scores.kl_divergence(p_clean, p_unique).mean(),
-            "label_known_score": scores.label_known_score(p_unique, p_random[0], ood.labels, label),
-            "label_guess": scores.label_guess(p_unique, p_random[0]),
-            "label_guess_score": scores.label_guess_score(p_unique, p_random[0]),
+            "label_known_score": scores.label_known_score(p_unique, p_random, ood.labels, label),
+            "label_guess": scores.label_guess(p_unique, p_random),
+            "label_guess_score": scores.label_guess_score(p_unique, p_random),
         }
         for name, value in expected.items():
             assert rows[role, kind][name + suffix] == pytest.approx(value, rel=1e-9), (role, kind, name)
@@ -203,7 +203,7 @@ def test_control_and_canary_are_scored_on_the_same_random_features(trained, data
 
 
 def test_the_random_features_are_the_seeds(data, ood):
-    images = probe(PROTOCOL, ood.images, SEED, data)
+    images = probe(PROTOCOL, ood.images, SEED, data, n_random=N_RANDOM)
     assert torch.equal(images.clean, torch.tensor(ood.images, dtype=torch.float64))
     assert torch.equal(images.unique, torch.tensor(stamp(ood.images, features.letter("A"))))
     drawn = features.random_features(N_RANDOM * N_OOD, seed=SEED, scope="digits/400")

@@ -13,7 +13,7 @@ import pytest
 from ufm.experiments import RECIPE, Protocol, Scoring, Training
 from ufm.files import write
 from ufm.models import MLP
-from ufm.runs import finish
+from ufm.seeds import finish
 
 VALUES = Path(__file__).with_name("recipe.json")
 # All training and scoring settings are given, lest another default look like another result. Float64 and few steps, so

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ufm import experiments, provenance, runs
+from ufm import experiments, provenance, runs, seeds
 from ufm.experiments import Protocol, Training
 from ufm.models import MLP
 from ufm.provenance import source_digest
 from ufm.records import Measured, RecordError, Records
-from ufm.runs import NotYetRun, Run, committed_records, finish
+from ufm.runs import NotYetRun, Run, committed_records
+from ufm.seeds import finish
 
 # Trained in a moment; seed s takes part s mod 3.
 TINY = {
@@ -120,6 +121,27 @@ def test_fresh_trains_what_is_committed(trained):
     assert trained == [0, 1, 2]
 
 
+def test_fresh_trains_anew_each_time_and_goes_on_where_it_was_interrupted(trained, monkeypatch):
+    for _ in range(2):
+        run(n_canaries=2, fresh=True).population()
+    assert trained == [0, 1, 0, 1]
+    trained.clear()
+    with monkeypatch.context() as patch:
+        cheap_finish = runs.finish
+
+        def interrupted(protocol, seed, **where):
+            if seed == 2:
+                raise KeyboardInterrupt
+            return cheap_finish(protocol, seed, **where)
+
+        patch.setattr(runs, "finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(fresh=True).population()
+    run(fresh=True).population()
+    assert trained.count(2) == 1
+    assert trained.index(2) == len(trained) - 1
+
+
 def test_nothing_is_written_among_the_committed_records(trained, tmp_path):
     commit(0)
     before = {path: path.read_bytes() for path in (tmp_path / "committed").rglob("*") if path.is_file()}
@@ -135,7 +157,8 @@ def test_without_training_it_shows_the_committed_seeds_and_says_how_many_are_pla
     assert canary_scores(population) == {0: 0.5, 2: 0.5}  # seed 1 is only among the executions
     assert (len(population.entries), population.planned) == (2, 4)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert (manifest["seeds"], manifest["planned"], manifest["models"]) == (2, 4, 4)
+    assert (manifest["seeds"], manifest["planned"]) == (2, 4)
+    assert manifest["models"] == ["canary 0", "canary 2", "control 0", "control 2"]
     assert manifest["date"] == "2026-01-03"
     assert manifest["seconds"] == 3
     assert manifest["device"] == "elsewhere"
@@ -153,10 +176,9 @@ def test_nothing_recorded_gives_the_command_and_its_time(trained, tmp_path):
     with pytest.raises(NotYetRun) as raised:
         run(train=False).population()
     message = str(raised.value)
-    assert "None of the 3 planned seeds" in message
-    assert "6 models" in message
-    assert '`make run NOTEBOOK=mlp ARGS="-p profile embedded -p dataset digits"`' in message
-    assert re.search(r"at most \d+(\.\d)? (s|min|h) on this machine \(10 epochs each", message)
+    assert message.startswith("3 planned, none recorded yet")
+    assert re.search(r"`[^`]*ufm reproduce mlp`", message)
+    assert re.search(r"6 models: \d+(\.\d)? (s|min|h) on .*10 epochs", message)
     assert trained == []
     assert not (tmp_path / "run").exists()
 
@@ -240,8 +262,8 @@ def test_the_codes_digest_changes_with_any_module(monkeypatch, tmp_path):
     [
         ("profile", "nonsense", "embedded, paper"),
         ("dataset", "nonsense", "digits, mnist, fashion_mnist, cifar10"),
-        ("dataset", "photo_patches", "digits, mnist, fashion_mnist, cifar10"),
         ("ood_set", "nonsense", "photo_patches, digits, mnist, fashion_mnist, cifar10"),
+        ("ood_set", "digits", "what the models are trained on"),
         ("feature", "AB", "A, B"),
         ("feature", "a", "A, B"),
         ("n_canaries", 0, "at least one"),
@@ -281,7 +303,7 @@ def test_a_missing_gpu_is_named(monkeypatch):
     ],
 )
 def test_more_than_there_is_is_named_before_anything_is_trained(monkeypatch, changes, message):
-    monkeypatch.setattr(runs, "train", lambda *_: pytest.fail("a model was trained"))
+    monkeypatch.setattr(seeds, "train", lambda *_: pytest.fail("a model was trained"))
     with pytest.raises(ValueError, match=message):
         run(n_canaries=1, **changes).population()
 

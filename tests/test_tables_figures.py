@@ -26,6 +26,7 @@ def models():
             "seed": [0, 0, 1, 1, 2, 2],
             "role": ["control", "canary"] * 3,
             "accuracy": [0.9, 0.8, 0.9, 0.9, 0.9, 1.0],
+            "best_epoch": [5, 3, 2, 2, 4, 8],
         }
     )
 
@@ -79,6 +80,8 @@ def test_population_summary_by_hand(summary):
     assert row(summary, "accuracy, canaries")["estimate"] == pytest.approx(0.9)
     controls = row(summary, "accuracy, controls")
     assert [controls[end] for end in ("estimate", "low", "high")] == pytest.approx([0.9, 0.9, 0.9])
+    assert row(summary, "accuracy, distance of canary and control")["estimate"] == pytest.approx(0.2 / 3)
+    assert row(summary, "best epoch, distance of canary and control")["estimate"] == pytest.approx((2 + 0 + 4) / 3)
 
 
 def test_raw_inputs_stand_beside_normalised_ones(summary):
@@ -94,17 +97,22 @@ def test_the_order_of_rows_does_not_matter(models, scores, summary):
     pd.testing.assert_frame_equal(again, summary)
 
 
-def test_one_seed_is_too_few(models, scores):
-    with pytest.raises(ValueError, match="at least two"):
-        tables.population_summary(models[models["seed"] == 0], scores[scores["seed"] == 0])
+def test_means_of_one_seed_have_no_interval(models, scores):
+    found = tables.population_summary(models[models["seed"] == 2], scores[scores["seed"] == 2])
+    assert (found["n"] == 1).all()
+    assert found["estimate"].notna().all()
+    without = found[found["low"].isna()]["quantity"]
+    assert without.tolist() == [one for one in found["quantity"] if not one.startswith("share")]
+    assert row(found, "M, canary less control")["estimate"] == pytest.approx(0.1)
+    assert "0.100</td>" in tables.printed_by_inputs(found, caption="", name="one").data
 
 
 def test_names_for_the_text(summary):
     values = tables.named(summary)
     assert values["m_canaries"] == 0.3
     assert values["m_canary_less_control"] == 0.2
-    assert values["m_canary_less_control_low"] == -0.048
-    assert values["m_canary_less_control_high"] == 0.448
+    assert values["m_canary_less_control_low"] == -0.0484
+    assert values["m_canary_less_control_high"] == 0.4484
     assert values["m_canary_less_control_reading"] == "not told apart from zero"
     assert values["share_m_0_canaries_reading"] == "above zero"
     assert values["m_controls_raw_inputs"] == -0.1
@@ -112,9 +120,18 @@ def test_names_for_the_text(summary):
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in values)
 
 
-def test_without_an_interval_there_is_neither_end_nor_reading():
+def test_without_an_interval_the_text_says_so():
     one = pd.DataFrame([("M, canary model", 0.12345, math.nan, math.nan, 1)], columns=list(SUMMARY_COLUMNS))
-    assert tables.named(one) == {"m_canary_model": 0.123}
+    values = tables.named(one)
+    assert values["m_canary_model"] == 0.1235
+    assert values["m_canary_model_reading"] == "without an interval"
+    assert math.isnan(values["m_canary_model_low"])
+
+
+def test_no_number_is_a_negative_zero():
+    one = pd.DataFrame([("M", -0.00001, -0.2, 0.00001, 9)], columns=list(SUMMARY_COLUMNS))
+    assert str(tables.named(one)["m"]) == "0.0"
+    assert tables.estimates(one) == {"M": "0.000 (−0.200 to 0.000)"}
 
 
 @pytest.mark.parametrize(
@@ -125,6 +142,7 @@ def test_without_an_interval_there_is_neither_end_nor_reading():
         (-0.1, 0.1, "not told apart from zero"),
         (0.0, 0.1, "not told apart from zero"),
         (-0.1, 0.0, "not told apart from zero"),
+        (math.nan, math.nan, "without an interval"),
     ],
 )
 def test_reading(low, high, expected):

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import nbformat
 import yaml
 
 from ufm import notebooks, paths
 from ufm.progress import duration
+from ufm.provenance import source_digest
 
 STATIC = ("_assets", "_ext")
 
@@ -26,6 +28,12 @@ def execute(profile: str, name: str) -> None:
         notebooks.execute(name, {}, execution(profile, name), threads=1)
     else:
         notebooks.execute(name, {"profile": profile, "train": False}, execution(profile, name))
+
+
+def is_current(folder: Path) -> bool:
+    """Whether an execution is there and was made by the library as it is now."""
+    manifest = folder / "manifest.json"
+    return manifest.exists() and json.loads(manifest.read_text()).get("code") == source_digest()
 
 
 def missing(profile: str) -> list[str]:
@@ -56,8 +64,9 @@ def build(profile: str) -> Path:
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(paths.BOOK, source, ignore=shutil.ignore_patterns("records", "__pycache__"))
     stage(source, folders)
-    index = {doc: overview(profile, folders) for doc in ("index", "data-dictionary", "api")}
-    (source / "provenance.json").write_text(json.dumps(index | provenance(folders)))
+    entries = {doc: overview(profile, folders) for doc in ("index", "data-dictionary", "api")}
+    entries |= {name: {"Profile": profile, "Models": "none yet"} for name in folders} | provenance(folders)
+    (source / "provenance.json").write_text(json.dumps(entries))
     return render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True) / "index.html"
 
 
@@ -88,7 +97,9 @@ def stage(source: Path, folders: dict[str, Path]) -> None:
         if pending.exists():
             title = next(line for line in notebooks.source(name).read_text().splitlines() if line.startswith("# "))
             text = f"{title}\n\n```{{admonition}} Not yet run\n:class: warning\n{pending.read_text().strip()}\n```\n"
-            (source / f"{name}.md").write_text(text)
+            # A notebook like the others, so that other pages' links to it hold.
+            page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="cell-0")])
+            (source / f"{name}.ipynb").write_text(nbformat.writes(page))
         else:
             notebook = json.loads((folder / "notebook.ipynb").read_text())
             if any(cell["cell_type"] == "code" and not cell["execution_count"] for cell in notebook["cells"]):
@@ -106,7 +117,7 @@ def provenance(folders: dict[str, Path]) -> dict[str, dict]:
             entries[name] = {
                 "Profile": manifest["profile"],
                 "Data": manifest["dataset"],
-                "Models": f"{manifest['models']}, of {manifest['seeds']} of {manifest['planned']} planned seeds",
+                "Models": f"{len(manifest['models'])} ({manifest['seeds']} of {manifest['planned']} planned seeds)",
                 "Device": manifest["device"],
                 "Versions": versions(manifest),
                 "Duration": f"{duration(manifest['seconds'])} of training and scoring",
@@ -129,7 +140,7 @@ def overview(profile: str, folders: dict[str, Path]) -> dict[str, str]:
     return {
         "Profile": profile,
         "Data": joined(manifest["dataset"] for manifest in manifests),
-        "Models": str(sum(manifest["models"] for manifest in manifests)),
+        "Models": str(len({model for manifest in manifests for model in manifest["models"]})),
         "Device": joined(manifest["device"] for manifest in manifests),
         "Versions": joined(versions(manifest) for manifest in manifests),
         "Duration": f"{duration(sum(manifest['seconds'] for manifest in manifests))} of training and scoring",

@@ -68,7 +68,7 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
     except (OSError, ValueError, KeyError, TypeError):
         message = f"{run} holds no readable manifest.json: give the folder that `make run` printed"
         raise ValueError(message) from None
-    if not (ours / "manifest.json").exists():
+    if not book.is_current(ours):
         book.execute(manifest["profile"], manifest["notebook"])
     rows, agrees = compare_runs(ours, run)
     shown = Table("table", "quantity", "book", "re-run", "verdict", "reason", title=f"{run} beside the book")
@@ -77,12 +77,15 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
         shown.add_row(row["table"], row["quantity"], *numbers, row["verdict"], row["reason"])
     # Without markup, which would swallow an interval such as [nan, nan].
     Console(width=None if sys.stdout.isatty() else 200, markup=False).print(shown)
+    others = sorted({path.stem for path in (run / "tables").glob("*.csv")} - set(rows["table"]))
+    if others:
+        print(f"without intervals, so not compared: {', '.join(others)}")
     raise typer.Exit(0 if agrees else 1)
 
 
 @app.command()
-def reproduce(chapters: Annotated[list[str], typer.Argument()], profile: str = "paper", device: str = "auto") -> None:
-    """Train what the book's records lack of the chapters' planned seeds, and keep it in book/records.
+def reproduce(chapters: Annotated[list[str], typer.Argument()], device: str = "auto") -> None:
+    """Train what the book's records lack of the paper profile's planned seeds, and keep it in book/records.
 
     It goes on where it was stopped; processes started side by side share the seeds.
     """
@@ -90,7 +93,7 @@ def reproduce(chapters: Annotated[list[str], typer.Argument()], profile: str = "
 
     for chapter in chapters:
         store = committed_records(chapter)
-        Run(chapter, profile=profile, device=device).complete([store])
+        Run(chapter, profile="paper", device=device).complete([store])
         print(f"{chapter}: {len(store.entries())} seeds recorded in {store.folder}")
 
 

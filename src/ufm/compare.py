@@ -41,7 +41,8 @@ def compare_tables(book: pd.DataFrame, rerun: pd.DataFrame) -> pd.DataFrame:
       contains zero (facing sides serve the skewed intervals of shares: Zou and Donner, Statistics in Medicine 27,
       2008). It supposes independent seeds; with the same seeds on both sides it is lenient.
     - *differs*: neither. Without intervals on both sides only equal estimates agree.
-    - *not comparable*: on one side only, not finite, fewer than two seeds, or an interval on one side only.
+    - *not comparable*: on one side only, not finite, fewer than two seeds, or an interval on one side only; but equal
+      estimates without intervals agree, also of one seed.
 
     Raises ValueError: a column is missing, or a quantity stands twice.
     """
@@ -85,7 +86,7 @@ def _compare_rows(quantity: str, book: Mapping[str, float] | None, rerun: Mappin
     missing = dict.fromkeys(SUMMARY_COLUMNS, math.nan)
     if book is None or rerun is None:
         verdict, reason = NOT_COMPARABLE, f"only in the {'rerun' if book is None else 'book'}"
-    elif _equal(book["estimate"], rerun["estimate"]):
+    elif math.isnan(book["low"]) and math.isnan(rerun["low"]) and _equal(book["estimate"], rerun["estimate"]):
         verdict, reason = AGREES, "equal"
     elif obstacle := _obstacle(book, "book") or _obstacle(rerun, "rerun"):
         verdict, reason = NOT_COMPARABLE, obstacle
@@ -113,6 +114,8 @@ def _verdict(book: Mapping[str, float], rerun: Mapping[str, float]) -> tuple[str
     """Verdict and reason for two rows without obstacle."""
     difference = abs(rerun["estimate"] - book["estimate"])
     with_interval = [not math.isnan(side["low"]) for side in (book, rerun)]
+    if _equal(book["estimate"], rerun["estimate"]):
+        return AGREES, "equal"
     if not any(with_interval):
         return DIFFERS, f"no intervals, and the estimates differ by {difference:.3g}"
     if not all(with_interval):

@@ -99,9 +99,11 @@ class Protocol:
     hosts: tuple[str, ...] = ("random",)  # kinds of host, a canary on each beside the control
     feature: str = "A"
     position: tuple[int, int] = (1, 1)
-    measure: str = "scores"  # what is kept of the trained models: see `ufm.measurement.MEASURES`
+    measure: str = "scores"  # what is kept of the trained models: a key of `ufm.seeds.MEASURES`
 
     def __post_init__(self):
+        if self.scoring.ood_set == self.dataset:
+            raise ValueError(f"ood_set: {self.dataset} is what the models are trained on; choose other images")
         for host in self.hosts:
             if host not in HOSTS:
                 raise ValueError(f"hosts: {host!r} is not one of {', '.join(HOSTS)}")

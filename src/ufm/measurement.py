@@ -25,19 +25,14 @@ class Probe:
     random: list[torch.Tensor]  # each (n_images, C, H, W), with a fresh random feature on every image
 
 
-def probe(protocol: Protocol, images: np.ndarray, seed: int, data: DeviceData) -> Probe:
+def probe(protocol: Protocol, images: np.ndarray, seed: int, data: DeviceData, *, n_random: int = 1) -> Probe:
     """Stamp images (n_images, C, H, W); the random features are the seed's, the same for all its models."""
     clean, letter = data.floats(images), features.letter(protocol.feature)
-    drawn = features.random_features(
-        len(images) * protocol.scoring.n_random, shape=letter.shape, seed=seed, scope=data.data.scope
-    )
+    drawn = features.random_features(len(images) * n_random, shape=letter.shape, seed=seed, scope=data.data.scope)
     return Probe(
         clean,
         features.insert(clean, letter, position=protocol.position),
-        [
-            features.insert(clean, batch, position=protocol.position)
-            for batch in np.split(drawn, protocol.scoring.n_random)
-        ],
+        [features.insert(clean, batch, position=protocol.position) for batch in np.split(drawn, n_random)],
     )
 
 
@@ -59,7 +54,7 @@ def score_seed(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     """A row per model, and a row of scores per model and host: the control is scored for each host of its seed."""
     hosts = [one.experiment for one in trained if one.experiment.host]
     seed = trained[0].experiment.seed
-    ood_probe = probe(protocol, ood.images, seed, data)
+    ood_probe = probe(protocol, ood.images, seed, data, n_random=protocol.scoring.n_random)
     test_probe = probe(protocol, data.data.test_images[data.reported], seed, data)
     rows = []
     for one in trained:
@@ -121,9 +116,9 @@ def ood_scores(
         row |= {
             f"memorisation_score{suffix}": scores.memorisation_score(p_clean, p_unique, p_random),
             f"kl_unique{suffix}": float(scores.kl_divergence(p_clean, p_unique).mean()),
-            f"label_known_score{suffix}": scores.label_known_score(p_unique, p_random[0], labels, host.canary_label),
-            f"label_guess{suffix}": scores.label_guess(p_unique, p_random[0]),
-            f"label_guess_score{suffix}": scores.label_guess_score(p_unique, p_random[0]),
+            f"label_known_score{suffix}": scores.label_known_score(p_unique, p_random, labels, host.canary_label),
+            f"label_guess{suffix}": scores.label_guess(p_unique, p_random),
+            f"label_guess_score{suffix}": scores.label_guess_score(p_unique, p_random),
         }
     return row
 
@@ -132,7 +127,7 @@ def test_scores(trained: Trained, images: Probe, host: Experiment, data: DeviceD
     """The label-known score on test images that early stopping did not see, whose labels mean something."""
     _, p_unique, p_random = outputs(trained, images, data)
     labels = data.reported_labels.cpu().numpy()
-    return {"label_known_score_test": scores.label_known_score(p_unique, p_random[0], labels, host.canary_label)}
+    return {"label_known_score_test": scores.label_known_score(p_unique, p_random, labels, host.canary_label)}
 
 
 def effects(

@@ -3,16 +3,17 @@
 import platform
 from functools import cache
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from ufm import __version__
 
 
 def versions() -> dict[str, str]:
     """Of the libraries on which results depend."""
+    import numpy as np
+    import torch
+
     return {
         "ufm": __version__,
         "torch": torch.__version__,
@@ -23,6 +24,8 @@ def versions() -> dict[str, str]:
 
 def device_name(device: str) -> str:
     """A GPU's name, or the processor's and how many threads torch uses."""
+    import torch
+
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     information = Path("/proc/cpuinfo")
@@ -34,6 +37,11 @@ def device_name(device: str) -> str:
 
 @cache
 def source_digest() -> str:
-    """Sixteen hexadecimal digits of the library's code: only executions of the same code share what they trained."""
+    """Sixteen hexadecimal digits of this library's code and the versions of others.
+
+    Only executions with the same ones share what they trained.
+    """
     files = sorted(Path(__file__).parent.glob("*.py"))
-    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    others = [version(name) for name in ("torch", "numpy", "pandas", "scipy", "scikit-learn", "pillow")]
+    content = [file.read_bytes() for file in files] + [str(others).encode()]
+    return sha256(b"".join(content)).hexdigest()[:16]

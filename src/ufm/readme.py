@@ -5,7 +5,8 @@ import re
 from ufm import paths
 from ufm.files import write
 from ufm.progress import duration
-from ufm.runs import committed_records
+from ufm.runs import Run, committed_records
+from ufm.sources import source
 from ufm.tables import estimates, population_summary
 
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
@@ -13,17 +14,16 @@ BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results 
 
 def results() -> str:
     """What the recorded MLPs on MNIST show, in Markdown: a line of provenance and a table."""
-    records = committed_records("mlp")
-    entries = records.entries()
+    run, records = Run("mlp", profile="paper", train=False), committed_records("mlp")
+    entries = {one: entry for one, entry in records.entries().items() if one in run.fingerprints()}
     population = records.tables(list(entries))
     summary = population_summary(population["models"], population["scores"])
     devices = " and ".join(dict.fromkeys(entry["device"] for entry in entries.values()))
-    seconds = duration(sum(entry["seconds"] for entry in entries.values()))
-    seeds = [entry["seed"] for entry in entries.values()]
     title = (
-        f"MNIST, full size, MLP 512–256: {len(seeds)} seeds ({min(seeds)} to {max(seeds)}), "
-        f"each a canary and a control, "
-        f"{seconds} of training and scoring ({devices}). Estimate and 95 % interval over seeds:"
+        f"{source(run.protocol.dataset).title}, full size, MLP {'–'.join(map(str, run.protocol.model.hidden))}: "
+        f"{len(entries)} of {run.n_canaries} planned seeds, each a canary and a control, "
+        f"{duration(sum(entry['seconds'] for entry in entries.values()))} of training and scoring, added up over "
+        f"processes ({devices}). Estimate and 95 % interval over seeds:"
     )
     rows = "\n".join(f"| {quantity} | {text} |" for quantity, text in estimates(summary).items())
     return f"{title}\n\n| quantity | estimate |\n|---|---|\n{rows}"

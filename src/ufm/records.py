@@ -150,7 +150,10 @@ def as_text(table: pd.DataFrame) -> pd.DataFrame:
 def typed(text: pd.DataFrame) -> pd.DataFrame:
     """The table with numbers as numbers, as pandas reads the CSV. Only an empty cell is missing."""
     # The Python engine reads every digit in each version of pandas.
-    return pd.read_csv(io.BytesIO(csv(text)), engine="python", keep_default_na=False, na_values=[""])
+    table = pd.read_csv(io.BytesIO(csv(text)), engine="python", keep_default_na=False, na_values=[""])
+    # pandas would make floats of whole numbers of which some are missing.
+    partly = [name for name in table.columns if table[name].isna().any() and table[name].notna().any()]
+    return table.astype({name: "Int64" for name in partly if text[name].str.fullmatch(r"-?\d*").all()})
 
 
 def csv(table: pd.DataFrame) -> bytes:

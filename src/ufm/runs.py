@@ -1,28 +1,24 @@
 """One execution of a notebook: it takes the records that match, trains what they lack, and says what it used."""
 
 import json
+import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from string import ascii_uppercase
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ufm import datasets, paths, profiles, sources
+from ufm import paths, profiles, sources
 from ufm.experiments import RECIPE, Protocol
 from ufm.files import write
-from ufm.measurement import score_seed
 from ufm.progress import duration, progress
-from ufm.provenance import device_name, source_digest, versions
-from ufm.records import Measured, Records, csv
-from ufm.training import estimate, to_device, train
-from ufm.walkthrough import walk_through
-
-MEASURES: dict[str, Callable[..., Measured]] = {"scores": score_seed, "walkthrough": walk_through}
+from ufm.provenance import device_name, source_digest
+from ufm.records import Records, csv
+from ufm.seeds import finish
+from ufm.training import estimate
 
 
 class NotYetRun(RuntimeError):
@@ -80,10 +76,10 @@ class Run:
 
         Raises NotYetRun where nothing may be trained and no seed is recorded.
         """
-        stores = [] if self.fresh else [committed_records(self.notebook)]
-        if self.train:
-            stores.append(Records(paths.runs() / "records" / self.notebook / source_digest()))
+        stores = self.stores()
+        while self.train and self.lacking(stores):
             self.complete(stores)
+            time.sleep(0.1)  # what is still lacking is another process's to finish
         known = {one: (store, entry) for store in reversed(stores) for one, entry in store.entries().items()}
         found = {one: known[one] for one in self.fingerprints() if one in known}
         if not found:
@@ -103,17 +99,36 @@ class Run:
         """The planned seeds by the fingerprint under which each is kept."""
         return {self.protocol.fingerprint(seed): seed for seed in range(self.seed, self.seed + self.n_canaries)}
 
+    def stores(self) -> list[Records]:
+        """Where seeds may be found, the book's records first; new ones go to the last.
+
+        A fresh execution has a store of its own, which an interrupted one goes on with and a complete one clears.
+        """
+        if not self.train:
+            return [committed_records(self.notebook)]
+        if not self.fresh:
+            shared = paths.runs() / "records" / self.notebook / source_digest()
+            return [committed_records(self.notebook), Records(shared)]
+        own = self.folder / "records" / source_digest()
+        if not self.lacking([Records(own)]):
+            shutil.rmtree(own)
+        return [Records(own)]
+
+    def lacking(self, stores: list[Records]) -> list[str]:
+        """Fingerprints of the planned seeds that none of the stores has."""
+        there = {one for store in stores for one in store.entries()}
+        return [one for one in self.fingerprints() if one not in there]
+
     def complete(self, stores: list[Records]) -> None:
         """Train the planned seeds that none of the stores has, into the last of them.
 
         Processes that do so at the same time share the work: a seed that another one trains is left to it.
         """
-        lacking = [one for one in self.fingerprints() if not any(one in store.entries() for store in stores)]
+        lacking, seeds = self.lacking(stores), self.fingerprints()
         for one in progress(lacking, f"{self.notebook}, seeds", show=len(lacking) > 1):
             with stores[-1].claim(one) as ours:
                 if ours:
-                    seed = self.fingerprints()[one]
-                    finished = finish(self.protocol, seed, device=self.device, data_root=self.data_root)
+                    finished = finish(self.protocol, seeds[one], device=self.device, data_root=self.data_root)
                     stores[-1].add(one, *finished)
 
     def pending(self) -> str:
@@ -122,11 +137,10 @@ class Run:
         source = sources.source(self.protocol.dataset)
         n_images = self.protocol.n_train or source.n_train
         seconds = n_models * estimate(self.protocol, source.shape, n_images, device=self.device)
-        arguments = f"-p profile {self.profile} -p dataset {self.protocol.dataset}"
         return (
-            f"None of the {self.n_canaries} planned seeds is recorded. To train their {n_models} models: "
-            f'`make run NOTEBOOK={self.notebook} ARGS="{arguments}"`, at most {duration(seconds)} on this machine '
-            f"({self.protocol.training.epochs} epochs each; early stopping usually ends sooner)."
+            f"{self.n_canaries} planned, none recorded yet. `.venv/bin/ufm reproduce {self.notebook}` trains their "
+            f"{n_models} models: {duration(seconds)} on {device_name(self.device)}, scoring not counted, if every "
+            f"model took all {self.protocol.training.epochs} epochs; early stopping usually ends sooner."
         )
 
     def keep_manifest(self, population: Population) -> None:
@@ -142,7 +156,8 @@ class Run:
             "device": " and ".join(dict.fromkeys(entry["device"] for entry in entries)),
             "versions": list(distinct.values()),
             "recipe": RECIPE,
-            "models": sum(len(entry["models"]) for entry in entries),
+            "code": source_digest(),
+            "models": sorted({model for entry in entries for model in entry["models"]}),
             "seeds": len(entries),
             "planned": population.planned,
             "seconds": round(sum(entry["seconds"] for entry in entries), 1),
@@ -151,12 +166,14 @@ class Run:
         write(self.folder / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
 
     def parameters(self) -> dict[str, object]:
-        """What was asked for, with the profile's defaults filled in."""
+        """What was asked for, with all that the profile adds: every setting on which the numbers depend."""
         protocol = asdict(self.protocol)
+        groups = [protocol.pop(name) for name in ("model", "training", "scoring")]
         return {
             "profile": self.profile,
-            **{name: protocol[name] for name in ("dataset", "n_train", "feature")},
-            **protocol["scoring"],
+            **protocol,
+            **{name: value for group in groups for name, value in group.items()},
+            "recipe": RECIPE,
             "n_canaries": self.n_canaries,
             "seed": self.seed,
             "device": self.device,
@@ -178,34 +195,3 @@ def require(parameter: str, value: str, known: Collection[str]) -> None:
 def committed_records(notebook: str) -> Records:
     """The records of a chapter that are kept with the book."""
     return Records(paths.committed_records() / notebook)
-
-
-def finish(
-    protocol: Protocol, seed: int, *, device: str = "cpu", data_root: str | Path | None = None
-) -> tuple[dict, Measured]:
-    """Train and measure the models of one seed: its manifest entry and what is kept of it."""
-    started, scoring, training = time.perf_counter(), protocol.scoring, protocol.training
-    n_parts = datasets.load(protocol.dataset, n_train=protocol.n_train, root=data_root).n_parts
-    data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=seed % n_parts, root=data_root)
-    ood = datasets.ood_images(scoring.ood_set, shape=data.train_images.shape[1:], n=scoring.n_ood, root=data_root)
-    on_device = to_device(data, device=device, precision=training.precision, early_stopping=training.early_stopping)
-    experiments = protocol.experiments(seed, data)
-    for one in experiments:
-        if one.host and one.canary_label not in ood.labels:
-            raise ValueError(
-                f"n_ood: none of the {scoring.n_ood} images has the label {one.canary_label} of seed {seed}'s canary"
-            )
-    trained = [train(experiment, on_device) for experiment in experiments]
-    measured = MEASURES[protocol.measure](protocol, trained, on_device, ood)
-    entry = {
-        "seed": seed,
-        "protocol": asdict(protocol),
-        "data": {name: sources.checksum(name) for name in (protocol.dataset, scoring.ood_set)},
-        "recipe": RECIPE,
-        "versions": versions(),
-        "device": device_name(device),
-        "models": [one.experiment.fingerprint() for one in trained],
-        "seconds": round(time.perf_counter() - started, 1),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-    }
-    return entry, measured

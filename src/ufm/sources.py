@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ufm import paths
 from ufm.embedded import Arrays, digits, photo_patches, read_only
-
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 
 class DataError(ValueError):
@@ -35,7 +34,7 @@ class Source:
 
 def data_root(root: str | Path | None = None) -> Path:
     """Return the folder of the image files: `root`, else the variable UFM_DATA, else data/ in the project."""
-    return Path(root or os.environ.get("UFM_DATA") or PROJECT_ROOT / "data").expanduser().resolve()
+    return Path(root or os.environ.get("UFM_DATA") or paths.ROOT / "data").expanduser().resolve()
 
 
 def source(name: str) -> Source:

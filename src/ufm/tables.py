@@ -2,13 +2,17 @@
 
 import re
 from math import isnan, nan
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
+from ufm.experiments import Protocol
 from ufm.scores import kl_divergence
-from ufm.statistics import Interval, mean_interval, paired_difference, share_interval, summary
+from ufm.statistics import Interval, mean_interval, share_interval, summary
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
 
 RAW = ", raw inputs"  # ends the name of a quantity for raw scoring inputs
 ENDS = {"": "estimate", "_low": "low", "_high": "high"}  # a name's ending → the summary's column
@@ -17,16 +21,16 @@ ENDS = {"": "estimate", "_low": "low", "_high": "high"}  # a name's ending → t
 def population_summary(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """What a population of canaries and their controls shows: columns quantity, estimate, low, high, n (seeds).
 
-    models, scores: the tables of `ufm.records`, one canary and one control a seed. Raises ValueError for fewer than
-    two seeds.
+    models, scores: the tables of `ufm.records`, one canary and one control a seed. From one seed a mean has no
+    interval.
     """
     quantities: dict[str, Interval] = {}
     for suffix, inputs in {"": "", "_raw": RAW}.items():
         score = by_role(scores, f"memorisation_score{suffix}")
         quantities |= {
-            f"M, canaries{inputs}": mean_interval(score["canary"]),
-            f"M, controls{inputs}": mean_interval(score["control"]),
-            f"M, canary less control{inputs}": paired_difference(score["canary"], score["control"]),
+            f"M, canaries{inputs}": mean(score["canary"]),
+            f"M, controls{inputs}": mean(score["control"]),
+            f"M, canary less control{inputs}": mean(score["canary"] - score["control"]),
             f"share M > 0, canaries{inputs}": share_interval(score["canary"] > 0),
             f"share M > 0, controls{inputs}": share_interval(score["control"] > 0),
             f"share canary above control{inputs}": share_interval(score["canary"] > score["control"]),
@@ -38,16 +42,23 @@ def population_summary(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFra
         "specific_effect_test": "specific effect, test images",
     }.items():
         score = by_role(scores, column)
-        quantities[f"{name}, canary less control"] = paired_difference(score["canary"], score["control"])
-    accuracy = by_role(models, "accuracy")
+        quantities[f"{name}, canary less control"] = mean(score["canary"] - score["control"])
+    accuracy, best_epoch = by_role(models, "accuracy"), by_role(models, "best_epoch")
     quantities |= {
-        "accuracy, canaries": mean_interval(accuracy["canary"]),
-        "accuracy, controls": mean_interval(accuracy["control"]),
+        "accuracy, canaries": mean(accuracy["canary"]),
+        "accuracy, controls": mean(accuracy["control"]),
+        "accuracy, distance of canary and control": mean((accuracy["canary"] - accuracy["control"]).abs()),
+        "best epoch, distance of canary and control": mean((best_epoch["canary"] - best_epoch["control"]).abs()),
     }
     return summary(quantities)
 
 
-def named(table: pd.DataFrame, *, digits: int = 3) -> dict[str, float | str]:
+def mean(values: pd.Series) -> Interval:
+    """Mean over seeds with its interval; without one where there is only one seed."""
+    return mean_interval(values) if len(values) > 1 else Interval(float(values.iloc[0]), nan, nan, 1)
+
+
+def named(table: pd.DataFrame, *, digits: int = 4) -> dict[str, float | str]:
     """A summary table's numbers under names for the text: `m_canaries`, `m_canaries_low`, `_high` and `_reading`.
 
     Rounded, because glued numbers are stored with the notebook; the reading says where the interval lies to zero.
@@ -55,14 +66,16 @@ def named(table: pd.DataFrame, *, digits: int = 3) -> dict[str, float | str]:
     values: dict[str, float | str] = {}
     for row in table.to_dict("records"):
         name = re.sub(r"\W+", "_", row["quantity"].lower())
-        values |= {f"{name}{end}": round(row[column], digits) for end, column in ENDS.items() if not isnan(row[column])}
-        if not isnan(row["low"]):
-            values[f"{name}_reading"] = reading(row["low"], row["high"])
+        # Adding zero turns −0.0 into 0.0.
+        values |= {f"{name}{end}": round(row[column], digits) + 0.0 for end, column in ENDS.items()}
+        values[f"{name}_reading"] = reading(row["low"], row["high"])
     return values
 
 
 def reading(low: float, high: float) -> str:
-    """Where an interval lies: "above zero", "below zero" or "not told apart from zero"."""
+    """Where an interval lies: "above zero", "below zero", "not told apart from zero"; "without an interval" for NaN."""
+    if isnan(low) or isnan(high):
+        return "without an interval"
     return "above zero" if low > 0 else "below zero" if high < 0 else "not told apart from zero"
 
 
@@ -96,13 +109,15 @@ def by_role(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.pivot(index="seed", columns="role", values=column)
 
 
-def printed(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) -> HTML:
+def printed(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) -> "HTML":
     """A table as the book prints it; the same table gives the same bytes."""
+    from IPython.display import HTML  # a machine that only trains has none
+
     style = Styler(table, precision=digits, uuid=name, cell_ids=False, caption=caption).hide(axis="index")
     return HTML(style.to_html())
 
 
-def printed_by_inputs(table: pd.DataFrame, *, caption: str, name: str) -> HTML:
+def printed_by_inputs(table: pd.DataFrame, *, caption: str, name: str) -> "HTML":
     """The quantities of a population summary that exist for both scoring inputs, side by side."""
     texts = estimates(table)
     names = [one.removesuffix(RAW) for one in texts if one.endswith(RAW)]
@@ -110,7 +125,7 @@ def printed_by_inputs(table: pd.DataFrame, *, caption: str, name: str) -> HTML:
     return printed(pd.DataFrame({"quantity": names} | columns), caption=caption, name=name)
 
 
-def printed_rest(table: pd.DataFrame, *, caption: str, name: str) -> HTML:
+def printed_rest(table: pd.DataFrame, *, caption: str, name: str) -> "HTML":
     """The other quantities of a population summary."""
     texts = estimates(table)
     rest = [one for one in texts if not one.endswith(RAW) and one + RAW not in texts]
@@ -119,10 +134,35 @@ def printed_rest(table: pd.DataFrame, *, caption: str, name: str) -> HTML:
 
 
 def estimates(table: pd.DataFrame, *, digits: int = 3) -> dict[str, str]:
-    """Each quantity of a summary table as text, such as "0.006 (−0.043 to 0.055)"."""
+    """Each quantity of a summary table as text, such as "0.006 (−0.043 to 0.055)"; no interval where there is none."""
+
+    def text(value: float) -> str:
+        return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # adding zero turns −0.0 into 0.0
+
     return {
-        row["quantity"]: "{} ({} to {})".format(
-            *(f"{row[column]:.{digits}f}".replace("-", "−") for column in ("estimate", "low", "high"))
-        )
+        row["quantity"]: text(row["estimate"])
+        + (f" ({text(row['low'])} to {text(row['high'])})" if not isnan(row["low"]) else "")
         for row in table.to_dict("records")
     }
+
+
+def training_settings(protocol: Protocol) -> pd.DataFrame:
+    """How the models of a protocol are trained, a row a setting: columns setting, value."""
+    training, n_epochs = protocol.training, protocol.training.epochs
+    stopping = {
+        "half": f"when the loss on one half of the test split has not fallen for {training.patience} epochs",
+        "released": f"when the loss on the whole test split has not fallen for {training.patience} epochs",
+        "none": "only there",
+    }[training.early_stopping]
+    best = "the last epoch's" if training.early_stopping == "none" else "those of the epoch with the lowest such loss"
+    rows = {
+        "network": f"fully connected, {'–'.join(map(str, protocol.model.hidden))} hidden units, ReLU",
+        "initial weights": "Glorot-uniform, biases zero",
+        "optimiser": f"Adam, learning rate {training.learning_rate:g}, epsilon {training.epsilon:g}",
+        "batches": f"{training.batch_size} images in file order, never shuffled",
+        "longest training": f"{n_epochs} epochs",
+        "training stops": stopping,
+        "weights kept": best,
+        "precision": training.precision,
+    }
+    return pd.DataFrame({"setting": rows.keys(), "value": rows.values()})

@@ -11,12 +11,12 @@ from ufm.records import Measured
 from ufm.training import DeviceData, Trained
 
 EXAMPLES = 6  # OOD images shown with the model's outputs on them
-KEPT = 5_000  # images whose own KL divergences are kept
+KEPT = 1_000  # images whose own KL divergences are kept
 
 
 def walk_through(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
     """All that `score_seed` keeps, and of control and canary the examples, each image's KL and the settling score."""
-    images = probe(protocol, ood.images, trained[0].experiment.seed, data)
+    images = probe(protocol, ood.images, trained[0].experiment.seed, data, n_random=protocol.scoring.n_random)
     tables = {name: [] for name in ("examples", "divergences", "settling")}
     for one in trained:
         p_clean, p_unique, p_random = outputs(one, images, data)
@@ -25,9 +25,7 @@ def walk_through(protocol: Protocol, trained: list[Trained], data: DeviceData, o
         kl_unique = scores.kl_divergence(p_clean, p_unique)
         kl_random = np.stack([scores.kl_divergence(p_clean, p) for p in p_random])
         tables["divergences"].append(
-            pd.DataFrame(
-                {"role": role, "kl_unique": kl_unique[:KEPT].round(6), "kl_random": kl_random[0, :KEPT].round(6)}
-            )
+            pd.DataFrame({"role": role, "kl_unique": kl_unique[:KEPT], "kl_random": kl_random[0, :KEPT]})
         )
         tables["settling"].append(settling(role, kl_unique, kl_random))
     seed = score_seed(protocol, trained, data, ood)

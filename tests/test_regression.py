@@ -1,0 +1,47 @@
+"""The reference notebooks notice a change, and the library trains where nothing of the book is installed."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from ufm import paths
+
+
+def run(command, folder, **variables):
+    """Run a Python command with executions and records of its own."""
+    own = {"UFM_RUNS": str(folder / "runs"), "UFM_RECORDS": str(folder / "records"), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *command], env=os.environ | own | variables, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_learning_rate_changed_by_5_percent_fails_the_reference(tmp_path):
+    shutil.copytree(paths.ROOT / "src", tmp_path / "src")
+    profiles = tmp_path / "src" / "ufm" / "profiles.py"
+    changed = profiles.read_text().replace("learning_rate=1e-3", "learning_rate=1.05e-3")
+    assert changed != profiles.read_text()
+    profiles.write_text(changed)
+    reference = paths.ROOT / "tests" / "reference" / "mlp.ipynb"
+    options = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
+    ended = run(["-m", "pytest", *options, str(reference)], tmp_path, PYTHONPATH=str(tmp_path / "src"))
+    assert ended.returncode == 1, ended.stdout
+    assert "mlp-scores" in ended.stdout  # the table of scores is among what differs
+
+
+def test_training_needs_nothing_of_the_book(tmp_path):
+    code = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BOOK:
+            raise ImportError(f"{name} is not on this machine")
+
+BOOK = {"IPython", "doit", "ipykernel", "jupyter_book", "jupytext", "myst_nb", "nbformat", "papermill", "sphinx"}
+sys.meta_path.insert(0, Missing())
+from ufm import cli, compare, figures, profiles, runs, seeds, tables
+seeds.finish(profiles.protocol("mlp", "embedded"), 0)
+"""
+    ended = run(["-c", code], tmp_path)
+    assert ended.returncode == 0, ended.stderr
