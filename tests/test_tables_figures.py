@@ -111,8 +111,8 @@ def test_names_for_the_text(summary):
     values = tables.named(summary)
     assert values["m_canaries"] == 0.3
     assert values["m_canary_less_control"] == 0.2
-    assert values["m_canary_less_control_low"] == -0.0484
-    assert values["m_canary_less_control_high"] == 0.4484
+    assert values["m_canary_less_control_low"] == -0.048
+    assert values["m_canary_less_control_high"] == 0.448
     assert values["m_canary_less_control_reading"] == "not told apart from zero"
     assert values["share_m_0_canaries_reading"] == "above zero"
     assert values["m_controls_raw_inputs"] == -0.1
@@ -123,7 +123,7 @@ def test_names_for_the_text(summary):
 def test_without_an_interval_the_text_says_so():
     one = pd.DataFrame([("M, canary model", 0.12345, math.nan, math.nan, 1)], columns=list(SUMMARY_COLUMNS))
     values = tables.named(one)
-    assert values["m_canary_model"] == 0.1235
+    assert values["m_canary_model"] == 0.123
     assert values["m_canary_model_reading"] == "without an interval"
     assert math.isnan(values["m_canary_model_low"])
 

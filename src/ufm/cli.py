@@ -98,6 +98,15 @@ def reproduce(chapters: Annotated[list[str], typer.Argument()], device: str = "a
 
 
 @app.command()
+def hosts(dataset: str, n_train: int | None = None, device: str = "cpu") -> None:
+    """Find the training images that clean models fit worst, the hard hosts, and keep them in book/records."""
+    from ufm.hosts import find
+    from ufm.profiles import protocol
+
+    find(protocol("mlp", "paper", dataset=dataset, n_train=n_train), device=device)
+
+
+@app.command()
 def execute(notebook: str, profile: str = "embedded") -> None:
     """Execute a notebook for the book."""
     from ufm import book

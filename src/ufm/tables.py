@@ -58,10 +58,10 @@ def mean(values: pd.Series) -> Interval:
     return mean_interval(values) if len(values) > 1 else Interval(float(values.iloc[0]), nan, nan, 1)
 
 
-def named(table: pd.DataFrame, *, digits: int = 4) -> dict[str, float | str]:
+def named(table: pd.DataFrame, *, digits: int = 3) -> dict[str, float | str]:
     """A summary table's numbers under names for the text: `m_canaries`, `m_canaries_low`, `_high` and `_reading`.
 
-    Rounded, because glued numbers are stored with the notebook; the reading says where the interval lies to zero.
+    Rounded as in the printed tables; the reading says where the interval lies to zero.
     """
     values: dict[str, float | str] = {}
     for row in table.to_dict("records"):

@@ -1,0 +1,121 @@
+"""Hard hosts: the training images that clean models fit worst, found once and kept with the book's records.
+
+A model needs the feature to fit such an image, so it is where memorisation of the feature shows, if anywhere.
+"""
+
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.nn.functional import cross_entropy
+
+from ufm import datasets, paths, sources
+from ufm.experiments import RECIPE, Experiment, Protocol, digest, names
+from ufm.progress import progress
+from ufm.provenance import device_name, versions
+from ufm.records import Measured, Records
+from ufm.training import to_device, train
+
+N_MODELS = 3  # clean models, over which an image's loss is averaged
+FIRST_SEED = 900_000  # theirs; no other model has a seed from here on
+POOL_SIZES = {"full": 200, "part": 50}  # hard hosts of the full training set, and of each part of a smaller size
+
+
+def clean_seeds(n_parts: int, part: int) -> list[int]:
+    """The seeds of a part's clean models: the first from FIRST_SEED on that train on it, s mod n_parts = part."""
+    first = FIRST_SEED + (part - FIRST_SEED) % n_parts
+    return [first + turn * n_parts for turn in range(N_MODELS)]
+
+
+def fingerprint(protocol: Protocol, part: int) -> str:
+    """Under which the pool of a part is found: settings of the clean models, data and recipe."""
+    settings = {"architecture": asdict(protocol.model), "training": asdict(protocol.training), **names(protocol.model)}
+    where = {"dataset": protocol.dataset, "n_train": protocol.n_train, "part": part, "pool": POOL_SIZES}
+    models = {"n_models": N_MODELS, "first_seed": FIRST_SEED}
+    return digest(
+        {"settings": settings, **where, **models, "data": sources.checksum(protocol.dataset), "recipe": RECIPE}
+    )
+
+
+def pool(protocol: Protocol, part: int) -> pd.DataFrame:
+    """The recorded hard hosts of a part, hardest first: columns rank, canary_index, canary_label, loss among others.
+
+    Raises ValueError, with the command that finds them, where there are none.
+    """
+    records, one = Records(paths.committed_records() / "hosts"), fingerprint(protocol, part)
+    if one not in records.entries():
+        size = f" --n-train {protocol.n_train}" if protocol.n_train else ""
+        raise ValueError(
+            f"hosts: no hard hosts of {protocol.dataset} part {part}; run ufm hosts {protocol.dataset}{size}"
+        )
+    return records.tables([one])["pools"]
+
+
+def find(protocol: Protocol, *, device: str = "cpu", data_root: str | Path | None = None) -> None:
+    """Record the hard hosts of every part that has none yet; processes side by side share the parts."""
+    records = Records(paths.committed_records() / "hosts")
+    n_parts = datasets.load(protocol.dataset, n_train=protocol.n_train, root=data_root).n_parts
+    lacking = [part for part in range(n_parts) if fingerprint(protocol, part) not in records.entries()]
+    for part in progress(lacking, f"{protocol.dataset}, parts"):
+        with records.claim(fingerprint(protocol, part)) as ours:
+            if ours:
+                records.add(fingerprint(protocol, part), *finish(protocol, part, device=device, data_root=data_root))
+
+
+def finish(
+    protocol: Protocol, part: int, *, device: str = "cpu", data_root: str | Path | None = None
+) -> tuple[dict, Measured]:
+    """Train the clean models of one part and rank its images: the manifest entry and the pool."""
+    started, training = time.perf_counter(), protocol.training
+    data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
+    on_device = to_device(data, device=device, precision=training.precision, early_stopping=training.early_stopping)
+    seeds, losses = clean_seeds(data.n_parts, part), []
+    for seed in seeds:
+        clean = Experiment(protocol.dataset, protocol.n_train, part, protocol.model, training, seed, "control")
+        model = train(clean, on_device).model
+        losses.append(image_losses(model, on_device.train_images, on_device.train_labels))
+    size = POOL_SIZES["full" if protocol.n_train is None else "part"]
+    entry = {
+        "seed": seeds[0],
+        "seeds": seeds,
+        "protocol": asdict(protocol),
+        "data": {protocol.dataset: sources.checksum(protocol.dataset)},
+        "recipe": RECIPE,
+        "versions": versions(),
+        "device": device_name(device),
+        "seconds": round(time.perf_counter() - started, 1),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+    return entry, Measured({"pools": hardest(np.stack(losses), data, size)})
+
+
+def hardest(losses: np.ndarray, data: datasets.Dataset, size: int) -> pd.DataFrame:
+    """The `size` images of highest mean loss, hardest first, equal ones in file order.
+
+    losses: (n_models, n_images), nats.
+    """
+    mean = losses.mean(axis=0)
+    places = np.argsort(-mean, kind="stable")[:size]
+    return pd.DataFrame(
+        {
+            "dataset": data.name,
+            "n_train": len(data.train_labels),
+            "part": data.part,
+            "rank": np.arange(1, len(places) + 1),
+            "canary_index": data.train_indices[places],
+            "canary_label": data.train_labels[places],
+            "loss": mean[places],
+        }
+    )
+
+
+@torch.inference_mode()
+def image_losses(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    """Cross-entropy of each normalised image (n_images, C, H, W) in nats, shape (n_images,)."""
+    batches = zip(images.split(8192), labels.split(8192), strict=True)
+    losses = [cross_entropy(model(batch), targets, reduction="none") for batch, targets in batches]
+    return torch.cat(losses).double().cpu().numpy()
