@@ -64,7 +64,7 @@ def build(profile: str) -> Path:
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(paths.BOOK, source, ignore=shutil.ignore_patterns("records", "__pycache__"))
     stage(source, folders)
-    entries = {doc: overview(profile, folders) for doc in ("index", "data-dictionary", "api")}
+    entries = {path.stem: overview(profile, folders) for path in paths.BOOK.glob("*.md")}
     entries |= {name: {"Profile": profile, "Models": "none yet"} for name in folders} | provenance(folders)
     (source / "provenance.json").write_text(json.dumps(entries))
     return render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True) / "index.html"
