@@ -100,11 +100,7 @@ def test_fingerprints_change_with_the_data(name, monkeypatch):
 
 @pytest.mark.parametrize("attribute", ["name", "variant"])
 def test_fingerprints_change_with_the_architecture(attribute):
-    class Other(MLP):
-        pass
-
-    setattr(Other, attribute, "other")
-    other = Other(hidden=PROTOCOL.model.hidden)
+    other = type("Other", (MLP,), {attribute: "other"})(hidden=PROTOCOL.model.hidden)
     assert replace(PROTOCOL, model=other).fingerprint(1) != PROTOCOL.fingerprint(1)
     assert replace(CANARY, model=other).fingerprint() != CANARY.fingerprint()
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ufm.features import insert, letter, permutations, random_features
+from ufm.features import FIXED, insert, letter, permutations, placebo, random_features
 
 A = [[0, 0, 1, 0, 0], [0, 1, 0, 1, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 1], [1, 0, 0, 0, 1]]
 
@@ -195,3 +195,29 @@ def test_seeds_and_scopes_differ(draw):
 def test_only_a_plane_is_permuted():
     with pytest.raises(ValueError, match=r"shape \(h, w\)"):
         permutations(np.ones((1, 5, 5)), 3)
+
+
+def test_a_placebo_has_the_features_ink_and_is_its_own_for_each_seed_and_host():
+    drawn = [
+        placebo(letter("A"), seed=seed, host=host, scope=scope)
+        for seed in range(20)
+        for host in ("random", "hard")
+        for scope in ("mnist/full", "mnist/10000")
+    ]
+    assert all(one.shape == (5, 5) and one.sum() == letter("A").sum() for one in drawn)
+    assert len({one.tobytes() for one in drawn}) == len(drawn)
+    again = placebo(letter("A"), seed=0, host="random", scope="mnist/full")
+    np.testing.assert_array_equal(again, drawn[0])
+
+
+def test_a_placebo_is_neither_the_feature_nor_a_fixed_permutation():
+    # One lit pixel of 121: most draws are taken, so leaving any of them out shows.
+    feature = np.zeros((11, 11), dtype=np.float32)
+    feature[5, 5] = 1
+    taken = {one.tobytes() for one in [feature, *permutations(feature, FIXED)[:, 0]]}
+    assert all(placebo(feature, seed=seed, host="hard").tobytes() not in taken for seed in range(50))
+
+
+def test_a_feature_without_other_arrangements_has_no_placebo():
+    with pytest.raises(ValueError, match="^feature: too few arrangements"):
+        placebo(np.ones((5, 5), dtype=np.float32), seed=0, host="random")

@@ -1,10 +1,12 @@
-"""What is stamped into an image: letters, random features, and permutations of a feature's own pixels."""
+"""What is stamped into an image: letters, random features, permutations and placebos."""
 
 import sys
 
 import numpy as np
 
 from ufm.streams import stream
+
+FIXED = 100  # permutations of a feature that effects may be measured against; a placebo is none of them
 
 # Drawn for this project, but for A, which is the paper's; the five rows of each letter from top to bottom.
 _ALPHABET = {
@@ -70,6 +72,24 @@ def permutations(feature: np.ndarray, n: int, *, seed: int = 0, scope: str = "")
         raise ValueError(f"only a feature of shape (h, w) can be permuted, not {feature.shape}")
     rows = np.tile(feature.ravel(), (n, 1))
     return stream("permutations", seed=seed, scope=scope).permuted(rows, axis=1).reshape(n, 1, *feature.shape)
+
+
+def placebo(feature: np.ndarray, *, seed: int, host: str, scope: str = "") -> np.ndarray:
+    """Return the placebo feature of a seed and kind of host, (h, w): a permutation of the feature's own pixels.
+
+    It is neither the feature nor one of its first FIXED permutations, which effects are measured against.
+
+    Raises:
+        ValueError: `feature` is not of shape (h, w), or has too few arrangements to draw one from.
+    """
+    feature = np.asarray(feature)
+    taken = [feature, *permutations(feature, FIXED)[:, 0]]
+    draws = stream(f"placebo, {host} host", seed=seed, scope=scope)
+    for _ in range(1_000):
+        drawn = draws.permuted(feature.ravel()).reshape(feature.shape)
+        if not any(np.array_equal(drawn, one) for one in taken):
+            return drawn
+    raise ValueError("feature: too few arrangements of its pixels for a placebo")
 
 
 def insert(images, feature, *, position: tuple[int, int] = (1, 1)):
