@@ -10,6 +10,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 import papermill
+from traitlets.config import Config
 
 from ufm import paths
 from ufm.files import write
@@ -110,8 +111,17 @@ def execute(name: str, given: Mapping[str, object], folder: Path, *, threads: in
     with tempfile.TemporaryDirectory() as scratch, environment(folder, Path(scratch), threads):
         plain, executed = Path(scratch) / f"{name}.ipynb", Path(scratch) / "executed.ipynb"
         nbformat.write(read(name), plain)
+        # Sockets in files of its own: of two kernels that start at once, both may choose the same TCP port.
+        sockets = {"transport": "ipc", "ip": str(Path(scratch) / "kernel")}
         try:
-            papermill.execute_notebook(plain, executed, dict(given), progress_bar=False, kernel_name="python3")
+            papermill.execute_notebook(
+                plain,
+                executed,
+                dict(given),
+                progress_bar=False,
+                kernel_name="python3",
+                config=Config({"KernelManager": sockets}),
+            )
         except papermill.PapermillExecutionError as error:
             if error.ename in BAD_INPUT:
                 raise ValueError(f"{name}: {error.evalue}") from error
