@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
-import yaml
 
 from ufm import notebooks, paths
 from ufm.progress import duration
@@ -80,7 +79,7 @@ def page(name: str, folder: Path) -> Path:
     stage(source, {name: folder})
     (source / "provenance.json").write_text(json.dumps(provenance({name: folder})))
     toc = source / "_toc.yml"
-    toc.write_text(yaml.safe_dump({"format": "jb-book", "root": name}))
+    toc.write_text(json.dumps({"format": "jb-book", "root": name}))  # JSON is YAML
     # References to other chapters lead nowhere here, so warnings are no errors.
     site = render(source, toc, folder, strict=False)
     shutil.rmtree(folder / "html", ignore_errors=True)

@@ -41,7 +41,7 @@ def run(context: typer.Context, notebook: str) -> None:
         r"[^\w.=-]+", "_", "-".join([notebook, *(f"{name}={value}" for name, value in sorted(given.items()))])
     )
     folder = paths.runs() / label
-    # One thread is quickest on the embedded images, whose models are tiny.
+    # One thread, as the book's own execution on the embedded images has.
     threads = 1 if parameters.get("profile", "embedded") == "embedded" and "dataset" not in parameters else None
     if notebooks.execute(notebook, parameters, folder, threads=threads) is None:
         raise ValueError((folder / "pending.txt").read_text().strip())

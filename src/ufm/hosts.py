@@ -5,7 +5,6 @@ A model needs the feature to fit such an image, so it is where memorisation of t
 
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from ufm import datasets, paths, sources
 from ufm.experiments import RECIPE, Experiment, Protocol, digest, names
 from ufm.progress import progress
-from ufm.provenance import device_name, versions
+from ufm.provenance import made
 from ufm.records import Measured, Records
 from ufm.training import to_device, train
 
@@ -85,10 +84,7 @@ def finish(
         "protocol": asdict(protocol),
         "data": {protocol.dataset: sources.checksum(protocol.dataset)},
         "recipe": RECIPE,
-        "versions": versions(),
-        "device": device_name(device),
-        "seconds": round(time.perf_counter() - started, 1),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        **made(device, started),
     }
     return entry, Measured({"pools": hardest(np.stack(losses), data, size)})
 

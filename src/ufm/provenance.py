@@ -1,6 +1,8 @@
 """On what a result stands: code, libraries and device."""
 
 import platform
+import time
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -33,6 +35,16 @@ def device_name(device: str) -> str:
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     threads = torch.get_num_threads()
     return f"{model}, {threads} thread{'s' * (threads > 1)}"
+
+
+def made(device: str, started: float) -> dict[str, object]:
+    """What a manifest entry says of how its result came about; `started` is of `time.perf_counter`."""
+    return {
+        "versions": versions(),
+        "device": device_name(device),
+        "seconds": round(time.perf_counter() - started, 1),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
 
 
 @cache

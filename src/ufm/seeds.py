@@ -3,13 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ufm import datasets, sources
 from ufm.experiments import RECIPE, Protocol
 from ufm.measurement import score_seed
-from ufm.provenance import device_name, versions
+from ufm.provenance import made
 from ufm.records import Measured
 from ufm.training import to_device, train
 from ufm.walkthrough import walk_through
@@ -39,10 +38,7 @@ def finish(
         "protocol": asdict(protocol),
         "data": {name: sources.checksum(name) for name in (protocol.dataset, scoring.ood_set)},
         "recipe": RECIPE,
-        "versions": versions(),
-        "device": device_name(device),
         "models": [one.experiment.fingerprint() for one in trained],
-        "seconds": round(time.perf_counter() - started, 1),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        **made(device, started),
     }
     return entry, measured
