@@ -86,17 +86,19 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
 
 
 @app.command()
-def reproduce(chapters: Annotated[list[str], typer.Argument()], device: str = "auto") -> None:
+def reproduce(
+    chapters: Annotated[list[str] | None, typer.Argument(help="such as mlp or mnist-small; without any, all")] = None,
+    device: str = "auto",
+) -> None:
     """Train what the book's records lack of the paper profile's planned seeds, and keep it in book/records.
 
     It goes on where it was stopped; processes started side by side share the seeds.
     """
-    from ufm.runs import Run, committed_records
+    from ufm.device import resolve
+    from ufm.reproduce import complete
 
-    for chapter in chapters:
-        store = committed_records(chapter)
-        Run(chapter, profile="paper", device=device).complete([store])
-        print(f"{chapter}: {len(store.entries())} seeds recorded in {store.folder}")
+    for name, done in complete(chapters, device=resolve(device)).items():
+        print(f"{name}: {len(done)} seeds finished")
 
 
 @app.command()

@@ -1,26 +1,23 @@
 """What is trained: a protocol says it for every seed, an experiment for one model; both have a fingerprint.
 
-A seed is the unit of completion. Its models share initialisation and batch order and differ in what is stamped where:
-the *control* never sees the feature, the *canary* has it on one training image, the host.
+A seed is the unit of completion. Its models share initialisation, dropout and augmentation and differ in what is
+stamped where: the *control* never sees a feature, the *canary* has the letter on one training image, the host, and the
+*placebo* has a permutation of the letter's pixels there.
 """
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ufm import features
 from ufm.datasets import Dataset
-from ufm.models import MLP
+from ufm.fingerprints import RECIPE, added, digest, settings
+from ufm.models import MLP, Model, names
 from ufm.sources import checksum
-from ufm.streams import stream
 
-# Raised whenever the same settings would give other results than before: records of another recipe are not re-used.
-RECIPE = 1
-
-
-HOSTS = ("random",)  # kinds of host
+HOSTS = ("random", "hard")  # kinds of host
+STAMPED = ("canary", "placebo")  # roles of models that are trained with something stamped on their host
+SAME_AGE = 10  # the epoch at which models of a seed are compared at the same age
 
 
 @dataclass(frozen=True)
@@ -34,6 +31,8 @@ class Training:
     patience: int = 10  # epochs without a lower stopping loss before training ends
     early_stopping: str = "half"  # "half" of the test split, "released": all of it, "none": train to the end
     precision: str = "float32"  # or "float64"
+    weight_decay: float = added(0.0)  # decoupled, as in AdamW: share of the weights lost a step, over the learning rate
+    shuffle: bool = added(False)  # a new order of the images every epoch, its own for each seed
 
     def __post_init__(self):
         if self.early_stopping not in ("half", "released", "none"):
@@ -44,6 +43,13 @@ class Training:
         for name in ("learning_rate", "epsilon", "batch_size", "epochs", "patience"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: must be above zero, got {getattr(self, name)}")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay: cannot be negative, got {self.weight_decay}")
+
+    @property
+    def same_age(self) -> int:
+        """Epoch 10, or the last that every model is sure to reach where that is earlier."""
+        return min(SAME_AGE, self.epochs if self.early_stopping == "none" else min(self.epochs, self.patience + 1))
 
 
 @dataclass(frozen=True)
@@ -70,20 +76,29 @@ class Experiment:
     dataset: str
     n_train: int | None  # None: the full training set
     part: int
-    model: MLP
+    model: Model
     training: Training
     seed: int
-    role: str  # "control" or "canary"
+    role: str  # "control", "canary" or "placebo"
     host: str = ""  # how the host was chosen; empty for a control
     canary_index: int | None = None  # the host's number in the full training file
     canary_label: int | None = None
-    feature: str = ""  # a letter; empty for a control
+    feature: str = ""  # a letter, which a placebo's own feature is a permutation of; empty for a control
     position: tuple[int, int] = (1, 1)  # row and column of the feature's top-left pixel
 
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with any setting, the data or the recipe."""
         return digest(
-            {"experiment": asdict(self), "data": checksum(self.dataset), "recipe": RECIPE, **names(self.model)}
+            {"experiment": settings(self), "data": checksum(self.dataset), "recipe": RECIPE, **names(self.model)}
+        )
+
+    def pixels(self) -> np.ndarray:
+        """What is stamped on the host, (h, w): the letter, or the placebo feature of this seed and kind of host."""
+        letter = features.letter(self.feature)
+        if self.role == "canary":
+            return letter
+        return features.placebo(
+            letter, seed=self.seed, host=self.host, scope=f"{self.dataset}/{self.n_train or 'full'}"
         )
 
 
@@ -93,13 +108,15 @@ class Protocol:
 
     dataset: str
     n_train: int | None = None
-    model: MLP = field(default_factory=MLP)
+    model: Model = field(default_factory=MLP)
     training: Training = field(default_factory=Training)
     scoring: Scoring = field(default_factory=Scoring)
-    hosts: tuple[str, ...] = ("random",)  # kinds of host, a canary on each beside the control
+    hosts: tuple[str, ...] = ("random",)  # kinds of host; on each a model of every stamped role, beside the control
     feature: str = "A"
     position: tuple[int, int] = (1, 1)
     measure: str = "scores"  # what is kept of the trained models: a key of `ufm.seeds.MEASURES`
+    roles: tuple[str, ...] = added(("canary",))  # stamped roles
+    planned: tuple[int, int] = added((1000, 1200))  # seeds, from … up to but not …, of whose hosts every card knows
 
     def __post_init__(self):
         if self.scoring.ood_set == self.dataset:
@@ -107,67 +124,34 @@ class Protocol:
         for host in self.hosts:
             if host not in HOSTS:
                 raise ValueError(f"hosts: {host!r} is not one of {', '.join(HOSTS)}")
+        for role in self.roles:
+            if role not in STAMPED:
+                raise ValueError(f"roles: {role!r} is not one of {', '.join(STAMPED)}")
+
+    @property
+    def n_models(self) -> int:
+        """Models of each seed."""
+        return 1 + len(self.hosts) * len(self.roles)
+
+    def identity(self, seed: int) -> dict[str, object]:
+        """All on which a finished seed depends: settings, seed, data and recipe. Needs no data file."""
+        return {
+            "protocol": settings(self),
+            "seed": seed,
+            "data": [checksum(self.dataset), checksum(self.scoring.ood_set)],
+            "recipe": RECIPE,
+            **names(self.model),
+        }
 
     def fingerprint(self, seed: int) -> str:
-        """Under which a finished seed is found: settings, seed, data and recipe. Needs no data file."""
-        return digest(
-            {
-                "protocol": asdict(self),
-                "seed": seed,
-                "data": [checksum(self.dataset), checksum(self.scoring.ood_set)],
-                "recipe": RECIPE,
-                **names(self.model),
-            }
-        )
-
-    def experiments(self, seed: int, data: Dataset) -> list[Experiment]:
-        """The models of one seed, control first."""
-        control = Experiment(
-            dataset=self.dataset,
-            n_train=self.n_train,
-            part=data.part,
-            model=self.model,
-            training=self.training,
-            seed=seed,
-            role="control",
-            position=self.position,
-        )
-        return [control, *(self.canary(control, host, data) for host in self.hosts)]
-
-    def canary(self, control: Experiment, host: str, data: Dataset) -> Experiment:
-        """The control's twin with the feature stamped on this kind of host."""
-        place = random_host(data, control.seed)
-        return replace(
-            control,
-            role="canary",
-            host=host,
-            canary_index=int(data.train_indices[place]),
-            canary_label=int(data.train_labels[place]),
-            feature=self.feature,
-        )
-
-
-def random_host(data: Dataset, seed: int) -> int:
-    """Place (0 … n − 1) of the seed's host among the training images.
-
-    Hosts are drawn uniformly without replacement per data set and size: one permutation, of which seed s takes the
-    entry s // n_parts, since seed s trains on part s mod n_parts.
-    """
-    order = stream("hosts", scope=f"{data.scope}/{data.part}").permutation(len(data.train_labels))
-    if seed % data.n_parts != data.part:
-        raise ValueError(f"seed: {seed} belongs to part {seed % data.n_parts} of {data.scope}, not to part {data.part}")
-    turn = seed // data.n_parts
-    if turn >= len(order):
-        raise ValueError(
-            f"seed: {seed} is beyond the last host; {data.scope} has hosts for {len(order) * data.n_parts}"
-        )
-    return int(order[turn])
+        """Under which a finished seed is found."""
+        return digest(self.identity(seed))
 
 
 def check(experiment: Experiment, data: Dataset) -> None:
     """Raise a ValueError that names the field of an experiment which cannot be trained on these data."""
-    if experiment.role not in ("control", "canary"):
-        raise ValueError(f"role: {experiment.role!r} is not one of control, canary")
+    if experiment.role not in ("control", *STAMPED):
+        raise ValueError(f"role: {experiment.role!r} is not one of control, {', '.join(STAMPED)}")
     if (experiment.role == "control") != (experiment.host == ""):
         raise ValueError(
             f"host: {experiment.host!r} does not go with the role {experiment.role}; only controls have none"
@@ -184,7 +168,7 @@ def check(experiment: Experiment, data: Dataset) -> None:
             f"canary_label: {experiment.canary_label} is not the label of image {experiment.canary_index}, "
             f"which is {data.train_labels[place]}"
         )
-    features.insert(data.train_images[place], features.letter(experiment.feature), position=experiment.position)
+    features.insert(data.train_images[place], experiment.pixels(), position=experiment.position)
 
 
 def whole_numbers(settings: object, *names: str) -> None:
@@ -192,14 +176,3 @@ def whole_numbers(settings: object, *names: str) -> None:
     for name in names:
         if not isinstance(getattr(settings, name), int):
             raise ValueError(f"{name}: must be a whole number, got {getattr(settings, name)!r}")
-
-
-def names(model: MLP) -> dict[str, str]:
-    """Name and variant of an architecture, as the tables give them."""
-    return {"model": model.name, "variant": model.variant}
-
-
-def digest(settings: dict) -> str:
-    """Sixteen hexadecimal digits of the settings' canonical JSON."""
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -37,6 +37,7 @@ _ALPHABET = {
     "Y": "10001 01010 00100 00100 00100",
     "Z": "11111 00010 00100 01000 11111",
 }
+LETTERS = tuple(_ALPHABET)
 
 
 def letter(name: str) -> np.ndarray:

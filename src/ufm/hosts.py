@@ -1,10 +1,11 @@
-"""Hard hosts: the training images that clean models fit worst, found once and kept with the book's records.
+"""Hosts: the training images that get a feature stamped, any of them or hard ones.
 
-A model needs the feature to fit such an image, so it is where memorisation of the feature shows, if anywhere.
+Hard hosts are the images that clean models fit worst, found once and kept with the book's records. A model needs the
+feature to fit such an image, so it is where memorisation of the feature shows, if anywhere.
 """
 
 import time
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,54 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ufm import datasets, paths, sources
-from ufm.experiments import RECIPE, Experiment, Protocol, digest, names
+from ufm.datasets import Dataset
+from ufm.device import to_device
+from ufm.experiments import Experiment, Protocol
+from ufm.fingerprints import RECIPE, digest, settings
+from ufm.models import CNN2, MLP, names
 from ufm.progress import progress
 from ufm.provenance import made
 from ufm.records import Measured, Records
-from ufm.training import to_device, train
+from ufm.streams import stream
+from ufm.training import train
 
 N_MODELS = 3  # clean models, over which an image's loss is averaged
 FIRST_SEED = 900_000  # theirs; no other model has a seed from here on
 POOL_SIZES = {"full": 200, "part": 50}  # hard hosts of the full training set, and of each part of a smaller size
+
+
+def place(protocol: Protocol, host: str, seed: int, data: Dataset) -> int:
+    """Place (0 … n − 1) of the seed's host of a kind among the training images.
+
+    Hosts are drawn uniformly without replacement per data set and size: one permutation, of the training images or of
+    the pool of hard ones, of which seed s takes the entry s // n_parts, since seed s trains on part s mod n_parts. A
+    pool that is used up is begun again.
+    """
+    if seed % data.n_parts != data.part:
+        raise ValueError(f"seed: {seed} belongs to part {seed % data.n_parts} of {data.scope}, not to part {data.part}")
+    turn, scope = seed // data.n_parts, f"{data.scope}/{data.part}"
+    if host == "random":
+        order = stream("hosts", scope=scope).permutation(len(data.train_labels))
+        if turn >= len(order):
+            raise ValueError(
+                f"seed: {seed} is beyond the last host; {data.scope} has hosts for {len(order) * data.n_parts}"
+            )
+        return int(order[turn])
+    indices = pool(protocol, data.part)["canary_index"].to_numpy()
+    order = stream("hard hosts", scope=scope).permutation(len(indices))
+    return int(np.searchsorted(data.train_indices, indices[order[turn % len(order)]]))
+
+
+def clean(protocol: Protocol) -> Protocol:
+    """The protocol of the models that find the hard hosts: hosts are the same for every variant of a model."""
+    kind = CNN2 if sources.source(protocol.dataset).shape[0] == 3 else MLP
+    plain = {"batch_norm": False, "dropout": False, "augmentation": False}
+    model = replace(protocol.model, **plain) if isinstance(protocol.model, kind) else kind()
+    return replace(
+        protocol,
+        model=model,
+        training=replace(protocol.training, early_stopping="half", weight_decay=0.0, shuffle=False),
+    )
 
 
 def clean_seeds(n_parts: int, part: int) -> list[int]:
@@ -30,14 +70,29 @@ def clean_seeds(n_parts: int, part: int) -> list[int]:
     return [first + turn * n_parts for turn in range(N_MODELS)]
 
 
+def identity(protocol: Protocol, part: int) -> dict[str, object]:
+    """All on which the pool of a part depends: settings of the clean models, data and recipe."""
+    protocol = clean(protocol)
+    return {
+        "settings": {
+            "architecture": settings(protocol.model),
+            "training": settings(protocol.training),
+            **names(protocol.model),
+        },
+        "dataset": protocol.dataset,
+        "n_train": protocol.n_train,
+        "part": part,
+        "pool": POOL_SIZES,
+        "n_models": N_MODELS,
+        "first_seed": FIRST_SEED,
+        "data": sources.checksum(protocol.dataset),
+        "recipe": RECIPE,
+    }
+
+
 def fingerprint(protocol: Protocol, part: int) -> str:
-    """Under which the pool of a part is found: settings of the clean models, data and recipe."""
-    settings = {"architecture": asdict(protocol.model), "training": asdict(protocol.training), **names(protocol.model)}
-    where = {"dataset": protocol.dataset, "n_train": protocol.n_train, "part": part, "pool": POOL_SIZES}
-    models = {"n_models": N_MODELS, "first_seed": FIRST_SEED}
-    return digest(
-        {"settings": settings, **where, **models, "data": sources.checksum(protocol.dataset), "recipe": RECIPE}
-    )
+    """Under which the pool of a part is found."""
+    return digest(identity(protocol, part))
 
 
 def pool(protocol: Protocol, part: int) -> pd.DataFrame:
@@ -69,21 +124,23 @@ def finish(
     protocol: Protocol, part: int, *, device: str = "cpu", data_root: str | Path | None = None
 ) -> tuple[dict, Measured]:
     """Train the clean models of one part and rank its images: the manifest entry and the pool."""
+    protocol = clean(protocol)
     started, training = time.perf_counter(), protocol.training
     data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
     on_device = to_device(data, device=device, precision=training.precision, early_stopping=training.early_stopping)
-    seeds, losses = clean_seeds(data.n_parts, part), []
-    for seed in seeds:
-        clean = Experiment(protocol.dataset, protocol.n_train, part, protocol.model, training, seed, "control")
-        model = train(clean, on_device).model
-        losses.append(image_losses(model, on_device.train_images, on_device.train_labels))
+    seeds = clean_seeds(data.n_parts, part)
+    unstamped = [
+        Experiment(protocol.dataset, protocol.n_train, part, protocol.model, training, seed, "control")
+        for seed in seeds
+    ]
+    losses = [
+        image_losses(one.model, on_device.train_images, on_device.train_labels) for one in train(unstamped, on_device)
+    ]
     size = POOL_SIZES["full" if protocol.n_train is None else "part"]
     entry = {
         "seed": seeds[0],
-        "seeds": seeds,
-        "protocol": asdict(protocol),
-        "data": {protocol.dataset: sources.checksum(protocol.dataset)},
-        "recipe": RECIPE,
+        "identity": identity(protocol, part),
+        "models": [one.fingerprint() for one in unstamped],
         **made(device, started),
     }
     return entry, Measured({"pools": hardest(np.stack(losses), data, size)})

@@ -8,10 +8,12 @@ import torch
 
 from ufm import features, scores
 from ufm.datasets import ImageSet
-from ufm.experiments import Experiment, Protocol, names
+from ufm.device import DeviceData
+from ufm.experiments import Experiment, Protocol
+from ufm.models import names
 from ufm.records import Measured
 from ufm.sources import source
-from ufm.training import DeviceData, Trained, evaluate, log_probabilities, stamped_host
+from ufm.training import Trained, evaluate, log_probabilities, stamped_host
 
 SCORING_INPUTS = {"": "normalised", "_raw": "raw"}  # a column's suffix → what the model is given
 

@@ -22,6 +22,16 @@ PROFILES = {
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """Seeds of one protocol, kept in one folder of records."""
+
+    protocol: Protocol
+    seeds: range
+    needed: int  # how many of the first seeds the book cannot do without; they are trained first
+    turn: int  # sweeps of an earlier turn are trained first
+
+
+@dataclass(frozen=True)
 class Chapter:
     """One notebook's share of a profile."""
 
@@ -34,6 +44,36 @@ CHAPTERS = {
     "method": Chapter({"embedded": 1, "paper": 1}, {"measure": "walkthrough", "n_random": 10}),
     "mlp": Chapter({"embedded": 4, "paper": 20}),
 }
+
+
+def population(dataset: str, n_train: int | None = None) -> Protocol:
+    """Five models a seed, with cards: the control, and canary and placebo on a random and on a hard host."""
+    return Protocol(
+        dataset,
+        n_train,
+        # Twice as many images move no shift by a tenth of its spread (benchmarks/card_images.py).
+        scoring=Scoring(n_effect=500),
+        hosts=("random", "hard"),
+        roles=("canary", "placebo"),
+        measure="card",
+    )
+
+
+EVIDENCE = range(1000, 1100)  # seeds of the populations that decide a claim, see the plan
+
+
+def sweeps() -> dict[str, Sweep]:
+    """All that the paper profile trains, by the name of its folder under book/records."""
+    chapters = {
+        name: Sweep(protocol(name, "paper"), range(one.seeds["paper"]), one.seeds["paper"], 0)
+        for name, one in CHAPTERS.items()
+    }
+    return chapters | {
+        "mnist-small": Sweep(population("mnist", 10_000), EVIDENCE, 100, 1),
+        "fashion_mnist-small": Sweep(population("fashion_mnist", 10_000), EVIDENCE, 100, 1),
+        "mnist-full": Sweep(population("mnist"), EVIDENCE, 40, 2),
+        "fashion_mnist-full": Sweep(population("fashion_mnist"), EVIDENCE, 20, 2),
+    }
 
 
 def chapter(name: str) -> Chapter:

@@ -18,8 +18,10 @@ import numpy as np
 import pandas as pd
 
 from ufm.files import write
+from ufm.fingerprints import digest
 
 MANIFEST = "manifest.json"
+NO_TABLES = ("arrays", "entry")  # what a manifest has digests of beside tables
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,15 @@ class Records:
             entries = json.loads(path.read_text())
         except ValueError as error:
             raise RecordError(f"{path}: not a manifest ({error}); restore it or delete the folder") from None
-        if not isinstance(entries, dict) or not all({"seed", "digests"} <= set(entry) for entry in entries.values()):
+        if not isinstance(entries, dict):
             raise RecordError(f"{path}: not a manifest of seeds; restore it or delete the folder")
+        for fingerprint, entry in entries.items():
+            if not isinstance(entry, dict) or not {"seed", "identity", "digests"} <= set(entry):
+                raise RecordError(f"{path}: record {fingerprint} has no seed, identity or digests; restore the file")
+            if digest(entry["identity"]) != fingerprint:
+                raise RecordError(f"{path}: record {fingerprint} does not have the fingerprint of its settings")
+            if entry_digest(entry) != entry["digests"].get("entry"):
+                raise RecordError(f"{path}: the entry of record {fingerprint} is not the one that was written")
         return entries
 
     def add(self, fingerprint: str, entry: dict, measured: Measured) -> None:
@@ -73,7 +82,7 @@ class Records:
                 np.savez_compressed(packed, **measured.arrays)
                 write(self.arrays_path(fingerprint), packed.getvalue())
                 digests["arrays"] = hashlib.sha256(packed.getvalue()).hexdigest()
-            entries[fingerprint] = entry | {"digests": digests}
+            entries[fingerprint] = entry | {"digests": digests | {"entry": entry_digest(entry)}}
             lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items())
             write(self.folder / MANIFEST, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
@@ -99,7 +108,7 @@ class Records:
     def tables(self, fingerprints: list[str]) -> dict[str, pd.DataFrame]:
         """The rows of these complete seeds, in their order, by table. Raises RecordError where one was changed."""
         entries = self.entries()
-        names = dict.fromkeys(name for one in fingerprints for name in entries[one]["digests"] if name != "arrays")
+        names = dict.fromkeys(name for one in fingerprints for name in entries[one]["digests"] if name not in NO_TABLES)
         tables = {}
         for name in names:
             text = self.text(name)
@@ -165,6 +174,12 @@ def rows_digest(rows: pd.DataFrame) -> str:
     """SHA-256 of the rows' filled cells, so that a column added later leaves it as it is."""
     cells = [{column: cell for column, cell in row.items() if cell} for row in rows.to_dict("records")]
     return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
+
+
+def entry_digest(entry: dict) -> str:
+    """SHA-256 of a manifest entry without its digests."""
+    rest = {name: value for name, value in entry.items() if name != "digests"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

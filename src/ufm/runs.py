@@ -9,11 +9,12 @@ from string import ascii_uppercase
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ufm import paths, profiles, sources
-from ufm.experiments import RECIPE, Protocol
+from ufm.device import resolve
+from ufm.experiments import Protocol
 from ufm.files import write
+from ufm.fingerprints import RECIPE
 from ufm.progress import duration, progress
 from ufm.provenance import device_name, source_digest
 from ufm.records import Records, csv
@@ -66,8 +67,7 @@ class Run:
         require("dataset", self.protocol.dataset, sources.SOURCES)
         require("ood_set", self.protocol.scoring.ood_set, ["photo_patches", *sources.SOURCES])
         require("feature", self.protocol.feature, list(ascii_uppercase))
-        require("device", device.partition(":")[0], ["auto", "cpu", "cuda"])
-        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self.device = resolve(device)
         self.data_root, self.fresh, self.train = data_root, fresh, train
         self.folder = paths.run_folder(notebook)
 
@@ -128,12 +128,12 @@ class Run:
         for one in progress(lacking, f"{self.notebook}, seeds", show=len(lacking) > 1):
             with stores[-1].claim(one) as ours:
                 if ours:
-                    finished = finish(self.protocol, seeds[one], device=self.device, data_root=self.data_root)
+                    [finished] = finish(self.protocol, [seeds[one]], device=self.device, data_root=self.data_root)
                     stores[-1].add(one, *finished)
 
     def pending(self) -> str:
         """What is missing, the command that fills it, and how long that takes at most on this machine."""
-        n_models = self.n_canaries * (1 + len(self.protocol.hosts))
+        n_models = self.n_canaries * self.protocol.n_models
         source = sources.source(self.protocol.dataset)
         n_images = self.protocol.n_train or source.n_train
         seconds = n_models * estimate(self.protocol, source.shape, n_images, device=self.device)

@@ -1,44 +1,94 @@
-"""One seed from beginning to end: load, train, measure, and say on what the result stands."""
+"""Seeds from beginning to end: plan, load, train, measure, and say on what each result stands."""
 
+import io
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
-from ufm import datasets, sources
-from ufm.experiments import RECIPE, Protocol
+import torch
+
+from ufm import datasets, hosts
+from ufm.cards import full_card
+from ufm.datasets import Dataset
+from ufm.device import to_device
+from ufm.experiments import Experiment, Protocol
+from ufm.files import write
 from ufm.measurement import score_seed
 from ufm.provenance import made
 from ufm.records import Measured
-from ufm.training import to_device, train
+from ufm.training import Trained, train
 from ufm.walkthrough import walk_through
 
-MEASURES: dict[str, Callable[..., Measured]] = {"scores": score_seed, "walkthrough": walk_through}
+MEASURES: dict[str, Callable[..., Measured]] = {"scores": score_seed, "walkthrough": walk_through, "card": full_card}
+
+
+def experiments(protocol: Protocol, seed: int, data: Dataset) -> list[Experiment]:
+    """The models of one seed: the control, then on each kind of host one of every stamped role."""
+    control = Experiment(
+        dataset=protocol.dataset,
+        n_train=protocol.n_train,
+        part=data.part,
+        model=protocol.model,
+        training=protocol.training,
+        seed=seed,
+        role="control",
+        position=protocol.position,
+    )
+    stamped = []
+    for host in protocol.hosts:
+        place = hosts.place(protocol, host, seed, data)
+        index, label = int(data.train_indices[place]), int(data.train_labels[place])
+        stamped += [
+            replace(control, role=role, host=host, canary_index=index, canary_label=label, feature=protocol.feature)
+            for role in protocol.roles
+        ]
+    return [control, *stamped]
 
 
 def finish(
-    protocol: Protocol, seed: int, *, device: str = "cpu", data_root: str | Path | None = None
-) -> tuple[dict, Measured]:
-    """Train and measure the models of one seed: its manifest entry and what is kept of it."""
+    protocol: Protocol,
+    seeds: list[int],
+    *,
+    device: str = "cpu",
+    data_root: str | Path | None = None,
+    weights: str | Path | None = None,
+) -> list[tuple[dict, Measured]]:
+    """Train and measure the models of seeds that train on the same part, all together.
+
+    Returns each seed's manifest entry and what is kept of it. The seconds of an entry are its share of the time. With a
+    folder for `weights`, the models' weights are kept there too, one file a seed.
+    """
     started, scoring, training = time.perf_counter(), protocol.scoring, protocol.training
     n_parts = datasets.load(protocol.dataset, n_train=protocol.n_train, root=data_root).n_parts
-    data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=seed % n_parts, root=data_root)
+    data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=seeds[0] % n_parts, root=data_root)
     ood = datasets.ood_images(scoring.ood_set, shape=data.train_images.shape[1:], n=scoring.n_ood, root=data_root)
     on_device = to_device(data, device=device, precision=training.precision, early_stopping=training.early_stopping)
-    experiments = protocol.experiments(seed, data)
-    for one in experiments:
+    planned = [one for seed in seeds for one in experiments(protocol, seed, data)]
+    for one in planned:
         if one.host and one.canary_label not in ood.labels:
-            raise ValueError(
-                f"n_ood: none of the {scoring.n_ood} images has the label {one.canary_label} of seed {seed}'s canary"
-            )
-    trained = [train(experiment, on_device) for experiment in experiments]
-    measured = MEASURES[protocol.measure](protocol, trained, on_device, ood)
-    entry = {
-        "seed": seed,
-        "protocol": asdict(protocol),
-        "data": {name: sources.checksum(name) for name in (protocol.dataset, scoring.ood_set)},
-        "recipe": RECIPE,
-        "models": [one.experiment.fingerprint() for one in trained],
-        **made(device, started),
-    }
-    return entry, measured
+            label = f"the label {one.canary_label} of a host of seed {one.seed}"
+            raise ValueError(f"n_ood: none of the {scoring.n_ood} images has {label}")
+    trained = train(planned, on_device, snapshots=[training.same_age] if protocol.measure == "card" else [])
+    finished = []
+    for start, seed in zip(range(0, len(trained), protocol.n_models), seeds, strict=True):
+        ours = trained[start : start + protocol.n_models]
+        measured = MEASURES[protocol.measure](protocol, ours, on_device, ood)
+        if weights is not None:
+            keep_weights(Path(weights) / f"{protocol.fingerprint(seed)}.pt", ours)
+        entry = {
+            "seed": seed,
+            "identity": protocol.identity(seed),
+            "models": [one.experiment.fingerprint() for one in ours],
+        }
+        finished.append((entry, measured))
+    how = made(device, started)
+    how["seconds"] = round(how["seconds"] / len(seeds), 1)
+    return [(entry | how, measured) for entry, measured in finished]
+
+
+def keep_weights(path: Path, trained: list[Trained]) -> None:
+    """Keep the weights of a seed's models at their best epoch: what `torch.load` reads, in the order of the models."""
+    packed = io.BytesIO()
+    torch.save([one.model.state_dict() for one in trained], packed)
+    write(path, packed.getvalue())

@@ -1,114 +1,153 @@
-"""Training: one experiment, seeded, on images that stay on the device."""
+"""Training: experiments of one architecture and hyper-parameters as one stack, on images that stay on the device."""
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ufm import features
-from ufm.datasets import Dataset
+from ufm import counters, features
+from ufm.augmentation import N_DRAWS, augment
+from ufm.device import DeviceData, free_memory
 from ufm.experiments import Experiment, Protocol, check
 from ufm.models import build
 from ufm.optimiser import Adam
 from ufm.progress import progress
+from ufm.stack import Stack
+from ufm.streams import stream
 
-
-@dataclass(frozen=True, eq=False)
-class DeviceData:
-    """A data set on its device: normalised images (N, C, H, W) and labels (N,) of each split."""
-
-    data: Dataset
-    train_images: torch.Tensor
-    train_labels: torch.Tensor
-    stopping_images: torch.Tensor  # what early stopping watches
-    stopping_labels: torch.Tensor
-    reported_images: torch.Tensor  # what accuracy and test-image effects are reported on
-    reported_labels: torch.Tensor
-    reported: np.ndarray  # places of the reported images in the test split
-    early_stopping: str  # what it watches, "half" or "released"
-
-    def floats(self, images: np.ndarray) -> torch.Tensor:
-        """Images (…, C, H, W), uint8 or in [0, 1], beside the training images as floats in [0, 1]."""
-        return floats(images, self.train_images.device, self.train_images.dtype)
-
-    def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """Images in [0, 1] less the training images' mean, over their standard deviation, per channel."""
-        return normalise(images, self.data)
+AUGMENTATION_LAYER = counters.LAYERS - 1  # no network has as many layers
+COPIES = 7  # of the weights: themselves, gradients, two moments, the best epoch's, two of a snapshot
+EVALUATED = 5_000  # images at a time, when nothing is learnt
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
     """A trained model with the weights of its best epoch and how it came there."""
 
-    model: nn.Module
+    model: nn.Sequential
     experiment: Experiment
     best_epoch: int  # counted from 1
     history: list[dict[str, float]]  # one entry an epoch: epoch, train_loss, stopping_loss, stopping_accuracy
+    snapshots: dict[int, nn.Sequential] = field(default_factory=dict)  # the model after other epochs, by epoch
 
 
-def to_device(
-    data: Dataset, *, device: str = "cpu", precision: str = "float32", early_stopping: str = "half"
-) -> DeviceData:
-    """Move a data set to where it is trained on.
+def train(
+    experiments: list[Experiment], data: DeviceData, *, snapshots: Collection[int] = (), show: bool = True
+) -> list[Trained]:
+    """Train models on one data set, or on one part of it; the results are in the order of the experiments.
 
-    Early stopping watches one half of the test split and everything is reported on the other; "released" is the
-    behaviour of the released code, the whole test split for both.
+    Experiments that share architecture and hyper-parameters are trained together, as many as the device's memory
+    holds, the others in turn. Early stopping keeps the weights of the epoch with the lowest stopping loss; a model that
+    stopped leaves its stack. Batches are taken in file order, as in the released code, unless `shuffle` is set.
+
+    Args:
+        experiments: any, also equal ones.
+        data: the images, on their device.
+        snapshots: epochs, from 1, whose weights are kept beside the best ones, for models that reach them.
+        show: a progress bar on the terminal.
+
+    Raises:
+        ValueError: an experiment does not fit the data, or a model diverges; the field is named.
     """
-    device_ = torch.device(device)
-    if device_.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device: {device!r} is not there; use cpu")
-    everything = np.arange(len(data.test_labels))
-    stopping, reported = (everything, everything) if early_stopping == "released" else data.halves()
+    groups: dict[tuple, list[int]] = {}
+    for place, one in enumerate(experiments):
+        check(one, data.data)
+        for name, there in (("precision", str(data.train_images.dtype)), ("early_stopping", data.early_stopping)):
+            if getattr(one.training, name) not in (there.removeprefix("torch."), "none"):
+                raise ValueError(
+                    f"{name}: {getattr(one.training, name)} is asked for, but the data on the device are for {there}"
+                )
+        groups.setdefault((one.model, one.training), []).append(place)
+    trained: dict[int, Trained] = {}
+    for places in groups.values():
+        size = stack_size(experiments[places[0]], data)
+        while places:
+            now = places[:size]
+            try:
+                finished = train_stack([experiments[place] for place in now], data, snapshots, show)
+            except torch.OutOfMemoryError:
+                if size == 1 or len(now) == 1:
+                    raise
+                size = math.ceil(len(now) / 2)
+                continue
+            trained |= dict(zip(now, finished, strict=True))
+            places = places[len(now) :]
+    return [trained[place] for place in range(len(experiments))]
 
-    def images(array: np.ndarray) -> torch.Tensor:
-        return normalise(floats(array, device_, getattr(torch, precision)), data)
 
-    def labels(array: np.ndarray) -> torch.Tensor:
-        return torch.tensor(array, device=device_)
-
-    return DeviceData(
-        data,
-        images(data.train_images),
-        labels(data.train_labels),
-        images(data.test_images[stopping]),
-        labels(data.test_labels[stopping]),
-        images(data.test_images[reported]),
-        labels(data.test_labels[reported]),
-        reported,
-        "released" if early_stopping == "released" else "half",
+def train_stack(
+    experiments: list[Experiment], data: DeviceData, snapshots: Collection[int] = (), show: bool = True
+) -> list[Trained]:
+    """Train experiments of one architecture and hyper-parameters as one stack."""
+    settings = experiments[0].training
+    modules = [network(one, data) for one in experiments]
+    stack = Stack(modules, keys("dropout", experiments, data))
+    optimiser = Adam(
+        stack,
+        learning_rate=settings.learning_rate,
+        epsilon=settings.epsilon,
+        weight_decay=settings.weight_decay,
     )
-
-
-def floats(images: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Images, uint8 or in [0, 1], as floats in [0, 1]."""
-    tensor = torch.tensor(images, device=device).to(dtype)
-    return tensor / 255 if images.dtype == np.uint8 else tensor
-
-
-def normalise(images: torch.Tensor, data: Dataset) -> torch.Tensor:
-    """Images (…, C, H, W) in [0, 1] less the data set's mean, over its standard deviation, per channel."""
-    mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
-    return (images - mean) / std
-
-
-def train(experiment: Experiment, data: DeviceData, *, show: bool = True) -> Trained:
-    """Train one model; early stopping keeps the weights of the epoch with the lowest stopping loss.
-
-    Batches are taken in file order (no shuffling, as in the released code). Raises ValueError, naming the field, for
-    an experiment that does not fit the data.
-    """
-    check(experiment, data.data)
-    settings = experiment.training
-    for name, there in (("precision", str(data.train_images.dtype)), ("early_stopping", data.early_stopping)):
-        if getattr(settings, name) != there.removeprefix("torch.") and getattr(settings, name) != "none":
-            raise ValueError(
-                f"{name}: {getattr(settings, name)} is asked for, but the data on the device are for {there}"
+    feed = Feed(experiments, data)
+    members = list(range(len(experiments)))  # who is in the stack, by place among the experiments
+    histories: list[list[dict[str, float]]] = [[] for _ in experiments]
+    best: list[tuple[int, dict[str, torch.Tensor]]] = [(0, {}) for _ in experiments]
+    kept: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in experiments]
+    what = f"seed {experiments[0].seed}, {len(experiments)} models, epochs"
+    epochs = progress(range(1, settings.epochs + 1), what, show=show)
+    for epoch in epochs:
+        train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members))
+        stopping_losses, accuracies = evaluate_stack(stack, data.stopping_images, data.stopping_labels)
+        staying = []
+        for place, member in enumerate(members):
+            history, loss = histories[member], stopping_losses[place]
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"learning_rate: training of seed {experiments[member].seed} diverged in epoch {epoch}"
+                )
+            lowest = loss < min((past["stopping_loss"] for past in history), default=math.inf)
+            history.append(
+                {
+                    "epoch": epoch,
+                    "train_loss": train_losses[place],
+                    "stopping_loss": loss,
+                    "stopping_accuracy": accuracies[place],
+                }
             )
-    model = build(
+            if epoch in snapshots:
+                kept[member][epoch] = stack.state(place)
+            if lowest or settings.early_stopping == "none":
+                best[member] = (epoch, stack.state(place))
+            if settings.early_stopping == "none" or epoch - best[member][0] < settings.patience:
+                staying.append(place)
+        if len(staying) < len(members):
+            members = [members[place] for place in staying]
+            if not members:
+                break
+            optimiser.keep(torch.tensor(staying, device=data.train_images.device))
+    epochs.close()
+    return [
+        Trained(
+            loaded(module, weights),
+            experiment,
+            epoch,
+            history,
+            {at: loaded(network(experiment, data), state) for at, state in states.items()},
+        )
+        for module, experiment, (epoch, weights), history, states in zip(
+            modules, experiments, best, histories, kept, strict=True
+        )
+    ]
+
+
+def network(experiment: Experiment, data: DeviceData) -> nn.Sequential:
+    """The untrained network of an experiment."""
+    return build(
         experiment.model,
         data.data.train_images.shape[1:],
         data.data.n_classes,
@@ -117,72 +156,129 @@ def train(experiment: Experiment, data: DeviceData, *, show: bool = True) -> Tra
         device=str(data.train_images.device),
         dtype=data.train_images.dtype,
     )
-    optimiser = Adam(list(model.parameters()), learning_rate=settings.learning_rate, epsilon=settings.epsilon)
-    host = stamped_host(experiment, data)
-    history: list[dict[str, float]] = []
-    best_epoch, best_weights = 0, {}
-    epochs = progress(range(1, settings.epochs + 1), f"{experiment.role}, seed {experiment.seed}", show=show)
-    for epoch in epochs:
-        train_loss = train_epoch(model, optimiser, data.train_images, data.train_labels, settings.batch_size, host)
-        stopping_loss, stopping_accuracy = evaluate(model, data.stopping_images, data.stopping_labels)
-        if not math.isfinite(stopping_loss):
-            raise ValueError(f"learning_rate: training of seed {experiment.seed} diverged in epoch {epoch}")
-        history.append(
-            {
-                "epoch": epoch,
-                "train_loss": train_loss,
-                "stopping_loss": stopping_loss,
-                "stopping_accuracy": stopping_accuracy,
-            }
-        )
-        lowest = stopping_loss < min((past["stopping_loss"] for past in history[:-1]), default=float("inf"))
-        if lowest or settings.early_stopping == "none":
-            best_epoch = epoch
-            best_weights = {name: weight.clone() for name, weight in model.state_dict().items()}
-        elif epoch - best_epoch >= settings.patience:
-            break
-    epochs.close()
-    model.load_state_dict(best_weights)
-    return Trained(model.eval(), experiment, best_epoch, history)
+
+
+def loaded(module: nn.Sequential, state: dict[str, torch.Tensor]) -> nn.Sequential:
+    """The network with these weights, ready to be evaluated."""
+    module.load_state_dict(state)
+    return module.eval()
+
+
+def keys(name: str, experiments: list[Experiment], data: DeviceData) -> torch.Tensor:
+    """The members' keys of a stream that is drawn by counter; equal seeds have equal keys."""
+    found = {one.seed: counters.key(name, seed=one.seed, scope=data.data.scope) for one in experiments}
+    return torch.tensor([found[one.seed] for one in experiments], device=data.train_images.device)
+
+
+class Feed:
+    """Batches for the members of a stack, each with its own stamped host, shuffling and augmentation."""
+
+    def __init__(self, experiments: list[Experiment], data: DeviceData):
+        self.experiments, self.data = experiments, data
+        self.hosts = [stamped_host(one, data) for one in experiments]
+        self.keys = keys("augmentation", experiments, data)
+
+    def epoch(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """Of each batch the step (from 0), the images and the labels.
+
+        Images are (n, C, H, W) and labels (n,) where all members have the same, else (n_members, n, ...) each.
+        """
+        images, labels, experiment = self.data.train_images, self.data.train_labels, self.experiments[0]
+        size, n_images = experiment.training.batch_size, len(labels)
+        first_step = (epoch - 1) * math.ceil(n_images / size)
+        hosts = {place: self.hosts[member] for place, member in enumerate(members) if self.hosts[member]}
+        order = None
+        if experiment.training.shuffle:
+            orders = {seed: self.order(seed, epoch) for seed in {self.experiments[member].seed for member in members}}
+            order = torch.stack([orders[self.experiments[member].seed] for member in members])
+            hosts = {place: (int((order[place] == at).nonzero()), image) for place, (at, image) in hosts.items()}
+        for number, start in enumerate(range(0, n_images, size)):
+            now = slice(start, start + size) if order is None else order[:, start : start + size]
+            batch, targets, step = images[now], labels[now], first_step + number
+            here = {place: host for place, host in hosts.items() if start <= host[0] < start + size}
+            if here and order is None:
+                batch = batch.repeat(len(members), 1, 1, 1, 1)
+            for place, (at, image) in here.items():
+                batch[place, at - start] = image
+            if experiment.model.augmentation:
+                batch = self.augmented(batch, step, members)
+            yield step, batch, targets
+
+    def augmented(self, batch: torch.Tensor, step: int, members: list[int]) -> torch.Tensor:
+        """The batch augmented by each member's own draws, which members of one seed share."""
+        different, which = self.keys[members].unique(return_inverse=True)
+        n = batch.shape[-4]
+        draws = counters.uniforms(different, step=step, layer=AUGMENTATION_LAYER, n=n * N_DRAWS).view(-1, n, N_DRAWS)
+        draws = draws[0] if len(different) == 1 else draws[which]
+        return augment(batch, draws, flip=self.experiments[0].model.flip)
+
+    def order(self, seed: int, epoch: int) -> torch.Tensor:
+        """The order in which a seed's models see the images of an epoch, (n_images,)."""
+        draws = stream("order", seed=seed, scope=f"{self.data.data.scope}/epoch {epoch}")
+        return torch.from_numpy(draws.permutation(len(self.data.train_labels))).to(self.data.train_images.device)
 
 
 def train_epoch(
-    model: nn.Module,
-    optimiser: Adam,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    batch_size: int,
-    host: tuple[int, torch.Tensor] | None = None,
-) -> float:
-    """One pass over the images in file order, the host's place taken by its stamped image; the mean loss in nats."""
-    model.train()
-    total = images.new_zeros(())
-    for start in range(0, len(labels), batch_size):
-        batch, targets = images[start : start + batch_size], labels[start : start + batch_size]
-        if host is not None and start <= host[0] < start + batch_size:
-            batch = batch.clone()
-            batch[host[0] - start] = host[1]
-        loss = cross_entropy(model(batch), targets)
-        loss.backward()
+    stack: Stack, optimiser: Adam, batches: Iterable[tuple[int, torch.Tensor, torch.Tensor]]
+) -> list[float]:
+    """One pass over the batches of a `Feed`; every member's mean loss in nats."""
+    total, n_images = 0.0, 0
+    for step, images, targets in batches:
+        n = targets.shape[-1]
+        losses = cross_entropies(stack.logits(images, step=step), targets).mean(1)
+        losses.sum().backward()
         optimiser.step()
-        total += loss.detach() * len(targets)
-    return float(total / len(labels))
+        total, n_images = total + losses.detach() * n, n_images + n
+    return (total / n_images).tolist()
+
+
+@torch.no_grad()
+def evaluate_stack(stack: Stack, images: torch.Tensor, labels: torch.Tensor) -> tuple[list[float], list[float]]:
+    """Every member's mean cross-entropy in nats and accuracy in [0, 1] on normalised images (n_images, C, H, W)."""
+    losses, right = 0.0, 0
+    size = max(EVALUATED // len(stack), 100)
+    for batch, targets in zip(images.split(size), labels.split(size), strict=True):
+        logits = stack.logits(batch)
+        losses = losses + cross_entropies(logits, targets).sum(1, dtype=torch.float64)
+        right = right + (logits.argmax(2) == targets).sum(1)
+    return (losses / len(labels)).tolist(), (right.double() / len(labels)).tolist()
+
+
+def cross_entropies(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy (n_members, n) in nats of logits (n_members, n, n_classes) and labels (n,) or (n_members, n)."""
+    every = targets.expand(logits.shape[:2]).reshape(-1)
+    return cross_entropy(logits.flatten(0, 1), every, reduction="none").view(logits.shape[:2])
+
+
+def stack_size(experiment: Experiment, data: DeviceData) -> int:
+    """How many such members fit into half of the device's free memory."""
+    module = network(experiment, data)
+    n_weights = sum(one.numel() for one in module.parameters())
+    n_activations, x = 0, data.train_images[:1]
+    with torch.no_grad():
+        for layer in module.eval():
+            x = layer(x)
+            n_activations += x.numel()
+    # Activations are kept for the way back, where their gradients join them.
+    numbers = COPIES * n_weights + 3 * experiment.training.batch_size * n_activations
+    return max(1, free_memory(x.device) // 2 // (numbers * x.element_size()))
 
 
 def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: int, *, device: str = "cpu") -> float:
     """Seconds that one model takes at most on this device: all its epochs, from a few measured steps on noise."""
-    settings, steps = protocol.training, 10
+    settings, steps, n_models = protocol.training, 10, protocol.n_models
     dtype = getattr(torch, settings.precision)
-    model = build(protocol.model, image_shape, 10, seed=0, device=device, dtype=dtype)
-    optimiser = Adam(list(model.parameters()), learning_rate=settings.learning_rate, epsilon=settings.epsilon)
-    images = torch.rand(steps * settings.batch_size, *image_shape, device=device, dtype=dtype)
+    modules = [build(protocol.model, image_shape, 10, seed=0, device=device, dtype=dtype) for _ in range(n_models)]
+    stack = Stack(modules, torch.zeros(n_models, dtype=torch.int64, device=device))
+    optimiser = Adam(stack, learning_rate=settings.learning_rate, epsilon=settings.epsilon)
+    images = torch.rand(settings.batch_size, *image_shape, device=device, dtype=dtype)
     labels = torch.zeros(len(images), device=device, dtype=torch.int64)
     seconds = []
     for _ in range(2):  # the first pass warms up
         started = time.perf_counter()
-        train_epoch(model, optimiser, images, labels, settings.batch_size)
+        train_epoch(stack, optimiser, [(step, images, labels) for step in range(steps)])
         seconds.append(time.perf_counter() - started)
-    return seconds[-1] / len(images) * n_images * settings.epochs
+    return seconds[-1] / (steps * settings.batch_size) * n_images * settings.epochs / n_models
 
 
 def stamped_host(experiment: Experiment, data: DeviceData) -> tuple[int, torch.Tensor] | None:
@@ -192,9 +288,7 @@ def stamped_host(experiment: Experiment, data: DeviceData) -> tuple[int, torch.T
     place = int(np.searchsorted(data.data.train_indices, experiment.canary_index))
     image = data.floats(data.data.train_images[place])
     # Stamped before normalisation, on the [0, 1] image.
-    return place, data.normalise(
-        features.insert(image, features.letter(experiment.feature), position=experiment.position)
-    )
+    return place, data.normalise(features.insert(image, experiment.pixels(), position=experiment.position))
 
 
 @torch.inference_mode()

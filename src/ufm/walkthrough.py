@@ -5,10 +5,11 @@ import pandas as pd
 
 from ufm import features, scores
 from ufm.datasets import ImageSet
+from ufm.device import DeviceData
 from ufm.experiments import Protocol
 from ufm.measurement import Probe, outputs, probe, score_seed
 from ufm.records import Measured
-from ufm.training import DeviceData, Trained
+from ufm.training import Trained
 
 EXAMPLES = 6  # OOD images shown with the model's outputs on them
 KEPT = 1_000  # images whose own KL divergences are kept

@@ -1,0 +1,56 @@
+"""How many images a card needs: at which number do twice as many no longer move a shift by a tenth of its spread?
+
+For each kind of images and number n: root mean square, over the five models of a pilot seed, over classes and over the
+letter and the placebo features, of the change in the specific effect from n to 2 n images, as a share of the spread
+(standard deviation) of the patch effect over 50 permutations.
+
+    .venv/bin/python benchmarks/card_images.py mnist 500
+"""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ufm import cards, datasets, profiles, seeds
+from ufm.device import to_device
+from ufm.training import train
+
+COUNTS = (125, 250, 500, 1_000, 2_000, 4_000)
+
+
+def main(dataset: str, seed: int) -> None:
+    protocol = replace(profiles.PROFILES["paper"], dataset=dataset, n_train=10_000, hosts=("random", "hard"))
+    protocol = replace(protocol, roles=("canary", "placebo"))
+    protocol = replace(protocol, scoring=replace(protocol.scoring, n_effect=COUNTS[-1]))
+    n_parts = datasets.load(dataset, n_train=protocol.n_train).n_parts
+    data = datasets.load(dataset, n_train=protocol.n_train, part=seed % n_parts)
+    on_device = to_device(data)
+    ood = datasets.ood_images(protocol.scoring.ood_set, n=COUNTS[-1])
+    models = train(seeds.experiments(protocol, seed, data), on_device)
+    n_own = 1 + len(protocol.hosts)
+    stamped = on_device.floats(cards.feature_list(protocol, seed, data.scope)[: n_own + cards.N_SHORT])
+    print(f"{dataset}, 10 000 training images, seed {seed}: change from n to 2 n images, as a share of the spread\n")
+    print("| images | " + " | ".join(f"{n}" for n in COUNTS[:-1]) + " |")
+    print("|---|" + "---|" * (len(COUNTS) - 1))
+    for name, kind in cards.kinds(protocol, on_device, ood).items():
+        if kind.labels is None:
+            continue
+        shares = []
+        for one in models:
+            effects = {n: specific(protocol, one.model, kind.images[:n], stamped, n_own, on_device) for n in COUNTS}
+            spread = effects[COUNTS[-1]][1]
+            shares.append([(effects[2 * n][0] - effects[n][0]) / spread for n in COUNTS[:-1]])
+        rms = np.sqrt((np.array(shares) ** 2).mean((0, 2, 3)))
+        print(f"| {name} | " + " | ".join(f"{share:.3f}" for share in rms) + " |", flush=True)
+
+
+def specific(protocol, model, images: torch.Tensor, stamped: torch.Tensor, n_own: int, data) -> tuple:
+    """Specific effects (n_own, n_classes), and the spread (n_classes,) of the patch effect over permutations."""
+    shift = cards.mean_shift(cards.patched(protocol, model, images, data), stamped).astype(np.float64)
+    return shift[:n_own] - shift[n_own:].mean(0), shift[n_own:].std(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

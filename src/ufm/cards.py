@@ -1,0 +1,280 @@
+"""Cards: what is kept of each model, richly enough that later questions need no retraining.
+
+A seed's card is a set of arrays whose first axis counts its models, in the order of the table `models`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import mannwhitneyu, ttest_rel
+from torch import nn
+from torch.nn.functional import one_hot
+
+from ufm import features, hosts, scores
+from ufm.datasets import ImageSet
+from ufm.device import DeviceData
+from ufm.experiments import Protocol
+from ufm.measurement import model_row
+from ufm.patched import Patched
+from ufm.records import Measured
+from ufm.training import Trained, log_probabilities
+
+N_PERMUTATIONS = features.FIXED  # of the letter's pixels, the same for every model
+N_SHORT = 50  # permutations for which more than the best epoch's shift and KL divergence is kept
+N_RANDOM = 30  # random features, the same for every model and image
+CONTRAST = 0.3  # of the images on which a model is less sure
+SUBSETS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000)  # of the OOD images, beside all of them
+IMAGES_AT_ONCE = 5_000  # for the published score
+INPUTS = ("normalised", "raw")  # scoring inputs of the published score, in this order
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """Images of a kind on which shifts are measured."""
+
+    images: torch.Tensor  # (n_images, C, H, W) in [0, 1]
+    labels: torch.Tensor | None  # (n_images,), where shifts are kept by label too
+
+
+def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
+    """The features of a card, (n_features, 1, h, w).
+
+    In order: the letter, the seed's placebo feature of each kind of host, permutations of the letter's pixels, random
+    features, the other letters. All but the placebo features are the same for every model.
+    """
+    letter = features.letter(protocol.feature)
+    placebos = [features.placebo(letter, seed=seed, host=host, scope=scope) for host in protocol.hosts]
+    others = [features.letter(name) for name in features.LETTERS if name != protocol.feature]
+    return np.concatenate(
+        [
+            np.stack([letter, *placebos])[:, None],
+            features.permutations(letter, N_PERMUTATIONS),
+            features.random_features(N_RANDOM, shape=letter.shape, seed=0, scope="card"),
+            np.stack(others)[:, None],
+        ]
+    )
+
+
+def kinds(protocol: Protocol, data: DeviceData, ood: ImageSet) -> dict[str, Kind]:
+    """The kinds of images of a card by name: OOD, reported test images, OOD at low contrast, one black image."""
+    n, device = protocol.scoring.n_effect, data.train_images.device
+    first = data.floats(ood.images[:n])
+    labels = torch.tensor(ood.labels[:n], device=device)
+    mean = first.mean((1, 2, 3), keepdim=True)
+    # Evenly spaced, since the first half of MNIST's test images is easier than the second.
+    n_reported = len(data.reported)
+    spread = np.arange(min(n, n_reported)) * n_reported // min(n, n_reported)
+    return {
+        "ood": Kind(first, labels),
+        "test": Kind(data.floats(data.data.test_images[data.reported[spread]]), data.reported_labels[spread]),
+        "dim": Kind(mean + CONTRAST * (first - mean), labels),
+        "black": Kind(torch.zeros_like(first[:1]), None),
+    }
+
+
+def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
+    """The models' rows, and their card as the data dictionary describes it."""
+    seed, scope = trained[0].experiment.seed, data.data.scope
+    stamped = data.floats(feature_list(protocol, seed, scope).astype(np.float32))
+    n_own = 1 + len(protocol.hosts)
+    arrays: dict[str, list[np.ndarray]] = {}
+
+    def keep(name: str, values: np.ndarray) -> None:
+        arrays.setdefault(name, []).append(values)
+
+    planned = planned_hosts(protocol, seed, data)
+    pictures = host_versions(protocol, planned, data)
+    where = kinds(protocol, data, ood)
+    random = data.floats(features.random_features(len(ood.images), shape=stamped.shape[-2:], seed=seed, scope=scope))
+    everything = data.floats(ood.images)
+    for one in trained:
+        early = one.snapshots[protocol.training.same_age]
+        for kind, images in where.items():
+            for name, values in shifts(protocol, one.model, images, stamped, n_own, data).items():
+                keep(f"{kind}_{name}", values)
+            short = stamped[: n_own + N_SHORT]
+            keep(f"{kind}_early_shift", mean_shift(patched(protocol, early, images.images, data), short))
+        fits = [host_log_probabilities(model, pictures, planned, data) for model in (one.model, early)]
+        keep("host_log_probability", np.stack(fits))
+        for name, values in published(protocol, one.model, everything, random, ood.labels, data).items():
+            keep(f"score_{name}", values)
+    shared = {
+        "host_seed": planned["seed"].to_numpy(np.int32),
+        "host_kind": planned["host"].map(list(protocol.hosts).index).to_numpy(np.int8),
+        "host_index": planned["canary_index"].to_numpy(np.int32),
+        "host_label": planned["canary_label"].to_numpy(np.int8),
+        "placebo": stamped[1:n_own, 0].cpu().numpy().astype(np.uint8),
+        "score_n_images": np.array(subsets(len(ood.images)), np.int32),
+    }
+    models = pd.DataFrame([model_row(one, data) for one in trained], dtype=object)
+    return Measured({"models": models}, {name: np.stack(values) for name, values in arrays.items()} | shared)
+
+
+def patched(protocol: Protocol, model: nn.Sequential, images: torch.Tensor, data: DeviceData, *, raw: bool = False):
+    """The model on images (n_images, C, H, W) in [0, 1] whose letter-sized rectangle changes."""
+    shape = features.letter(protocol.feature).shape
+    normalise = (lambda batch: batch) if raw else data.normalise
+    return Patched(model, images, normalise=normalise, position=protocol.position, shape=shape)
+
+
+def mean_shift(images: Patched, stamped: torch.Tensor) -> np.ndarray:
+    """Patch effect (n_features, n_classes) in nats: mean shift of the centred log-probability by each feature."""
+    # Centred logits are centred log-probabilities, and centring commutes with the mean.
+    shift = images.logits(stamped).mean(1, dtype=torch.float64) - images.clean.mean(0, dtype=torch.float64)
+    return half(shift - shift.mean(-1, keepdim=True))
+
+
+def shifts(
+    protocol: Protocol, model: nn.Sequential, kind: Kind, stamped: torch.Tensor, n_own: int, data: DeviceData
+) -> dict[str, np.ndarray]:
+    """What a card keeps of one model at its best epoch on images of a kind."""
+    images = patched(protocol, model, kind.images, data)
+    log_clean = images.clean.log_softmax(-1)
+    p_clean, floor = log_clean.exp(), float(np.log(scores.CLIP))
+    n_short = n_own + N_SHORT
+    found: dict[str, list[torch.Tensor]] = {}
+    for start in range(0, len(stamped), 8):  # so many that a processor's cache holds them
+        logits = images.logits(stamped[start : start + 8])
+        log_p = logits.log_softmax(-1)
+        shift = (logits - images.clean).double()
+        shift = shift - shift.mean(-1, keepdim=True)
+        kl = (p_clean.clamp(scores.CLIP) * (log_clean.clamp(floor) - log_p.clamp(floor))).sum(-1)
+        found.setdefault("shift", []).append(shift.mean(1))
+        found.setdefault("kl_mean", []).append(kl.mean(1, dtype=torch.float64))
+        found.setdefault("kl_sd", []).append(kl.double().std(1, correction=0))
+        gain = (log_p.exp() - p_clean).double()
+        found.setdefault("probability", []).append(gain.mean(1))
+        if start < n_own and kind.labels is not None:
+            by_label = one_hot(kind.labels, data.data.n_classes).double()
+            weights = (by_label / by_label.sum(0).clamp(min=1)).T  # (n_labels, n_images)
+            found.setdefault("shift_by_label", []).append(weights @ shift[: n_own - start])
+            found.setdefault("probability_by_label", []).append(weights @ gain[: n_own - start])
+    joined = {name: half(torch.cat(parts)) for name, parts in found.items()}
+    if kind.labels is None:  # one image has no spread
+        del joined["kl_sd"]
+    return joined | {"probability": joined["probability"][:n_short]}
+
+
+def planned_hosts(protocol: Protocol, seed: int, data: DeviceData) -> pd.DataFrame:
+    """The hosts of all planned seeds that train on this part, and the seed's own.
+
+    Columns: seed, host, canary_index, canary_label; a row per seed and kind of host.
+    """
+    seeds = [one for one in range(*protocol.planned) if one % data.data.n_parts == data.data.part]
+    rows = []
+    for one in dict.fromkeys([*seeds, seed]):
+        for host in protocol.hosts:
+            place = hosts.place(protocol, host, one, data.data)
+            index, label = data.data.train_indices[place], data.data.train_labels[place]
+            rows.append({"seed": one, "host": host, "canary_index": index, "canary_label": label, "place": place})
+    return pd.DataFrame(rows)
+
+
+def host_versions(protocol: Protocol, planned: pd.DataFrame, data: DeviceData) -> torch.Tensor:
+    """Each host plain, with the letter and with its own seed's placebo feature, normalised: (n_hosts * 3, C, H, W)."""
+    letter = features.letter(protocol.feature)
+    versions = []
+    for row in planned.itertuples():
+        image = data.floats(data.data.train_images[row.place])
+        placebo = features.placebo(letter, seed=row.seed, host=row.host, scope=data.data.scope)
+        stamped = (features.insert(image, one, position=protocol.position) for one in (letter, placebo))
+        versions += [image, *stamped]
+    return data.normalise(torch.stack(versions))
+
+
+def host_log_probabilities(
+    model: nn.Sequential, versions: torch.Tensor, planned: pd.DataFrame, data: DeviceData
+) -> np.ndarray:
+    """Log-probability (n_hosts, 3) of each host's label on its three versions, in nats."""
+    labels = torch.tensor(planned["canary_label"].to_numpy(np.int64), device=versions.device)
+    log_p = log_probabilities(model, versions).view(len(planned), 3, -1)
+    return half(log_p.gather(2, labels[:, None, None].expand(-1, 3, 1))[..., 0])
+
+
+def published(
+    protocol: Protocol,
+    model: nn.Sequential,
+    images: torch.Tensor,
+    random: torch.Tensor,
+    labels: np.ndarray,
+    data: DeviceData,
+) -> dict[str, np.ndarray]:
+    """The published scores on all OOD images, for normalised and for raw scoring inputs along the first axis.
+
+    images: (n_images, C, H, W) in [0, 1]; random: (n_images, 1, h, w), a fresh random feature for each.
+    """
+    letter = data.floats(features.letter(protocol.feature)[None, None])
+    found: dict[str, list[np.ndarray]] = {}
+    for inputs in INPUTS:
+        parts = []
+        for batch, own in zip(images.split(IMAGES_AT_ONCE), random.split(IMAGES_AT_ONCE), strict=True):
+            few = patched(protocol, model, batch, data, raw=inputs == "raw")
+            three = torch.cat([few.clean[None], few.logits(letter), few.logits(own[None])])
+            parts.append(three.softmax(-1).double().cpu().numpy())
+        p_clean, p_unique, p_random = np.concatenate(parts, axis=1)
+        for name, values in statistics(p_clean, p_unique, p_random, labels).items():
+            found.setdefault(name, []).append(values)
+    return {name: np.stack(values) for name, values in found.items()}
+
+
+def statistics(
+    p_clean: np.ndarray, p_unique: np.ndarray, p_random: np.ndarray, labels: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The published scores and rules, from outputs (n_images, n_classes)."""
+    kl_unique, kl_random = scores.kl_divergence(p_clean, p_unique), scores.kl_divergence(p_clean, p_random)
+    rules = []
+    for n in subsets(len(labels)):
+        t_test = ttest_rel(kl_unique[:n], kl_random[:n])
+        ranks = mannwhitneyu(kl_unique[:n], kl_random[:n])
+        rules.append((t_test.statistic, t_test.pvalue, ranks.statistic / n**2, ranks.pvalue))
+    t_statistic, t_p, rank_share, rank_p = np.array(rules).T
+    n_classes = p_clean.shape[1]
+    by_label = np.eye(n_classes)[labels]
+    counts = by_label.sum(0)[:, None]
+
+    def mean_by_label(values: np.ndarray) -> np.ndarray:
+        return by_label.T @ values / np.maximum(counts, 1)
+
+    logs = [np.log(np.clip(p, scores.CLIP, 1)) for p in (p_unique, p_random)]
+    gain = p_unique - p_clean
+    return {
+        "memorisation": np.array([kl_unique[:n].mean() - kl_random[:n].mean() for n in subsets(len(labels))], "f4"),
+        "kl_unique": np.float32(kl_unique.mean()),
+        "kl_random": np.float32(kl_random.mean()),
+        "t_statistic": t_statistic.astype("f4"),
+        "t_p": t_p,
+        "rank_share": rank_share.astype("f4"),
+        "rank_p": rank_p,
+        "label_known": mean_by_label(logs[0] - logs[1]).astype("f2"),
+        "gain_mean": mean_by_label(gain).astype("f2"),
+        "gain_sd": np.sqrt(np.maximum(mean_by_label(gain**2) - mean_by_label(gain) ** 2, 0)).astype("f2"),
+        "guess": (p_unique - p_random).mean(0).astype("f4"),
+        "entropy": np.array([entropy(p).mean() for p in (p_clean, p_unique, p_random)], "f4"),
+        "js_distance": np.array([js_distance(p_clean, p).mean() for p in (p_unique, p_random)], "f4"),
+    }
+
+
+def subsets(n_images: int) -> list[int]:
+    """Numbers of images, nested, the last of them all."""
+    return [n for n in SUBSETS if n < n_images] + [n_images]
+
+
+def entropy(p: np.ndarray) -> np.ndarray:
+    """Shannon entropy (n_images,) in nats of p (n_images, n_classes), clipped as the scores are."""
+    p = np.clip(p, scores.CLIP, 1)
+    return -(p * np.log(p)).sum(-1)
+
+
+def js_distance(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Jensen–Shannon distance (n_images,), the square root of the divergence in nats, of rows (n_images, n_classes)."""
+    p, q = (np.clip(one, scores.CLIP, 1) for one in (p, q))
+    middle = (p + q) / 2
+    divergence = ((p * np.log(p / middle)).sum(-1) + (q * np.log(q / middle)).sum(-1)) / 2
+    return np.sqrt(np.maximum(divergence, 0))
+
+
+def half(values: torch.Tensor) -> np.ndarray:
+    """As float16, half a thousandth of precision, which is all that a shift needs."""
+    return values.cpu().numpy().astype(np.float16)
