@@ -62,6 +62,11 @@ reference: $(READY) ## renew the reference notebooks in tests/reference
 	$(BIN)/doit -n 2 execute
 	$(UFM) ipynb tests/reference
 
+bench: $(READY) ## measure how fast populations train and are scored, into book/benchmarks/speed.md
+	mkdir -p _build
+	$(BIN)/python benchmarks/speed.py > _build/speed.md
+	mv _build/speed.md book/benchmarks/speed.md
+
 readme: $(READY) ## renew the README's table of results from the records
 	$(UFM) readme
 
@@ -72,4 +77,4 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
 clean: ## remove what was built; .venv and data stay
 	rm -rf _build .doit.db*
 
-.PHONY: help install book test lint unit regression run compare notebooks reference readme lock clean
+.PHONY: help install book test lint unit regression run compare notebooks reference bench readme lock clean

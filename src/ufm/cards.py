@@ -3,7 +3,7 @@
 A seed's card is a set of arrays whose first axis counts its models, in the order of the table `models`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -100,16 +100,35 @@ def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood:
         keep("host_log_probability", np.stack(fits))
         for name, values in published(protocol, one.model, everything, random, ood.labels, data).items():
             keep(f"score_{name}", values)
-    shared = {
-        "host_seed": planned["seed"].to_numpy(np.int32),
-        "host_kind": planned["host"].map(list(protocol.hosts).index).to_numpy(np.int8),
-        "host_index": planned["canary_index"].to_numpy(np.int32),
-        "host_label": planned["canary_label"].to_numpy(np.int8),
+    shared = hosts_of(planned, protocol) | {
         "placebo": stamped[1:n_own, 0].cpu().numpy().astype(np.uint8),
         "score_n_images": np.array(subsets(len(ood.images)), np.int32),
     }
     models = pd.DataFrame([model_row(one, data) for one in trained], dtype=object)
     return Measured({"models": models}, {name: np.stack(values) for name, values in arrays.items()} | shared)
+
+
+def short_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
+    """The models' rows, and a card of what the contrast needs: shifts by the short list on OOD and test images.
+
+    Of hosts it has the seed's own alone, at the best epoch.
+    """
+    seed, n_own = trained[0].experiment.seed, 1 + len(protocol.hosts)
+    stamped = data.floats(feature_list(protocol, seed, data.data.scope)[: n_own + N_SHORT].astype(np.float32))
+    where = kinds(protocol, data, ood)
+    own = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
+    pictures = host_versions(protocol, own, data)
+    arrays = {
+        f"{kind}_shift": [
+            mean_shift(patched(protocol, one.model, where[kind].images, data), stamped) for one in trained
+        ]
+        for kind in ("ood", "test")
+    }
+    arrays["host_log_probability"] = [host_log_probabilities(one.model, pictures, own, data)[None] for one in trained]
+    models = pd.DataFrame([model_row(one, data) for one in trained], dtype=object)
+    return Measured(
+        {"models": models}, {name: np.stack(values) for name, values in arrays.items()} | hosts_of(own, protocol)
+    )
 
 
 def patched(protocol: Protocol, model: nn.Sequential, images: torch.Tensor, data: DeviceData, *, raw: bool = False):
@@ -170,6 +189,16 @@ def planned_hosts(protocol: Protocol, seed: int, data: DeviceData) -> pd.DataFra
             index, label = data.data.train_indices[place], data.data.train_labels[place]
             rows.append({"seed": one, "host": host, "canary_index": index, "canary_label": label, "place": place})
     return pd.DataFrame(rows)
+
+
+def hosts_of(planned: pd.DataFrame, protocol: Protocol) -> dict[str, np.ndarray]:
+    """The columns of `planned_hosts` as arrays of a card."""
+    return {
+        "host_seed": planned["seed"].to_numpy(np.int32),
+        "host_kind": planned["host"].map(list(protocol.hosts).index).to_numpy(np.int8),
+        "host_index": planned["canary_index"].to_numpy(np.int32),
+        "host_label": planned["canary_label"].to_numpy(np.int8),
+    }
 
 
 def host_versions(protocol: Protocol, planned: pd.DataFrame, data: DeviceData) -> torch.Tensor:

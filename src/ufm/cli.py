@@ -88,17 +88,88 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
 @app.command()
 def reproduce(
     chapters: Annotated[list[str] | None, typer.Argument(help="such as mlp or mnist-small; without any, all")] = None,
-    device: str = "auto",
+    profile: Annotated[str, typer.Option(help="only the paper profile keeps records")] = "paper",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    list_: Annotated[bool, typer.Option("--list", help="only say what is pending and how long it takes")] = False,
+    budget: Annotated[
+        str | None, typer.Option(help="time to use, such as 9m: nothing is begun that needs more")
+    ] = None,
+    export: Annotated[Path | None, typer.Option(help="also write what was finished to this file")] = None,
+    keep_weights: Annotated[bool, typer.Option(help="also keep the models' weights, in _build/weights")] = False,
+    scheduler: Annotated[str | None, typer.Option(help="address of a Dask scheduler, whose workers train")] = None,
+    workers: Annotated[int | None, typer.Option(help="worker processes to start on this machine")] = None,
 ) -> None:
-    """Train what the book's records lack of the paper profile's planned seeds, and keep it in book/records.
+    """Train what the book's records lack, the most valuable first, and keep it in book/records.
 
     It goes on where it was stopped; processes started side by side share the seeds.
     """
-    from ufm.device import resolve
-    from ufm.reproduce import complete
+    if profile != "paper":
+        raise ValueError(f"profile: {profile!r} keeps no records; only paper does")
+    seconds = None if budget is None else parse_duration(budget)
 
-    for name, done in complete(chapters, device=resolve(device)).items():
+    from contextlib import nullcontext
+
+    from ufm import paths
+    from ufm.device import resolve
+    from ufm.exchange import export as write_parcel
+    from ufm.reproduce import InProcess, complete, listing
+
+    if list_:
+        show_pending(listing(chapters, resolve(device)))
+        return
+    if scheduler is None and workers is None:
+        engine_is_there = nullcontext(InProcess())
+    else:
+        from ufm.cluster import cluster
+
+        engine_is_there = cluster(scheduler=scheduler, n_workers=workers)
+    with engine_is_there as engine:
+        finished = complete(
+            chapters,
+            device=engine.call(resolve, device),
+            engine=engine,
+            weights=paths.ROOT / "_build" / "weights" if keep_weights else None,
+            **({} if seconds is None else {"budget": seconds}),
+        )
+    for name, done in finished.items():
         print(f"{name}: {len(done)} seeds finished")
+    if export is not None:
+        write_parcel(finished, export)
+        print(f"carry {export} home and run: ufm records import {export.name}")
+
+
+records = typer.Typer(help="The book's records: import, verify.", no_args_is_help=True)
+app.add_typer(records, name="records")
+
+
+@records.command(name="import")
+def import_records(file: Path) -> None:
+    """Add the records in a file that `ufm reproduce --export` wrote, verified."""
+    from ufm.exchange import import_
+
+    for sweep, n in import_(file).items():
+        print(f"{sweep}: {n} new seeds")
+
+
+@records.command()
+def verify(
+    retrain: Annotated[int, typer.Option(help="also train so many recorded seeds again and compare")] = 0,
+    draw: Annotated[int, typer.Option(help="another number draws other seeds to train again")] = 0,
+    device: str = "auto",
+) -> None:
+    """Check that every record is whole; exit code 1 unless all are."""
+    from ufm import verification
+    from ufm.device import resolve
+
+    n_records, faults = verification.verify()
+    for fault in faults:
+        print(f"fault: {fault}")
+    print(f"{n_records} records, {len(faults)} faults")
+    agree = True
+    for one in verification.retrain(retrain, device=resolve(device), draw=draw) if retrain else ():
+        print(one)
+        agree = agree and one.agrees
+    raise typer.Exit(0 if agree and not faults else 1)
 
 
 @app.command()
@@ -146,6 +217,32 @@ def ipynb(folder: Path) -> None:
 
     for path in notebooks.write_ipynb(folder):
         print(path)
+
+
+def show_pending(rows: list[dict]) -> None:
+    """A table of what is pending."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ufm.progress import duration
+
+    if not rows:
+        print("nothing is pending")
+        return
+    shown = Table("sweep", "recorded", "planned", "needed first", "models to train", "a seed", "all", title="pending")
+    for row in rows:
+        times = (duration(row[name]) for name in ("seconds_a_seed", "seconds"))
+        shown.add_row(*(str(row[name]) for name in ("sweep", "recorded", "planned", "needed", "models")), *times)
+    Console(width=None if sys.stdout.isatty() else 120).print(shown)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as 90s, 9m or 1h30m."""
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if not text or not found:
+        raise ValueError(f"budget: {text!r} is no duration such as 90s, 9m or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def pairs(arguments: list[str]) -> dict[str, str]:

@@ -112,17 +112,32 @@ class Records:
         tables = {}
         for name in names:
             text = self.text(name)
-            parts = []
-            for one in (one for one in fingerprints if name in entries[one]["digests"]):
-                rows = text[text["record"] == one]
-                if rows_digest(rows) != entries[one]["digests"][name]:
-                    raise RecordError(
-                        f"{self.folder / name}.csv: the rows of record {one}, seed {entries[one]['seed']}, "
-                        "are not those that were written; restore the file"
-                    )
-                parts.append(rows)
-            tables[name] = typed(pd.concat(parts))
+            ours = [one for one in fingerprints if name in entries[one]["digests"]]
+            tables[name] = typed(pd.concat([self.rows(name, text, one, entries[one]) for one in ours]))
         return tables
+
+    def rows(self, name: str, text: pd.DataFrame, fingerprint: str, entry: dict) -> pd.DataFrame:
+        """The rows of a seed in a table, as they are written. Raises RecordError where they were changed."""
+        rows = text[text["record"] == fingerprint]
+        if rows_digest(rows) != entry["digests"][name]:
+            raise RecordError(
+                f"{self.folder / name}.csv: the rows of record {fingerprint}, seed {entry['seed']}, "
+                "are not those that were written; restore the file"
+            )
+        return rows
+
+    def whole(self, fingerprint: str) -> tuple[dict, Measured]:
+        """One complete seed as `add` takes it, every cell a string. Raises RecordError where any of it was changed."""
+        entry = self.entries()[fingerprint]
+        tables = {
+            name: self.rows(name, self.text(name), fingerprint, entry).drop(columns="record")
+            for name in entry["digests"]
+            if name not in NO_TABLES
+        }
+        # Columns that only other seeds have are empty.
+        tables = {name: rows.loc[:, (rows != "").any()] for name, rows in tables.items()}
+        arrays = self.arrays(fingerprint) if "arrays" in entry["digests"] else {}
+        return {name: value for name, value in entry.items() if name != "digests"}, Measured(tables, arrays)
 
     def arrays(self, fingerprint: str) -> dict[str, np.ndarray]:
         """The arrays of one complete seed. Raises RecordError where the file was changed."""

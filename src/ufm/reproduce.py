@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ufm import paths, sources
 from ufm.fingerprints import digest
-from ufm.profiles import Sweep, sweeps
+from ufm.profiles import sweeps
 from ufm.provenance import device_name
 from ufm.records import Measured, Records
 from ufm.seeds import finish
@@ -21,6 +23,10 @@ from ufm.training import estimate
 TYPICAL_EPOCHS = 40  # of a model, where no record tells
 SEEDS_ON_GPU = 20  # trained together there
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+
+
+T = TypeVar("T")
+Finished = list[tuple[dict, Measured]]  # seeds' manifest entries and what is kept of them
 
 
 @dataclass(frozen=True)
@@ -56,19 +62,23 @@ def pending(names: list[str] | None = None) -> list[Item]:
     return [item for _, item in sorted(items, key=lambda pair: pair[0])]
 
 
-def seconds_a_seed(name: str, sweep: Sweep, device: str) -> float:
-    """How long a seed takes on this device: as long as recorded ones did, else by a few measured steps."""
-    entries = store(name).entries()
-    ours = sorted(entry["seconds"] for entry in entries.values() if entry["device"] == device_name(device))
+def seconds_a_seed(name: str, device: str, engine: "InProcess") -> float:
+    """How long a seed of a sweep takes on this device: as recorded ones did, else told from a few measured steps."""
+    sweep, entries = sweeps()[name], store(name).entries()
+    there = processor(engine.call(device_name, device))
+    ours = [entry["seconds"] for entry in entries.values() if processor(entry["device"]) == there]
     if ours:
-        return ours[len(ours) // 2]
+        return median(ours)
     protocol, source = sweep.protocol, sources.source(sweep.protocol.dataset)
-    epochs = TYPICAL_EPOCHS
-    if entries:
-        epochs = float(store(name).tables(list(entries))["models"]["epochs"].mean())
+    epochs = float(store(name).tables(list(entries))["models"]["epochs"].mean()) if entries else TYPICAL_EPOCHS
     n_images = protocol.n_train or source.n_train
-    at_most = estimate(protocol, source.shape, n_images, device=device) * protocol.n_models
-    return at_most * epochs / protocol.training.epochs
+    at_most = engine.call(estimate, protocol, source.shape, n_images, device) * protocol.n_models
+    return at_most * min(1, epochs / protocol.training.epochs)
+
+
+def processor(device: str) -> str:
+    """The name of a device without its number of threads, which matters less than how busy the machine is."""
+    return device.split(",")[0]
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ class Task:
     sweep: str
     seeds: list[int]
 
-    def work(self, device: str, weights: Path | None = None) -> list[tuple[dict, Measured]]:
+    def work(self, device: str, weights: Path | None = None) -> Finished:
         """Train and measure them."""
         protocol = sweeps()[self.sweep].protocol
         folder = None if weights is None else weights / self.sweep
@@ -103,62 +113,89 @@ def tasks(items: list[Item], device: str) -> list[Task]:
     ]
 
 
-# Takes tasks, lazily, and gives each back with its seeds' manifest entries and what is kept of them.
-Engine = Callable[[Iterable[Task], str, Path | None], Iterator[tuple[Task, list[tuple[dict, Measured]]]]]
+class InProcess:
+    """An engine that works on one task after the other, here; `ufm.cluster.Cluster` is another."""
 
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """The function's value where the work is done."""
+        return function(*arguments)
 
-def in_process(planned: Iterable[Task], device: str, weights: Path | None) -> Iterator[tuple]:
-    """Work on one task after the other, here."""
-    for task in planned:
-        yield task, task.work(device, weights)
+    def run(self, planned: Iterable[Task], device: str, weights: Path | None) -> Iterator[tuple[Task, Finished]]:
+        """Work on the tasks, which are taken lazily; each is given back as it is done."""
+        for task in planned:
+            yield task, task.work(device, weights)
 
 
 def complete(
     names: list[str] | None = None,
     *,
-    device: str,
+    device: str = "cpu",
     budget: float = math.inf,
-    run: Engine = in_process,
+    engine: InProcess | None = None,
     weights: Path | None = None,
 ) -> dict[str, list[str]]:
     """Train what the records of these sweeps (or of all) lack, until nothing is pending or the budget is used up.
+
+    Processes that do so at the same time share the work: a seed that another one trains is left to it.
 
     Args:
         names: of sweeps.
         device: where to train, such as "cpu" or "cuda".
         budget: seconds; nothing is begun that would probably not end within them.
-        run: what works on the tasks, see `Engine`.
+        engine: what works on the tasks; this process where there is none.
         weights: a folder in which the models' weights are kept too.
 
     Returns:
         The fingerprints of the seeds that were finished, by sweep.
     """
-    started, costs, finished = time.monotonic(), {}, {}
-    planned = tasks(pending(names), device)
+    engine, started = engine or InProcess(), time.monotonic()
+    planned, finished, costs = tasks(pending(names), device), {}, {}
     with Progress(*COLUMNS, console=Console(stderr=True)) as bar, ExitStack() as claims:
         shown = bar.add_task("seeds", total=sum(len(task.seeds) for task in planned))
 
-        def affordable() -> Iterator[Task]:
+        def affordable(task: Task) -> list[int]:
+            if budget == math.inf:
+                return task.seeds
+            if task.sweep not in costs:
+                costs[task.sweep] = seconds_a_seed(task.sweep, device, engine)
+            left = budget - (time.monotonic() - started)
+            return task.seeds[: max(0, int(left / costs[task.sweep]))]
+
+        def claimed() -> Iterator[Task]:
             for task in planned:
-                sweep = sweeps()[task.sweep]
-                if task.sweep not in costs and budget < math.inf:
-                    costs[task.sweep] = seconds_a_seed(task.sweep, sweep, device)
-                left = budget - (time.monotonic() - started)
-                fitting = task.seeds if budget == math.inf else task.seeds[: max(0, int(left / costs[task.sweep]))]
+                protocol, records = sweeps()[task.sweep].protocol, store(task.sweep)
                 ours = [
-                    seed
-                    for seed in fitting
-                    if claims.enter_context(store(task.sweep).claim(sweep.protocol.fingerprint(seed)))
+                    seed for seed in affordable(task) if claims.enter_context(records.claim(protocol.fingerprint(seed)))
                 ]
+                bar.advance(shown, len(task.seeds) - len(ours))
                 if ours:
                     bar.update(shown, description=f"{task.sweep}, seed {ours[0]}")
                     yield Task(task.sweep, ours)
-                bar.advance(shown, len(task.seeds) - len(ours))
 
-        for task, results in run(affordable(), device, weights):
+        for task, results in engine.run(claimed(), device, weights):
             for entry, measured in results:
                 fingerprint = digest(entry["identity"])
                 store(task.sweep).add(fingerprint, entry, measured)
                 finished.setdefault(task.sweep, []).append(fingerprint)
             bar.advance(shown, len(task.seeds))
     return finished
+
+
+def listing(names: list[str] | None, device: str) -> list[dict[str, object]]:
+    """A row per sweep that lacks something: how many seeds are recorded, needed and planned, and how long they take."""
+    rows, items = [], pending(names)
+    for name in dict.fromkeys(item.sweep for item in items):
+        ours = [item for item in items if item.sweep == name]
+        cost, sweep = seconds_a_seed(name, device, InProcess()), sweeps()[name]
+        rows.append(
+            {
+                "sweep": name,
+                "recorded": len(sweep.seeds) - len(ours),
+                "planned": len(sweep.seeds),
+                "needed": sum(item.needed for item in ours),
+                "models": len(ours) * sweep.protocol.n_models,
+                "seconds_a_seed": cost,
+                "seconds": cost * len(ours),
+            }
+        )
+    return rows

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ufm import datasets, hosts
-from ufm.cards import full_card
+from ufm.cards import full_card, short_card
 from ufm.datasets import Dataset
 from ufm.device import to_device
 from ufm.experiments import Experiment, Protocol
@@ -20,7 +20,12 @@ from ufm.records import Measured
 from ufm.training import Trained, train
 from ufm.walkthrough import walk_through
 
-MEASURES: dict[str, Callable[..., Measured]] = {"scores": score_seed, "walkthrough": walk_through, "card": full_card}
+MEASURES: dict[str, Callable[..., Measured]] = {
+    "scores": score_seed,
+    "walkthrough": walk_through,
+    "card": full_card,
+    "short card": short_card,
+}
 
 
 def experiments(protocol: Protocol, seed: int, data: Dataset) -> list[Experiment]:

@@ -35,18 +35,22 @@ class Stack:
         0, for dropout and for batch norm by the batch; None evaluates. `backward` on a loss of the logits fills
         `gradients`.
         """
-        x, shared = images, images.dim() == 4
+        x: torch.Tensor | list[torch.Tensor] = images
+        if isinstance(self.template[0], nn.Conv2d):
+            # Convolutions go member by member: a whole batch keeps the device busy, and grouped ones are slower.
+            x = list(images) if images.dim() == 5 else [images] * len(self)
+            x = [one.contiguous(memory_format=torch.channels_last) for one in x]
         for number, layer in enumerate(self.template):
             if isinstance(layer, nn.Flatten):
-                x = x.flatten(1 if shared else 2)
+                x = torch.stack([one.flatten(1) for one in x]) if isinstance(x, list) else x.flatten(-3)
             elif isinstance(layer, nn.Linear):
-                x, shared = Linear.apply(x, *self.of(number)), False
+                x = Linear.apply(x, *self.of(number))
             elif isinstance(layer, nn.Conv2d):
-                x, shared = Convolution.apply(x, layer.padding[0], *self.of(number)), False
+                x = [Convolution.apply(one, m, layer.padding, *self.of(number)) for m, one in enumerate(x)]
             elif isinstance(layer, nn.ReLU):
-                x = x.relu()
+                x = [one.relu_() for one in x] if isinstance(x, list) else x.relu()
             elif isinstance(layer, nn.MaxPool2d):
-                x = f.max_pool2d(x.flatten(0, 1), layer.kernel_size).unflatten(0, x.shape[:2])
+                x = [layer(one) for one in x]
             elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
                 x = self.batch_norm(x, number, layer, training=step is not None)
             elif isinstance(layer, nn.Dropout):
@@ -60,19 +64,27 @@ class Stack:
         names = (f"{number}.weight", f"{number}.bias")
         return (*(self.parameters[name] for name in names), *(self.gradients[name] for name in names))
 
-    def batch_norm(self, x: torch.Tensor, number: int, layer: nn.BatchNorm1d, *, training: bool) -> torch.Tensor:
+    def batch_norm(
+        self, x: torch.Tensor | list[torch.Tensor], number: int, layer: nn.BatchNorm1d, *, training: bool
+    ) -> torch.Tensor | list[torch.Tensor]:
         """Every member's channels normalised by its own batch, or by its own running statistics."""
-        joined = x.transpose(0, 1).flatten(1, 2)  # (n_images, n_members * channels, ...)
-        mean, variance = (self.weights[f"{number}.running_{name}"].view(-1) for name in ("mean", "var"))
-        normal = f.batch_norm(joined, mean, variance, training=training, momentum=layer.momentum, eps=layer.eps)
-        normal = normal.unflatten(1, (x.shape[0], x.shape[2])).transpose(0, 1)
-        return Scale.apply(normal, *self.of(number))
+        running = [self.weights[f"{number}.running_{name}"] for name in ("mean", "var")]
+        how = {"training": training, "momentum": layer.momentum, "eps": layer.eps}
+        if isinstance(x, list):
+            normal = [f.batch_norm(one, *(values[m] for values in running), **how) for m, one in enumerate(x)]
+            return [Scale.apply(one, m, *self.of(number)) for m, one in enumerate(normal)]
+        joined = f.batch_norm(x.transpose(0, 1).flatten(1), *(values.view(-1) for values in running), **how)
+        return Scale.apply(joined.unflatten(1, (len(self), -1)).transpose(0, 1), None, *self.of(number))
 
-    def dropout(self, x: torch.Tensor, number: int, rate: float, step: int) -> torch.Tensor:
+    def dropout(
+        self, x: torch.Tensor | list[torch.Tensor], number: int, rate: float, step: int
+    ) -> torch.Tensor | list[torch.Tensor]:
         """Units dropped at the rate, the rest scaled by 1 / (1 − rate); drawn once for members of equal keys."""
         keys, members = self.dropout_keys.unique(return_inverse=True)
         kept = uniforms(keys, step=step, layer=number, n=x[0].numel()) >= rate
-        scale = (kept.to(x.dtype) / (1 - rate)).view(-1, *x.shape[1:])
+        scale = (kept.to(x[0].dtype) / (1 - rate)).view(-1, *x[0].shape)
+        if isinstance(x, list):
+            return [one * scale[members[m]] for m, one in enumerate(x)]
         return x * (scale if len(keys) == 1 else scale[members])
 
     @torch.no_grad()
@@ -119,50 +131,46 @@ class Linear(Function):
 
 
 class Convolution(Function):
-    """The convolution of every member, for x (n_images, C, H, W) or (n_members, n_images, C, H, W)."""
+    """The convolution of one member, for x (n_images, C, H, W); weights, biases and gradients are those of all."""
 
     @staticmethod
-    def forward(ctx, x, padding, weight, bias, weight_gradient, bias_gradient):
+    def forward(ctx, x, member, padding, weight, bias, weight_gradient, bias_gradient):
         ctx.save_for_backward(x, weight)
-        ctx.gradients, ctx.padding = (weight_gradient, bias_gradient), padding
-        inputs = x if x.dim() == 5 else x.expand(len(weight), *x.shape)
-        # Member by member: on CPUs grouped convolutions take other, slower kernels.
-        return torch.stack([f.conv2d(inputs[m], weight[m], bias[m], padding=padding) for m in range(len(weight))])
+        ctx.gradients, ctx.member, ctx.padding = (weight_gradient, bias_gradient), member, padding
+        return f.conv2d(x, weight[member], bias[member], padding=padding)
 
     @staticmethod
     def backward(ctx, output):
         x, weight = ctx.saved_tensors
-        needed = ctx.needs_input_grad[0]
-        inputs = torch.empty_like(x) if needed else None
-        padding = (ctx.padding, ctx.padding)
-        for m in range(len(weight)):
-            ours = x[m] if x.dim() == 5 else x
-            before, weight_gradient, bias_gradient = torch.ops.aten.convolution_backward(
-                output[m], ours, weight[m], [weight.shape[1]], (1, 1), padding, (1, 1), False, (0, 0), 1,
-                (needed, True, True),
-            )  # fmt: skip
-            for buffer, gradient in zip(ctx.gradients, (weight_gradient, bias_gradient), strict=True):
-                buffer[m].copy_(gradient)
-            if needed:
-                inputs[m].copy_(before)
-        return inputs, None, None, None, None, None
+        needed, ones, zeros = (ctx.needs_input_grad[0], True, True), (1, 1), (0, 0)
+        output = output.contiguous(memory_format=torch.channels_last)
+        inputs, *gradients = torch.ops.aten.convolution_backward(
+            output, x, weight[ctx.member], weight.shape[1:2], ones, ctx.padding, ones, False, zeros, 1, needed
+        )
+        for buffer, gradient in zip(ctx.gradients, gradients, strict=True):
+            buffer[ctx.member].copy_(gradient)
+        return inputs, None, None, None, None, None, None
 
 
 class Scale(Function):
-    """x · weight + bias per channel of every member, for x (n_members, n_images, channels, ...)."""
+    """x · weight + bias, per channel: x is (n_members, n_images, channels), or one member's (n_images, channels, …)."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, weight_gradient, bias_gradient):
-        ctx.save_for_backward(x, weight)
-        ctx.gradients = weight_gradient, bias_gradient
-        shape = (len(weight), 1, -1, *[1] * (x.dim() - 3))
-        return x * weight.view(shape) + bias.view(shape)
+    def forward(ctx, x, member, weight, bias, weight_gradient, bias_gradient):
+        ctx.scale, shift = (channels(values, member, x.dim()) for values in (weight, bias))
+        ctx.save_for_backward(x)
+        ctx.gradients, ctx.member = (weight_gradient, bias_gradient), member
+        return x * ctx.scale + shift
 
     @staticmethod
     def backward(ctx, output):
-        x, weight = ctx.saved_tensors
-        weight_gradient, bias_gradient = ctx.gradients
-        others = [axis for axis in range(x.dim()) if axis not in (0, 2)]
-        torch.sum(output * x, others, out=weight_gradient)
-        torch.sum(output, others, out=bias_gradient)
-        return output * weight.view(len(weight), 1, -1, *[1] * (x.dim() - 3)), None, None, None, None
+        [x] = ctx.saved_tensors
+        others = 1 if ctx.member is None else [axis for axis in range(x.dim()) if axis != 1]
+        for buffer, values in zip(ctx.gradients, (output * x, output), strict=True):
+            torch.sum(values, others, out=buffer if ctx.member is None else buffer[ctx.member])
+        return output * ctx.scale, None, None, None, None, None
+
+
+def channels(values: torch.Tensor, member: int | None, dimensions: int) -> torch.Tensor:
+    """Values (n_members, channels) as they multiply all members' last axis, or one member's second."""
+    return values[:, None] if member is None else values[member].view(1, -1, *[1] * (dimensions - 2))

@@ -264,7 +264,7 @@ def stack_size(experiment: Experiment, data: DeviceData) -> int:
     return max(1, free_memory(x.device) // 2 // (numbers * x.element_size()))
 
 
-def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: int, *, device: str = "cpu") -> float:
+def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: int, device: str = "cpu") -> float:
     """Seconds that one model takes at most on this device: all its epochs, from a few measured steps on noise."""
     settings, steps, n_models = protocol.training, 10, protocol.n_models
     dtype = getattr(torch, settings.precision)

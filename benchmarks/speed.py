@@ -1,0 +1,192 @@
+"""How fast populations train and are scored, each figure a ratio measured in the same run.
+
+The floor is what the device cannot do without: the needed matrix products at its measured peak (forward, gradients of
+weights and, but for the first layer, of inputs), and Adam's traffic at its measured bandwidth; their sum on a CPU, the
+larger of the two on a GPU, where they overlap. Images are noise of the right shape, so no data file is needed.
+
+    make bench    # writes book/benchmarks/speed.md
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from ufm.models import CNN1, CNN2, MLP, build
+from ufm.optimiser import Adam
+from ufm.patched import Patched
+from ufm.provenance import device_name, versions
+from ufm.stack import Stack
+from ufm.training import train_epoch
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+MLP_SHAPE, COLOUR_SHAPE = (1, 28, 28), (3, 32, 32)
+# Architecture, image shape, batch size, numbers of members, images an epoch.
+CASES = {
+    "MLP": (MLP(), MLP_SHAPE, 128, (1, 5, 10, 100) if DEVICE == "cpu" else (1, 10, 100, 1000), 10_000),
+    "CNN-1": (CNN1(), COLOUR_SHAPE, 128, (1, 5), 512),
+    "CNN-2": (CNN2(), COLOUR_SHAPE, 128, (1, 5) if DEVICE == "cpu" else (1, 10, 100), 512),
+}
+REPEATS = 3
+
+
+def main() -> None:
+    peak, bandwidth = matrix_peak(), copy_bandwidth()
+    date = datetime.now(UTC).strftime("%Y-%m-%d")
+    print(
+        f"{device_name(DEVICE)}; torch {versions()['torch']}; {date}. Matrix products of 2048³ reach {peak / 1e9:.0f}"
+    )
+    print(f"GFLOP/s, copies {bandwidth / 1e9:.1f} GB/s (read and written).\n")
+    print(
+        "| training | members | a model, an epoch of 10 000 images | over the floor | eager loop over this | memory |"
+    )
+    print("|---|---|---|---|---|---|")
+    seconds = {}
+    for name, (model, shape, batch, counts, _) in CASES.items():
+        floor = floor_seconds(model, shape, batch, peak, bandwidth)
+        eager = alone("eager", name, 1)
+        once = eager["seconds"]
+        print(f"| {name}, eager loop | 1 | {once:.3f} s | {once / floor:.2f} | 1 | {memory(eager)} |")
+        for n in counts:
+            found = alone("stack", name, n)
+            seconds[name, n] = found["seconds"]
+            ratios = f"{found['seconds'] / floor:.2f} | {once / found['seconds']:.2f}"
+            print(f"| {name}, stack | {n} | {found['seconds']:.3f} s | {ratios} | {memory(found)} |", flush=True)
+    epoch = 6 * seconds["MLP", 5 if DEVICE == "cpu" else 100]
+    score, card = score_seconds(), card_seconds()
+    print("\n| scoring one MLP | seconds | beside |")
+    print("|---|---|---|")
+    print(f"| the paper's score, 3 × 50 000 images | {score:.2f} | {score / epoch:.2f} of an epoch of 60 000 images |")
+    training = 30 * seconds["MLP", 5 if DEVICE == "cpu" else 100]
+    print(f"| the rest of its card | {card:.2f} | {card / training:.2f} of 30 epochs of 10 000 images |")
+
+
+def matrix_peak() -> float:
+    """FLOP a second of the best of several large products."""
+    a, b = (torch.randn(2048, 2048, device=DEVICE) for _ in range(2))
+    return 2 * 2048**3 / best(lambda: a @ b, 10)
+
+
+def copy_bandwidth() -> float:
+    """Bytes a second, read and written, of copying more than any cache holds."""
+    a = torch.randn(50_000_000 if DEVICE == "cpu" else 500_000_000, device=DEVICE)
+    b = torch.empty_like(a)
+    return 2 * a.numel() * 4 / best(lambda: b.copy_(a), 5)
+
+
+def best(work, repeats: int) -> float:
+    """Seconds of the quickest of several calls."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def floor_seconds(model, shape, batch: int, peak: float, bandwidth: float) -> float:
+    """Seconds that an epoch of 10 000 images of one model cannot do without."""
+    network, flop, first = build(model, shape, 10, seed=0), 0, True
+    x = torch.zeros(1, *shape)
+    with torch.no_grad():
+        for layer in network:
+            y = layer(x)
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                product = 2 * layer.weight.numel() * (y[0, 0].numel() if isinstance(layer, nn.Conv2d) else 1)
+                flop += product * (2 if first else 3)
+                first = False
+            x = y
+    n_weights = sum(one.numel() for one in network.parameters())
+    # Weight, gradient and two moments are read, all but the gradient written.
+    products, traffic = 10_000 * flop / peak, 10_000 / batch * 7 * 4 * n_weights / bandwidth
+    return products + traffic if DEVICE == "cpu" else max(products, traffic)
+
+
+def alone(how: str, name: str, n_members: int) -> dict:
+    """Seconds and peak memory of one case, in a process of its own."""
+    command = [sys.executable, __file__, how, name, str(n_members)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def case(how: str, name: str, n_members: int) -> dict:
+    model, shape, batch, _, n_images = CASES[name]
+    if n_members > 20 and DEVICE == "cpu":
+        n_images //= 8
+    images, labels = torch.randn(n_images, *shape, device=DEVICE), torch.randint(0, 10, (n_images,), device=DEVICE)
+    batches = [
+        (step, images[start : start + batch], labels[start : start + batch])
+        for step, start in enumerate(range(0, n_images, batch))
+    ]
+    modules = [build(model, shape, 10, seed=seed, device=DEVICE) for seed in range(n_members)]
+    if how == "eager":
+        [module] = modules
+        optimiser = torch.optim.Adam(module.parameters(), lr=3e-4, eps=1e-7)
+
+        def epoch() -> None:
+            for _, some, targets in batches:
+                optimiser.zero_grad()
+                cross_entropy(module(some), targets).backward()
+                optimiser.step()
+    else:
+        stack = Stack(modules, torch.arange(n_members, device=DEVICE))
+        optimiser = Adam(stack, learning_rate=3e-4, epsilon=1e-7)
+
+        def epoch() -> None:
+            train_epoch(stack, optimiser, batches)
+
+    used = best(epoch, REPEATS)
+    if DEVICE == "cuda":
+        most = torch.cuda.max_memory_allocated()
+    else:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"seconds": used / n_members * 10_000 / n_images, "memory": most}
+
+
+def memory(found: dict) -> str:
+    return f"{found['memory'] / 1e9:.1f} GB"
+
+
+def patches(n: int, *own: int) -> torch.Tensor:
+    return (torch.rand(n, *own, 1, 5, 5, device=DEVICE) < 0.5).float()
+
+
+def score_seconds() -> float:
+    """The three outputs on 50 000 images, clean, with the letter and with a random feature each."""
+    network, images = build(MLP(), MLP_SHAPE, 10, seed=0, device=DEVICE), torch.rand(50_000, 1, 28, 28, device=DEVICE)
+    letter, random = patches(1), patches(1, 50_000)
+
+    def score() -> None:
+        for start in range(0, 50_000, 5_000):
+            few = Patched(network, images[start : start + 5_000], normalise=lambda batch: (batch - 0.13) / 0.31)
+            few.logits(letter).softmax(-1)
+            few.logits(random[:, start : start + 5_000]).softmax(-1)
+
+    return best(score, 2)
+
+
+def card_seconds() -> float:
+    """158 features on three kinds of 500 images at the best epoch, 53 at epoch 10."""
+    network, images = build(MLP(), MLP_SHAPE, 10, seed=0, device=DEVICE), torch.rand(500, 1, 28, 28, device=DEVICE)
+
+    def card() -> None:
+        for _ in range(3):
+            few = Patched(network, images, normalise=lambda batch: (batch - 0.13) / 0.31)
+            for n in (158, 53):
+                few.logits(patches(n)).log_softmax(-1)
+
+    return best(card, 2)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(json.dumps(case(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    else:
+        main()

@@ -1,0 +1,60 @@
+"""Records in one small file, to be carried from one machine to another."""
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+from ufm.files import write
+from ufm.profiles import sweeps
+from ufm.records import RecordError, Records
+from ufm.reproduce import store
+
+
+def export(finished: dict[str, list[str]], file: Path) -> None:
+    """Write the records with these fingerprints, by sweep, into a zip file."""
+    with tempfile.TemporaryDirectory() as folder:
+        for sweep, fingerprints in finished.items():
+            ours, parcel = store(sweep), Records(Path(folder) / sweep)
+            for one in fingerprints:
+                parcel.add(one, *ours.whole(one))
+        packed = Path(folder) / "parcel.zip"
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(Path(folder).rglob("*")):
+                # Neither the archive itself nor what guards a folder.
+                if path.is_file() and path != packed and not path.name.startswith("."):
+                    archive.write(path, path.relative_to(folder))
+        write(file, packed.read_bytes())
+
+
+def import_(file: Path) -> dict[str, int]:
+    """Add what a file of `export` holds to the book's records, verified; the number of new seeds by sweep.
+
+    Raises ValueError, before anything is added, for a file that is damaged or has records of no planned seed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                archive.extractall(folder)
+        except (zipfile.BadZipFile, zipfile.zlib.error) as error:
+            raise RecordError(f"{file}: not a file of records ({error}); carry it again") from None
+        parcels = {path.name: Records(path) for path in sorted(Path(folder).iterdir())}
+        found = {}
+        for sweep, parcel in parcels.items():
+            if sweep not in sweeps():
+                raise RecordError(f"{file}: has records of {sweep!r}, which is not one of {', '.join(sweeps())}")
+            planned = {sweeps()[sweep].protocol.fingerprint(seed) for seed in sweeps()[sweep].seeds}
+            found[sweep] = {one: parcel.whole(one) for one in parcel.entries()}
+            for one, (entry, _) in found[sweep].items():
+                if one not in planned:
+                    raise RecordError(
+                        f"{file}: record {one} of {sweep}, seed {entry['seed']}, is none that is planned: "
+                        "it was made with other settings, data or recipe"
+                    )
+        added = {}
+        for sweep, records in found.items():
+            ours = store(sweep)
+            new = [one for one in records if one not in ours.entries()]
+            for one in new:
+                ours.add(one, *records[one])
+            added[sweep] = len(new)
+        return added
