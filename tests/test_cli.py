@@ -4,10 +4,13 @@ import json
 import subprocess
 import sys
 
+import damage
 import pandas as pd
 import pytest
+import tiny
 
-from ufm import book, cli
+from ufm import book, cli, paths, reproduce, training, verification
+from ufm.records import Measured
 from ufm.statistics import SUMMARY_COLUMNS
 
 
@@ -66,11 +69,27 @@ def books(monkeypatch):
         ("execute nonsense", ["'nonsense'", "method, mlp"]),
         ("execute mlp --profile nonsense", ["profile", "'nonsense'", "embedded, paper"]),
         ("book --profile nonsense", ["profile", "'nonsense'", "not executed"]),
-        ("reproduce nonsense", ["'nonsense'", "method, mlp"]),
+        ("reproduce nonsense", ["chapter", "'nonsense'", "method, mlp", "mnist-small"]),
+        ("reproduce mlp nonsense --list", ["chapter", "'nonsense'", "method, mlp"]),
         ("reproduce mlp --device nonsense", ["device", "'nonsense'", "auto, cpu, cuda"]),
+        ("reproduce mlp --device tpu --list", ["device", "'tpu'", "auto, cpu, cuda"]),
+        ("reproduce mlp --device cuda", ["device", "'cuda' is not there"]),
+        ("reproduce mlp --profile embedded", ["profile", "'embedded'", "only paper"]),
+        *(
+            (f"reproduce mlp --budget {text}", ["budget", f"'{text}'", "9m"])
+            for text in ("9", "m", "-5m", "1.5h", "5m1h")
+        ),
+        ("reproduce mlp --workers 0", ["workers", "0"]),
+        ("reproduce mlp --workers -1", ["workers", "-1"]),
+        ("records import nowhere.zip", ["nowhere.zip"]),
+        ("records verify --retrain -1", ["retrain", "-1"]),
+        ("records verify --retrain 1 --device tpu", ["device", "'tpu'", "auto, cpu, cuda"]),
+        ("hosts nonsense", ["'nonsense'", "mnist, fashion_mnist, cifar10"]),
     ],
 )
-def test_bad_input_is_one_line(ufm, tmp_path, arguments, expected):
+def test_bad_input_is_one_line(ufm, tmp_path, monkeypatch, arguments, expected):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(training, "train_stack", lambda *_: pytest.fail("a model was trained"))
     code, output, errors = ufm(*arguments.split())
     assert (code, output, len(errors)) == (2, "", 1), errors
     assert errors[0].startswith("ufm: ")
@@ -98,7 +117,7 @@ def test_help_is_instant():
     )
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for command in ("data", "run", "compare", "reproduce", "execute", "book", "ipynb"):
+    for command in ("data", "run", "compare", "reproduce", "records", "hosts", "execute", "book", "ipynb"):
         assert f" {command} " in done.stdout
 
 
@@ -136,3 +155,166 @@ def test_compare_shows_that_there_is_no_interval(ufm, books, tmp_path):
 def test_pairs():
     assert cli.pairs([]) == {}
     assert cli.pairs(["-p", "seed", "-1", "-p", "dataset", "mnist"]) == {"seed": "-1", "dataset": "mnist"}
+
+
+# Records
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """Small sweeps in place of the book's."""
+    tiny.install(monkeypatch)
+    return tmp_path / "UFM_RECORDS"
+
+
+@pytest.fixture
+def cheap(small, monkeypatch):
+    """Seeds cost nothing; those that were trained."""
+    trained = []
+
+    def finish(protocol, seeds, **_):
+        trained.extend(seeds)
+        tables = {"models": pd.DataFrame({"accuracy": [0.5, 0.75], "epochs": 2})}
+        entry = {"device": "nowhere", "seconds": 5.0, "models": []}
+        return [({"seed": one, "identity": protocol.identity(one), **entry}, Measured(tables)) for one in seeds]
+
+    monkeypatch.setattr(reproduce, "finish", finish)
+    return trained
+
+
+def test_reproduce_trains_what_is_pending_and_says_so(ufm, cheap):
+    code, output, _ = ufm("reproduce", "scores", "cards", "--device", "cpu")
+    assert (code, output.splitlines()) == (0, ["scores: 4 seeds finished", "cards: 2 seeds finished"])
+    assert cheap == [0, 1, 0, 2, 3, 1]
+    code, output, _ = ufm("reproduce", "scores", "cards")
+    assert (code, output) == (0, "")
+    assert ufm("records", "verify") == (0, "6 records, 0 faults\n", [])
+
+
+def test_the_list_says_what_is_pending_and_trains_nothing(ufm, cheap, tmp_path):
+    code, output, errors = ufm("reproduce", "--list", "--device", "cpu")
+    assert (code, cheap, errors) == (0, [], [])
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if line.startswith("│")]
+    assert [row[:5] for row in rows] == [
+        ["scores", "0", "4", "2", "8"],
+        ["steps", "0", "3", "3", "6"],
+        ["cards", "0", "2", "1", "6"],
+    ]
+    assert all(cell.endswith(" s") for row in rows for cell in row[5:])
+    assert list(tmp_path.iterdir()) == []
+    ufm("reproduce")
+    assert ufm("reproduce", "--list") == (0, "nothing is pending\n", [])
+
+
+def test_a_budget_is_kept(ufm, cheap, monkeypatch):
+    monkeypatch.setattr(reproduce, "seconds_a_seed", lambda *_: 70.0)
+    assert ufm("reproduce", "scores", "--budget", "1m")[:2] == (0, "")
+    assert cheap == []
+    assert ufm("reproduce", "scores", "--budget", "1m10s")[:2] == (0, "")  # some of it is gone
+    assert ufm("reproduce", "scores", "--budget", "1m30s")[:2] == (0, "scores: 4 seeds finished\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("9m", 540), ("1h30m", 5400), ("2h", 7200), ("1h1m1s", 3661), ("0s", 0), ("100m", 6000)],
+)
+def test_durations(text, seconds):
+    assert cli.parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "9", "m", "9 m", " 9m", "9m ", "9d", "-9m", "1.5h", "30s1m", "9m9m", "9min"])
+def test_no_durations(text):
+    with pytest.raises(ValueError, match="^budget: .* is no duration such as 90s, 9m or 1h30m$"):
+        cli.parse_duration(text)
+
+
+def test_records_are_carried(ufm, cheap, tmp_path, monkeypatch):
+    parcel = tmp_path / "away" / "parcel.zip"
+    _, output, _ = ufm("reproduce", "scores", "cards", "--export", parcel)
+    assert output.splitlines()[-1] == f"carry {parcel} home and run: ufm records import parcel.zip"
+    monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "home"))
+    assert ufm("records", "import", parcel) == (0, "cards: 2 new seeds\nscores: 4 new seeds\n", [])
+    assert ufm("records", "import", parcel) == (0, "cards: 0 new seeds\nscores: 0 new seeds\n", [])
+    assert ufm("records", "verify") == (0, "6 records, 0 faults\n", [])
+    parcel.write_bytes(parcel.read_bytes()[:-40])
+    code, output, errors = ufm("records", "import", parcel)
+    assert (code, output, len(errors)) == (2, "", 1)
+    assert str(parcel) in errors[0]
+
+
+def test_verify_lists_faults_and_exits_with_1(ufm, cheap, small):
+    ufm("reproduce")
+    for name, harm in (("scores", damage.edited_seconds), ("cards", damage.torn_manifest)):
+        harm(small / name)
+    code, output, errors = ufm("records", "verify")
+    assert (code, errors) == (1, [])
+    *faults, last = output.splitlines()
+    assert last == "3 records, 2 faults"
+    assert [fault.split(":")[0] for fault in faults] == ["fault", "fault"]
+    assert str(small / "cards" / "manifest.json") in faults[0]
+    assert str(small / "scores" / "manifest.json") in faults[1]
+
+
+@pytest.mark.parametrize(
+    ("identical", "deviation", "code"), [(True, 0.0, 0), (False, 0.1, 0), (False, 0.7, 1), (False, float("nan"), 1)]
+)
+def test_the_exit_code_tells_whether_training_again_agrees(ufm, cheap, monkeypatch, identical, deviation, code):
+    ufm("reproduce", "scores")
+    one = verification.Retrained("scores", 2, identical, deviation, 0.01)
+    other = verification.Retrained("scores", 3, True, 0.0, 0.0)
+    calls = []
+    monkeypatch.setattr(verification, "retrain", lambda n, **how: calls.append((n, how)) or iter([one, other]))
+    found, output, errors = ufm("records", "verify", "--retrain", 2, "--draw", 5, "--device", "cpu")
+    assert (found, output, errors) == (code, f"4 records, 0 faults\n{one}\n{other}\n", [])
+    assert calls == [(2, {"device": "cpu", "draw": 5})]
+
+
+@pytest.mark.parametrize("harm", [damage.edited_cell, damage.removed_row, damage.torn_manifest])
+def test_faults_exit_with_1_also_where_seeds_are_to_be_trained_again(ufm, small, harm, monkeypatch):
+    """What is damaged is listed, and cannot be trained again."""
+    ufm("reproduce", "scores", "--device", "cpu")
+    harm(small / "scores")
+    code, output, errors = ufm("records", "verify", "--retrain", 4)
+    assert (code, errors) == (1, [])
+    assert "fault: " in output
+
+
+def test_real_seeds_are_trained_exported_and_trained_again(ufm, small, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "root")
+    assert ufm("reproduce", "steps", "--device", "cpu", "--keep-weights", "--export", "parcel.zip")[0] == 0
+    kept = {path.stem for path in (tmp_path / "root" / "_build" / "weights" / "steps").glob("*.pt")}
+    assert kept == set(reproduce.store("steps").entries())
+    monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "home"))
+    assert ufm("records", "import", "parcel.zip")[:2] == (0, "steps: 3 new seeds\n")
+    code, output, _ = ufm("records", "verify", "--retrain", 2, "--device", "cpu")
+    assert code == 0
+    assert output.count("the same to the last digit") == 2
+
+
+@pytest.mark.parametrize("arguments", ["scores", "scores --budget 10m", "--device cpu"])
+def test_records_that_cannot_be_written_are_one_line(ufm, cheap, tmp_path, monkeypatch, arguments):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "file" / "records"))
+    code, output, errors = ufm("reproduce", *arguments.split())
+    assert (code, output, len(errors)) == (2, "", 1), errors
+    assert str(tmp_path / "file") in errors[0]
+    assert cheap == []
+
+
+def test_a_parcel_that_cannot_be_written_is_one_line_before_anything_is_trained(ufm, cheap, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, output, errors = ufm("reproduce", "scores", "--export", tmp_path / "file" / "parcel.zip")
+    assert (code, output, len(errors)) == (2, "", 1), errors
+    assert str(tmp_path / "file") in errors[0]
+    assert cheap == []
+
+
+def test_a_damaged_manifest_is_one_line_before_anything_is_trained(ufm, cheap, small):
+    ufm("reproduce", "scores")
+    cheap.clear()
+    damage.torn_manifest(small / "scores")
+    for command in ("reproduce", "reproduce --list"):
+        code, output, errors = ufm(*command.split())
+        assert (code, output, len(errors)) == (2, "", 1), errors
+        assert str(small / "scores" / "manifest.json") in errors[0]
+    assert cheap == []

@@ -1,17 +1,17 @@
-"""Fingerprints, hosts, and what is refused before it is trained."""
+"""Fingerprints of experiments and protocols, random hosts, and what is refused before it is trained."""
 
 import copy
-import hashlib
 from dataclasses import fields, is_dataclass, replace
 
 import pytest
 
-from ufm import experiments, sources
+from ufm import experiments, features, hosts, seeds, sources
 from ufm.datasets import load
-from ufm.experiments import Experiment, Protocol, Scoring, Training, check, digest, random_host
-from ufm.models import MLP
+from ufm.experiments import Experiment, Protocol, Scoring, Training, check
+from ufm.models import CNN1, CNN2, MLP
 
 PROTOCOL = Protocol(dataset="digits", n_train=400, scoring=Scoring(ood_set="photo_patches"))
+MODELS = [MLP(), CNN1(), CNN2()]
 CANARY = Experiment("digits", 400, 1, MLP(), Training(), 1, "canary", "random", 17, 3, "A", (1, 1))
 
 
@@ -61,14 +61,20 @@ def changed(settings, path):
 # Fingerprints
 
 
-@pytest.mark.parametrize("path", places(PROTOCOL), ids=".".join)
-def test_the_fingerprint_of_a_seed_changes_with_every_field(path, same_data):
-    assert changed(PROTOCOL, path).fingerprint(1) != PROTOCOL.fingerprint(1)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_the_fingerprint_of_a_seed_changes_with_every_field(model, same_data):
+    protocol = replace(PROTOCOL, model=model)
+    paths = places(protocol)
+    found = {path: changed(protocol, path).fingerprint(1) for path in paths}
+    assert len({protocol.fingerprint(1), *found.values()}) == 1 + len(paths)
 
 
-@pytest.mark.parametrize("path", places(CANARY), ids=".".join)
-def test_the_fingerprint_of_a_model_changes_with_every_field(path, same_data):
-    assert changed(CANARY, path).fingerprint() != CANARY.fingerprint()
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_the_fingerprint_of_a_model_changes_with_every_field(model, same_data):
+    canary = replace(CANARY, model=model)
+    paths = places(canary)
+    found = {path: changed(canary, path).fingerprint() for path in paths}
+    assert len({canary.fingerprint(), *found.values()}) == 1 + len(paths)
 
 
 def test_every_settings_class_is_reached():
@@ -106,14 +112,9 @@ def test_fingerprints_change_with_the_architecture(attribute):
 
 
 def test_equal_settings_have_equal_fingerprints():
-    again = Protocol("digits", 400, MLP((512, 256)), Training(), Scoring("photo_patches", 50_000))
+    again = Protocol("digits", 400, MLP(hidden=(512, 256)), Training(), Scoring("photo_patches", 50_000))
     assert again.fingerprint(1) == PROTOCOL.fingerprint(1)
     assert copy.deepcopy(CANARY).fingerprint() == CANARY.fingerprint()
-
-
-def test_a_fingerprint_is_a_digest_of_canonical_json():
-    expected = hashlib.sha256(b'{"a":[1,null],"b":"x"}').hexdigest()[:16]
-    assert digest({"b": "x", "a": (1, None)}) == digest({"a": [1, None], "b": "x"}) == expected
 
 
 def test_fingerprints_of_downloaded_data_need_no_file(monkeypatch, tmp_path):
@@ -131,8 +132,8 @@ def test_fingerprints_of_downloaded_data_need_no_file(monkeypatch, tmp_path):
 def test_hosts_are_drawn_without_replacement_over_seeds():
     for number in range(3):
         part = load("digits", n_train=400, part=number)
-        hosts = [random_host(part, seed) for seed in range(number, 1200, 3)]
-        assert sorted(hosts) == list(range(400))
+        drawn = [hosts.place(PROTOCOL, "random", seed, part) for seed in range(number, 1200, 3)]
+        assert sorted(drawn) == list(range(400))
 
 
 def test_hosts_depend_on_data_set_size_and_part(part):
@@ -142,20 +143,27 @@ def test_hosts_depend_on_data_set_size_and_part(part):
         replace(part, n_train=399),
         load("digits", n_train=400, part=2),
     ]
-    hosts = {tuple(random_host(one, one.n_parts * turn + one.part) for turn in range(20)) for one in drawings}
-    assert len(hosts) == len(drawings)
-    assert [random_host(part, seed) for seed in (1, 4)] == [random_host(part, seed) for seed in (1, 4)]
+    drawn = {
+        tuple(hosts.place(PROTOCOL, "random", one.n_parts * turn + one.part, one) for turn in range(20))
+        for one in drawings
+    }
+    assert len(drawn) == len(drawings)
+    assert [hosts.place(PROTOCOL, "random", 4, part) for _ in range(2)] == [hosts.place(OTHER, "random", 4, part)] * 2
+
+
+OTHER = replace(PROTOCOL, model=CNN1(), training=Training(epochs=3), feature="B")  # hosts are the same for all
 
 
 def test_a_seed_has_no_host_in_another_part(part):
     with pytest.raises(ValueError, match="^seed: 2 belongs to part 2 of digits/400, not to part 1$"):
-        random_host(part, 2)
+        hosts.place(PROTOCOL, "random", 2, part)
 
 
 @pytest.mark.parametrize(("n_train", "last"), [(None, 1199), (400, 1199), (500, 999)])
 def test_a_seed_beyond_the_last_host_is_refused(n_train, last):
     def host(seed):
-        return random_host(load("digits", n_train=n_train, part=seed % (1200 // (n_train or 1200))), seed)
+        data = load("digits", n_train=n_train, part=seed % (1200 // (n_train or 1200)))
+        return hosts.place(PROTOCOL, "random", seed, data)
 
     assert 0 <= host(last) < (n_train or 1200)
     with pytest.raises(ValueError, match=f"^seed: {last + 1} is beyond .* has hosts for {last + 1}$"):
@@ -166,7 +174,7 @@ def test_a_seeds_host_is_one_of_its_parts_images():
     full = load("digits")
     for seed in range(30):
         part = load("digits", n_train=400, part=seed % 3)
-        control, canary = PROTOCOL.experiments(seed, part)
+        control, canary = seeds.experiments(PROTOCOL, seed, part)
         assert canary.canary_index in part.train_indices
         assert canary.canary_label == full.train_labels[canary.canary_index]
         assert (control.role, control.part, control.seed) == ("control", seed % 3, seed)
@@ -176,12 +184,51 @@ def test_a_seeds_host_is_one_of_its_parts_images():
 
 def test_twins_differ_in_what_is_stamped_only(part):
     protocol = replace(PROTOCOL, feature="B", position=(2, 3))
-    control, canary = protocol.experiments(1, part)
+    control, canary = seeds.experiments(protocol, 1, part)
     plain = {"role": "control", "host": "", "canary_index": None, "canary_label": None, "feature": ""}
     assert replace(canary, **plain) == control
     assert (control.host, control.canary_index, control.feature) == ("", None, "")
     assert (canary.role, canary.host, canary.feature, canary.position) == ("canary", "random", "B", (2, 3))
     assert (control.model, control.training) == (protocol.model, protocol.training)
+
+
+def test_a_seeds_models_are_the_control_and_each_role_on_each_host(part):
+    protocol = replace(PROTOCOL, roles=("canary", "placebo"))
+    control, canary, placebo = seeds.experiments(protocol, 1, part)
+    assert protocol.n_models == 3
+    assert placebo == replace(canary, role="placebo")
+    assert seeds.experiments(PROTOCOL, 1, part) == [control, canary]
+    assert seeds.experiments(replace(protocol, roles=("placebo",)), 1, part) == [control, placebo]
+    assert replace(protocol, hosts=("random", "hard")).n_models == 5
+    assert len({one.fingerprint() for one in (control, canary, placebo)}) == 3
+
+
+def test_what_is_stamped_is_the_letter_or_the_seeds_placebo_feature(part):
+    _, canary, placebo = seeds.experiments(replace(PROTOCOL, roles=("canary", "placebo"), feature="B"), 1, part)
+    letter = features.letter("B")
+    assert (canary.pixels() == letter).all()
+    expected = features.placebo(letter, seed=1, host="random", scope="digits/400")
+    assert (placebo.pixels() == expected).all()
+    assert (replace(placebo, host="hard").pixels() != expected).any()
+    assert (replace(placebo, seed=4).pixels() != expected).any()
+    full = replace(placebo, n_train=None).pixels()
+    assert (full == features.placebo(letter, seed=1, host="random", scope="digits/full")).all()
+
+
+@pytest.mark.parametrize(
+    ("early_stopping", "epochs", "patience", "expected"),
+    [
+        ("half", 100, 10, 10),
+        ("half", 8, 10, 8),
+        ("half", 100, 3, 4),  # a model whose best epoch is the first ends with the fourth
+        ("released", 100, 3, 4),
+        ("half", 3, 3, 3),
+        ("none", 100, 3, 10),
+        ("none", 4, 10, 4),
+    ],
+)
+def test_every_model_reaches_the_epoch_of_the_same_age(early_stopping, epochs, patience, expected):
+    assert Training(early_stopping=early_stopping, epochs=epochs, patience=patience).same_age == expected
 
 
 # Refusals
@@ -190,7 +237,7 @@ def test_twins_differ_in_what_is_stamped_only(part):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"role": "twin"}, "role: 'twin' is not one of control, canary"),
+        ({"role": "twin"}, "role: 'twin' is not one of control, canary, placebo$"),
         ({"canary_index": 1200}, "canary_index: 1200 is not among the 400 training images"),
         ({"canary_index": -1}, "canary_index: -1 is not among"),
         ({"canary_index": None}, "canary_index: None is not among"),
@@ -203,7 +250,7 @@ def test_twins_differ_in_what_is_stamped_only(part):
     ],
 )
 def test_what_does_not_fit_is_named_in_one_line(changes, message, part):
-    canary = PROTOCOL.experiments(1, part)[1]
+    canary = seeds.experiments(PROTOCOL, 1, part)[1]
     if changes == {"canary_index": "another part's"}:
         changes = {"canary_index": int(load("digits", n_train=400, part=2).train_indices[0])}
     if changes == {"canary_label": "wrong"}:
@@ -213,6 +260,10 @@ def test_what_does_not_fit_is_named_in_one_line(changes, message, part):
     assert "\n" not in str(caught.value)
 
 
+def protocol_of(**changes):
+    return replace(PROTOCOL, **changes)
+
+
 @pytest.mark.parametrize(
     ("settings", "field", "value"),
     [
@@ -220,7 +271,12 @@ def test_what_does_not_fit_is_named_in_one_line(changes, message, part):
         (Training, "learning_rate", float("nan")),
         (Training, "early_stopping", "test"),
         (Training, "precision", "float16"),
+        (Training, "weight_decay", -1e-9),
+        (Training, "weight_decay", float("nan")),
+        *((Training, name, 1.5) for name in ("batch_size", "epochs", "patience")),
         *((Scoring, name, 0) for name in ("n_ood", "n_effect", "n_permutations", "n_random")),
+        (protocol_of, "hosts", ("random", "easy")),
+        (protocol_of, "roles", ("control",)),
     ],
 )
 def test_impossible_settings_are_named_in_one_line(settings, field, value):

@@ -1,6 +1,5 @@
 """Records survive kills, neighbours and time, and say so where someone edited them."""
 
-import json
 import multiprocessing
 import os
 import re
@@ -8,18 +7,24 @@ import signal
 import time
 from pathlib import Path
 
+import damage
 import numpy as np
 import pandas as pd
 import pytest
 
 from ufm import files, records
+from ufm.fingerprints import digest
 from ufm.records import Measured, RecordError, Records
 
 ROOT = Path(__file__).parents[1]
 
 
+def entry(seed, **more):
+    return {"seed": seed, "identity": {"seed": seed}, **more}
+
+
 def fingerprint(seed):
-    return f"{seed:016x}"
+    return digest(entry(seed)["identity"])
 
 
 PLANNED = [fingerprint(seed) for seed in range(12)]
@@ -44,7 +49,7 @@ def add_seeds(folder, n_seeds, ready):
     for seed in range(n_seeds):
         with store.claim(fingerprint(seed)) as ours:
             if ours:
-                store.add(fingerprint(seed), {"seed": seed}, measured(seed))
+                store.add(fingerprint(seed), entry(seed), measured(seed))
 
 
 def claim_and_wait(folder, held):
@@ -53,6 +58,20 @@ def claim_and_wait(folder, held):
         assert ours
         held.set()
         time.sleep(600)
+
+
+def add_and_die(folder, seed, step, number):
+    """Add a seed, and be killed before the step of a write that has this number, or after the last replacement."""
+    there, left = getattr(files.os, step), iter(range(number))
+
+    def step_or_die(*arguments):
+        if next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return there(*arguments)
+
+    setattr(files.os, step, step_or_die)
+    Records(folder).add(fingerprint(seed), entry(seed), measured(seed))
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def start(target, *arguments):
@@ -96,8 +115,8 @@ def test_tables_and_arrays_come_back_to_the_last_digit(store):
         }
     )
     arrays = {"image": np.arange(6, dtype=np.uint8).reshape(2, 3), "p": np.array([1 / 3, np.pi], dtype=np.float32)}
-    store.add("a" * 16, {"seed": 3}, Measured({"scores": table}, arrays))
-    back = store.tables(["a" * 16])["scores"]
+    store.add(PLANNED[3], entry(3), Measured({"scores": table}, arrays))
+    back = store.tables(PLANNED[3:4])["scores"]
     assert list(back) == ["record", *table]
     assert back["score"].tolist() == table["score"].tolist()
     assert back["seed"].dtype == np.int64
@@ -107,7 +126,7 @@ def test_tables_and_arrays_come_back_to_the_last_digit(store):
     assert pd.isna(back["host"][0])
     assert back["host"][1:].tolist() == ["random", "NA"]
     assert ",49237,random," in (store.folder / "scores.csv").read_text()  # no 49237.0 for one who reads the file
-    kept = store.arrays("a" * 16)
+    kept = store.arrays(PLANNED[3])
     assert kept.keys() == arrays.keys()
     for name, array in arrays.items():
         assert kept[name].dtype == array.dtype
@@ -116,12 +135,12 @@ def test_tables_and_arrays_come_back_to_the_last_digit(store):
 
 def test_seeds_come_in_the_order_asked_for(store):
     for seed in (2, 0, 1):
-        store.add(PLANNED[seed], {"seed": seed}, measured(seed))
+        store.add(PLANNED[seed], entry(seed), measured(seed))
     assert store.tables([PLANNED[1], PLANNED[2]])["scores"]["seed"].tolist() == [1, 1, 2, 2]
 
 
 def test_rows_without_an_entry_are_not_read_and_go_with_the_next_seed(store, monkeypatch):
-    store.add(PLANNED[0], {"seed": 0}, measured(0))
+    store.add(PLANNED[0], entry(0), measured(0))
 
     def killed_before_the_manifest(path, content):
         if path.name == records.MANIFEST:
@@ -131,13 +150,13 @@ def test_rows_without_an_entry_are_not_read_and_go_with_the_next_seed(store, mon
     with monkeypatch.context() as patch:
         patch.setattr(records, "write", killed_before_the_manifest)
         with pytest.raises(KeyboardInterrupt):
-            store.add(PLANNED[1], {"seed": 1}, measured(1))
+            store.add(PLANNED[1], entry(1), measured(1))
     assert PLANNED[1] in (store.folder / "scores.csv").read_text()
     assert list(store.entries()) == PLANNED[:1]
     assert store.tables(PLANNED[:1])["scores"]["seed"].tolist() == [0, 0]
-    store.add(PLANNED[2], {"seed": 2}, measured(2))
+    store.add(PLANNED[2], entry(2), measured(2))
     assert PLANNED[1] not in (store.folder / "scores.csv").read_text()
-    store.add(PLANNED[1], {"seed": 1}, measured(1))
+    store.add(PLANNED[1], entry(1), measured(1))
     assert store.tables(PLANNED[:3])["scores"]["seed"].tolist() == [0, 0, 1, 1, 2, 2]
 
 
@@ -169,6 +188,45 @@ def test_killed_at_any_moment_it_is_readable_and_goes_on(tmp_path):
     assert {name for name in kept if not name.startswith(".")} == {"manifest.json", "scores.csv", "arrays"}
 
 
+def visible(folder):
+    """What lies in a folder of records, but for what is hidden."""
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_killed_at_each_step_of_each_write_a_seed_is_whole_or_absent(tmp_path, step):
+    undisturbed = Records(tmp_path / "undisturbed")
+    for seed in (0, 1):
+        undisturbed.add(PLANNED[seed], entry(seed), measured(seed))
+    n_writes = 3  # the table, the arrays, the manifest
+    for number in range(n_writes + 1):
+        store = Records(tmp_path / f"{step} {number}")
+        store.add(PLANNED[0], entry(0), measured(0))
+        child = start(add_and_die, store.folder, 1, step, number)
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        there = [PLANNED[0], PLANNED[1]] if number == n_writes else [PLANNED[0]]
+        assert list(store.entries()) == there
+        assert store.tables(there)["scores"]["seed"].tolist() == [0, 0, 1, 1][: 2 * len(there)]
+        for seed, one in enumerate(there):
+            assert store.arrays(one)["host"].max() == seed
+        store.add(PLANNED[1], entry(1), measured(1))
+        assert visible(store.folder) == visible(undisturbed.folder)
+
+
+def test_a_whole_seed_can_be_added_elsewhere(store, tmp_path):
+    store.add(PLANNED[0], entry(0, seconds=1.5), measured(0))
+    store.add(PLANNED[1], entry(1, seconds=2.5), measured(1, patch_effect=[None, 0.1 + 0.7], note=["NA", ""]))
+    copy = Records(tmp_path / "copy")
+    for one in PLANNED[:2]:
+        copy.add(one, *store.whole(one))
+    assert visible(copy.folder) == visible(store.folder)
+
+
 def test_two_processes_share_the_seeds(tmp_path):
     ready = CONTEXT.Event()
     children = [start(add_seeds, tmp_path / "records", len(PLANNED), ready) for _ in range(2)]
@@ -176,15 +234,15 @@ def test_two_processes_share_the_seeds(tmp_path):
         child.join()
     assert [child.exitcode for child in children] == [0, 0]
     store = Records(tmp_path / "records")
-    assert sorted(store.entries()) == PLANNED
+    assert sorted(store.entries()) == sorted(PLANNED)
     assert len((store.folder / "scores.csv").read_text().splitlines()) == 1 + 2 * len(PLANNED)
     assert store.tables(PLANNED)["scores"]["seed"].tolist() == np.repeat(range(len(PLANNED)), 2).tolist()
 
 
 def test_two_processes_that_finish_the_same_seed_keep_one(store):
-    store.add(PLANNED[0], {"seed": 0, "device": "first"}, measured(0))
+    store.add(PLANNED[0], entry(0, device="first"), measured(0))
     before = {path: path.read_bytes() for path in store.folder.rglob("*.*")}
-    store.add(PLANNED[0], {"seed": 0, "device": "second"}, measured(5))
+    store.add(PLANNED[0], entry(0, device="second"), measured(5))
     assert {path: path.read_bytes() for path in store.folder.rglob("*.*")} == before
 
 
@@ -200,108 +258,53 @@ def test_a_seed_is_claimed_by_one_process_until_it_ends(store):
     child.join()
     with store.claim(PLANNED[0]) as ours:
         assert ours
-        store.add(PLANNED[0], {"seed": 0}, measured(0))
+        store.add(PLANNED[0], entry(0), measured(0))
     with store.claim(PLANNED[0]) as ours:
         assert not ours
     assert not list(store.folder.glob(".claim-*"))
 
 
-def edit_number(folder):
-    path = folder / "scores.csv"
-    path.write_text(path.read_text().replace("0.30000000000000004", "0.3"))
-    return path
+def test_a_seed_is_claimed_by_one_even_where_another_gives_it_up_meanwhile(store, monkeypatch):
+    """Between the moments at which a claim is opened and locked, the one who held it ends and a third one claims it."""
+    held = {name: store.claim(PLANNED[0]) for name in ("first", "second", "third")}
+    assert held["first"].__enter__()
+    flock, claimed = records.fcntl.flock, {}
+
+    def flock_late(file, how):
+        monkeypatch.setattr(records.fcntl, "flock", flock)
+        held["first"].__exit__(None, None, None)
+        claimed["third"] = held["third"].__enter__()
+        flock(file, how)
+
+    monkeypatch.setattr(records.fcntl, "flock", flock_late)
+    claimed["second"] = held["second"].__enter__()
+    assert sorted(claimed.values()) == [False, True]
+    for name in ("second", "third"):
+        held[name].__exit__(None, None, None)
 
 
-def empty_cell(folder):
-    path = folder / "scores.csv"
-    path.write_text(path.read_text().replace("canary", ""))
-    return path
-
-
-def drop_row(folder):
-    path = folder / "scores.csv"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    return path
-
-
-def repeat_row(folder):
-    path = folder / "scores.csv"
-    path.write_text(path.read_text() + path.read_text().splitlines(keepends=True)[-1])
-    return path
-
-
-def cut_line(folder):
-    path = folder / "scores.csv"
-    path.write_text(path.read_text() + '"')
-    return path
-
-
-def empty_file(folder):
-    path = folder / "scores.csv"
-    path.write_text("")
-    return path
-
-
-def delete_table(folder):
-    path = folder / "scores.csv"
-    path.unlink()
-    return path
-
-
-def edit_array(folder):
-    (path,) = (folder / "arrays").iterdir()
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    return path
-
-
-def delete_array(folder):
-    (path,) = (folder / "arrays").iterdir()
-    path.unlink()
-    return path
-
-
-def cut_manifest(folder):
-    path = folder / "manifest.json"
-    path.write_text(path.read_text()[:40])
-    return path
-
-
-def other_manifest(folder):
-    path = folder / "manifest.json"
-    path.write_text('[{"seed": 0}]')
-    return path
-
-
-def strip_digests(folder):
-    path = folder / "manifest.json"
-    path.write_text(json.dumps({PLANNED[0]: {"seed": 0}}))
-    return path
-
-
-DAMAGES = [edit_number, empty_cell, drop_row, repeat_row, cut_line, empty_file, delete_table]
-DAMAGES += [edit_array, delete_array, cut_manifest, other_manifest, strip_digests]
-
-
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda one: one.__name__)
-def test_what_was_edited_is_refused_by_name(store, damage):
-    store.add(PLANNED[0], {"seed": 0}, measured(0))
-    store.tables(PLANNED[:1])
-    store.arrays(PLANNED[0])
-    path = damage(store.folder)
+@pytest.mark.parametrize("harm", damage.ALL, ids=lambda one: one.__name__)
+def test_what_was_damaged_or_edited_is_refused_by_name(store, harm):
+    for seed in (0, 1):
+        store.add(PLANNED[seed], entry(seed), measured(seed))
+    read_all(store)
+    path = harm(store.folder)
     with pytest.raises(RecordError, match=re.escape(str(path))) as raised:
         read_all(store)
     assert "\n" not in str(raised.value)
+    assert PLANNED[0] in str(raised.value) or harm not in damage.NAMING_THE_RECORD
 
 
 def read_all(store):
+    """All that the book reads of the first planned seed."""
     store.entries()
-    store.tables(PLANNED[:1])
-    store.arrays(PLANNED[0])
+    assert store.tables(PLANNED[:1]).keys() == {"scores"}
+    assert store.arrays(PLANNED[0]).keys() == {"host"}
 
 
 def test_another_seeds_rows_may_be_damaged(store):
     for seed in (0, 1):
-        store.add(PLANNED[seed], {"seed": seed}, measured(seed, note=f"seed {seed}"))
+        store.add(PLANNED[seed], entry(seed), measured(seed, note=f"seed {seed}"))
     path = store.folder / "scores.csv"
     path.write_text(path.read_text().replace("seed 1", "edited"))
     assert store.tables(PLANNED[:1])["scores"]["note"].tolist() == ["seed 0", "seed 0"]
@@ -310,19 +313,19 @@ def test_another_seeds_rows_may_be_damaged(store):
 
 
 def test_a_column_added_later_leaves_earlier_seeds_as_they_are(store):
-    store.add(PLANNED[0], {"seed": 0}, measured(0))
-    store.add(PLANNED[1], {"seed": 1}, measured(1, patch_effect=[0.25, 0.5]))
+    store.add(PLANNED[0], entry(0), measured(0))
+    store.add(PLANNED[1], entry(1), measured(1, patch_effect=[0.25, 0.5]))
     both = store.tables(PLANNED[:2])["scores"]
     assert both["patch_effect"].isna().tolist() == [True, True, False, False]
     assert "patch_effect" not in measured(0).tables["scores"]
     assert both["score"].tolist() == [0.0, 0.1 + 0.2, 1 / 7, 0.1 + 0.2]
-    store.add(PLANNED[2], {"seed": 2}, measured(2))  # without the column again
+    store.add(PLANNED[2], entry(2), measured(2))  # without the column again
     assert len(store.tables(PLANNED[:3])["scores"]) == 6
 
 
 def test_five_lines_of_pandas_read_the_records(tmp_path, capsys):
     page = (ROOT / "book" / "data-dictionary.md").read_text()
-    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    block = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[0]
     lines = [line for line in block.splitlines() if line]
     assert len(lines) == 5
     assert "ufm" not in block
@@ -331,10 +334,10 @@ def test_five_lines_of_pandas_read_the_records(tmp_path, capsys):
         rows = {"dataset": ["mnist"] * 2, "n_train": [60_000] * 2, "seed": [seed] * 2, "role": ["control", "canary"]}
         models = pd.DataFrame(rows | {"accuracy": [0.5, 0.75]})
         scores = pd.DataFrame(rows | {"memorisation_score": [0.0, [0.5, -0.5, 0.25][seed]]})
-        store.add(PLANNED[seed], {"seed": seed}, Measured({"models": models, "scores": scores}))
+        store.add(PLANNED[seed], entry(seed), Measured({"models": models, "scores": scores}))
     other = pd.DataFrame({"dataset": ["digits"], "n_train": [1200], "seed": [0], "role": ["canary"]})
     small = {"models": other.assign(accuracy=1.0), "scores": other.assign(memorisation_score=9.0)}
-    store.add(PLANNED[3], {"seed": 0}, Measured(small))  # of another data set, which they leave out
+    store.add(PLANNED[3], entry(0), Measured(small))  # of another data set, which they leave out
     assert block.count("book/records/mlp") == 2
     found = {}
     exec(block.replace("book/records/mlp", str(store.folder)), found)

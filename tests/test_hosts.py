@@ -1,4 +1,4 @@
-"""Hard hosts: what is ranked, on which models, and how it is kept."""
+"""Hard hosts: what is ranked, on which models, how it is kept, and which of them a seed has."""
 
 from dataclasses import replace
 
@@ -8,9 +8,11 @@ import torch
 
 from ufm import hosts
 from ufm.datasets import load
+from ufm.device import to_device
 from ufm.experiments import Experiment, Protocol, Scoring, Training
-from ufm.models import MLP
-from ufm.training import to_device, train
+from ufm.models import CNN1, MLP
+from ufm.seeds import experiments
+from ufm.training import train
 
 PROTOCOL = Protocol(
     dataset="digits",
@@ -53,26 +55,65 @@ def test_image_losses_against_the_definition():
     np.testing.assert_allclose(hosts.image_losses(model, images, labels), expected, rtol=1e-12)
 
 
+def clean_losses(part):
+    """The mean loss of each image of a part in three models trained one after the other."""
+    training = replace(PROTOCOL.training, early_stopping="half")
+    data = to_device(load("digits", n_train=400, part=part), precision="float64")
+    losses = []
+    for seed in hosts.clean_seeds(3, part):
+        [one] = train([Experiment("digits", 400, part, PROTOCOL.model, training, seed, "control")], data)
+        losses.append(hosts.image_losses(one.model, data.train_images, data.train_labels))
+    return np.mean(losses, axis=0)
+
+
 def test_the_pool_is_what_three_clean_models_find_hardest(records):
     hosts.find(PROTOCOL)
-    pool = hosts.pool(PROTOCOL, 2)
-    data = to_device(load("digits", n_train=400, part=2), precision="float64", early_stopping="none")
-    losses = [
-        hosts.image_losses(
-            train(Experiment("digits", 400, 2, PROTOCOL.model, PROTOCOL.training, seed, "control"), data).model,
-            data.train_images,
-            data.train_labels,
-        )
-        for seed in hosts.clean_seeds(3, 2)
-    ]
-    mean = np.mean(losses, axis=0)
-    np.testing.assert_allclose(pool["loss"], np.sort(mean)[::-1][:50], rtol=1e-12)
-    assert set(pool["canary_index"]) <= set(data.data.train_indices)
-    assert len(hosts.pool(PROTOCOL, 0)) == 50
+    for part in range(3):
+        found, mean = hosts.pool(PROTOCOL, part), clean_losses(part)
+        indices = load("digits", n_train=400, part=part).train_indices
+        np.testing.assert_allclose(found["loss"], np.sort(mean)[::-1][:50], rtol=1e-9)
+        assert found["canary_index"].tolist() == indices[np.argsort(-mean)[:50]].tolist()
 
     before = (records / "pools.csv").read_bytes()
     hosts.find(PROTOCOL)
     assert (records / "pools.csv").read_bytes() == before  # what is there is not found again
+
+
+def test_hard_hosts_are_drawn_from_the_pool_without_replacement_and_then_again(records):
+    hosts.find(PROTOCOL)
+    data, pool = load("digits", n_train=400, part=2), hosts.pool(PROTOCOL, 2)
+    drawn = [hosts.place(PROTOCOL, "hard", seed, data) for seed in range(2, 182, 3)]  # 60 of this part
+    indices = data.train_indices[drawn].tolist()
+    assert sorted(indices[:50]) == sorted(pool["canary_index"])
+    assert indices[50:] == indices[:10]
+    assert indices[:50] != pool["canary_index"].tolist()  # at random, not by how hard they are
+    labels = pool.set_index("canary_index")["canary_label"]
+    assert data.train_labels[drawn].tolist() == labels[indices].tolist()
+
+
+def test_hard_hosts_of_another_model_are_those_of_the_whole_mlp(records):
+    hosts.find(PROTOCOL)
+    data, other = load("digits", n_train=400, part=2), replace(PROTOCOL, model=CNN1(channels=(2, 2), hidden=(4, 4)))
+    with pytest.raises(ValueError, match="^hosts: no hard hosts of digits part 2; run ufm hosts digits --n-train 400$"):
+        hosts.place(other, "hard", 2, data)
+
+
+def test_hard_hosts_of_a_seed_are_the_same_for_every_role_and_variant(records):
+    hosts.find(PROTOCOL)
+    data = load("digits", n_train=400, part=1)
+    protocol = replace(PROTOCOL, hosts=("random", "hard"), roles=("canary", "placebo"))
+    control, canary, placebo, hard_canary, hard_placebo = experiments(protocol, 4, data)
+    assert hard_canary.canary_index == data.train_indices[hosts.place(protocol, "hard", 4, data)]
+    assert (hard_canary.canary_index, hard_canary.host) == (hard_placebo.canary_index, "hard")
+    assert (canary.canary_index, canary.host) == (placebo.canary_index, "random")
+    assert canary.canary_index == data.train_indices[hosts.place(protocol, "random", 4, data)]
+    assert [one.role for one in (control, hard_canary, hard_placebo)] == ["control", "canary", "placebo"]
+    variant = replace(protocol, model=replace(protocol.model, dropout=True, augmentation=True))
+    assert [one.canary_index for one in experiments(variant, 4, data)] == [
+        one.canary_index for one in experiments(protocol, 4, data)
+    ]
+    with pytest.raises(ValueError, match="^seed: 5 belongs to part 2 of digits/400, not to part 1$"):
+        hosts.place(protocol, "hard", 5, data)
 
 
 def test_pools_go_by_training_and_data_and_not_by_scoring(records):

@@ -11,10 +11,12 @@ from torch import nn
 
 from ufm import features, scores
 from ufm.datasets import load, ood_images
+from ufm.device import to_device
 from ufm.experiments import Protocol, Scoring
 from ufm.measurement import host_fit, model_row, probe, score_seed
 from ufm.models import MLP
-from ufm.training import Trained, to_device
+from ufm.seeds import experiments
+from ufm.training import Trained
 from ufm.walkthrough import EXAMPLES, example_outputs, settling, walk_through
 
 SEED, N_OOD, N_EFFECT, N_PERMUTATIONS, N_RANDOM = 1, 40, 15, 4, 2
@@ -44,7 +46,7 @@ def ood():
 @pytest.fixture(scope="module")
 def trained(data):
     """A control and canaries on two hosts of different labels: three linear models."""
-    control, canary = PROTOCOL.experiments(SEED, data.data)
+    control, canary = experiments(PROTOCOL, SEED, data.data)
     other = int(np.flatnonzero(data.data.train_labels != canary.canary_label)[5])
     hard = replace(
         canary,

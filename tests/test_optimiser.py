@@ -1,27 +1,72 @@
-"""Our Adam against torch's class."""
+"""Our Adam against torch's classes."""
 
 import pytest
 import torch
+from torch import nn
 
+from ufm.models import CNN2, build
 from ufm.optimiser import Adam
+from ufm.stack import Stack
+
+SETTINGS = CNN2(channels=(2, 3), hidden=(4,), batch_norm=True)
+
+
+def stack(dtype=torch.float64, seeds=(0, 1, 2)):
+    return Stack([build(SETTINGS, (1, 8, 8), 5, seed=seed, dtype=dtype) for seed in seeds], torch.tensor(seeds))
+
+
+def stepped(optimiser, reference, parameters, generator):
+    """Take a step with random gradients, and the reference too."""
+    for own, other in zip(optimiser.stack.gradients.values(), parameters, strict=True):
+        own.copy_(torch.randn(own.shape, generator=generator, dtype=own.dtype))
+        other.grad = own.clone()
+    optimiser.step()
+    reference.step()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_equals_torchs_class_step_for_step(dtype):
-    shapes = [(7, 5), (7,), (3, 7)]
-    generator = torch.Generator().manual_seed(0)
-    start = [torch.randn(shape, generator=generator, dtype=dtype) for shape in shapes]
-    ours, theirs = ([torch.nn.Parameter(one.clone()) for one in start] for _ in range(2))
-    mine = Adam(ours, learning_rate=3e-3, epsilon=1e-7)
-    reference = torch.optim.Adam(theirs, lr=3e-3, eps=1e-7, fused=True)
+    mine = Adam(stack(dtype), learning_rate=3e-3, epsilon=1e-7)
+    theirs = [nn.Parameter(one.detach().clone()) for one in mine.stack.parameters.values()]
+    reference, generator = torch.optim.Adam(theirs, lr=3e-3, eps=1e-7, fused=True), torch.Generator().manual_seed(0)
     for _ in range(20):
-        for own, other in zip(ours, theirs, strict=True):
-            own.grad = torch.randn(own.shape, generator=generator, dtype=dtype)
-            other.grad = own.grad.clone()
-        mine.step()
-        reference.step()
-    assert all(torch.equal(own, other) for own, other in zip(ours, theirs, strict=True))
-    assert all(own.grad is None for own in ours)
+        stepped(mine, reference, theirs, generator)
+        assert all(map(torch.equal, mine.stack.parameters.values(), theirs))
+
+
+def test_with_weight_decay_it_is_adamw_on_matrices_and_kernels():
+    mine = Adam(stack(), learning_rate=3e-3, epsilon=1e-7, weight_decay=0.3)
+    layers = list(mine.stack.template)
+    theirs = {name: nn.Parameter(one.detach().clone()) for name, one in mine.stack.parameters.items()}
+    decays = dict.fromkeys(theirs, 0.0)
+    for number, layer in enumerate(layers):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            decays[f"{number}.weight"] = 0.3
+    assert sum(decays.values()) == pytest.approx(6 * 0.3)
+    groups = [{"params": [one], "weight_decay": decays[name]} for name, one in theirs.items()]
+    reference, generator = torch.optim.AdamW(groups, lr=3e-3, eps=1e-7), torch.Generator().manual_seed(0)
+    for _ in range(20):
+        stepped(mine, reference, list(theirs.values()), generator)
+        for own, other in zip(mine.stack.parameters.values(), theirs.values(), strict=True):
+            assert (own - other).abs().max() < 1e-14
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+def test_members_that_stay_go_on_as_if_they_had_been_alone(weight_decay):
+    settings = {"learning_rate": 3e-3, "epsilon": 1e-7, "weight_decay": weight_decay}
+    many, few = (Adam(stack(seeds=seeds), **settings) for seeds in ((0, 1, 2, 3, 4), (3, 1)))
+    generator, members = torch.Generator().manual_seed(0), torch.tensor([3, 1])
+    for step in range(10):
+        if step == 5:
+            many.keep(members)
+        for own, other in zip(many.stack.gradients.values(), few.stack.gradients.values(), strict=True):
+            own.copy_(torch.randn(own.shape, generator=generator, dtype=own.dtype))
+            other.copy_(own[members] if step < 5 else own)
+        few.step()
+        many.step()
+    assert many.stack.parameters.keys() == few.stack.parameters.keys()
+    for name, values in many.stack.parameters.items():
+        assert (values - few.stack.parameters[name]).abs().max() < 1e-14
 
 
 def test_importing_the_training_code_does_not_import_torchs_compiler():
@@ -29,7 +74,7 @@ def test_importing_the_training_code_does_not_import_torchs_compiler():
     import sys
 
     code = (
-        "import sys; from ufm import profiles, seeds; seeds.finish(profiles.protocol('mlp', 'embedded'), 0); "
+        "import sys; from ufm import profiles, seeds; seeds.finish(profiles.protocol('mlp', 'embedded'), [0]); "
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

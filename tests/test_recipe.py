@@ -1,6 +1,6 @@
 """A tiny trained and scored seed, to the digits of `recipe.json`: results may change only with the recipe's number.
 
-After raising `RECIPE` in `ufm.experiments`, or for new columns, write the values with `python tests/test_recipe.py`.
+After raising `RECIPE` in `ufm.fingerprints`, or for new columns, write the values with `python tests/test_recipe.py`.
 """
 
 import json
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ufm.experiments import RECIPE, Protocol, Scoring, Training
+from ufm.experiments import Protocol, Scoring, Training
 from ufm.files import write
+from ufm.fingerprints import RECIPE
 from ufm.models import MLP
 from ufm.seeds import finish
 
@@ -35,14 +36,14 @@ PROTOCOL = Protocol(
 )
 SEED = 1
 CHANGED = (
-    f"results changed under recipe {RECIPE}: raise RECIPE in ufm.experiments and write the new values with "
+    f"results changed under recipe {RECIPE}: raise RECIPE in ufm.fingerprints and write the new values with "
     "`python tests/test_recipe.py`"
 )
 
 
 def results() -> dict[str, dict[str, list]]:
     """Every number in the tables of the seed, by table and column, a value per row (None where there is none)."""
-    _, measured = finish(PROTOCOL, SEED)
+    [(_, measured)] = finish(PROTOCOL, [SEED])
     columns = {
         name: {column: table[column].tolist() for column in table.columns} for name, table in measured.tables.items()
     }

@@ -1,26 +1,26 @@
-"""Training against a naive loop, and what control and canary share."""
+"""Training against a plain loop, early stopping, batches and hosts, and how many models share a stack."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from plain import LETTER, assert_close, deviation, plain
 from torch import nn
-from torch.nn.functional import cross_entropy
 
-from ufm import training
+from ufm import seeds, training
 from ufm.datasets import array_checksum, load
+from ufm.device import to_device
 from ufm.experiments import Protocol, Training
-from ufm.models import MLP
+from ufm.models import CNN1, CNN2, MLP, build
 from ufm.optimiser import Adam
-from ufm.streams import stream
-from ufm.training import evaluate, log_probabilities, stamped_host, to_device, train, train_epoch
+from ufm.stack import Stack
+from ufm.training import Feed, evaluate, log_probabilities, stack_size, stamped_host, train, train_epoch
 
 # So high a learning rate that the stopping loss rises before the last epoch.
-SETTINGS = Training(learning_rate=0.01, batch_size=64, epochs=20, patience=3, precision="float64")
+SETTINGS = Training(learning_rate=0.02, batch_size=64, epochs=20, patience=2, precision="float64")
 PROTOCOL = Protocol("digits", n_train=400, model=MLP(hidden=(16, 8)), training=SETTINGS)
 SEED = 1
-LETTER = [[0, 0, 1, 0, 0], [0, 1, 0, 1, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 1], [1, 0, 0, 0, 1]]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,18 @@ def double(data):
 
 def pair(data, seed=SEED, **changes):
     """Control and canary of a seed, with other training settings."""
-    return replace(PROTOCOL, training=replace(SETTINGS, **changes)).experiments(seed, data)
+    return seeds.experiments(replace(PROTOCOL, training=replace(SETTINGS, **changes)), seed, data)
+
+
+def alone(experiment, data, **options):
+    [trained] = train([experiment], data, **options)
+    return trained
+
+
+def many(data, **changes):
+    """Six members of four seeds that stop at different epochs."""
+    members = [one for seed in (1, 4) for one in pair(data, seed, **changes)]
+    return members + [pair(data, seed, **changes)[0] for seed in (7, 10)]
 
 
 def at(experiment, place, data):
@@ -49,89 +60,84 @@ def equal(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-# The naive loop
-
-
-def naive_model(seed, hidden=(16, 8)):
-    """An MLP on 28 × 28 images with Glorot-uniform weights, drawn layer after layer."""
-    draws, layers, n_in = stream("initialisation", seed=seed, scope="digits/400"), [nn.Flatten()], 784
-    for n_out in (*hidden, 10):
-        layer, limit = nn.Linear(n_in, n_out, dtype=torch.float64), (6 / (n_in + n_out)) ** 0.5
-        layer.weight.data = torch.tensor(draws.uniform(-limit, limit, size=(n_out, n_in)))
-        layer.bias.data[:] = 0
-        layers, n_in = [*layers, layer, nn.ReLU()], n_out
-    return nn.Sequential(*layers[:-1])
-
-
-def naive(experiment, data, watched):
-    """Weights and stopping loss after every epoch to the last, stopping or not."""
-    settings = experiment.training
-    images, labels = torch.tensor(data.train_images / 255), torch.tensor(data.train_labels)
-    for place, index in enumerate(data.train_indices):
-        if experiment.role == "canary" and index == experiment.canary_index:
-            images[place, 0, 1:6, 1:6] = torch.tensor(LETTER)
-    images = (images - data.mean[0]) / data.std[0]
-    test_images = (torch.tensor(data.test_images[watched] / 255) - data.mean[0]) / data.std[0]
-    model = naive_model(experiment.seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, eps=settings.epsilon)
-    weights, losses = [], []
-    for _ in range(settings.epochs):
-        for batch, targets in zip(images.split(settings.batch_size), labels.split(settings.batch_size), strict=True):
-            optimiser.zero_grad()
-            cross_entropy(model(batch), targets).backward()
-            optimiser.step()
-        weights.append({name: values.clone() for name, values in model.state_dict().items()})
-        with torch.no_grad():
-            losses.append(float(cross_entropy(model(test_images), torch.tensor(data.test_labels[watched]))))
-    return weights, losses
-
-
-def stopped(losses, patience):
-    """Best epoch and number of epochs trained, from the losses of all epochs; both are counted from 1."""
-    for n in range(1, len(losses) + 1):
-        best = int(np.argmin(losses[:n])) + 1
-        if n - best >= patience:
-            return best, n
-    return best, n
-
-
-@pytest.mark.parametrize("role", [0, 1], ids=["control", "canary"])
 @pytest.mark.parametrize("early_stopping", ["half", "released", "none"])
-def test_equals_a_naive_loop(role, early_stopping, data):
-    experiment = pair(data, early_stopping=early_stopping)[role]
-    trained = train(experiment, to_device(data, precision="float64", early_stopping=early_stopping))
-    weights, losses = naive(experiment, data, slice(None) if early_stopping == "released" else data.halves()[0])
-    best, n_epochs = (20, 20) if early_stopping == "none" else stopped(losses, SETTINGS.patience)
-    assert (trained.best_epoch, len(trained.history)) == (best, n_epochs)
-    assert [past["epoch"] for past in trained.history] == list(range(1, n_epochs + 1))
-    np.testing.assert_allclose([past["stopping_loss"] for past in trained.history], losses[:n_epochs], rtol=1e-11)
-    for name, values in trained.model.state_dict().items():
-        np.testing.assert_allclose(values, weights[best - 1][name], rtol=0, atol=1e-12)
+def test_equals_a_plain_loop(early_stopping, data):
+    experiments = pair(data, early_stopping=early_stopping)
+    for one in train(experiments, to_device(data, precision="float64", early_stopping=early_stopping)):
+        expected = plain(one.experiment, data)
+        n_epochs = len(expected.weights)
+        assert (n_epochs == 20) == (early_stopping == "none")
+        assert one.best_epoch == expected.best_epoch
+        assert [past["epoch"] for past in one.history] == list(range(1, n_epochs + 1))
+        for name in ("train_loss", "stopping_loss"):
+            np.testing.assert_allclose([past[name] for past in one.history], getattr(expected, name), rtol=1e-11)
+        assert_close(one.model.state_dict(), expected.weights[one.best_epoch - 1], 1e-12)
 
 
 # Early stopping
 
 
 def test_the_best_epochs_weights_are_restored(data, double):
-    trained = train(pair(data)[0], double)
+    trained = alone(pair(data)[0], double)
     losses = [past["stopping_loss"] for past in trained.history]
     assert trained.best_epoch < len(losses) == trained.best_epoch + SETTINGS.patience < SETTINGS.epochs
     assert losses[trained.best_epoch - 1] == min(losses) < losses[-1]
     loss, accuracy = evaluate(trained.model, double.stopping_images, double.stopping_labels)
-    assert (loss, accuracy) == (min(losses), trained.history[trained.best_epoch - 1]["stopping_accuracy"])
+    assert loss == pytest.approx(min(losses), rel=1e-12)
+    assert accuracy == trained.history[trained.best_epoch - 1]["stopping_accuracy"]
     # As if training had been told to end there.
-    shorter = train(pair(data, epochs=trained.best_epoch, early_stopping="none")[0], double)
+    shorter = alone(pair(data, epochs=trained.best_epoch, early_stopping="none")[0], double)
     assert equal(shorter.model, trained.model)
     assert shorter.history == trained.history[: trained.best_epoch]
     assert not trained.model.training
 
 
 def test_none_trains_to_the_end_and_keeps_the_last_epoch(data, double):
-    trained = train(pair(data, early_stopping="none", epochs=19)[0], double)
+    trained = alone(pair(data, early_stopping="none", epochs=12)[0], double)
     losses = [past["stopping_loss"] for past in trained.history]
-    assert trained.best_epoch == len(losses) == 19
+    assert trained.best_epoch == len(losses) == 12
     assert losses[-1] > min(losses)
-    assert evaluate(trained.model, double.stopping_images, double.stopping_labels)[0] == losses[-1]
+    loss, _ = evaluate(trained.model, double.stopping_images, double.stopping_labels)
+    assert loss == pytest.approx(losses[-1], rel=1e-12)
+
+
+def test_members_that_stop_leave_the_stack_and_are_as_if_alone(data, double, monkeypatch):
+    sizes = []
+
+    def spied(stack, *rest):
+        sizes.append(len(stack))
+        return train_epoch(stack, *rest)
+
+    monkeypatch.setattr(training, "train_epoch", spied)
+    together = train(many(data), double)
+    ends = [len(one.history) for one in together]
+    assert sizes == [sum(end > epoch for end in ends) for epoch in range(max(ends))]
+    assert len(set(sizes)) > 2  # they leave at different times
+    for one in together:
+        single = alone(one.experiment, double)
+        assert (one.best_epoch, len(one.history)) == (single.best_epoch, len(single.history))
+        for past, expected in zip(one.history, single.history, strict=True):
+            assert past == pytest.approx(expected, rel=1e-9)
+        assert_close(one.model.state_dict(), single.model.state_dict(), 1e-9)
+
+
+def test_snapshots_are_the_weights_of_a_run_that_ends_there(data, double):
+    epochs = [1, 4, 7, 12, 20]
+    together = train(many(data), double, snapshots=epochs)
+    for one in together:
+        # A member has none beyond its end.
+        assert list(one.snapshots) == [epoch for epoch in epochs if epoch <= len(one.history)]
+    assert len({len(one.snapshots) for one in together}) > 1
+    for epoch in epochs[:3]:
+        for one, shorter in zip(together, train(many(data, epochs=epoch, early_stopping="none"), double), strict=True):
+            if epoch in one.snapshots:
+                assert_close(one.snapshots[epoch].state_dict(), shorter.model.state_dict(), 1e-9)
+                assert not one.snapshots[epoch].training
+    best = together[0].best_epoch
+    one = alone(together[0].experiment, double, snapshots=[best])
+    assert equal(one.snapshots[best], one.model)
+    assert one.snapshots[best] is not one.model
+    assert alone(together[0].experiment, double).snapshots == {}
 
 
 def test_half_the_test_split_is_watched_and_the_other_reported(data, double):
@@ -156,39 +162,46 @@ def test_released_watches_and_reports_the_whole_test_split(data):
 # Batches and the host
 
 
-class Onlooker(nn.Module):
-    """A model that remembers its batches."""
-
-    def __init__(self):
-        super().__init__()
-        self.logits, self.seen = nn.Parameter(torch.zeros(10, dtype=torch.float64)), []
-
-    def forward(self, images):
-        self.seen.append(images.clone())
-        return self.logits.expand(len(images), 10)
-
-
 @pytest.mark.parametrize("place", [None, 0, 63, 64, 399])
 def test_batches_come_in_file_order_with_the_host_stamped(place, data, double):
-    expected, host = double.train_images.clone(), None
+    control, canary = pair(data)
+    expected, experiment = double.train_images.clone(), control
     if place is not None:
-        host = stamped_host(at(pair(data)[1], place, data), double)
-        assert host[0] == place
-        expected[place] = host[1]
+        experiment = at(canary, place, data)
+        where, expected[place] = stamped_host(experiment, double)
+        assert where == place
         assert not torch.equal(expected, double.train_images)
-    model = Onlooker()
-    optimiser = Adam(list(model.parameters()), learning_rate=0.01, epsilon=1e-7)
-    for _ in range(2):
-        train_epoch(model, optimiser, double.train_images, double.train_labels, 64, host)
-    assert [len(batch) for batch in model.seen] == 2 * ([64] * 6 + [16])
-    assert torch.equal(torch.cat(model.seen), torch.cat([expected, expected]))
+    feed = Feed([control, experiment], double)
+    for epoch in (1, 2):
+        steps, images, labels = zip(*feed.epoch(epoch, [1]), strict=True)
+        assert list(steps) == [7 * (epoch - 1) + number for number in range(7)]
+        assert [len(one) for one in labels] == [64] * 6 + [16]
+        assert torch.equal(torch.cat(labels), double.train_labels)
+        assert torch.equal(torch.cat([one.flatten(0, -4) for one in images]), expected)
+
+
+def test_each_member_has_its_own_host(data, double):
+    control, canary = pair(data)
+    experiments = [control, at(canary, 70, data), at(canary, 3, data), replace(at(canary, 70, data), role="placebo")]
+    members, expected = [3, 1, 0, 2], double.train_images.repeat(4, 1, 1, 1, 1)
+    for place, one in enumerate(members):
+        if one:
+            host, image = stamped_host(experiments[one], double)
+            expected[place, host] = image
+    assert not torch.equal(expected[0], expected[1])
+    for number, (_, images, _) in enumerate(Feed(experiments, double).epoch(1, members)):
+        assert (images.dim() == 4) == (number > 1)  # where no host is, all see the same
+        now = slice(64 * number, 64 * (number + 1))
+        assert torch.equal(images.expand(4, *images.shape[-4:]), expected[:, now])
 
 
 def test_the_train_loss_is_the_mean_over_images(data, double):
-    model = naive_model(SEED)
-    optimiser = Adam(list(model.parameters()), learning_rate=1e-300, epsilon=1e-7)  # it stays where it is
-    loss = train_epoch(model, optimiser, double.train_images, double.train_labels, 64)
-    assert loss == pytest.approx(evaluate(model, double.train_images, double.train_labels)[0], rel=1e-12)
+    networks = [training.network(one, double) for one in pair(data)]
+    stack = Stack(networks, torch.zeros(2, dtype=torch.int64))
+    optimiser = Adam(stack, learning_rate=1e-300, epsilon=1e-7)  # it stays where it is
+    losses = train_epoch(stack, optimiser, Feed([pair(data)[0]] * 2, double).epoch(1, [0, 1]))
+    expected, _ = evaluate(networks[0], double.train_images, double.train_labels)
+    assert losses == pytest.approx([expected] * 2, rel=1e-12)
 
 
 def test_the_feature_is_stamped_before_normalisation(data, double):
@@ -203,31 +216,34 @@ def test_the_feature_is_stamped_before_normalisation(data, double):
     assert stamped_host(pair(data)[0], double) is None
 
 
+@pytest.mark.parametrize("changes", [{}, {"dropout": True, "augmentation": True}], ids=["plain", "regularised"])
 @pytest.mark.parametrize("place", [10, 64, 127, 200, 390])
-def test_control_and_canary_are_one_until_the_hosts_batch(place, data, double, monkeypatch):
+def test_control_canary_and_placebo_are_one_until_the_hosts_batch(place, changes, data, double, monkeypatch):
     weights = []
 
     class Watched(Adam):
         def step(self):
             super().step()
-            weights[-1].append([one.detach().clone() for one in self.parameters])
+            weights.append([self.stack.state(member) for member in range(3)])
 
     monkeypatch.setattr(training, "Adam", Watched)
     control, canary = pair(data, epochs=2)
-    for experiment in (control, at(canary, place, data)):
-        weights.append([])
-        train(experiment, double)
-    same = [all(map(torch.equal, one, other)) for one, other in zip(*weights, strict=True)]
-    assert len(same) == 2 * 7
-    assert same == [step < place // 64 for step in range(14)]
+    canary = at(canary, place, data)
+    twins = [replace(one, model=MLP(hidden=(64, 32), **changes)) for one in (canary, control)]
+    train([*twins, replace(twins[0], role="placebo")], double)
+    assert len(weights) == 2 * 7
+    for one, other in ((0, 1), (1, 2), (0, 2)):
+        apart = [deviation(members[one], members[other]) for members in weights]
+        assert max(apart[: place // 64], default=0) < 1e-12
+        assert min(apart[place // 64 :]) > 1e-8
 
 
 def test_the_images_never_change(data, double):
     arrays = (data.train_images, data.train_labels, data.train_indices, data.test_images, data.test_labels)
     tensors = ("train_images", "train_labels", "stopping_images", "reported_images")
     before = [getattr(double, name).clone() for name in tensors]
-    for experiment in pair(data, epochs=2):
-        train(experiment, double)
+    for changes in ({}, {"augmentation": True}):
+        train([replace(one, model=replace(one.model, **changes)) for one in pair(data, epochs=2)], double)
     assert array_checksum(*arrays) == data.checksum
     assert all(torch.equal(getattr(double, name), one) for name, one in zip(tensors, before, strict=True))
 
@@ -235,7 +251,7 @@ def test_the_images_never_change(data, double):
 def test_images_in_another_order_give_another_model(data, double):
     turned = replace(double, train_images=double.train_images.flip(0), train_labels=double.train_labels.flip(0))
     control = pair(data, epochs=1)[0]
-    assert not equal(train(control, turned).model, train(control, double).model)
+    assert not equal(alone(control, turned).model, alone(control, double).model)
 
 
 # Seeds and precision
@@ -245,24 +261,25 @@ def test_images_in_another_order_give_another_model(data, double):
 def test_equal_seeds_agree_to_the_bit_and_others_differ(precision, data):
     on_device = to_device(data, precision=precision)
     canary = pair(data, epochs=2, precision=precision)[1]
-    one, again = train(canary, on_device), train(canary, to_device(data, precision=precision))
+    one, again = alone(canary, on_device), alone(canary, to_device(data, precision=precision))
     assert equal(one.model, again.model)
     assert one.history == again.history
     assert {values.dtype for values in one.model.state_dict().values()} == {getattr(torch, precision)}
-    other = train(replace(canary, seed=canary.seed + 3), on_device)
+    other = alone(replace(canary, seed=canary.seed + 3), on_device)
     assert not equal(one.model, other.model)
 
 
 def test_global_random_states_decide_nothing(data, double):
     control = pair(data, epochs=1)[0]
-    one = train(control, double)
+    control = replace(control, model=replace(control.model, dropout=True, augmentation=True))
+    one = alone(control, double)
     torch.manual_seed(5)
-    assert equal(one.model, train(control, double).model)
+    assert equal(one.model, alone(control, double).model)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 400, 8192])
 def test_log_probabilities_do_not_depend_on_the_batch_size(batch_size, double):
-    model = naive_model(SEED)
+    model = build(PROTOCOL.model, (1, 28, 28), 10, seed=SEED, dtype=torch.float64)
     images = double.train_images
     with torch.no_grad():
         logits = model(images)
@@ -277,6 +294,91 @@ def test_log_probabilities_are_not_clipped():
     np.testing.assert_allclose(log_p, [[-50, 0]], atol=1e-6)
 
 
+# Stacks
+
+
+def test_experiments_of_all_kinds_come_back_in_order_as_if_trained_apart(data, double):
+    control, canary = pair(data, epochs=2)
+    models = [
+        control.model,
+        MLP(hidden=(16, 9)),
+        replace(control.model, batch_norm=True),
+        CNN1(channels=(2, 2), hidden=(4, 4)),
+    ]
+    models.append(CNN2(channels=(2, 2), hidden=(4,)))
+    kinds = [replace(one, model=model) for model in models for one in (control, canary)]
+    for change in ({"learning_rate": 0.02}, {"weight_decay": 0.1}, {"shuffle": True}, {"epochs": 1}):
+        kinds.append(replace(canary, training=replace(canary.training, **change)))
+    mixed = [kinds[place] for place in np.random.default_rng(0).permutation(len(kinds))] + kinds[:2]
+    trained = train(mixed, double)
+    assert [one.experiment for one in trained] == mixed
+    for one in trained:
+        single = alone(one.experiment, double)
+        assert one.best_epoch == single.best_epoch
+        assert_close(one.model.state_dict(), single.model.state_dict(), 1e-9)
+
+
+def test_nothing_to_train_is_nothing(double):
+    assert train([], double) == []
+
+
+@pytest.fixture
+def sizes(monkeypatch):
+    """The sizes of the stacks that were begun since; of more than two members memory holds none."""
+    begun, train_stack = [], training.train_stack
+
+    def small(experiments, *rest):
+        begun.append(len(experiments))
+        if len(experiments) > 2:
+            raise torch.OutOfMemoryError("full")
+        return train_stack(experiments, *rest)
+
+    monkeypatch.setattr(training, "train_stack", small)
+    return begun
+
+
+def test_stacks_that_memory_does_not_hold_are_halved(data, double, sizes):
+    members = [pair(data, seed, epochs=1)[0] for seed in range(1, 20, 3)]
+    trained = train(members, double)
+    assert sizes == [7, 4, 2, 2, 2, 1]
+    assert [one.experiment for one in trained] == members
+    for one in (trained[0], trained[6]):
+        assert_close(one.model.state_dict(), alone(one.experiment, double).model.state_dict(), 1e-9)
+
+
+def test_one_model_that_memory_does_not_hold_is_an_error(data, double, monkeypatch):
+    def full(experiments, *_):
+        raise torch.OutOfMemoryError(f"full, {len(experiments)}")
+
+    monkeypatch.setattr(training, "train_stack", full)
+    for members in (pair(data)[:1], many(data)):
+        with pytest.raises(torch.OutOfMemoryError, match="^full, 1$"):
+            train(members, double)
+
+
+def test_a_stack_takes_half_of_the_memory_that_is_free(data, double, sizes, monkeypatch):
+    control = pair(data, epochs=1)[0]
+    # Weights, gradients and two moments, and the activations of a batch, are the least that a member takes.
+    least = 8 * (4 * (784 * 16 + 16 + 16 * 8 + 8 + 8 * 10 + 10) + 64 * (784 + 2 * 16 + 2 * 8 + 10))
+
+    def size(free, experiment=control, data=double):
+        monkeypatch.setattr(training, "free_memory", lambda device: free)
+        return stack_size(experiment, data)
+
+    assert size(0) == size(least) == 1
+    assert 10 < size(100 * least) <= 50
+    assert size(200 * least) == pytest.approx(2 * size(100 * least), abs=1)
+    assert size(100 * least, data=to_device(data)) == pytest.approx(2 * size(100 * least), abs=1)
+    assert size(100 * least, replace(control, training=replace(control.training, batch_size=400))) < size(100 * least)
+    assert size(100 * least, replace(control, model=MLP(hidden=(64, 8)))) < size(100 * least) / 2
+    assert size(100 * least, replace(control, model=CNN2())) == 1
+    assert size(20 * least) > 2
+    train(many(data, epochs=1)[:2], double)
+    size(least)
+    train(many(data, epochs=1)[:2], double)
+    assert sizes == [2, 1, 1]
+
+
 # Refusals
 
 
@@ -284,26 +386,28 @@ def test_log_probabilities_are_not_clipped():
 def test_a_training_that_diverges_is_one_clear_error(early_stopping, data, double):
     experiment = pair(data, learning_rate=1e300, epochs=3, precision="float64", early_stopping=early_stopping)[0]
     with pytest.raises(ValueError, match="^learning_rate: training of seed 1 diverged in epoch 1$"):
-        train(experiment, double)
+        train([experiment], double)
 
 
 @pytest.mark.parametrize(("field", "value"), [("precision", "float32"), ("early_stopping", "released")])
 def test_data_prepared_for_other_settings_are_refused(field, value, data, double):
     experiment = pair(data, **({"precision": "float64"} | {field: value}))[0]
     with pytest.raises(ValueError, match=f"^{field}: {value} is asked for, but "):
-        train(experiment, double)
+        train([experiment], double)
 
 
 def test_a_role_and_its_host_go_together(data, double):
     control, canary = pair(data, precision="float64")
     for experiment in (replace(control, host="random"), replace(canary, host="")):
         with pytest.raises(ValueError, match="^host: "):
-            train(experiment, double)
+            train([experiment], double)
 
 
-def test_an_experiment_that_does_not_fit_is_refused_before_training(data, double):
+def test_an_experiment_that_does_not_fit_is_refused_before_any_is_trained(data, double, monkeypatch):
+    monkeypatch.setattr(training, "train_stack", lambda *_: pytest.fail("a model was trained"))
+    control, canary = pair(data)
     with pytest.raises(ValueError, match="^canary_index: "):
-        train(replace(pair(data)[1], canary_index=1200), double)
+        train([control, replace(canary, canary_index=1200)], double)
 
 
 def test_a_device_that_is_not_there_is_named(data, monkeypatch):

@@ -182,12 +182,19 @@ def planned_hosts(protocol: Protocol, seed: int, data: DeviceData) -> pd.DataFra
     Columns: seed, host, canary_index, canary_label; a row per seed and kind of host.
     """
     seeds = [one for one in range(*protocol.planned) if one % data.data.n_parts == data.data.part]
-    rows = []
-    for one in dict.fromkeys([*seeds, seed]):
-        for host in protocol.hosts:
-            place = hosts.place(protocol, host, one, data.data)
-            index, label = data.data.train_indices[place], data.data.train_labels[place]
-            rows.append({"seed": one, "host": host, "canary_index": index, "canary_label": label, "place": place})
+    seeds = list(dict.fromkeys([*seeds, seed]))
+    places = [hosts.places(protocol, host, seeds, data.data) for host in protocol.hosts]
+    rows = [
+        {
+            "seed": one,
+            "host": host,
+            "canary_index": data.data.train_indices[place],
+            "canary_label": data.data.train_labels[place],
+            "place": place,
+        }
+        for one, of_seed in zip(seeds, zip(*places, strict=True), strict=True)
+        for host, place in zip(protocol.hosts, of_seed, strict=True)
+    ]
     return pd.DataFrame(rows)
 
 

@@ -123,6 +123,8 @@ def reproduce(
         from ufm.cluster import cluster
 
         engine_is_there = cluster(scheduler=scheduler, n_workers=workers)
+    if export is not None:
+        export.parent.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
     with engine_is_there as engine:
         finished = complete(
             chapters,
@@ -161,12 +163,16 @@ def verify(
     from ufm import verification
     from ufm.device import resolve
 
+    if retrain < 0:
+        raise ValueError(f"retrain: cannot be negative, got {retrain}")
+    where = resolve(device)
     n_records, faults = verification.verify()
     for fault in faults:
         print(f"fault: {fault}")
     print(f"{n_records} records, {len(faults)} faults")
     agree = True
-    for one in verification.retrain(retrain, device=resolve(device), draw=draw) if retrain else ():
+    # What is damaged is restored first.
+    for one in verification.retrain(retrain, device=where, draw=draw) if retrain and not faults else ():
         print(one)
         agree = agree and one.agrees
     raise typer.Exit(0 if agree and not faults else 1)

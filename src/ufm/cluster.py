@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from distributed import Client, LocalCluster, as_completed
+from distributed.comm import parse_address
+from distributed.comm.registry import get_backend
 
 from ufm.reproduce import Finished, Task
 
@@ -25,6 +27,7 @@ def cluster(*, scheduler: str | None = None, n_workers: int | None = None) -> It
     """
     if scheduler is not None:
         try:
+            get_backend(parse_address(scheduler)[0])
             client = Client(scheduler, timeout="10s", set_as_default=False)
         except (OSError, ValueError) as error:
             raise ValueError(f"scheduler: no Dask scheduler answers at {scheduler} ({error})") from None
@@ -34,7 +37,7 @@ def cluster(*, scheduler: str | None = None, n_workers: int | None = None) -> It
     if n_workers is None or n_workers < 1:
         raise ValueError(f"workers: at least one is needed, got {n_workers}")
     with (
-        LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as local,
+        LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0") as local,
         Client(local, set_as_default=False) as client,
     ):
         yield Cluster(client)
@@ -55,7 +58,7 @@ class Cluster:
 
     def run(self, planned: Iterable[Task], device: str, weights: Path | None) -> Iterator[tuple[Task, Finished]]:
         """Work on the tasks; each is given back as it is done."""
-        waiting, sent, done = iter(planned), {}, as_completed()
+        waiting, sent, done = iter(planned), {}, as_completed(loop=self.client.loop)
 
         def send() -> None:
             # Workers may join while the work goes on.

@@ -40,7 +40,8 @@ def resolve(device: str) -> str:
         raise ValueError(f"device: {device!r} is not one of auto, cpu, cuda")
     if device.startswith("cuda"):
         _, _, number = device.partition(":")
-        if not torch.cuda.is_available() or number and int(number) >= torch.cuda.device_count():
+        there = torch.cuda.is_available() and (not number or number in map(str, range(torch.cuda.device_count())))
+        if not there:
             raise ValueError(f"device: {device!r} is not there; use cpu")
     return device
 
@@ -54,6 +55,7 @@ def to_device(
     behaviour of the released code, the whole test split for both.
     """
     device_ = torch.device(resolve(device))
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32, convolutions too
     everything = np.arange(len(data.test_labels))
     stopping, reported = (everything, everything) if early_stopping == "released" else data.halves()
 

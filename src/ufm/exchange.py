@@ -2,11 +2,12 @@
 
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from ufm.files import write
 from ufm.profiles import sweeps
-from ufm.records import RecordError, Records
+from ufm.records import Measured, RecordError, Records
 from ufm.reproduce import store
 
 
@@ -35,16 +36,18 @@ def import_(file: Path) -> dict[str, int]:
         try:
             with zipfile.ZipFile(file) as archive:
                 archive.extractall(folder)
-        except (zipfile.BadZipFile, zipfile.zlib.error) as error:
-            raise RecordError(f"{file}: not a file of records ({error}); carry it again") from None
-        parcels = {path.name: Records(path) for path in sorted(Path(folder).iterdir())}
-        found = {}
-        for sweep, parcel in parcels.items():
+            found = {path.name: contents(Records(path)) for path in sorted(Path(folder).iterdir())}
+        # What else zipfile raises where a byte was changed depends on the byte.
+        except (RecordError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+            fault = str(error).replace(f"{folder}/", "")
+            raise RecordError(f"{file}: not a file of records ({fault}); carry it again") from None
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{file}: cannot be read ({error})") from None
+        for sweep, records in found.items():
             if sweep not in sweeps():
                 raise RecordError(f"{file}: has records of {sweep!r}, which is not one of {', '.join(sweeps())}")
             planned = {sweeps()[sweep].protocol.fingerprint(seed) for seed in sweeps()[sweep].seeds}
-            found[sweep] = {one: parcel.whole(one) for one in parcel.entries()}
-            for one, (entry, _) in found[sweep].items():
+            for one, (entry, _) in records.items():
                 if one not in planned:
                     raise RecordError(
                         f"{file}: record {one} of {sweep}, seed {entry['seed']}, is none that is planned: "
@@ -58,3 +61,11 @@ def import_(file: Path) -> dict[str, int]:
                 ours.add(one, *records[one])
             added[sweep] = len(new)
         return added
+
+
+def contents(records: Records) -> dict[str, tuple[dict, Measured]]:
+    """Every record of a folder, as `Records.add` takes it. Raises RecordError where there is none."""
+    entries = records.entries()
+    if not entries:
+        raise RecordError(f"{records.folder}: no manifest of records")
+    return {one: records.whole(one) for one in entries}

@@ -12,7 +12,7 @@ import numpy as np
 from ufm import features
 from ufm.datasets import Dataset
 from ufm.fingerprints import RECIPE, added, digest, settings
-from ufm.models import MLP, Model, names
+from ufm.models import MLP, MODELS, Model, names
 from ufm.sources import checksum
 
 HOSTS = ("random", "hard")  # kinds of host
@@ -119,6 +119,8 @@ class Protocol:
     planned: tuple[int, int] = added((1000, 1200))  # seeds, from … up to but not …, of whose hosts every card knows
 
     def __post_init__(self):
+        if not isinstance(self.model, Model):
+            raise ValueError(f"model: {self.model!r} is not one of {', '.join(MODELS)}")
         if self.scoring.ood_set == self.dataset:
             raise ValueError(f"ood_set: {self.dataset} is what the models are trained on; choose other images")
         for host in self.hosts:
@@ -127,6 +129,9 @@ class Protocol:
         for role in self.roles:
             if role not in STAMPED:
                 raise ValueError(f"roles: {role!r} is not one of {', '.join(STAMPED)}")
+        for name in ("hosts", "roles"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"{name}: {', '.join(getattr(self, name))} names one twice")
 
     @property
     def n_models(self) -> int:

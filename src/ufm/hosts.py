@@ -31,25 +31,32 @@ POOL_SIZES = {"full": 200, "part": 50}  # hard hosts of the full training set, a
 
 
 def place(protocol: Protocol, host: str, seed: int, data: Dataset) -> int:
-    """Place (0 … n − 1) of the seed's host of a kind among the training images.
+    """Place (0 … n − 1) of the seed's host of a kind among the training images, see `places`."""
+    return places(protocol, host, [seed], data)[0]
+
+
+def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> list[int]:
+    """Places (0 … n − 1) of the seeds' hosts of a kind among the training images.
 
     Hosts are drawn uniformly without replacement per data set and size: one permutation, of the training images or of
     the pool of hard ones, of which seed s takes the entry s // n_parts, since seed s trains on part s mod n_parts. A
     pool that is used up is begun again.
     """
-    if seed % data.n_parts != data.part:
-        raise ValueError(f"seed: {seed} belongs to part {seed % data.n_parts} of {data.scope}, not to part {data.part}")
-    turn, scope = seed // data.n_parts, f"{data.scope}/{data.part}"
+    for seed in seeds:
+        if seed % data.n_parts != data.part:
+            part = seed % data.n_parts
+            raise ValueError(f"seed: {seed} belongs to part {part} of {data.scope}, not to part {data.part}")
+    turns, scope = [seed // data.n_parts for seed in seeds], f"{data.scope}/{data.part}"
     if host == "random":
         order = stream("hosts", scope=scope).permutation(len(data.train_labels))
-        if turn >= len(order):
+        if max(turns) >= len(order):
             raise ValueError(
-                f"seed: {seed} is beyond the last host; {data.scope} has hosts for {len(order) * data.n_parts}"
+                f"seed: {max(seeds)} is beyond the last host; {data.scope} has hosts for {len(order) * data.n_parts}"
             )
-        return int(order[turn])
+        return [int(order[turn]) for turn in turns]
     indices = pool(protocol, data.part)["canary_index"].to_numpy()
     order = stream("hard hosts", scope=scope).permutation(len(indices))
-    return int(np.searchsorted(data.train_indices, indices[order[turn % len(order)]]))
+    return [int(np.searchsorted(data.train_indices, indices[order[turn % len(order)]])) for turn in turns]
 
 
 def clean(protocol: Protocol) -> Protocol:

@@ -31,7 +31,7 @@ class Patched:
         `normalise` makes of images in [0, 1] what the network is given. `clean` are the logits (n_images, n_classes) of
         the images as they are.
         """
-        self.normalise, self.n_images = normalise, len(images)
+        self.normalise, self.n_images, self.n_channels = normalise, len(images), images.shape[1]
         network.eval()
         layers = list(network)
         flatten = next(number for number, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
@@ -59,7 +59,8 @@ class Patched:
         each image.
         """
         size = max(1, ROWS[self.rest.device.type] // self.n_images)
-        return torch.cat([self.of_few(few) for few in self.normalise(patches.to(self.rest)).split(size)])
+        coloured = patches.to(self.rest).expand(*patches.shape[:-3], self.n_channels, *patches.shape[-2:])
+        return torch.cat([self.of_few(few) for few in self.normalise(coloured).split(size)])
 
     def of_few(self, patches: torch.Tensor) -> torch.Tensor:
         """`logits` for normalised patches that memory holds at once."""
@@ -119,6 +120,9 @@ class Step:
             )
             whole[..., rows, columns] = x[..., : rows.stop - rows.start, : columns.stop - columns.start]
             x = whole
+        shape = [stop - start for start, stop in self.changed]
+        if 0 in shape:  # nothing but what a pool leaves away has changed
+            return x.new_empty(*x.shape[:-2], *shape)
         joined = x.flatten(0, 1)
         if isinstance(self.layer, nn.Conv2d):
             joined = f.conv2d(joined, self.layer.weight, self.layer.bias)

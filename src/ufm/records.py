@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ class Records:
         for fingerprint, entry in entries.items():
             if not isinstance(entry, dict) or not {"seed", "identity", "digests"} <= set(entry):
                 raise RecordError(f"{path}: record {fingerprint} has no seed, identity or digests; restore the file")
+            if not isinstance(entry["digests"], dict):
+                raise RecordError(f"{path}: the digests of record {fingerprint} are none; restore the file")
             if digest(entry["identity"]) != fingerprint:
                 raise RecordError(f"{path}: record {fingerprint} does not have the fingerprint of its settings")
             if entry_digest(entry) != entry["digests"].get("entry"):
@@ -82,6 +85,7 @@ class Records:
                 np.savez_compressed(packed, **measured.arrays)
                 write(self.arrays_path(fingerprint), packed.getvalue())
                 digests["arrays"] = hashlib.sha256(packed.getvalue()).hexdigest()
+            entry = entry | {"digests": digests}
             entries[fingerprint] = entry | {"digests": digests | {"entry": entry_digest(entry)}}
             lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items())
             write(self.folder / MANIFEST, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
@@ -98,6 +102,10 @@ class Records:
             try:
                 fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                yield False
+                return
+            # Whoever held the claim may have ended, and removed the file, before it was locked here.
+            if not path.exists() or not os.path.samestat(os.fstat(claim.fileno()), path.stat()):
                 yield False
                 return
             try:
@@ -192,9 +200,9 @@ def rows_digest(rows: pd.DataFrame) -> str:
 
 
 def entry_digest(entry: dict) -> str:
-    """SHA-256 of a manifest entry without its digests."""
-    rest = {name: value for name, value in entry.items() if name != "digests"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of a manifest entry, all of it but this digest itself."""
+    others = {name: value for name, value in entry["digests"].items() if name != "entry"}
+    return hashlib.sha256(json.dumps(entry | {"digests": others}, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def seconds_a_seed(name: str, device: str, engine: "InProcess") -> float:
     there = processor(engine.call(device_name, device))
     ours = [entry["seconds"] for entry in entries.values() if processor(entry["device"]) == there]
     if ours:
-        return median(ours)
+        return max(median(ours), 0.1)  # to which seconds are recorded
     protocol, source = sweep.protocol, sources.source(sweep.protocol.dataset)
     epochs = float(store(name).tables(list(entries))["models"]["epochs"].mean()) if entries else TYPICAL_EPOCHS
     n_images = protocol.n_train or source.n_train
@@ -150,6 +150,8 @@ def complete(
     """
     engine, started = engine or InProcess(), time.monotonic()
     planned, finished, costs = tasks(pending(names), device), {}, {}
+    for name in dict.fromkeys(task.sweep for task in planned):
+        store(name).folder.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
     with Progress(*COLUMNS, console=Console(stderr=True)) as bar, ExitStack() as claims:
         shown = bar.add_task("seeds", total=sum(len(task.seeds) for task in planned))
 

@@ -65,6 +65,10 @@ def finish(
     folder for `weights`, the models' weights are kept there too, one file a seed.
     """
     started, scoring, training = time.perf_counter(), protocol.scoring, protocol.training
+    if protocol.measure not in MEASURES:
+        raise ValueError(f"measure: {protocol.measure!r} is not one of {', '.join(MEASURES)}")
+    if "placebo" in protocol.roles and "card" not in protocol.measure:
+        raise ValueError(f"measure: {protocol.measure} knows no placebo; choose a card")
     n_parts = datasets.load(protocol.dataset, n_train=protocol.n_train, root=data_root).n_parts
     data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=seeds[0] % n_parts, root=data_root)
     ood = datasets.ood_images(scoring.ood_set, shape=data.train_images.shape[1:], n=scoring.n_ood, root=data_root)

@@ -1,0 +1,185 @@
+"""Training one model as plainly as can be: torch's own modules, autograd and optimisers, one image after the other.
+
+What a stack of models does must equal this for each of its members.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, interpolate
+
+from ufm import counters, features
+from ufm.datasets import Dataset
+from ufm.embedded import photo_patches
+from ufm.experiments import Experiment
+from ufm.models import build
+from ufm.streams import stream
+from ufm.training import AUGMENTATION_LAYER
+
+LETTER = np.array([[0, 0, 1, 0, 0], [0, 1, 0, 1, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 1], [1, 0, 0, 0, 1]], np.float32)
+
+
+@dataclass
+class Plain:
+    """What the loop found; lists have an entry for each epoch."""
+
+    weights: list[dict[str, torch.Tensor]]
+    train_loss: list[float]
+    stopping_loss: list[float]
+    best_epoch: int
+
+
+def plain(experiment: Experiment, data: Dataset) -> Plain:
+    """Train a model on its own."""
+    settings, model, seed = experiment.training, experiment.model, experiment.seed
+    images, labels = training_images(experiment, data), torch.tensor(data.train_labels)
+    watched = slice(None) if settings.early_stopping == "released" else data.halves()[0]
+    test_images = as_given(data.test_images[watched] / 255, experiment, data)
+    network = build(
+        model, images.shape[1:], data.n_classes, seed=seed, scope=data.scope, dtype=getattr(torch, settings.precision)
+    )
+    optimiser = an_optimiser(network, settings)
+    dropout_key, augmentation_key = (counters.key(name, seed=seed, scope=data.scope) for name in RANDOM)
+    found, step = Plain([], [], [], 0), 0
+    for epoch in range(1, settings.epochs + 1):
+        order = torch.arange(len(labels))
+        if settings.shuffle:
+            order = torch.tensor(
+                stream("order", seed=seed, scope=f"{data.scope}/epoch {epoch}").permutation(len(labels))
+            )
+        total = 0.0
+        for batch in order.split(settings.batch_size):
+            x = images[batch]
+            if model.augmentation:
+                draws = uniforms(augmentation_key, step, AUGMENTATION_LAYER, (len(x), 4))
+                x = torch.stack([augmented(*one, flip=model.flip) for one in zip(x, draws, strict=True)])
+            network.train()
+            loss = cross_entropy(with_dropout(network, x, dropout_key, step), labels[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            total, step = total + float(loss.detach()) * len(batch), step + 1
+        network.eval()
+        with torch.no_grad():
+            stopping_loss = cross_entropy(network(test_images), torch.tensor(data.test_labels[watched]))
+        found.weights.append({name: values.clone() for name, values in network.state_dict().items()})
+        found.train_loss.append(total / len(labels))
+        found.stopping_loss.append(float(stopping_loss))
+        found.best_epoch = epoch if settings.early_stopping == "none" else int(np.argmin(found.stopping_loss)) + 1
+        if epoch - found.best_epoch >= settings.patience:
+            break
+    return found
+
+
+RANDOM = ("dropout", "augmentation")  # streams that are drawn by counter
+
+
+def training_images(experiment: Experiment, data: Dataset) -> torch.Tensor:
+    """The training images as the model is given them, the host stamped."""
+    images = data.train_images / 255
+    for place, index in enumerate(data.train_indices):
+        if experiment.host and index == experiment.canary_index:
+            feature = LETTER
+            if experiment.role == "placebo":
+                feature = features.placebo(LETTER, seed=experiment.seed, host=experiment.host, scope=data.scope)
+            row, column = experiment.position
+            images[place, :, row : row + 5, column : column + 5] = feature
+    return as_given(images, experiment, data)
+
+
+def as_given(images: np.ndarray, experiment: Experiment, data: Dataset) -> torch.Tensor:
+    """Images in [0, 1] as a model is given them: normalised, in its precision."""
+    channels = [(images[:, i] - data.mean[i]) / data.std[i] for i in range(images.shape[1])]
+    return torch.tensor(np.stack(channels, axis=1)).to(getattr(torch, experiment.training.precision))
+
+
+def an_optimiser(network: nn.Sequential, settings) -> torch.optim.Optimizer:
+    """Adam, or AdamW that lets only the weights of linear layers and convolutions decay."""
+    arguments = {"lr": settings.learning_rate, "eps": settings.epsilon}
+    if not settings.weight_decay:
+        return torch.optim.Adam(network.parameters(), **arguments)
+    matrices = [layer.weight for layer in network if isinstance(layer, nn.Linear | nn.Conv2d)]
+    others = [one for one in network.parameters() if not any(one is matrix for matrix in matrices)]
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0}]
+    return torch.optim.AdamW(groups, **arguments)
+
+
+def uniforms(key: int, step: int, layer: int, shape: tuple[int, ...]) -> torch.Tensor:
+    """One model's random numbers."""
+    return counters.uniforms(torch.tensor([key]), step=step, layer=layer, n=int(np.prod(shape))).view(shape)
+
+
+def with_dropout(network: nn.Sequential, x: torch.Tensor, key: int, step: int) -> torch.Tensor:
+    """The network's logits in training, units dropped by hand."""
+    for number, layer in enumerate(network):
+        if isinstance(layer, nn.Dropout):
+            x = torch.where(uniforms(key, step, number, x.shape) < layer.p, 0, x / (1 - layer.p))
+        else:
+            x = layer(x)
+    return x
+
+
+def augmented(image: torch.Tensor, draws: torch.Tensor, *, flip: bool) -> torch.Tensor:
+    """One image (C, H, W) with another contrast, cropped by one row and column, resized, and mirrored or not."""
+    contrast, row, column, mirror = (float(one) for one in draws)
+    size, means = image.shape[1:], [channel.mean() for channel in image]
+    image = torch.stack([mean + (0.8 + 0.4 * contrast) * (one - mean) for mean, one in zip(means, image, strict=True)])
+    top, left = int(row >= 0.5), int(column >= 0.5)
+    cropped = image[:, top : top + size[0] - 1, left : left + size[1] - 1]
+    image = interpolate(cropped[None], size=size, mode="bilinear", align_corners=False)[0]
+    return image.flip(-1) if flip and mirror < 0.5 else image
+
+
+# Data and experiments
+
+
+def first(data: Dataset, n: int, n_test: int) -> Dataset:
+    """The first images of both splits."""
+    of_split = {"train_images": n, "train_labels": n, "train_indices": n, "test_images": n_test, "test_labels": n_test}
+    return replace(data, **{name: getattr(data, name)[:size] for name, size in of_split.items()})
+
+
+def photographs(n: int, n_test: int, size: int = 32) -> Dataset:
+    """A data set of colour images: patches of photographs, labelled by their height."""
+    images, labels = photo_patches()
+    images, test = images[..., :size, :size], slice(n, n + n_test)
+    pixels = images[:n] / 255
+    return Dataset(
+        name="photographs",
+        n_train=None,
+        part=0,
+        n_parts=1,
+        train_images=images[:n],
+        train_labels=labels[:n],
+        train_indices=np.arange(n),
+        test_images=images[test],
+        test_labels=labels[test],
+        mean=tuple(pixels.mean((0, 2, 3))),
+        std=tuple(pixels.std((0, 2, 3))),
+        checksum="",
+    )
+
+
+def member(
+    data: Dataset, role: str, model, training, *, seed: int = 1, host: str = "random", at: int = 0
+) -> Experiment:
+    """An experiment; the host of a stamped one is at a place among the training images."""
+    control = Experiment(data.name, data.n_train, data.part, model, training, seed, "control")
+    if role == "control":
+        return control
+    index, label = int(data.train_indices[at]), int(data.train_labels[at])
+    return replace(control, role=role, host=host, canary_index=index, canary_label=label, feature="A")
+
+
+def deviation(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """How far two networks' weights lie apart at most; how many batches a norm saw plays no part in them."""
+    assert one.keys() == other.keys()
+    names = [name for name in one if not name.endswith("num_batches_tracked")]
+    return max(float((one[name] - other[name]).abs().max()) for name in names)
+
+
+def assert_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float) -> None:
+    """Two networks have the same weights."""
+    assert deviation(one, other) <= tolerance

@@ -1,0 +1,171 @@
+"""The workers of a cluster give what this process gives, also where one of them is lost."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+
+import pytest
+import tiny
+
+from ufm import cli
+from ufm.records import Records
+from ufm.reproduce import complete, store
+from ufm.verification import identical, verify
+
+SEEDS = [(name, seed) for name, sweep in tiny.SWEEPS.items() for seed in sweep.seeds]
+DASK = [sys.executable, "-m"]
+LOCAL = ["--host", "127.0.0.1", "--no-dashboard"]
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    """Small sweeps and records of the test's own, here and in processes that are started."""
+    for name, value in tiny.environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(tmp_path / "src")  # processes of `multiprocessing` look where this one does
+    monkeypatch.chdir(tmp_path)
+    tiny.install(monkeypatch)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start processes, which are ended with the test."""
+    with ExitStack() as started:
+
+        def start(*command):
+            log = started.enter_context(open(tmp_path / f"{len(list(tmp_path.iterdir()))}.log", "w"))
+            child = subprocess.Popen(command, stdout=log, stderr=log)
+            started.callback(child.wait)
+            started.callback(child.kill)
+            return child
+
+        yield start
+
+
+@pytest.fixture
+def expected():
+    """What this process gives, by sweep and seed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UFM_RECORDS", os.environ["UFM_RECORDS"] + " of this process")
+        complete()
+        return {one: kept(*one) for one in SEEDS}
+
+
+def kept(name, seed):
+    return store(name).whole(tiny.SWEEPS[name].protocol.fingerprint(seed))
+
+
+def assert_equal(expected):
+    """Assert that every seed is recorded, with the same numbers to the last digit."""
+    assert verify() == (len(SEEDS), [])
+    for one in SEEDS:
+        (entry, results), (entry_there, results_there) = kept(*one), expected[one]
+        assert identical(results, results_there)
+        for name in ("seed", "identity", "models", "versions", "device"):
+            assert entry[name] == entry_there[name]
+
+
+def wait_for(what, seconds=120):
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)
+
+
+def test_a_cluster_that_loses_a_worker_gives_what_this_process_gives(start, expected, tmp_path, monkeypatch):
+    from ufm.cluster import cluster
+
+    file = tmp_path / "scheduler.json"
+    start(*DASK, "distributed.cli.dask_scheduler", "--port", "0", "--scheduler-file", str(file), *LOCAL)
+    worker = [*DASK, "distributed.cli.dask_worker", "--scheduler-file", str(file), *LOCAL]
+    workers = [start(*worker, "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path)) for _ in range(2)]
+    wait_for(file.exists)
+    counts, add = [], Records.add
+
+    def add_and_kill(records, fingerprint, entry, measured):
+        add(records, fingerprint, entry, measured)
+        counts.append(len(engine.client.scheduler_info()["workers"]))
+        if len(counts) == 1:
+            os.kill(workers[0].pid, signal.SIGKILL)
+
+    monkeypatch.setattr(Records, "add", add_and_kill)
+    with cluster(scheduler=json.loads(file.read_text())["address"]) as engine:
+        wait_for(lambda: len(engine.client.scheduler_info()["workers"]) == 2)
+        finished = complete(engine=engine)
+    assert counts[0] == 2
+    assert counts[-1] == 1
+    assert sum(len(ours) for ours in finished.values()) == len(SEEDS)
+    assert_equal(expected)
+
+
+def test_workers_on_this_machine_give_what_this_process_gives(expected, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["ufm", "reproduce", "--workers", "2", "--device", "cpu"])
+    with socket.socket() as another:  # cluster on this machine has the port that Dask likes best
+        with suppress(OSError):
+            another.bind(("127.0.0.1", 8787))
+            another.listen()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    output, errors = capfd.readouterr()
+    assert not ended.value.code, errors
+    assert output.splitlines() == [
+        "scores: 4 seeds finished",
+        "steps: 3 seeds finished",
+        "cards: 2 seeds finished",
+    ], errors
+    assert_equal(expected)
+    assert children() == []
+
+
+def children():
+    """Processes that this one has started and that are still there."""
+    import psutil
+
+    return [one for one in psutil.Process().children(recursive=True) if "spawn_main(" in " ".join(one.cmdline())]
+
+
+def test_without_a_cluster_dask_is_not_imported():
+    script = (
+        "import sys\nfrom ufm import cli\nsys.argv = ['ufm', 'reproduce', 'steps', '--device', 'cpu']\n"
+        "try:\n    cli.main()\nexcept SystemExit as ended:\n    assert not ended.code\n"
+        "found = {'dask', 'distributed', 'ufm.cluster'} & sys.modules.keys()\nassert not found, found"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "steps: 3 seeds finished\n"
+    assert len(store("steps").entries()) == 3
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "nonsense://127.0.0.1:{port}"])
+def test_an_address_where_no_scheduler_answers_is_one_line(tmp_path, address):
+    with socket.socket() as taken:  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))
+        address = address.format(port=taken.getsockname()[1])
+        command = [sys.executable, "-m", "ufm.cli", "reproduce", "steps", "--scheduler", address]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
+    assert done.stderr.startswith(f"ufm: scheduler: no Dask scheduler answers at {address}")
+    assert not (tmp_path / "records").exists()
+
+
+@pytest.mark.parametrize("address", ["", "nowhere", "tcp://127.0.0.1", "127.0.0.1:http"])
+def test_what_is_no_address_is_named(address):
+    from ufm.cluster import cluster
+
+    with pytest.raises(ValueError, match=f"^scheduler: no Dask scheduler answers at {address}") as raised:
+        cluster(scheduler=address).__enter__()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("n_workers", [0, -1, None])
+def test_no_workers_are_refused(n_workers):
+    from ufm.cluster import cluster
+
+    with pytest.raises(ValueError, match=f"^workers: .*{n_workers}$"):
+        cluster(n_workers=n_workers).__enter__()

@@ -1,0 +1,132 @@
+"""Fingerprints: records that were made before a field was added are found again, and no others."""
+
+import hashlib
+import json
+from dataclasses import dataclass, fields, is_dataclass, replace
+
+import pandas as pd
+import pytest
+
+from ufm import hosts, paths
+from ufm.experiments import Experiment, Protocol, Scoring, Training
+from ufm.fingerprints import added, digest, settings
+from ufm.models import CNN1, CNN2, MLP
+
+RECORDS = paths.BOOK / "records"
+ADDED = [
+    (Protocol, "roles", ("canary", "placebo")),
+    (Protocol, "planned", (0, 8)),
+    (Training, "weight_decay", 0.1),
+    (Training, "shuffle", True),
+    *((kind, name, True) for kind in (MLP, CNN2) for name in ("batch_norm", "dropout", "augmentation")),
+]
+
+
+def entries(notebook):
+    return json.loads((RECORDS / notebook / "manifest.json").read_text())
+
+
+def with_field(protocol, kind, name, value):
+    """The protocol with one field of its own, of its training or of its model changed."""
+    if kind is Protocol:
+        return replace(protocol, **{name: value})
+    part = "training" if kind is Training else "model"
+    return replace(protocol, **{part: replace(getattr(protocol, part), **{name: value})})
+
+
+def test_a_fingerprint_is_a_digest_of_canonical_json():
+    expected = hashlib.sha256(b'{"a":[1,null],"b":"x"}').hexdigest()[:16]
+    assert digest({"b": "x", "a": (1, None)}) == digest({"a": [1, None], "b": "x"}) == expected
+
+
+# Records of before
+
+
+def test_the_first_seed_of_the_book_has_the_fingerprint_that_it_always_had():
+    assert Protocol("mnist").fingerprint(0) == "09abb4a18644b72a"
+
+
+def test_the_recorded_seeds_of_the_mlp_chapter_are_found():
+    found = {Protocol("mnist").fingerprint(seed): seed for seed in range(20)}
+    assert found == {one: entry["seed"] for one, entry in entries("mlp").items()}
+
+
+def test_the_recorded_models_of_the_mlp_chapter_are_found():
+    rows = pd.read_csv(RECORDS / "mlp" / "models.csv").to_dict("records")
+    assert len(rows) == 40
+    for row in rows:
+        one = Experiment("mnist", None, 0, MLP(), Training(), row["seed"], row["role"])
+        if row["role"] == "canary":
+            where = {"canary_index": int(row["canary_index"]), "canary_label": int(row["canary_label"])}
+            one = replace(one, host="random", feature="A", **where)
+        assert one.fingerprint() == row["fingerprint"]
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+def test_the_recorded_hard_hosts_are_found(dataset):
+    where = [(None, 0), *((10_000, part) for part in range(6))]
+    found = {hosts.fingerprint(Protocol(dataset, n_train), part): part for n_train, part in where}
+    assert len(found) == 7
+    assert found.keys() <= entries("hosts").keys()
+    rows = pd.read_csv(RECORDS / "hosts" / "pools.csv")
+    ours = rows[rows["record"].isin(found)]
+    assert set(ours["dataset"]) == {dataset}
+    assert (ours["part"] == ours["record"].map(found)).all()
+
+
+def test_hard_hosts_are_the_same_for_every_variant_and_measure():
+    one = hosts.fingerprint(Protocol("mnist", 10_000), 2)
+    for changes in (
+        {"model": MLP(dropout=True, batch_norm=True, augmentation=True)},
+        {"model": CNN1()},
+        {"model": CNN2()},
+        {"training": Training(weight_decay=0.1, shuffle=True, early_stopping="none")},
+        {"scoring": Scoring(n_effect=5), "measure": "card", "roles": ("placebo",), "planned": (0, 1)},
+        {"hosts": ("random", "hard"), "feature": "B", "position": (3, 3)},
+    ):
+        assert hosts.fingerprint(replace(Protocol("mnist", 10_000), **changes), 2) == one
+    colour = hosts.fingerprint(Protocol("cifar10", scoring=Scoring("mnist")), 0)
+    for model in (CNN1(), CNN2(dropout=True)):
+        assert hosts.fingerprint(Protocol("cifar10", model=model, scoring=Scoring("mnist")), 0) == colour
+    assert hosts.clean(Protocol("cifar10", scoring=Scoring("mnist"))).model == CNN2()
+
+
+# Added fields
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), ADDED, ids=lambda value: str(getattr(value, "__name__", value)))
+def test_an_added_field_changes_the_fingerprint_unless_it_is_at_its_default(kind, name, value):
+    protocol = Protocol("mnist", model=kind() if kind in (MLP, CNN2) else MLP())
+    [default] = [one.default for one in fields(kind) if one.name == name]
+    assert with_field(protocol, kind, name, default).fingerprint(0) == protocol.fingerprint(0)
+    assert with_field(protocol, kind, name, value).fingerprint(0) != protocol.fingerprint(0)
+    assert name in json.dumps(settings(with_field(protocol, kind, name, value)))
+    assert name not in json.dumps(settings(protocol))
+
+
+def test_every_added_field_is_tested():
+    kinds = [Protocol, Training, Scoring, Experiment, MLP, CNN2]
+    there = {(kind, one.name) for kind in kinds for one in fields(kind) if one.metadata.get("added")}
+    assert there == {(kind, name) for kind, name, _ in ADDED}
+
+
+def test_settings_are_plain_all_the_way_down():
+    @dataclass(frozen=True)
+    class Inner:
+        old: int = 1
+        new: int = added(2)
+
+    @dataclass(frozen=True)
+    class Outer:
+        inner: Inner
+        several: tuple
+        new: tuple = added((1, 2))
+
+    assert settings(Outer(Inner(), (Inner(new=3), 4))) == {
+        "inner": {"old": 1},
+        "several": [{"old": 1, "new": 3}, 4],
+    }
+    assert settings(Outer(Inner(5, 6), (), (1, 3))) == {"inner": {"old": 5, "new": 6}, "several": [], "new": [1, 3]}
+    found = settings(Protocol("mnist"))
+    assert json.loads(json.dumps(found)) == found
+    assert not any(is_dataclass(one) for one in found.values())
