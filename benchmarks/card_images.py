@@ -39,7 +39,8 @@ def main(dataset: str, seed: int) -> None:
             continue
         shares = []
         for one in models:
-            effects = {n: specific(protocol, one.model, kind.images[:n], stamped, n_own, on_device) for n in COUNTS}
+            images = {n: kind.images[:: COUNTS[-1] // n] for n in COUNTS}  # nested, each spread over all
+            effects = {n: specific(protocol, one.model, images[n], stamped, n_own, on_device) for n in COUNTS}
             spread = effects[COUNTS[-1]][1]
             shares.append([(effects[2 * n][0] - effects[n][0]) / spread for n in COUNTS[:-1]])
         rms = np.sqrt((np.array(shares) ** 2).mean((0, 2, 3)))

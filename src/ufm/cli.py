@@ -130,13 +130,14 @@ def reproduce(
             chapters,
             device=engine.call(resolve, device),
             engine=engine,
+            after=(lambda done: write_parcel(done, export)) if export is not None else (lambda done: None),
             weights=paths.ROOT / "_build" / "weights" if keep_weights else None,
             **({} if seconds is None else {"budget": seconds}),
         )
     for name, done in finished.items():
         print(f"{name}: {len(done)} seeds finished")
     if export is not None:
-        write_parcel(finished, export)
+        write_parcel(finished, export)  # also where nothing was finished
         print(f"carry {export} home and run: ufm records import {export.name}")
 
 

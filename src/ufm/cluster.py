@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from distributed import Client, LocalCluster, as_completed
-from distributed.comm import parse_address
-from distributed.comm.registry import get_backend
+from distributed.comm import resolve_address
 
 from ufm.reproduce import Finished, Task
 
@@ -27,7 +26,7 @@ def cluster(*, scheduler: str | None = None, n_workers: int | None = None) -> It
     """
     if scheduler is not None:
         try:
-            get_backend(parse_address(scheduler)[0])
+            resolve_address(scheduler)  # a client with a bad address ends in a traceback of its own
             client = Client(scheduler, timeout="10s", set_as_default=False)
         except (OSError, ValueError) as error:
             raise ValueError(f"scheduler: no Dask scheduler answers at {scheduler} ({error})") from None
@@ -62,7 +61,7 @@ class Cluster:
 
         def send() -> None:
             # Workers may join while the work goes on.
-            while len(sent) < max(1, len(self.client.scheduler_info()["workers"])):
+            while len(sent) < max(1, len(self.client.nthreads())):
                 task = next(waiting, None)
                 if task is None:
                     return

@@ -1,5 +1,6 @@
 """Records in one small file, to be carried from one machine to another."""
 
+import json
 import tempfile
 import zipfile
 import zlib
@@ -10,6 +11,8 @@ from ufm.profiles import sweeps
 from ufm.records import Measured, RecordError, Records
 from ufm.reproduce import store
 
+CONTENTS = "contents.json"  # the fingerprints of all records in a file, by sweep
+
 
 def export(finished: dict[str, list[str]], file: Path) -> None:
     """Write the records with these fingerprints, by sweep, into a zip file."""
@@ -18,6 +21,7 @@ def export(finished: dict[str, list[str]], file: Path) -> None:
             ours, parcel = store(sweep), Records(Path(folder) / sweep)
             for one in fingerprints:
                 parcel.add(one, *ours.whole(one))
+        (Path(folder) / CONTENTS).write_text(json.dumps(finished))
         packed = Path(folder) / "parcel.zip"
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(Path(folder).rglob("*")):
@@ -36,7 +40,9 @@ def import_(file: Path) -> dict[str, int]:
         try:
             with zipfile.ZipFile(file) as archive:
                 archive.extractall(folder)
-            found = {path.name: contents(Records(path)) for path in sorted(Path(folder).iterdir())}
+            listed = json.loads((Path(folder) / CONTENTS).read_text())
+            promised = {sweep: set(fingerprints) for sweep, fingerprints in listed.items()}
+            found = {path.name: contents(Records(path)) for path in sorted(Path(folder).iterdir()) if path.is_dir()}
         # What else zipfile raises where a byte was changed depends on the byte.
         except (RecordError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
             fault = str(error).replace(f"{folder}/", "")
@@ -53,6 +59,8 @@ def import_(file: Path) -> dict[str, int]:
                         f"{file}: record {one} of {sweep}, seed {entry['seed']}, is none that is planned: "
                         "it was made with other settings, data or recipe"
                     )
+        if {sweep: set(records) for sweep, records in found.items()} != promised:
+            raise RecordError(f"{file}: its records are not those that its {CONTENTS} lists; carry it again")
         added = {}
         for sweep, records in found.items():
             ours = store(sweep)

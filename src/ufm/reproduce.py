@@ -133,6 +133,7 @@ def complete(
     budget: float = math.inf,
     engine: InProcess | None = None,
     weights: Path | None = None,
+    after: Callable[[dict[str, list[str]]], None] = lambda finished: None,
 ) -> dict[str, list[str]]:
     """Train what the records of these sweeps (or of all) lack, until nothing is pending or the budget is used up.
 
@@ -144,6 +145,7 @@ def complete(
         budget: seconds; nothing is begun that would probably not end within them.
         engine: what works on the tasks; this process where there is none.
         weights: a folder in which the models' weights are kept too.
+        after: called with what is returned so far each time that seeds are finished.
 
     Returns:
         The fingerprints of the seeds that were finished, by sweep.
@@ -152,7 +154,8 @@ def complete(
     planned, finished, costs = tasks(pending(names), device), {}, {}
     for name in dict.fromkeys(task.sweep for task in planned):
         store(name).folder.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
-    with Progress(*COLUMNS, console=Console(stderr=True)) as bar, ExitStack() as claims:
+    console = Console(stderr=True)
+    with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar, ExitStack() as claims:
         shown = bar.add_task("seeds", total=sum(len(task.seeds) for task in planned))
 
         def affordable(task: Task) -> list[int]:
@@ -179,6 +182,7 @@ def complete(
                 fingerprint = digest(entry["identity"])
                 store(task.sweep).add(fingerprint, entry, measured)
                 finished.setdefault(task.sweep, []).append(fingerprint)
+            after(finished)
             bar.advance(shown, len(task.seeds))
     return finished
 
