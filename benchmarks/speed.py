@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import conv2d, cross_entropy
 
 from ufm.models import CNN1, CNN2, MLP, build
 from ufm.optimiser import Adam
@@ -65,6 +65,11 @@ def main() -> None:
     print(f"| the paper's score, 3 × 50 000 images | {score:.2f} | {score / epoch:.2f} of an epoch of 60 000 images |")
     training = 30 * seconds["MLP", 5 if DEVICE == "cpu" else 100]
     print(f"| the rest of its card | {card:.2f} | {card / training:.2f} of 30 epochs of 10 000 images |")
+    one_by_one, grouped = convolution_seconds()
+    print("\n| a convolution of CNN-2, five members, there and back | seconds | over member by member |")
+    print("|---|---|---|")
+    print(f"| member by member | {one_by_one:.2f} | 1 |")
+    print(f"| in groups | {grouped:.2f} | {grouped / one_by_one:.2f} |")
 
 
 def matrix_peak() -> float:
@@ -183,6 +188,25 @@ def card_seconds() -> float:
                 few.logits(patches(n)).log_softmax(-1)
 
     return best(card, 2)
+
+
+def convolution_seconds() -> tuple[float, float]:
+    """The second convolution of CNN-2, with gradients, for five members: one after the other, and as one in groups."""
+    weight = torch.randn(5, 32, 32, 3, 3, device=DEVICE, requires_grad=True)
+    images = [
+        torch.randn(128, 32, 32, 32, device=DEVICE).contiguous(memory_format=torch.channels_last) for _ in range(5)
+    ]
+    images = [one.requires_grad_() for one in images]
+    joined = torch.cat([one.detach() for one in images], 1).requires_grad_()
+
+    def one_by_one() -> None:
+        for member, one in enumerate(images):
+            conv2d(one, weight[member], padding=1).sum().backward()
+
+    def grouped() -> None:
+        conv2d(joined, weight.flatten(0, 1), padding=1, groups=5).sum().backward()
+
+    return best(one_by_one, REPEATS), best(grouped, REPEATS)
 
 
 if __name__ == "__main__":
