@@ -24,8 +24,7 @@ def main(dataset: str, seed: int) -> None:
     protocol = replace(profiles.PROFILES["paper"], dataset=dataset, n_train=10_000, hosts=("random", "hard"))
     protocol = replace(protocol, roles=("canary", "placebo"))
     protocol = replace(protocol, scoring=replace(protocol.scoring, n_effect=COUNTS[-1]))
-    n_parts = datasets.load(dataset, n_train=protocol.n_train).n_parts
-    data = datasets.load(dataset, n_train=protocol.n_train, part=seed % n_parts)
+    data = datasets.load(dataset, n_train=protocol.n_train, part=seed % protocol.n_parts)
     on_device = to_device(data)
     ood = datasets.ood_images(protocol.scoring.ood_set, n=COUNTS[-1])
     models = train(seeds.experiments(protocol, seed, data), on_device)

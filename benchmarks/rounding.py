@@ -32,8 +32,7 @@ def main(dataset: str, numbers: list[int]) -> None:
 
 def cards(protocol, seed: int) -> tuple[Measured, Measured]:
     """The seed's card from its stack, and from models that were trained one by one."""
-    n_parts = datasets.load(protocol.dataset, n_train=protocol.n_train).n_parts
-    data = to_device(datasets.load(protocol.dataset, n_train=protocol.n_train, part=seed % n_parts))
+    data = to_device(datasets.load(protocol.dataset, n_train=protocol.n_train, part=seed % protocol.n_parts))
     ood = datasets.ood_images(protocol.scoring.ood_set)
     planned, at = seeds.experiments(protocol, seed, data.data), [protocol.training.same_age]
     stacked = train(planned, data, snapshots=at)

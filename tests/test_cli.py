@@ -280,9 +280,9 @@ def test_faults_exit_with_1_also_where_seeds_are_to_be_trained_again(ufm, small,
 
 
 def test_real_seeds_are_trained_exported_and_trained_again(ufm, small, tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "ROOT", tmp_path / "root")
+    monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
     assert ufm("reproduce", "steps", "--device", "cpu", "--keep-weights", "--export", "parcel.zip")[0] == 0
-    kept = {path.stem for path in (tmp_path / "root" / "_build" / "weights" / "steps").glob("*.pt")}
+    kept = {path.stem for path in (tmp_path / "build" / "weights" / "steps").glob("*.pt")}
     assert kept == set(reproduce.store("steps").entries())
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "home"))
     assert ufm("records", "import", "parcel.zip")[:2] == (0, "steps: 3 new seeds\n")

@@ -242,6 +242,11 @@ def test_a_damaged_record_in_a_parcel_is_refused(parcel, home, harm):
     refused(repacked(parcel, lambda folder: harm(folder / "steps")), home)
 
 
+def test_a_parcel_that_lost_a_whole_sweep_is_refused(parcel, home):
+    repacked(parcel, lambda folder: shutil.rmtree(folder / "steps"))
+    refused(parcel, home, "contents.json")
+
+
 def test_records_of_an_unknown_sweep_are_refused(parcel, home):
     repacked(parcel, lambda folder: (folder / "steps").rename(folder / "strides"))
     refused(parcel, home, "'strides'", "scores, steps, cards")

@@ -283,3 +283,8 @@ def test_impossible_settings_are_named_in_one_line(settings, field, value):
     with pytest.raises(ValueError, match=f"^{field}: ") as caught:
         settings(**{field: value})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("n_train", [None, 400, 700, 1200])
+def test_a_protocol_knows_the_parts_without_the_data(n_train):
+    assert replace(PROTOCOL, n_train=n_train).n_parts == load("digits", n_train=n_train).n_parts

@@ -1,5 +1,6 @@
 """The command line. Commands import what they need when they run, so that --help is instant."""
 
+import math
 import re
 import sys
 from pathlib import Path
@@ -105,7 +106,7 @@ def reproduce(
     """
     if profile != "paper":
         raise ValueError(f"profile: {profile!r} keeps no records; only paper does")
-    seconds = None if budget is None else parse_duration(budget)
+    seconds = math.inf if budget is None else parse_duration(budget)
 
     from contextlib import nullcontext
 
@@ -125,19 +126,25 @@ def reproduce(
         engine_is_there = cluster(scheduler=scheduler, n_workers=workers)
     if export is not None:
         export.parent.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
+
+    def carry(finished: dict[str, list[str]]) -> None:
+        if export is not None:
+            write_parcel(finished, export)
+
     with engine_is_there as engine:
         finished = complete(
             chapters,
             device=engine.call(resolve, device),
+            budget=seconds,
             engine=engine,
-            after=(lambda done: write_parcel(done, export)) if export is not None else (lambda done: None),
-            weights=paths.ROOT / "_build" / "weights" if keep_weights else None,
-            **({} if seconds is None else {"budget": seconds}),
+            weights=paths.BUILD / "weights" if keep_weights else None,
+            after=carry,
         )
     for name, done in finished.items():
         print(f"{name}: {len(done)} seeds finished")
     if export is not None:
-        write_parcel(finished, export)  # also where nothing was finished
+        if not finished:
+            carry({})
         print(f"carry {export} home and run: ufm records import {export.name}")
 
 

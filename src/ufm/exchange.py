@@ -1,5 +1,6 @@
 """Records in one small file, to be carried from one machine to another."""
 
+import io
 import json
 import tempfile
 import zipfile
@@ -22,13 +23,12 @@ def export(finished: dict[str, list[str]], file: Path) -> None:
             for one in fingerprints:
                 parcel.add(one, *ours.whole(one))
         (Path(folder) / CONTENTS).write_text(json.dumps(finished))
-        packed = Path(folder) / "parcel.zip"
+        packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(Path(folder).rglob("*")):
-                # Neither the archive itself nor what guards a folder.
-                if path.is_file() and path != packed and not path.name.startswith("."):
+                if path.is_file() and not path.name.startswith("."):  # without what guards a folder
                     archive.write(path, path.relative_to(folder))
-        write(file, packed.read_bytes())
+        write(file, packed.getvalue())
 
 
 def import_(file: Path) -> dict[str, int]:
@@ -41,7 +41,6 @@ def import_(file: Path) -> dict[str, int]:
             with zipfile.ZipFile(file) as archive:
                 archive.extractall(folder)
             listed = json.loads((Path(folder) / CONTENTS).read_text())
-            promised = {sweep: set(fingerprints) for sweep, fingerprints in listed.items()}
             found = {path.name: contents(Records(path)) for path in sorted(Path(folder).iterdir()) if path.is_dir()}
         # What else zipfile raises where a byte was changed depends on the byte.
         except (RecordError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
@@ -59,12 +58,14 @@ def import_(file: Path) -> dict[str, int]:
                         f"{file}: record {one} of {sweep}, seed {entry['seed']}, is none that is planned: "
                         "it was made with other settings, data or recipe"
                     )
-        if {sweep: set(records) for sweep, records in found.items()} != promised:
+        # Fingerprints are listed in the order in which they were finished, which a manifest keeps.
+        if {sweep: list(records) for sweep, records in found.items()} != listed:
             raise RecordError(f"{file}: its records are not those that its {CONTENTS} lists; carry it again")
         added = {}
         for sweep, records in found.items():
             ours = store(sweep)
-            new = [one for one in records if one not in ours.entries()]
+            there = ours.entries()
+            new = [one for one in records if one not in there]
             for one in new:
                 ours.add(one, *records[one])
             added[sweep] = len(new)

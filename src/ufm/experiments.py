@@ -13,7 +13,7 @@ from ufm import features
 from ufm.datasets import Dataset
 from ufm.fingerprints import RECIPE, added, digest, settings
 from ufm.models import MLP, MODELS, Model, names
-from ufm.sources import checksum
+from ufm.sources import checksum, source
 
 HOSTS = ("random", "hard")  # kinds of host
 STAMPED = ("canary", "placebo")  # roles of models that are trained with something stamped on their host
@@ -132,6 +132,12 @@ class Protocol:
         for name in ("hosts", "roles"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"{name}: {', '.join(getattr(self, name))} names one twice")
+
+    @property
+    def n_parts(self) -> int:
+        """Parts of this size in the training split; seed s trains on part s mod n_parts. Needs no data file."""
+        n_images = source(self.dataset).n_train
+        return max(1, n_images // (self.n_train or n_images))  # `datasets.load` refuses a size beyond the split
 
     @property
     def n_models(self) -> int:

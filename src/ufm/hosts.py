@@ -119,8 +119,7 @@ def pool(protocol: Protocol, part: int) -> pd.DataFrame:
 def find(protocol: Protocol, *, device: str = "cpu", data_root: str | Path | None = None) -> None:
     """Record the hard hosts of every part that has none yet; processes side by side share the parts."""
     records = Records(paths.committed_records() / "hosts")
-    n_parts = datasets.load(protocol.dataset, n_train=protocol.n_train, root=data_root).n_parts
-    lacking = [part for part in range(n_parts) if fingerprint(protocol, part) not in records.entries()]
+    lacking = [part for part in range(protocol.n_parts) if fingerprint(protocol, part) not in records.entries()]
     for part in progress(lacking, f"{protocol.dataset}, parts"):
         with records.claim(fingerprint(protocol, part)) as ours:
             if ours:

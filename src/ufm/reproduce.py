@@ -99,13 +99,10 @@ def tasks(items: list[Item], device: str) -> list[Task]:
     """The items as tasks, in the order of their value; on a GPU as many seeds together as make it worth while."""
     if not device.startswith("cuda"):
         return [Task(item.sweep, [item.seed]) for item in items]
-    groups: dict[tuple, list[int]] = {}
+    known, groups = sweeps(), {}
     for item in items:
-        protocol = sweeps()[item.sweep].protocol
-        n_parts = sources.source(protocol.dataset).n_train // (
-            protocol.n_train or sources.source(protocol.dataset).n_train
-        )
-        groups.setdefault((item.needed, item.sweep, item.seed % n_parts), []).append(item.seed)
+        part = item.seed % known[item.sweep].protocol.n_parts
+        groups.setdefault((item.needed, item.sweep, part), []).append(item.seed)
     return [
         Task(sweep, seeds[start : start + SEEDS_ON_GPU])
         for (_, sweep, _), seeds in groups.items()

@@ -69,8 +69,8 @@ def finish(
         raise ValueError(f"measure: {protocol.measure!r} is not one of {', '.join(MEASURES)}")
     if "placebo" in protocol.roles and "card" not in protocol.measure:
         raise ValueError(f"measure: {protocol.measure} knows no placebo; choose a card")
-    n_parts = datasets.load(protocol.dataset, n_train=protocol.n_train, root=data_root).n_parts
-    data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=seeds[0] % n_parts, root=data_root)
+    part = seeds[0] % protocol.n_parts
+    data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
     ood = datasets.ood_images(scoring.ood_set, shape=data.train_images.shape[1:], n=scoring.n_ood, root=data_root)
     on_device = to_device(data, device=device, precision=training.precision, early_stopping=training.early_stopping)
     planned = [one for seed in seeds for one in experiments(protocol, seed, data)]

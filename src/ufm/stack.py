@@ -1,7 +1,6 @@
 """A stack: networks of one architecture whose weights lie side by side, so that one operation serves all of them.
 
-Gradients of weights and biases are written to buffers that are made once: fresh ones every step would cost a CPU a
-fifth of the time in page faults.
+Gradients of weights and biases are written to buffers that are made once, not into fresh memory every step.
 """
 
 import torch

@@ -74,12 +74,10 @@ def retrain(n: int, *, device: str = "cpu", draw: int = 0) -> Iterator[Retrained
     With the same processor, libraries and number of threads every number is the same. Elsewhere rounding differs and
     training amplifies it: `benchmarks/rounding.py` measures by how much.
     """
-    there = [
-        (name, seed)
-        for name, sweep in sweeps().items()
-        for seed in sweep.seeds
-        if sweep.protocol.fingerprint(seed) in store(name).entries()
-    ]
+    there = []
+    for name, sweep in sweeps().items():
+        entries = store(name).entries()
+        there += [(name, seed) for seed in sweep.seeds if sweep.protocol.fingerprint(seed) in entries]
     drawn = stream("retrain", seed=draw).choice(len(there), size=min(n, len(there)), replace=False)
     for place in drawn:
         name, seed = there[place]
