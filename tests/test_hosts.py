@@ -128,3 +128,26 @@ def test_pools_go_by_training_and_data_and_not_by_scoring(records):
     assert len({one, *others}) == 5
     with pytest.raises(ValueError, match="^hosts: no hard hosts of digits part 0; run ufm hosts digits --n-train 400$"):
         hosts.pool(PROTOCOL, 0)
+
+
+def test_a_host_can_be_one_image_for_every_seed():
+    data = load("digits", n_train=400, part=1)
+    index = str(data.train_indices[17])
+    assert hosts.places(PROTOCOL, index, [1, 4, 7], data) == [17, 17, 17]
+    protocol = replace(PROTOCOL, hosts=(index, str(data.train_indices[3])), roles=("canary", "placebo"))
+    planned = experiments(protocol, 4, data)
+    assert [one.canary_index for one in planned[1:]] == list(data.train_indices[[17, 17, 3, 3]])
+    assert planned[2].pixels().tolist() != planned[4].pixels().tolist()  # each host has its own placebo feature
+
+
+def test_an_image_of_another_part_is_no_host():
+    data = load("digits", n_train=400, part=1)
+    other = str(load("digits", n_train=400, part=0).train_indices[0])
+    with pytest.raises(ValueError, match=f"^hosts: image {other} is not among the 400 training images$"):
+        hosts.place(PROTOCOL, other, 1, data)
+
+
+@pytest.mark.parametrize("host", ["easy", "-3", "1.5", ""])
+def test_a_kind_of_host_that_is_not_known_is_named(host):
+    with pytest.raises(ValueError, match=f"^hosts: {host!r} is not one of random, hard, nor the number"):
+        replace(PROTOCOL, hosts=(host,))

@@ -15,7 +15,7 @@ from ufm.fingerprints import RECIPE, added, digest, settings
 from ufm.models import MLP, MODELS, Model, names
 from ufm.sources import checksum, source
 
-HOSTS = ("random", "hard")  # kinds of host
+HOSTS = ("random", "hard")  # kinds of host; the number of a training image names that image
 STAMPED = ("canary", "placebo")  # roles of models that are trained with something stamped on their host
 SAME_AGE = 10  # the epoch at which models of a seed are compared at the same age
 
@@ -124,8 +124,10 @@ class Protocol:
         if self.scoring.ood_set == self.dataset:
             raise ValueError(f"ood_set: {self.dataset} is what the models are trained on; choose other images")
         for host in self.hosts:
-            if host not in HOSTS:
-                raise ValueError(f"hosts: {host!r} is not one of {', '.join(HOSTS)}")
+            if host not in HOSTS and not host.isdecimal():
+                raise ValueError(
+                    f"hosts: {host!r} is not one of {', '.join(HOSTS)}, nor the number of a training image"
+                )
         for role in self.roles:
             if role not in STAMPED:
                 raise ValueError(f"roles: {role!r} is not one of {', '.join(STAMPED)}")

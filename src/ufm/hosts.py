@@ -40,13 +40,17 @@ def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> li
 
     Hosts are drawn uniformly without replacement per data set and size: one permutation, of the training images or of
     the pool of hard ones, of which seed s takes the entry s // n_parts, since seed s trains on part s mod n_parts. A
-    pool that is used up is begun again.
+    pool that is used up is begun again. A host that is the number of a training image is that image for every seed.
     """
     for seed in seeds:
         if seed % data.n_parts != data.part:
             part = seed % data.n_parts
             raise ValueError(f"seed: {seed} belongs to part {part} of {data.scope}, not to part {data.part}")
     turns, scope = [seed // data.n_parts for seed in seeds], f"{data.scope}/{data.part}"
+    if host.isdecimal():
+        if int(host) not in data.train_indices:
+            raise ValueError(f"hosts: image {host} is not among the {len(data.train_indices)} training images")
+        return [int(np.searchsorted(data.train_indices, int(host)))] * len(seeds)
     if host == "random":
         order = stream("hosts", scope=scope).permutation(len(data.train_labels))
         if max(turns) >= len(order):
