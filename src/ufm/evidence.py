@@ -1,0 +1,194 @@
+"""From cards to effects: what a population's cards say of each seed.
+
+Arrays have the seeds first, then the models of a seed in the order of its card: the control, then on each kind of host
+one of every stamped role. Effects are in nats.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ufm import scores
+from ufm.cards import N_PERMUTATIONS, N_RANDOM
+from ufm.experiments import Protocol
+
+if TYPE_CHECKING:
+    from ufm.runs import Population
+
+EPOCHS = ("best", "early")  # of a card: the best one, and the one at which models of a seed are equally old
+LEARNT = 1.0  # nats that the host gains more from the feature in the model that had it than in the control
+PLAIN, LETTER, PLACEBO = range(3)  # versions of a host
+
+
+@dataclass(frozen=True, eq=False)
+class Cards:
+    """The cards of a population, stacked."""
+
+    protocol: Protocol
+    seeds: np.ndarray  # (n_seeds,)
+    labels: np.ndarray  # (n_seeds, n_hosts): the label of the seed's host of each kind
+    indices: np.ndarray  # (n_seeds, n_hosts): its number in the full training file
+    fits: np.ndarray  # (n_seeds, n_models, epoch, n_hosts, version): log-probability of those labels on those hosts
+    arrays: dict[str, np.ndarray]  # what else a card holds of its models, (n_seeds, n_models, …)
+    planned: list[dict[str, np.ndarray]]  # a seed: the hosts of all planned seeds of its part, and how they are fitted
+    n_permutations: int = N_PERMUTATIONS  # how many permutations are used; fewer show what fewer would do
+
+    @property
+    def permutations(self) -> slice:
+        """Places of the permutations of the letter's pixels in the list of features."""
+        first = 1 + len(self.protocol.hosts)
+        return slice(first, first + self.n_permutations)
+
+    @property
+    def random_features(self) -> slice:
+        """Places of the random features."""
+        first = self.permutations.start + N_PERMUTATIONS
+        return slice(first, first + N_RANDOM)
+
+    def model(self, role: str, host: str = "") -> int:
+        """Place of a model among those of a seed; a control has no host."""
+        if role == "control":
+            return 0
+        roles = self.protocol.roles
+        return 1 + self.protocol.hosts.index(host) * len(roles) + roles.index(role)
+
+    def placebo(self, host: str) -> int:
+        """Place of a kind of host's placebo feature in the list of features; the letter's is 0."""
+        return 1 + self.protocol.hosts.index(host)
+
+    def label(self, host: str) -> np.ndarray:
+        """Labels (n_seeds,) of the hosts of a kind."""
+        return self.labels[:, self.protocol.hosts.index(host)]
+
+
+def stack(protocol: Protocol, entries: list[dict], arrays: list[dict[str, np.ndarray]]) -> Cards:
+    """Cards from the manifest entries and the arrays of a population's seeds.
+
+    Raises ValueError: the population has no full cards, or no seeds.
+    """
+    if protocol.measure != "card" or not arrays:
+        raise ValueError("evidence needs the full cards of at least one seed")
+    n_hosts, own = len(protocol.hosts), []
+    for entry, card in zip(entries, arrays, strict=True):
+        rows = np.flatnonzero(card["host_seed"] == entry["seed"])
+        own.append(rows[np.argsort(card["host_kind"][rows])][:n_hosts])
+    shared = {name for name in arrays[0] if name.startswith("host_")}
+    single = {"placebo", "score_n_images"}  # of the seed, not of its models
+    return Cards(
+        protocol,
+        np.array([entry["seed"] for entry in entries]),
+        np.stack([card["host_label"][rows] for card, rows in zip(arrays, own, strict=True)]).astype(int),
+        np.stack([card["host_index"][rows] for card, rows in zip(arrays, own, strict=True)]).astype(int),
+        np.stack([card["host_log_probability"][:, :, rows] for card, rows in zip(arrays, own, strict=True)]).astype(
+            float
+        ),
+        {name: stacked(name, arrays) for name in arrays[0] if name not in shared and name not in single},
+        [{name: card[name] for name in shared} for card in arrays],
+    )
+
+
+def of(populations: Mapping[str, "Population"]) -> dict[str, Cards]:
+    """The cards of each population of an execution, by the same name."""
+    return {name: stack(one.protocol, one.entries, one.arrays) for name, one in populations.items()}
+
+
+def stacked(name: str, arrays: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """An array of all seeds; float16, which is how a card keeps shifts, as float64."""
+    values = np.stack([card[name] for card in arrays])
+    return values.astype(np.float64) if values.dtype == np.float16 else values
+
+
+def patch_effects(cards: Cards, images: str = "ood", epoch: str = "best") -> np.ndarray:
+    """Patch effect of each feature on each class, (n_seeds, n_models, n_features, n_classes), see `ufm.scores`.
+
+    images: "ood", "test", "dim" or "black"; epoch: "best", or "early" with the short list of features.
+    """
+    return cards.arrays[f"{images}_shift" if epoch == "best" else f"{images}_early_shift"]
+
+
+def specific_effects(cards: Cards, images: str = "ood", epoch: str = "best") -> np.ndarray:
+    """Specific effect, of the same shape: the patch effect less its mean over permutations of the letter's pixels."""
+    effects = patch_effects(cards, images, epoch)
+    return effects - effects[:, :, cards.permutations].mean(2, keepdims=True)
+
+
+def on_label(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """values (n_seeds, …, n_classes) at each seed's label (n_seeds,): (n_seeds, …)."""
+    return np.stack([of_seed[..., label] for of_seed, label in zip(values, labels, strict=True)])
+
+
+def contrasts(cards: Cards, host: str, images: str = "ood", epoch: str = "best") -> np.ndarray:
+    """Contrast D (n_seeds,) of a kind of host, one number a seed (`ufm.scores.contrast`)."""
+    effects = on_label(specific_effects(cards, images, epoch), cards.label(host))
+    canary, placebo = cards.model("canary", host), cards.model("placebo", host)
+    return scores.contrast(
+        letter_on_canary=effects[:, canary, 0],
+        letter_on_placebo=effects[:, placebo, 0],
+        placebo_on_placebo=effects[:, placebo, cards.placebo(host)],
+        placebo_on_canary=effects[:, canary, cards.placebo(host)],
+    )
+
+
+def gains(cards: Cards, host: str, role: str = "canary", epoch: str = "best") -> np.ndarray:
+    """What the host's log-probability gains from the feature, model less control, (n_seeds,) in nats.
+
+    The feature is the one that the model had on this host, the letter or the seed's placebo feature.
+    """
+    version = LETTER if role == "canary" else PLACEBO
+    fits = cards.fits[:, :, EPOCHS.index(epoch), cards.protocol.hosts.index(host)]
+    gain = fits[..., version] - fits[..., PLAIN]
+    return gain[:, cards.model(role, host)] - gain[:, 0]
+
+
+def learnt(cards: Cards, host: str, role: str = "canary") -> np.ndarray:
+    """Which models (n_seeds,) learnt their feature: the host gains at least a nat more from it than in the control."""
+    return gains(cards, host, role) >= LEARNT
+
+
+def clean_losses(cards: Cards) -> np.ndarray:
+    """Loss (n_seeds, n_hosts) in nats of each seed's hosts under models that never saw anything stamped on them.
+
+    The mean over the controls of the other seeds that train on the same part, at their best epoch; NaN where there is
+    none.
+    """
+    losses = np.full(cards.labels.shape, np.nan)
+    for place, seed in enumerate(cards.seeds):
+        for kind in range(cards.labels.shape[1]):
+            others = [
+                float(one["host_log_probability"][0, 0, row, PLAIN])
+                for other, one in zip(cards.seeds, cards.planned, strict=True)
+                if other != seed
+                for row in np.flatnonzero((one["host_seed"] == seed) & (one["host_kind"] == kind))
+            ]
+            if others:
+                losses[place, kind] = -np.mean(others)
+    return losses
+
+
+def by_host(cards: Cards) -> pd.DataFrame:
+    """A row a seed and kind of host: what was stamped on, how hard it is, and what was memorised.
+
+    Columns: seed, host, canary_index, canary_label, clean_loss, gain (of the letter on the host, canary less control),
+    learnt, contrast (D on OOD images), contrast_test (on test images), effect (specific effect of the letter on the
+    host's label, canary less control, OOD images).
+    """
+    losses, tables = clean_losses(cards), []
+    for kind, host in enumerate(cards.protocol.hosts):
+        effects = on_label(specific_effects(cards), cards.label(host))[:, :, 0]
+        columns = {
+            "seed": cards.seeds,
+            "host": host,
+            "canary_index": cards.indices[:, kind],
+            "canary_label": cards.labels[:, kind],
+            "clean_loss": losses[:, kind],
+            "gain": gains(cards, host),
+            "learnt": learnt(cards, host),
+            "contrast": contrasts(cards, host),
+            "contrast_test": contrasts(cards, host, "test"),
+            "effect": effects[:, cards.model("canary", host)] - effects[:, 0],
+        }
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,183 @@
+"""How well detectors tell canaries from models that never saw the letter, on populations."""
+
+from dataclasses import replace
+from math import nan
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from ufm import detectors
+from ufm.cards import subsets
+from ufm.controls import columns, innocent
+from ufm.detection import (
+    auc,
+    auc_difference,
+    auc_interval,
+    exchange_test,
+    roc,
+    share_interval_over_seeds,
+    threshold,
+    true_positive_rate_interval,
+)
+from ufm.detectors import Detector, compared, cross_fitted
+from ufm.evidence import Cards, learnt
+
+FALSE_POSITIVE_RATE = 0.05
+NO_NUMBER = {"estimate": nan, "low": nan, "high": nan}  # where too few models are there to say anything
+PERMUTATIONS = (5, 10, 20, 50, 100)  # of which power is shown
+
+
+def scores(detector: Detector, cards: Cards, host: str) -> np.ndarray:
+    """Scores (n_seeds, n_models), each seed's from what was learnt on the other folds."""
+    return cross_fitted(detector, cards, host, np.ones(len(cards.seeds), bool))
+
+
+def areas(cards: Cards, host: str, some: tuple[Detector, ...] = detectors.DETECTORS) -> pd.DataFrame:
+    """Every detector on a population, best first: areas with intervals, and what is found at 5 % false positives.
+
+    Columns: detector, knows; estimate, low, high, n for canaries that learnt the letter; all, all_low, all_high for all
+    canaries; controls and placebos, the areas for learnt canaries against each alone; outscores, the share of seeds in
+    which a learnt canary outscores both; found, found_low, found_high, the share of learnt canaries found at a
+    false-positive rate of 5 %. NaN where too few canaries learnt the letter to say.
+    """
+    ours, rows = learnt(cards, host), []
+    canary, placebo = cards.model("canary", host), cards.model("placebo", host)
+    for detector in some:
+        values = scores(detector, cards, host)
+        row = {"detector": detector.name, "knows": detector.knows} | area(values, cards, host, ours)
+        row |= {f"all{end}": number for end, number in ends(area(values, cards, host, np.ones_like(ours))).items()}
+        if ours.any():
+            three = values[ours][:, [canary, 0, placebo]]
+            row |= {"controls": between(three[:, 0], three[:, 1]), "placebos": between(three[:, 0], three[:, 2])}
+            row["outscores"] = float((three[:, :1] > three[:, 1:]).all(1).mean())
+        if 2 * ours.sum() >= 1 / FALSE_POSITIVE_RATE:  # else no threshold is exceeded by so few
+            ones = compared(values, cards, host, ours)
+            found = columns(true_positive_rate_interval(*ones, false_positive_rate=FALSE_POSITIVE_RATE))
+            row |= {f"found{end}": number for end, number in ends(found).items()}
+        rows.append(row)
+    names = ["controls", "placebos", "outscores", "found", "found_low", "found_high"]
+    table = pd.DataFrame(rows)
+    table = table.reindex(columns=[*(name for name in table if name not in names), *names])
+    return table.sort_values("estimate", ascending=False, ignore_index=True)
+
+
+def area(values: np.ndarray, cards: Cards, host: str, which: np.ndarray) -> dict[str, float]:
+    """Area of scores (n_seeds, n_models) on the seeds `which`, as columns; NaN for fewer than two seeds."""
+    if which.sum() < 2:
+        return NO_NUMBER | {"n": int(which.sum())}
+    return columns(auc_interval(*compared(values, cards, host, which)))
+
+
+def ends(row: dict[str, float]) -> dict[str, float]:
+    """An estimate and the ends of its interval, by the ending of their columns' names."""
+    return {"": row["estimate"], "_low": row["low"], "_high": row["high"]}
+
+
+def between(canaries: np.ndarray, others: np.ndarray) -> float:
+    """Area of canaries against others."""
+    return auc(np.concatenate([canaries, others]), np.repeat([True, False], [len(canaries), len(others)]))
+
+
+def curves(cards: Cards, host: str, some: tuple[Detector, ...]) -> pd.DataFrame:
+    """ROC curves for learnt canaries: columns detector, false_positive_rate, true_positive_rate."""
+    tables = []
+    for detector in some:
+        values, positive, _ = compared(scores(detector, cards, host), cards, host, learnt(cards, host))
+        false, true, _ = roc(values, positive)
+        tables.append(
+            pd.DataFrame({"detector": detector.name, "false_positive_rate": false, "true_positive_rate": true})
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def gain_over(first: Detector, second: Detector, cards: Cards, host: str) -> dict[str, float]:
+    """By how much one detector's area exceeds another's, for learnt canaries: a paired bootstrap over seeds."""
+    if learnt(cards, host).sum() < 2:
+        return NO_NUMBER | {"n": int(learnt(cards, host).sum())}
+    one, other = (
+        compared(scores(detector, cards, host), cards, host, learnt(cards, host)) for detector in (first, second)
+    )
+    return columns(auc_difference(one[0], other[0], one[1], one[2]))
+
+
+def evidence(detector: Detector, cards: Cards, host: str) -> dict[str, float]:
+    """A detector's area for learnt canaries with its interval and the exchange test's p: the plan's C2."""
+    values = compared(scores(detector, cards, host), cards, host, learnt(cards, host))
+    return columns(auc_interval(*values)) | {"p": exchange_test(*values)}
+
+
+def false_positive_rate(detector: Detector, cards: Cards, host: str, judge: Cards | None = None) -> dict[str, float]:
+    """How often a threshold that should flag one innocent model in twenty does, with its interval over seeds.
+
+    It is set on the innocent models of nine folds and judged on those of the tenth, in turn; or, with `judge`, set on
+    all seeds of `cards` and judged on the other population. With the share of its canaries that are flagged: `found`.
+    """
+    values = scores(detector, cards, host)
+    if judge is None:
+        judge, judged, fold = cards, values, detectors.folds(cards)
+        limits = np.empty(len(cards.seeds))
+        for one in np.unique(fold):
+            limits[fold == one] = threshold(
+                values[fold != one][:, innocent(cards)].ravel(), false_positive_rate=FALSE_POSITIVE_RATE
+            )
+    else:
+        judged = scores(detector, judge, host)
+        limits = threshold(values[:, innocent(cards)].ravel(), false_positive_rate=FALSE_POSITIVE_RATE)
+        limits = np.full(len(judge.seeds), limits)
+    flags = judged > limits[:, None]
+    places = innocent(judge)
+    rate = share_interval_over_seeds(flags[:, places].ravel(), np.repeat(judge.seeds, len(places)))
+    ours = learnt(judge, host)
+    found = flags[ours, judge.model("canary", host)]
+    return columns(rate) | {"found": float(found.mean()) if ours.any() else np.nan, "n_learnt": int(ours.sum())}
+
+
+def by_images(cards: Cards, host: str) -> pd.DataFrame:
+    """The paper's score M on more and more OOD images: columns n_images, estimate, low, high, n (area, learnt)."""
+    rows = []
+    for place, n_images in enumerate(subsets(cards.protocol.scoring.n_ood)):
+        values = cards.arrays["score_memorisation"][:, :, 0, place]
+        rows.append({"n_images": n_images} | area(values, cards, host, learnt(cards, host)))
+    return pd.DataFrame(rows)
+
+
+def by_permutations(cards: Cards, host: str) -> pd.DataFrame:
+    """The default detector with fewer permutations: columns n_permutations, estimate, low, high, n (area, learnt)."""
+    rows = []
+    for n in PERMUTATIONS:
+        values = scores(detectors.DEFAULT, replace(cards, n_permutations=n), host)
+        rows.append({"n_permutations": n} | area(values, cards, host, learnt(cards, host)))
+    return pd.DataFrame(rows)
+
+
+def guesses(cards: Cards, host: str) -> pd.DataFrame:
+    """How often the most-moved class is the host's label, by images: columns images, models, estimate, low, high, n.
+
+    Models: canaries that learnt the letter, all canaries, and the controls and placebos, for which it is chance.
+    """
+    rows, ours = [], learnt(cards, host)
+    canary, placebo = cards.model("canary", host), cards.model("placebo", host)
+    for images in ("ood", "dim", "black", "test"):
+        right = detectors.z(cards, images).argmax(-1) == cards.label(host)[:, None]
+        groups = {
+            "canaries that learnt": (right[ours, canary], cards.seeds[ours]),
+            "all canaries": (right[:, canary], cards.seeds),
+            "never saw the letter": (right[:, [0, placebo]].ravel(), np.repeat(cards.seeds, 2)),
+        }
+        for models, (flags, seeds) in groups.items():
+            if len(np.unique(seeds)) > 1:
+                rows.append({"images": images, "models": models} | columns(share_interval_over_seeds(flags, seeds)))
+    return pd.DataFrame(rows)
+
+
+def expected_area(label_known: float, n_classes: int, *, n_draws: int = 200_000) -> float:
+    """The label-free area that a label-known area allows where classes are independent and normal with equal spread.
+
+    A canary's label is shifted by d′ = √2 Φ⁻¹(label-known area); the score is the largest of n_classes draws. By Monte
+    Carlo (seed 0).
+    """
+    rng = np.random.default_rng(0)
+    canaries, others = rng.standard_normal((2, n_draws, n_classes))
+    canaries[:, 0] += np.sqrt(2) * norm.ppf(label_known)
+    return float((canaries.max(1) > others.max(1)).mean())

@@ -1,0 +1,81 @@
+"""Populations whose cards are made up, so that it is known what was memorised."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ufm import evidence, profiles
+from ufm.cards import SUBSETS
+
+N_CLASSES = 10
+PROTOCOL = profiles.population("mnist", 10_000)
+N_FEATURES = 158
+N_SHORT = 53
+
+
+def population(
+    n_seeds=24,
+    *,
+    effect=0.0,
+    random_effect=0.0,
+    share_learnt=1.0,
+    n_images=50,
+    first_seed=1000,
+    rng=0,
+):
+    """Cards in which canary and placebo raise the label of their host by `effect` when their feature is stamped.
+
+    Without effects all models of a seed are exchangeable: their shifts are the seed's own and a little noise.
+    """
+    rng = np.random.default_rng(rng)
+    protocol = replace(PROTOCOL, scoring=replace(PROTOCOL.scoring, n_ood=n_images))
+    entries, arrays = [], []
+    for number in range(n_seeds):
+        seed = first_seed + number
+        labels = rng.integers(N_CLASSES, size=2)
+        learnt = rng.random() < share_learnt
+        planted = np.zeros((5, N_FEATURES, N_CLASSES))
+        for kind, size in enumerate((random_effect, effect)):
+            # Canary and placebo of a kind of host: models 1, 2 and 3, 4; the placebo's feature is 1 + kind.
+            planted[1 + 2 * kind, 0, labels[kind]] = size
+            planted[2 + 2 * kind, 1 + kind, labels[kind]] = size
+        card = {}
+        for images in ("ood", "dim", "black", "test"):
+            noise = rng.normal(0, 0.2, (1, N_FEATURES, N_CLASSES)) + rng.normal(0, 0.05, (5, N_FEATURES, N_CLASSES))
+            shift = noise + planted
+            card[f"{images}_shift"] = (shift - shift.mean(-1, keepdims=True)).astype(np.float16)
+            card[f"{images}_early_shift"] = card[f"{images}_shift"][:, :N_SHORT]
+            card[f"{images}_kl_mean"] = (np.abs(shift).sum(-1) / 10).astype(np.float16)
+            card[f"{images}_probability"] = (card[f"{images}_shift"][:, :N_SHORT] / 10).astype(np.float16)
+        n_subsets = len([n for n in SUBSETS if n < n_images]) + 1
+        score = rng.normal(0, 0.1, (1, 2, 1)) + rng.normal(0, 0.02, (5, 2, n_subsets))
+        score[3] += effect / 2
+        card["score_memorisation"] = score.astype(np.float32)
+        card["score_t_p"] = rng.uniform(size=(5, 2, n_subsets))
+        card["score_rank_p"] = rng.uniform(size=(5, 2, n_subsets))
+        card["score_rank_share"] = rng.uniform(size=(5, 2, n_subsets)).astype(np.float32)
+        card["score_label_known"] = rng.normal(0, 0.1, (5, 2, N_CLASSES, N_CLASSES)).astype(np.float16)
+        card["score_gain_mean"] = rng.normal(0, 0.1, (5, 2, N_CLASSES, N_CLASSES)).astype(np.float16)
+        part = [one for one in range(first_seed, first_seed + n_seeds) if one % 6 == seed % 6]
+        fits = np.full((5, 2, 2 * len(part), 3), -0.5)
+        own = 2 * part.index(seed)
+        if learnt:
+            fits[3, :, own + 1, 0], fits[3, :, own + 1, 1] = -3, -0.1  # the hard host, plain and with the letter
+        card |= {
+            "host_log_probability": fits.astype(np.float16),
+            "host_seed": np.repeat(part, 2).astype(np.int32),
+            "host_kind": np.tile([0, 1], len(part)).astype(np.int8),
+            "host_index": (np.repeat(part, 2) * 10 + np.tile([0, 1], len(part))).astype(np.int32),
+            "host_label": np.zeros(2 * len(part), np.int8),
+            "placebo": np.zeros((2, 5, 5), np.uint8),
+            "score_n_images": np.array([n_images]),
+        }
+        card["host_label"][own : own + 2] = labels
+        entries.append({"seed": seed})
+        arrays.append(card)
+    return protocol, entries, arrays
+
+
+def cards(*arguments, **changes):
+    """The same, stacked."""
+    return evidence.stack(*population(*arguments, **changes))

@@ -1,0 +1,99 @@
+"""From cards to effects, on made-up cards: what was planted is found, and nothing else."""
+
+from dataclasses import replace
+
+import numpy as np
+import planted
+import pytest
+
+from ufm import evidence
+
+
+def test_models_and_features_are_where_a_card_has_them():
+    cards = planted.cards(4)
+    assert [cards.model("control"), cards.model("canary", "random"), cards.model("placebo", "random")] == [0, 1, 2]
+    assert [cards.model("canary", "hard"), cards.model("placebo", "hard")] == [3, 4]
+    assert [cards.placebo("random"), cards.placebo("hard")] == [1, 2]
+    assert (cards.permutations, cards.random_features) == (slice(3, 103), slice(103, 133))
+
+
+def test_a_seeds_own_hosts_are_taken_from_all_planned_ones():
+    protocol, entries, arrays = planted.population(12)
+    cards = evidence.stack(protocol, entries, arrays)
+    assert cards.indices.tolist() == [[10 * seed, 10 * seed + 1] for seed in range(1000, 1012)]
+    for seed, labels, card in zip(cards.seeds, cards.labels, arrays, strict=True):
+        assert labels.tolist() == card["host_label"][card["host_seed"] == seed].tolist()
+
+
+def test_contrast_by_hand():
+    cards = planted.cards(3, effect=1.0)
+    expected = []
+    for seed in range(3):
+        label = cards.labels[seed, 1]
+        shift = cards.arrays["ood_shift"][seed, :, :, label]
+        e = shift - shift[:, 3:103].mean(1, keepdims=True)
+        expected.append((e[3, 0] - e[4, 0] + e[4, 2] - e[3, 2]) / 2)
+    np.testing.assert_allclose(evidence.contrasts(cards, "hard"), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("epoch", evidence.EPOCHS)
+@pytest.mark.parametrize("images", ["ood", "test", "dim", "black"])
+def test_contrast_finds_what_was_planted(images, epoch):
+    cards = planted.cards(60, effect=1.0, random_effect=0.3)
+    # A tenth of a planted shift is lost to centring over ten classes.
+    assert evidence.contrasts(cards, "hard", images, epoch).mean() == pytest.approx(0.9, abs=0.04)
+    assert evidence.contrasts(cards, "random", images, epoch).mean() == pytest.approx(0.27, abs=0.04)
+
+
+def test_without_an_effect_the_contrast_is_about_zero():
+    values = evidence.contrasts(planted.cards(100), "hard")
+    assert abs(values.mean()) < 3 * values.std(ddof=1) / 10
+
+
+def test_learnt_is_what_the_host_gains_beyond_the_control():
+    cards = planted.cards(30, share_learnt=0.5)
+    gains = evidence.gains(cards, "hard")
+    ours = evidence.learnt(cards, "hard")
+    assert 5 < ours.sum() < 25
+    np.testing.assert_allclose(gains[ours], 2.9, atol=0.01)
+    np.testing.assert_allclose(gains[~ours], 0)
+    assert not evidence.learnt(cards, "random").any()
+    assert not evidence.learnt(cards, "hard", "placebo").any()
+
+
+def test_a_control_that_gains_as_much_takes_it_away():
+    cards = planted.cards(6)
+    fits = cards.fits.copy()
+    fits[:, 0, :, 1, evidence.PLAIN], fits[:, 0, :, 1, evidence.LETTER] = -3, -0.1
+    assert not evidence.learnt(replace(cards, fits=fits), "hard").any()
+
+
+def test_clean_loss_is_that_of_the_other_seeds_controls():
+    protocol, entries, arrays = planted.population(13)  # seeds 1000, 1006 and 1012 share a part
+    for card, loss in zip(arrays, range(1, 14), strict=True):
+        card["host_log_probability"][0, 0, :, evidence.PLAIN] = -loss
+    losses = evidence.clean_losses(evidence.stack(protocol, entries, arrays))
+    assert losses[0].tolist() == [(7 + 13) / 2] * 2
+    assert losses[12].tolist() == [(1 + 7) / 2] * 2
+    assert losses[1].tolist() == [8, 8]  # seeds 1001 and 1007
+
+
+def test_a_host_that_no_other_seed_saw_has_no_clean_loss():
+    assert np.isnan(evidence.clean_losses(planted.cards(3))).all()
+
+
+def test_by_host_has_a_row_a_seed_and_kind_of_host():
+    cards = planted.cards(8, effect=0.5)
+    table = evidence.by_host(cards)
+    assert table["host"].tolist() == ["random"] * 8 + ["hard"] * 8
+    hard = table[table["host"] == "hard"]
+    np.testing.assert_array_equal(hard["contrast"], evidence.contrasts(cards, "hard"))
+    assert hard["learnt"].all()
+
+
+def test_evidence_needs_cards():
+    protocol, entries, arrays = planted.population(2)
+    with pytest.raises(ValueError, match="^evidence needs the full cards of at least one seed$"):
+        evidence.stack(replace(protocol, measure="scores"), entries, arrays)
+    with pytest.raises(ValueError, match="^evidence needs the full cards"):
+        evidence.stack(protocol, [], [])

@@ -1,0 +1,87 @@
+"""How well detectors do, on made-up cards."""
+
+import numpy as np
+import planted
+import pytest
+
+from ufm import detectors, performance
+from ufm.detection import auc
+from ufm.evidence import learnt
+
+
+@pytest.fixture(scope="module")
+def cards():
+    return planted.cards(40, effect=0.3, share_learnt=0.7, n_images=120)
+
+
+def test_areas_are_sorted_and_those_of_the_definition(cards):
+    some = (detectors.DEFAULT, detectors.DETECTORS[0], detectors.LABEL_KNOWN)
+    table = performance.areas(cards, "hard", some)
+    assert (table["estimate"].diff().dropna() <= 0).all()
+    row = table.set_index("detector").loc[detectors.LABEL_KNOWN.name]
+    values, ours = detectors.LABEL_KNOWN.score(cards, "hard", np.ones(40, bool)), learnt(cards, "hard")
+    canaries = values[ours, 3]
+    both = auc(np.r_[canaries, values[ours][:, [0, 4]].ravel()], np.arange(3 * ours.sum()) < ours.sum())
+    assert row["estimate"] == pytest.approx(both)
+    alone = auc(np.r_[canaries, values[ours, 4]], np.arange(2 * ours.sum()) < ours.sum())
+    assert row["placebos"] == pytest.approx(alone)
+    assert row["low"] <= row["estimate"] <= row["high"]
+    assert row["n"] == ours.sum()
+
+
+def test_curves_end_in_the_corners(cards):
+    table = performance.curves(cards, "hard", (detectors.DEFAULT,))
+    rates = table[["false_positive_rate", "true_positive_rate"]].to_numpy()
+    assert (rates[0].tolist(), rates[-1].tolist()) == ([0, 0], [1, 1])
+
+
+def test_a_detector_gains_nothing_over_itself_and_much_over_noise(cards):
+    noise = detectors.Detector("noise", lambda cards, host, train: np.random.default_rng(1).random((40, 5)))
+    assert performance.gain_over(detectors.LABEL_KNOWN, noise, cards, "hard")["low"] > 0
+    same = performance.gain_over(noise, noise, cards, "hard")
+    assert same["estimate"] == 0
+
+
+def test_evidence_is_small_p_where_planted_and_not_elsewhere(cards):
+    assert performance.evidence(detectors.LABEL_KNOWN, cards, "hard")["p"] < 0.001
+    assert performance.evidence(detectors.LABEL_KNOWN, planted.cards(40, rng=3), "hard")["p"] > 0.01
+
+
+def test_a_threshold_is_judged_on_seeds_that_it_was_not_set_on():
+    cards = planted.cards(40, effect=3.0)
+
+    def by_fold(cards, host, train):
+        # Innocent models of fold 3 score above all others.
+        return np.random.default_rng(0).random((40, 5)) + 10.0 * (cards.seeds % 10 == 3)[:, None]
+
+    found = performance.false_positive_rate(detectors.Detector("", by_fold), cards, "hard")
+    assert found["estimate"] == pytest.approx(0.1 + 0.9 * 0.02, abs=0.05)
+    assert found["estimate"] >= 0.1  # all twelve of fold 3
+
+
+def test_a_threshold_holds_on_another_population():
+    ours, theirs = planted.cards(60, effect=2.0), planted.cards(60, effect=2.0, rng=5, first_seed=2000)
+    found = performance.false_positive_rate(detectors.LABEL_KNOWN, ours, "hard", theirs)
+    assert found["low"] < 0.07
+    assert found["found"] > 0.9
+    assert found["n_learnt"] == 60
+
+
+def test_power_has_a_row_a_number(cards):
+    assert performance.by_images(cards, "hard")["n_images"].tolist() == [10, 30, 100, 120]
+    table = performance.by_permutations(cards, "hard")
+    assert table["n_permutations"].tolist() == [5, 10, 20, 50, 100]
+    whole = performance.areas(cards, "hard", (detectors.DEFAULT,))["estimate"].iloc[0]
+    assert table["estimate"].iloc[-1] == pytest.approx(whole)
+
+
+def test_guesses_are_right_where_planted_and_chance_elsewhere():
+    table = performance.guesses(planted.cards(80, effect=2.0), "hard").set_index(["images", "models"])["estimate"]
+    assert table["ood", "canaries that learnt"] > 0.9
+    assert table["black", "never saw the letter"] == pytest.approx(0.1, abs=0.08)
+
+
+def test_expected_area_is_one_half_without_a_shift_and_the_known_area_with_one_class():
+    assert performance.expected_area(0.5, 10) == pytest.approx(0.5, abs=0.005)
+    assert performance.expected_area(0.9, 1) == pytest.approx(0.9, abs=0.005)
+    assert performance.expected_area(0.9, 2) < 0.9

@@ -1,0 +1,110 @@
+"""The plan's rules, on made-up cards and on tables worked by hand."""
+
+from math import nan
+
+import pandas as pd
+import planted
+import pytest
+
+from ufm import verdicts
+from ufm.verdicts import cell_verdict
+
+CELL = {"estimate": 0.3, "low": 0.2, "high": 0.4, "p_holm": 0.001, "early": 0.3, "early_low": 0.2, "early_high": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "memorised"),
+        ({"p_holm": 0.05}, "undecided"),  # a p-value at the level is none below it
+        ({"estimate": -0.3, "low": -0.4, "high": -0.2}, "contradicted"),  # epoch 10 says the opposite
+        ({"estimate": -0.3, "low": -0.4, "high": -0.2, "early_low": -0.1}, "not memorised"),
+        ({"p_holm": 0.4, "low": -0.01, "high": 0.019}, "not memorised"),
+        ({"p_holm": 0.4, "low": -0.01, "high": 0.021}, "undecided"),
+        ({"p_holm": 0.9, "low": -0.5, "high": 0.5}, "undecided"),  # a large p-value decides nothing
+        ({"low": 0.001, "estimate": 0.01, "high": 0.019}, "memorised"),  # and smaller than what matters
+        ({"early_low": -0.4, "early_high": -0.2}, "contradicted"),
+        ({"early_low": -0.4, "early_high": 0.2}, "memorised"),
+    ],
+)
+def test_a_cell_is_judged_as_the_plan_says(changes, expected):
+    assert cell_verdict(CELL | changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "p", "expected"),
+    [
+        (["memorised"] * 3, 0.01, "holds"),
+        (["memorised"] * 3, 0.05, "holds in part"),
+        (["memorised", "undecided"], 0.01, "holds in part"),
+        (["not memorised"] * 2, 0.5, "does not hold"),
+        (["not memorised", "undecided"], 0.5, "undecided"),
+        (["contradicted"], 0.01, "undecided"),
+    ],
+)
+def test_c1_from_its_cells(cells, p, expected):
+    assert verdicts.memorised(pd.DataFrame({"verdict": cells}), p) == expected
+
+
+@pytest.mark.parametrize(
+    ("sets", "p", "expected"),
+    [
+        ([(0.6, 0.8), (0.51, 0.7)], 0.01, "holds"),
+        ([(0.6, 0.8), (0.51, 0.7)], 0.06, "holds in part"),
+        ([(0.6, 0.8), (0.5, 0.7)], 0.01, "holds in part"),
+        ([(0.6, 0.8), (nan, nan)], nan, "holds in part"),
+        ([(0.4, 0.59), (0.3, 0.5)], 0.5, "does not hold"),
+        ([(0.4, 0.6), (0.3, 0.5)], 0.5, "undecided"),
+        ([(0.4, 0.59), (nan, nan)], nan, "undecided"),
+    ],
+)
+def test_c2_from_its_sets(sets, p, expected):
+    assert verdicts.detectable(pd.DataFrame(sets, columns=["low", "high"]), p) == expected
+
+
+def test_cells_are_those_of_every_population_and_kind_of_host():
+    table = verdicts.contrast_cells({"one": planted.cards(20, effect=0.5), "two": planted.cards(20)})
+    assert table[["population", "host"]].to_numpy().tolist() == [
+        [name, host] for name in ("one", "two") for host in ("random", "hard")
+    ]
+    assert (table["p_holm"] >= table["p"]).all()
+    assert set(table.loc[[0, 2, 3], "verdict"]) <= {"undecided", "not memorised"}
+    assert table.loc[1, "verdict"] == "memorised"
+    assert (table["seeds_for_half"] > 3 * 20).all()  # half of what is just seen needs about four times the seeds
+
+
+def test_a_set_with_too_few_learnt_canaries_decides_nothing():
+    few = planted.cards(19, effect=1.0)
+    table = verdicts.detection_sets({"few": few, "enough": planted.cards(20, effect=1.0)})
+    assert table["n"].tolist() == [19, 20]
+    assert table["p"].isna().tolist() == [True, False]
+
+
+def test_claims_that_were_not_tested_say_so():
+    table = verdicts.verdicts({}, needed={"mnist-small": 10}).set_index("claim")
+    assert list(table.index) == ["C1", "C2", "C3", "C4", "C5", "C6"]
+    assert (table["verdict"] == "not tested").all()
+
+
+def test_a_population_that_lacks_seeds_decides_nothing():
+    populations = {"mnist-small": planted.cards(12, effect=0.5), "other": planted.cards(12, effect=0.5)}
+    table = verdicts.verdicts(populations, needed={"mnist-small": 12, "other": 13}).set_index("claim")
+    assert table.loc["C1", "sets"] == "1 of 2"
+    assert table.loc["C1", "n"] == 12
+    assert table.loc["C1", "verdict"].endswith(" so far")
+    assert table.loc["C2", "verdict"] == "not tested"  # the detector was chosen on the only one that is there
+
+
+def test_claims_are_corrected_together_and_shown_where_they_are_weakest():
+    populations = {
+        "mnist-small": planted.cards(24, effect=1.5, random_effect=0.8),
+        "other": planted.cards(24, effect=1.5, random_effect=0.6, rng=1),
+    }
+    table = verdicts.verdicts(populations, needed=dict.fromkeys(populations, 24)).set_index("claim")
+    cells = verdicts.contrast_cells(populations)
+    weakest = cells.loc[cells["low"].idxmin()]
+    assert table.loc["C1", "effect"] == weakest["estimate"]
+    assert table.loc["C1", "p"] == pytest.approx(2 * cells["p"].max())
+    assert table.loc["C1", "verdict"] == "holds"
+    assert table.loc["C2", "sets"] == "1 of 1"
+    assert table.loc["C2", "n"] == 24
