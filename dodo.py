@@ -5,7 +5,7 @@ from pathlib import Path
 
 from doit import get_var
 
-from ufm import paths
+from ufm import paths, profiles
 
 PROFILE = get_var("profile", "embedded")
 DOIT_CONFIG = {"dep_file": ".doit.db", "verbosity": 2}
@@ -16,7 +16,8 @@ def task_execute():
     """Execute the notebooks of the book."""
     for notebook in sorted(paths.NOTEBOOKS.glob("*.md")):
         name, folder = notebook.stem, paths.runs() / "book" / PROFILE / notebook.stem
-        records = sorted(str(path) for path in (paths.committed_records() / name).rglob("*.*") if path.name[0] != ".")
+        sweeps = [paths.committed_records() / sweep for sweep in profiles.chapter(name, PROFILE)]
+        records = sorted(str(path) for sweep in sweeps for path in sweep.rglob("*.*") if path.name[0] != ".")
         yield {
             "name": f"{name} ({PROFILE})",
             "actions": [f"{sys.executable} -m ufm.cli execute {name} --profile {PROFILE}"],

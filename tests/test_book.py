@@ -14,7 +14,7 @@ from ufm import book, notebooks, paths
 LABELS = ["Profile", "Data", "Models", "Device", "Versions", "Duration", "Date"]
 MANIFEST = {
     "profile": "paper",
-    "parameters": {"profile": "paper", "n_canaries": 20, "fresh": False},
+    "parameters": {"profile": "paper", "n_seeds": 20, "fresh": False},
     "dataset": "MNIST, full size",
     "device": "A processor, 1 thread",
     "versions": [{"ufm": "0.1.0", "torch": "2.14.1"}, {"ufm": "0.1.0", "torch": "2.11.0"}],
@@ -29,7 +29,8 @@ MANIFEST = {
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """One executed notebook, `mlp`, and one that was not yet run, `method`, where the book keeps them."""
+    """One executed notebook, `mlp`, and one that was not yet run, `method`: all that the book keeps."""
+    monkeypatch.setattr(notebooks, "NAMES", ("method", "mlp"))
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
     found = {name: book.execution("paper", name) for name in ("method", "mlp")}
     for folder in found.values():
@@ -102,11 +103,17 @@ def test_provenance_of_a_page(folders):
 
 def test_provenance_of_the_whole_book(folders):
     (folders["method"] / "pending.txt").unlink()
-    other = {"device": "Another", "models": ["model 0", "model 1", "one more"], "seconds": 100.0, "date": "2026-02-01"}
+    both = {"dataset": "MNIST, 10000 training images; MNIST, full size"}
+    other = both | {
+        "device": "Another",
+        "models": ["model 0", "model 1", "one more"],
+        "seconds": 100.0,
+        "date": "2026-02-01",
+    }
     write_manifest(folders["method"], **other)
     entry = book.overview("paper", folders)
     assert list(entry) == LABELS
-    assert entry["Data"] == "MNIST, full size"
+    assert entry["Data"] == "MNIST, 10000 training images; MNIST, full size"  # each once
     assert entry["Device"] == "Another; A processor, 1 thread"
     assert entry["Models"] == "11"  # two chapters that show the same model count it once
     assert entry["Duration"] == "7 min of training and scoring"
@@ -176,8 +183,8 @@ def test_the_box_stands_under_the_first_title(extension, folders):
 def test_the_table_of_contents_lists_every_page():
     toc = yaml.safe_load((paths.ROOT / "_toc.yml").read_text())
     files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    pages = [path.stem for path in paths.BOOK.glob("*.md")]
-    assert sorted([toc["root"], *files]) == sorted([*pages, *notebooks.NAMES])
+    pages = [path.stem for folder in (paths.BOOK, paths.NOTEBOOKS) for path in folder.glob("*.md")]
+    assert sorted([toc["root"], *files]) == sorted(pages)
     assert toc["root"] == "index"
 
 

@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from ufm import book, cli, paths, reproduce, training, verification
-from ufm.records import Measured
+from ufm.records import Measured, committed
 from ufm.statistics import SUMMARY_COLUMNS
 
 
@@ -39,7 +39,7 @@ def ufm(monkeypatch, capfd):
 def execution(folder, estimate=0.5, half=0.1, **changes):
     """What an execution leaves: a manifest and a summary table of one quantity."""
     (folder / "tables").mkdir(parents=True, exist_ok=True)
-    parameters = {"profile": "embedded", "dataset": "digits", "n_canaries": 4} | changes
+    parameters = {"profile": "embedded", "dataset": "digits", "n_seeds": 4} | changes
     manifest = {"notebook": "mlp", "profile": "embedded", "parameters": parameters}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     row = ("M, canaries", estimate, estimate - half, estimate + half, 4)
@@ -57,8 +57,8 @@ def books(monkeypatch):
     ("arguments", "expected"),
     [
         ("run nonsense", ["'nonsense'", "method, mlp"]),
-        ("run mlp -p nonsense 1", ["'nonsense'", "n_canaries (int or None, None)"]),
-        ("run mlp -p n_canaries many", ["n_canaries", "int or None", "'many'", "profile (str"]),
+        ("run mlp -p nonsense 1", ["'nonsense'", "n_seeds (int or None, None)"]),
+        ("run mlp -p n_seeds many", ["n_seeds", "int or None", "'many'", "profile (str"]),
         ("run mlp -p fresh 1", ["fresh", "bool", "'1'"]),
         ("run mlp -p profile", ["-p NAME VALUE", "-p profile"]),
         ("run mlp profile paper", ["-p NAME VALUE", "profile paper"]),
@@ -126,7 +126,7 @@ def test_help_is_instant():
     [
         ({}, 0, ["agrees", "equal"]),
         ({"estimate": 0.6}, 0, ["agrees", "difference 0.1, within 0.141"]),
-        ({"n_canaries": 9}, 0, ["agrees"]),
+        ({"n_seeds": 9}, 0, ["agrees"]),
         ({"estimate": 0.7}, 1, ["differs", "difference 0.2, beyond 0.141"]),
         ({"dataset": "mnist"}, 1, ["not comparable", "parameters differ: dataset"]),
     ],
@@ -283,7 +283,7 @@ def test_real_seeds_are_trained_exported_and_trained_again(ufm, small, tmp_path,
     monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
     assert ufm("reproduce", "steps", "--device", "cpu", "--keep-weights", "--export", "parcel.zip")[0] == 0
     kept = {path.stem for path in (tmp_path / "build" / "weights" / "steps").glob("*.pt")}
-    assert kept == set(reproduce.store("steps").entries())
+    assert kept == set(committed("steps").entries())
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "home"))
     assert ufm("records", "import", "parcel.zip")[:2] == (0, "steps: 3 new seeds\n")
     code, output, _ = ufm("records", "verify", "--retrain", 2, "--device", "cpu")

@@ -13,8 +13,8 @@ import pytest
 import tiny
 
 from ufm import cli
-from ufm.records import Records
-from ufm.reproduce import complete, store
+from ufm.records import Records, committed
+from ufm.reproduce import complete
 from ufm.verification import identical, verify
 
 SEEDS = [(name, seed) for name, sweep in tiny.SWEEPS.items() for seed in sweep.seeds]
@@ -57,7 +57,7 @@ def expected():
 
 
 def kept(name, seed):
-    return store(name).whole(tiny.SWEEPS[name].protocol.fingerprint(seed))
+    return committed(name).whole(tiny.SWEEPS[name].protocol.fingerprint(seed))
 
 
 def assert_equal(expected):
@@ -139,7 +139,7 @@ def test_without_a_cluster_dask_is_not_imported():
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "steps: 3 seeds finished\n"
-    assert len(store("steps").entries()) == 3
+    assert len(committed("steps").entries()) == 3
 
 
 def test_an_address_where_no_scheduler_answers_is_one_line(tmp_path):

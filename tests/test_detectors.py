@@ -81,7 +81,7 @@ def test_cross_fitting_learns_from_other_seeds_alone():
         return np.tile(cards.seeds[:, None], (1, 5)).astype(float) + len(seen) * 1000
 
     cards = planted.cards(20)
-    values = detectors.cross_fitted(detectors.Detector("", score), cards, "hard", np.arange(20) < 19)
+    values = detectors.cross_fitted(detectors.Detector("", score, learns=True), cards, "hard", np.arange(20) < 19)
     assert [one & {fold} for fold, one in enumerate(seen)] == [set()] * 10
     assert all(len(one) >= 8 for one in seen)
     assert values[13, 0] == 1013 + 4000  # fold 3, the fourth
@@ -138,3 +138,10 @@ def test_fewer_permutations_standardise_by_those_alone():
     expected = detectors.standardised_shift(effects[:, :, 0], effects[:, :, 3:10])
     np.testing.assert_array_equal(detectors.z(few, "black"), expected)
     assert few.random_features == cards.random_features
+
+
+@pytest.mark.parametrize("detector", detectors.DETECTORS, ids=lambda one: one.name)
+def test_only_a_detector_that_says_so_learns(detector):
+    cards = planted.cards(20, effect=0.5)
+    half, every = (detector.score(cards, "hard", np.arange(20) < n) for n in (10, 20))
+    assert (half.tolist() != every.tolist()) == detector.learns

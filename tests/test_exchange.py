@@ -15,8 +15,8 @@ import tiny
 from ufm import experiments
 from ufm.exchange import export, import_
 from ufm.profiles import Sweep
-from ufm.records import Measured, RecordError, Records
-from ufm.reproduce import complete, store
+from ufm.records import Measured, RecordError, Records, committed
+from ufm.reproduce import complete
 from ufm.verification import verify
 
 
@@ -34,7 +34,7 @@ def fill(sweep, seeds):
     for seed in seeds:
         more = {"models": [f"model {seed}"], "device": "elsewhere", "seconds": 1.5 + seed}
         entry = {"seed": seed, "identity": protocol.identity(seed)} | more
-        store(sweep).add(protocol.fingerprint(seed), entry, measured(seed))
+        committed(sweep).add(protocol.fingerprint(seed), entry, measured(seed))
     return [protocol.fingerprint(seed) for seed in seeds]
 
 
@@ -75,20 +75,20 @@ def visible(folder):
 
 
 def test_what_was_finished_is_carried_home_as_it_is(parcel, away, tmp_path, at_home):
-    there = {name: [store(name).whole(one) for one in ours] for name, ours in away.items()}
-    tables = {name: store(name).tables(ours) for name, ours in away.items()}
+    there = {name: [committed(name).whole(one) for one in ours] for name, ours in away.items()}
+    tables = {name: committed(name).tables(ours) for name, ours in away.items()}
     home = at_home()
     assert import_(parcel) == {"scores": 2, "steps": 1}
     for name, ours in away.items():
-        assert list(store(name).entries()) == ours  # seed 3 of scores was not finished just now
+        assert list(committed(name).entries()) == ours  # seed 3 of scores was not finished just now
         for one, (entry, results) in zip(ours, there[name], strict=True):
-            found, kept = store(name).whole(one)
+            found, kept = committed(name).whole(one)
             assert found == entry
             assert kept.tables.keys() == results.tables.keys()
             for key, array in results.arrays.items():
                 assert kept.arrays[key].dtype == array.dtype
                 np.testing.assert_array_equal(kept.arrays[key], array)
-        for key, table in store(name).tables(ours).items():
+        for key, table in committed(name).tables(ours).items():
             # A column that only another seed has stays away with it.
             pd.testing.assert_frame_equal(table, tables[name][key].dropna(axis=1, how="all"))
     digests = [json.loads((tmp_path / at / "steps" / "manifest.json").read_text()) for at in ("away", "home")]
@@ -102,9 +102,9 @@ def test_what_was_finished_is_carried_home_as_it_is(parcel, away, tmp_path, at_h
 def test_what_is_there_already_stays(parcel, away, at_home):
     at_home()
     fill("scores", [1, 2])
-    before = store("scores").entries()
+    before = committed("scores").entries()
     assert import_(parcel) == {"scores": 1, "steps": 1}
-    entries = store("scores").entries()
+    entries = committed("scores").entries()
     assert list(entries) == [tiny.PROTOCOL.fingerprint(seed) for seed in (1, 2, 0)]
     assert {one: entries[one] for one in before} == before
     assert verify() == (4, [])
@@ -138,7 +138,7 @@ def test_the_parcel_holds_no_more_than_records(parcel):
 
 
 def test_a_damaged_record_is_not_exported(away, tmp_path):
-    damage.edited_cell(store("scores").folder)
+    damage.edited_cell(committed("scores").folder)
     with pytest.raises(RecordError, match=r"scores\.csv: the rows of record"):
         export({"scores": [tiny.PROTOCOL.fingerprint(3)]}, tmp_path / "parcel.zip")
     assert not (tmp_path / "parcel.zip").exists()
@@ -228,7 +228,7 @@ def test_a_parcel_with_a_flipped_bit_is_refused_or_imported_whole(parcel, away, 
             assert found == {"scores": 2, "steps": 1}
             assert verify() == (4, [])
             for name in away:
-                shutil.rmtree(store(name).folder)
+                shutil.rmtree(committed(name).folder)
         else:
             assert "\n" not in found
             assert found.startswith(f"{parcel}")
@@ -274,7 +274,7 @@ def test_a_later_fault_leaves_nothing_of_what_came_before(parcel, home):
     """The records of scores, which are whole, are not added where those of steps are refused."""
     repacked(parcel, lambda folder: damage.removed_arrays(folder / "steps"))
     refused(parcel, home)
-    assert not store("scores").entries()
+    assert not committed("scores").entries()
 
 
 @pytest.mark.parametrize("name", ["../escaped.txt", "../../escaped.txt", "/escaped.txt", "scores/../../escaped.txt"])

@@ -14,7 +14,7 @@ import pytest
 
 from ufm import files, records
 from ufm.fingerprints import digest
-from ufm.records import Measured, RecordError, Records
+from ufm.records import Measured, RecordError, Records, joined
 
 ROOT = Path(__file__).parents[1]
 
@@ -300,6 +300,33 @@ def read_all(store):
     store.entries()
     assert store.tables(PLANNED[:1]).keys() == {"scores"}
     assert store.arrays(PLANNED[0]).keys() == {"host"}
+
+
+def test_many_seeds_are_read_at_once_in_the_order_asked_for(store, monkeypatch):
+    for seed in range(4):
+        store.add(PLANNED[seed], entry(seed), measured(seed))
+    reads = []
+    text, entries = store.text, store.entries
+    monkeypatch.setattr(store, "text", lambda name: reads.append(name) or text(name))
+    monkeypatch.setattr(store, "entries", lambda: reads.append("manifest") or entries())
+    found = store.read([PLANNED[2], PLANNED[5], PLANNED[0]])  # nobody recorded the one between
+    assert list(found) == [PLANNED[2], PLANNED[0]]
+    assert reads == ["manifest", "scores"]
+    assert [one["seed"] for one, _ in found.values()] == [2, 0]
+    for one, (_, kept) in found.items():
+        np.testing.assert_array_equal(kept.arrays["host"], store.arrays(one)["host"])
+    tables = joined(kept.tables for _, kept in found.values())
+    pd.testing.assert_frame_equal(tables["scores"], store.tables(list(found))["scores"])
+
+
+@pytest.mark.parametrize("harm", damage.ALL, ids=lambda one: one.__name__)
+def test_many_seeds_read_at_once_are_verified(store, harm):
+    for seed in range(3):
+        store.add(PLANNED[seed], entry(seed), measured(seed))
+    assert len(store.read(PLANNED[:3])) == 3
+    path = harm(store.folder)
+    with pytest.raises(RecordError, match=re.escape(str(path))):
+        store.read(PLANNED[:3])
 
 
 def test_another_seeds_rows_may_be_damaged(store):

@@ -1,5 +1,7 @@
 """Hard hosts: what is ranked, on which models, how it is kept, and which of them a seed has."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,7 @@ from ufm.datasets import load
 from ufm.device import to_device
 from ufm.experiments import Experiment, Protocol, Scoring, Training
 from ufm.models import CNN1, MLP
+from ufm.records import executed
 from ufm.seeds import experiments
 from ufm.training import train
 
@@ -26,6 +29,7 @@ PROTOCOL = Protocol(
 @pytest.fixture
 def records(tmp_path, monkeypatch):
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path))
+    monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
     return tmp_path / "hosts"
 
 
@@ -151,3 +155,38 @@ def test_an_image_of_another_part_is_no_host():
 def test_a_kind_of_host_that_is_not_known_is_named(host):
     with pytest.raises(ValueError, match=f"^hosts: {host!r} is not one of random, hard, nor the number"):
         replace(PROTOCOL, hosts=(host,))
+
+
+def test_processes_that_need_the_same_hard_hosts_find_them_once(records, monkeypatch):
+    """Each begins with another part and waits for what the other one is at."""
+    found, begun = [], threading.Barrier(2)
+    finish = hosts.finish
+
+    def finish_slowly(protocol, part, **where):
+        begun.wait(timeout=60)
+        found.append(part)
+        return finish(protocol, part, **where)
+
+    monkeypatch.setattr(hosts, "finish", finish_slowly)
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(hosts.ensure, PROTOCOL, [0, 2]) for _ in range(2)]
+        for one in waiting:
+            one.result(timeout=60)
+            assert len(hosts.pool(PROTOCOL, 0)) == len(hosts.pool(PROTOCOL, 2)) == 50
+    assert sorted(found) == [0, 2]
+    assert not records.exists()  # what the book keeps is left alone
+
+
+def test_a_pool_that_another_process_is_at_is_waited_for(records, monkeypatch):
+    store, one = executed("hosts"), hosts.fingerprint(PROTOCOL, 1)
+    entry, measured = hosts.finish(PROTOCOL, 1)
+    monkeypatch.setattr(hosts, "finish", lambda *_, **__: pytest.fail("it was found twice"))
+    with ThreadPoolExecutor(1) as threads:
+        with store.claim(one) as ours:
+            assert ours
+            waiting = threads.submit(hosts.ensure, PROTOCOL, [1])
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+            store.add(one, entry, measured)
+        waiting.result(timeout=60)
+    assert hosts.pool(PROTOCOL, 1)["canary_index"].tolist() == measured.tables["pools"]["canary_index"].tolist()

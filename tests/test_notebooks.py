@@ -57,8 +57,8 @@ def code_cells(name):
     return [cell for cell in notebooks.read(name).cells if cell.cell_type == "code"]
 
 
-def test_every_chapter_has_a_notebook():
-    assert set(notebooks.NAMES) == set(CHAPTERS) == {path.stem for path in paths.NOTEBOOKS.iterdir()}
+def test_every_notebook_has_a_chapter():
+    assert {path.stem for path in paths.NOTEBOOKS.iterdir()} == set(notebooks.NAMES) <= set(CHAPTERS)
 
 
 @pytest.mark.parametrize("name", notebooks.NAMES)
@@ -113,7 +113,7 @@ def test_a_notebook_holds_no_algorithm(name):
 
 @pytest.mark.parametrize("name", notebooks.NAMES)
 def test_every_figure_has_caption_name_and_alt_text(name):
-    drawing = [cell for cell in code_cells(name) if re.search(r"^figures\.", cell.source, flags=re.MULTILINE)]
+    drawing = [cell for cell in code_cells(name) if re.search(r"^\w*figures\.", cell.source, flags=re.MULTILINE)]
     assert drawing
     for cell in drawing:
         settings = cell.metadata["mystnb"]
@@ -181,7 +181,7 @@ def test_an_unknown_parameter_is_an_error_that_lists_all():
 
 
 def test_an_unknown_notebook_is_an_error_that_lists_all(tmp_path):
-    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: method, mlp"):
+    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: .*method, mlp"):
         notebooks.execute("nonsense", {}, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 

@@ -41,7 +41,7 @@ class Missing:
 BOOK = {"IPython", "doit", "ipykernel", "jupyter_book", "jupytext", "myst_nb", "nbformat", "papermill", "sphinx"}
 sys.meta_path.insert(0, Missing())
 from ufm import cli, compare, figures, profiles, runs, seeds, tables
-seeds.finish(profiles.protocol("mlp", "embedded"), [0])
+seeds.finish(profiles.sweeps("embedded")["mlp"].protocol, [0])
 """
     ended = run(["-c", code], tmp_path)
     assert ended.returncode == 0, ended.stderr

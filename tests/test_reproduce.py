@@ -18,8 +18,8 @@ from ufm import datasets, experiments, reproduce, seeds
 from ufm.device import to_device
 from ufm.models import build
 from ufm.profiles import Sweep
-from ufm.records import Measured, Records
-from ufm.reproduce import InProcess, Item, Task, complete, listing, pending, seconds_a_seed, store, tasks
+from ufm.records import Measured, Records, committed
+from ufm.reproduce import InProcess, Item, Task, complete, listing, pending, seconds_a_seed, tasks
 from ufm.training import evaluate
 from ufm.verification import effects, verify
 
@@ -62,7 +62,7 @@ def keep(name, *seeds, **more):
     """Record seeds of a sweep without training."""
     protocol = tiny.SWEEPS[name].protocol
     for seed in seeds:
-        store(name).add(protocol.fingerprint(seed), entry(protocol, seed, **more), measured(seed))
+        committed(name).add(protocol.fingerprint(seed), entry(protocol, seed, **more), measured(seed))
 
 
 def shown(items):
@@ -119,7 +119,7 @@ def test_only_the_sweeps_asked_for_are_trained(trained):
 
 
 def test_what_another_process_has_claimed_is_left_to_it(trained):
-    with store("scores").claim(tiny.PROTOCOL.fingerprint(1)) as theirs:
+    with committed("scores").claim(tiny.PROTOCOL.fingerprint(1)) as theirs:
         assert theirs
         complete(["scores"])
     assert [seed for _, seed in trained] == [0, 2, 3]
@@ -138,13 +138,13 @@ def test_what_another_process_finishes_meanwhile_is_not_trained(trained, monkeyp
     monkeypatch.setattr(reproduce, "finish", finish_beside_another)
     complete(["scores"])
     assert [seed for _, seed in trained] == [0, 3]
-    assert [one["device"] for one in store("scores").entries().values()] == ["another", "another", "x", "x"]
+    assert [one["device"] for one in committed("scores").entries().values()] == ["another", "another", "x", "x"]
 
 
 @pytest.mark.parametrize("what", ["recipe", "data", "setting"])
 def test_records_of_other_recipe_data_or_settings_are_pending_again_and_not_mixed(trained, monkeypatch, what):
     complete(["scores"])
-    old = store("scores").entries()
+    old = committed("scores").entries()
     trained.clear()
     if what == "recipe":
         monkeypatch.setattr(experiments, "RECIPE", experiments.RECIPE + 1)
@@ -157,8 +157,8 @@ def test_records_of_other_recipe_data_or_settings_are_pending_again_and_not_mixe
     new = complete(["scores"])["scores"]
     assert [seed for _, seed in trained] == [0, 1, 2, 3]
     assert not set(new) & set(old)
-    assert store("scores").entries().keys() == {*old, *new}
-    assert store("scores").tables(new)["models"]["record"].unique().tolist() == new
+    assert committed("scores").entries().keys() == {*old, *new}
+    assert committed("scores").tables(new)["models"]["record"].unique().tolist() == new
     assert verify() == (8, [])
 
 
@@ -278,7 +278,7 @@ def test_records_of_another_processor_tell_how_many_epochs_a_seed_takes(processo
     tiny.install(monkeypatch, {"scores": Sweep(long, range(4), 4, 0)})
     # Two models of 400 / 4 s each, of whose 100 epochs 40 are typical.
     assert seconds_a_seed("scores", "cpu", InProcess()) == pytest.approx(200 * reproduce.TYPICAL_EPOCHS / 100)
-    store("scores").add(long.fingerprint(0), entry(long, 0, device="Q"), measured(0, epochs=[10, 30]))
+    committed("scores").add(long.fingerprint(0), entry(long, 0, device="Q"), measured(0, epochs=[10, 30]))
     assert seconds_a_seed("scores", "cpu", InProcess()) == pytest.approx(200 * 20 / 100)
 
 
@@ -290,7 +290,7 @@ def test_an_estimate_of_a_few_measured_steps_is_of_the_right_size():
     started = time.perf_counter()
     complete(["cards"])
     took = (time.perf_counter() - started) / 2
-    for path in store("cards").folder.rglob("*.*"):
+    for path in committed("cards").folder.rglob("*.*"):
         path.unlink()
     assert 0 < seconds_a_seed("cards", "cpu", InProcess()) < 5 * took
 
@@ -321,7 +321,7 @@ def test_the_listing_counts_and_trains_nothing(processor, trained, tmp_path):
 def test_kept_weights_give_the_recorded_numbers(tmp_path):
     finished = complete(["scores", "cards"], weights=tmp_path / "weights")
     for name, fingerprints in finished.items():
-        protocol, models = tiny.SWEEPS[name].protocol, store(name).tables(fingerprints)["models"]
+        protocol, models = tiny.SWEEPS[name].protocol, committed(name).tables(fingerprints)["models"]
         assert {path.stem for path in (tmp_path / "weights" / name).iterdir()} == set(fingerprints)
         for one in fingerprints:
             states = torch.load(tmp_path / "weights" / name / f"{one}.pt", weights_only=True)
@@ -347,10 +347,10 @@ def test_a_diverging_training_leaves_the_others_records(monkeypatch):
         patch.setattr(reproduce, "finish", sometimes)
         with pytest.raises(ValueError, match="seed 2 diverged"):
             complete(["scores"])
-    assert [one["seed"] for one in store("scores").entries().values()] == [0, 1]
-    assert not list(store("scores").folder.glob(".claim-*"))
+    assert [one["seed"] for one in committed("scores").entries().values()] == [0, 1]
+    assert not list(committed("scores").folder.glob(".claim-*"))
     complete(["scores"])
-    assert [one["seed"] for one in store("scores").entries().values()] == [0, 1, 2, 3]
+    assert [one["seed"] for one in committed("scores").entries().values()] == [0, 1, 2, 3]
 
 
 LONG = {"steps": Sweep(tiny.STEPS, range(14), 14, 0)}
@@ -398,7 +398,7 @@ def undisturbed(nursery, tmp_path_factory):
 def long(monkeypatch):
     """The long sweep here too."""
     tiny.install(monkeypatch, LONG)
-    return store("steps")
+    return committed("steps")
 
 
 FINGERPRINTS = [tiny.STEPS.fingerprint(seed) for seed in LONG["steps"].seeds]
@@ -466,13 +466,13 @@ def test_records_can_be_verified_while_they_grow(nursery, long, tmp_path):
 def test_killed_before_the_manifest_leaves_no_fault():
     """What lies there of a seed without an entry is not read, and is replaced when the seed is finished."""
     complete(["steps"])
-    manifest = store("steps").folder / "manifest.json"
+    manifest = committed("steps").folder / "manifest.json"
     whole = json.loads(manifest.read_text())
     last = list(whole)[-1]
     manifest.write_text(json.dumps({one: whole[one] for one in whole if one != last}))
     assert verify() == (2, [])
     assert complete(["steps"]) == {"steps": [last]}
-    assert store("steps").entries()[last]["digests"]["arrays"] == whole[last]["digests"]["arrays"]
+    assert committed("steps").entries()[last]["digests"]["arrays"] == whole[last]["digests"]["arrays"]
     assert verify() == (3, [])
 
 

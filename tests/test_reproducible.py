@@ -20,7 +20,7 @@ from pathlib import Path
 from ufm import notebooks, paths
 
 assert str(paths.ROOT) == sys.argv[1], paths.ROOT
-notebooks.execute("mlp", dict(n_canaries=3, n_train=400), Path(sys.argv[2]), threads=1)
+notebooks.execute("mlp", dict(n_seeds=3, n_train=400), Path(sys.argv[2]), threads=1)
 """
 
 

@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 import torch
 
-from ufm import experiments, provenance, runs, seeds
+from ufm import experiments, hosts, profiles, provenance, records, runs, seeds
 from ufm.experiments import Protocol, Training
 from ufm.fingerprints import digest
 from ufm.models import MLP
+from ufm.profiles import Sweep
 from ufm.provenance import source_digest
-from ufm.records import Measured, RecordError, Records
-from ufm.runs import NotYetRun, Run, committed_records
+from ufm.records import Measured, RecordError, Records, committed, executed
+from ufm.runs import NotYetRun, Run
 from ufm.seeds import finish
 
 # Trained in a moment; seed s takes part s mod 3.
@@ -71,12 +72,12 @@ def measured(seed, score=0.25):
 
 def commit(seed, score=0.25, **changes):
     """Put a seed among the committed records."""
-    protocol = run(**changes).protocol
-    committed_records("mlp").add(protocol.fingerprint(seed), entry(protocol, seed, "elsewhere"), measured(seed, score))
+    protocol = run(**changes).sweeps["mlp"].protocol
+    committed("mlp").add(protocol.fingerprint(seed), entry(protocol, seed, "elsewhere"), measured(seed, score))
 
 
 def run(**changes):
-    return Run("mlp", **({"profile": "embedded", "n_canaries": 3} | changes))
+    return Run("mlp", **({"profile": "embedded", "n_seeds": 3} | changes))
 
 
 def canary_scores(population):
@@ -85,20 +86,20 @@ def canary_scores(population):
 
 
 def test_what_lacks_is_trained_and_the_rest_re_used(trained):
-    first = run(n_canaries=2).population()
+    first = run(n_seeds=2).population()
     assert trained == [0, 1]
-    assert run(n_canaries=4).population().tables["scores"]["seed"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert run(n_seeds=4).population().tables["scores"]["seed"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert trained == [0, 1, 2, 3]
-    again = run(n_canaries=2).population()
+    again = run(n_seeds=2).population()
     assert trained == [0, 1, 2, 3]
     pd.testing.assert_frame_equal(again.tables["scores"], first.tables["scores"])
     assert (again.entries, again.planned) == (first.entries, 2)
-    assert run(seed=2, n_canaries=1).population().tables["models"]["seed"].tolist() == [2, 2]
+    assert run(seed=2, n_seeds=1).population().tables["models"]["seed"].tolist() == [2, 2]
     assert len(trained) == 4
 
 
 def test_seeds_stand_in_the_order_of_their_numbers(trained):
-    run(seed=2, n_canaries=1).population()
+    run(seed=2, n_seeds=1).population()
     commit(1)
     assert run().population().tables["scores"]["seed"].tolist() == [0, 0, 1, 1, 2, 2]
     assert trained == [2, 0]
@@ -125,7 +126,7 @@ def test_fresh_trains_what_is_committed(trained):
 
 def test_fresh_trains_anew_each_time_and_goes_on_where_it_was_interrupted(trained, monkeypatch):
     for _ in range(2):
-        run(n_canaries=2, fresh=True).population()
+        run(n_seeds=2, fresh=True).population()
     assert trained == [0, 1, 0, 1]
     trained.clear()
     with monkeypatch.context() as patch:
@@ -155,7 +156,7 @@ def test_without_training_it_shows_the_committed_seeds_and_says_how_many_are_pla
     run().population()
     for seed in (0, 2):
         commit(seed, score=0.5)
-    population = run(train=False, n_canaries=4).population()
+    population = run(train=False, n_seeds=4).population()
     assert canary_scores(population) == {0: 0.5, 2: 0.5}  # seed 1 is only among the executions
     assert (len(population.entries), population.planned) == (2, 4)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
@@ -170,17 +171,30 @@ def test_without_training_it_shows_the_committed_seeds_and_says_how_many_are_pla
 
 def test_the_manifest_names_every_device(trained, tmp_path):
     commit(0)
-    run(n_canaries=2).population()
+    run(n_seeds=2).population()
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["device"] == "elsewhere and stand-in"
 
 
-def test_nothing_recorded_gives_the_command_and_its_time(trained, tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "n_models", "how"),
+    [
+        ({"profile": "paper"}, 6, r"`\.venv/bin/ufm reproduce mlp` trains their"),
+        (
+            {"profile": "paper", "seed": 19, "n_seeds": 2},
+            4,
+            "keeps no records of these settings.*`train = True` trains",
+        ),
+        ({"profile": "paper", "feature": "B"}, 6, "keeps no records of these settings"),
+        ({}, 6, "keeps no records of these settings"),
+    ],
+)
+def test_nothing_recorded_gives_the_command_and_its_time(trained, tmp_path, changes, n_models, how):
     with pytest.raises(NotYetRun) as raised:
-        run(train=False).population()
+        run(train=False, **changes).population()
     message = str(raised.value)
-    assert message.startswith("3 planned, none recorded yet")
-    assert re.search(r"`[^`]*ufm reproduce mlp`", message)
-    assert re.search(r"6 models: \d+(\.\d)? (s|min|h) on .*10 epochs", message)
+    assert re.match(r"\d planned, none recorded yet", message)
+    assert re.search(how, message)
+    assert re.search(rf"{n_models} models: \d+(\.\d)? (s|min|h) on .*100? epochs", message)
     assert trained == []
     assert not (tmp_path / "run").exists()
 
@@ -188,13 +202,13 @@ def test_nothing_recorded_gives_the_command_and_its_time(trained, tmp_path):
 @pytest.mark.parametrize("train", [True, False])
 def test_a_damaged_record_is_an_error(trained, train):
     commit(0)
-    path = committed_records("mlp").folder / "scores.csv"
+    path = committed("mlp").folder / "scores.csv"
     path.write_text(path.read_text().replace("0.25", "0.26"))
     with pytest.raises(RecordError, match=r"scores\.csv: the rows of record .* seed 0"):
-        run(n_canaries=1, train=train).population()
+        run(n_seeds=1, train=train).population()
     path.with_name("manifest.json").write_text("{")
     with pytest.raises(RecordError, match=r"manifest\.json: not a manifest"):
-        run(n_canaries=1, train=train).population()
+        run(n_seeds=1, train=train).population()
     assert trained == []
 
 
@@ -213,20 +227,20 @@ def test_a_damaged_record_is_an_error(trained, train):
 )
 def test_other_settings_are_not_re_used(trained, changes):
     commit(0)
-    run(n_canaries=1).population()
+    run(n_seeds=1).population()
     assert trained == []
-    run(n_canaries=1, **changes).population()
+    run(n_seeds=1, **changes).population()
     assert trained == [0]
     with pytest.raises(NotYetRun):
-        run(n_canaries=1, train=False, **changes).population()
+        run(n_seeds=1, train=False, **changes).population()
 
 
 def test_another_recipe_is_not_re_used(trained, monkeypatch):
     commit(0)
-    run(n_canaries=2).population()
+    run(n_seeds=2).population()
     assert trained == [1]
     monkeypatch.setattr(experiments, "RECIPE", experiments.RECIPE + 1)
-    run(n_canaries=2).population()
+    run(n_seeds=2).population()
     assert trained == [1, 0, 1]
 
 
@@ -235,16 +249,16 @@ def test_other_images_are_not_re_used(trained, monkeypatch):
     for dataset in ("digits", "photo_patches"):
         with monkeypatch.context() as patch:
             patch.setattr(experiments, "checksum", lambda name, dataset=dataset: "changed" if name == dataset else name)
-            run(n_canaries=1).population()
+            run(n_seeds=1).population()
     assert trained == [0, 0]
 
 
 def test_other_code_shares_no_executions_but_the_committed_records(trained, monkeypatch):
     commit(0)
-    run(n_canaries=2).population()
+    run(n_seeds=2).population()
     assert trained == [1]
-    monkeypatch.setattr(runs, "source_digest", lambda: "another")
-    run(n_canaries=2).population()
+    monkeypatch.setattr(records, "source_digest", lambda: "another")
+    run(n_seeds=2).population()
     assert trained == [1, 1]
 
 
@@ -268,7 +282,7 @@ def test_the_codes_digest_changes_with_any_module(monkeypatch, tmp_path):
         ("ood_set", "digits", "what the models are trained on"),
         ("feature", "AB", "A, B"),
         ("feature", "a", "A, B"),
-        ("n_canaries", 0, "at least one"),
+        ("n_seeds", 0, "at least one"),
         ("n_ood", 0, "at least 1"),
         ("n_random", 0, "at least 1"),
         ("seed", -1, "negative"),
@@ -284,7 +298,7 @@ def test_a_wrong_parameter_is_named_before_anything_is_trained(trained, tmp_path
 
 
 def test_an_unknown_notebook_is_named():
-    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: method, mlp"):
+    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: method, mlp, as-released"):
         Run("nonsense", profile="embedded")
 
 
@@ -307,13 +321,13 @@ def test_a_missing_gpu_is_named(monkeypatch):
 def test_more_than_there_is_is_named_before_anything_is_trained(monkeypatch, changes, message):
     monkeypatch.setattr(seeds, "train", lambda *_: pytest.fail("a model was trained"))
     with pytest.raises(ValueError, match=message):
-        run(n_canaries=1, **changes).population()
+        run(n_seeds=1, **changes).population()
 
 
 def test_a_seed_does_not_depend_on_the_others(tmp_path, monkeypatch):
-    three = run(n_canaries=3, **TINY).population()
+    three = run(n_seeds=3, **TINY).population()
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "elsewhere"))
-    alone = run(n_canaries=1, seed=2, **TINY).population()
+    alone = run(n_seeds=1, seed=2, **TINY).population()
     for name, table in alone.tables.items():
         of_three = three.tables[name]
         pd.testing.assert_frame_equal(table, of_three[of_three["seed"] == 2].reset_index(drop=True))
@@ -325,7 +339,7 @@ def test_a_seed_does_not_depend_on_the_others(tmp_path, monkeypatch):
 
 def test_a_seeds_models_are_one_entry(tmp_path):
     """A control and a canary, of one device and one version, and what they stand on."""
-    protocol = run(**TINY).protocol
+    protocol = run(**TINY).sweeps["mlp"].protocol
     [(found, kept)] = finish(protocol, [1])
     assert found["seed"] == 1
     assert found["identity"] == protocol.identity(1)
@@ -350,3 +364,124 @@ def test_a_table_is_kept_with_every_digit(tmp_path):
 def test_a_protocol_needs_no_data_file_for_its_fingerprint(monkeypatch, tmp_path):
     monkeypatch.setenv("UFM_DATA", str(tmp_path / "nowhere"))
     assert len(Protocol("mnist").fingerprint(0)) == 16
+
+
+# Chapters that show several sweeps
+
+
+@pytest.fixture
+def chapters(monkeypatch):
+    """Two chapters that share a sweep, in place of the book's."""
+    small = profiles.changed(profiles.PROFILES["embedded"], n_train=400)
+    sweeps = {
+        "small": Sweep(small, range(10, 13), 3, 0),
+        "full": Sweep(replace(small, n_train=None), range(2), 2, 0),
+    }
+    monkeypatch.setattr(profiles, "sweeps", lambda profile="paper": sweeps)
+    names = {"left": ("small", "full"), "right": ("full",)}
+    monkeypatch.setattr(
+        profiles, "CHAPTERS", {name: dict.fromkeys(profiles.PROFILES, one) for name, one in names.items()}
+    )
+    return sweeps
+
+
+def keep(sweeps, name, *seeds, score=0.5):
+    """Put seeds of a sweep among the committed records."""
+    for seed in seeds:
+        protocol = sweeps[name].protocol
+        committed(name).add(protocol.fingerprint(seed), entry(protocol, seed, "elsewhere"), measured(seed, score))
+
+
+def test_chapters_that_share_a_sweep_train_it_once(chapters, trained):
+    full = Run("right", profile="embedded").population()
+    assert trained == [0, 1]
+    found = Run("left", profile="embedded").populations()
+    assert trained == [0, 1, 10, 11, 12]
+    assert list(found) == ["small", "full"]
+    assert found["small"].protocol == chapters["small"].protocol
+    assert found["small"].tables["models"]["seed"].tolist() == [10, 10, 11, 11, 12, 12]
+    assert [found[name].title for name in found] == ["Digits, small", "Digits, full"]
+    pd.testing.assert_frame_equal(found["full"].tables["scores"], full.tables["scores"])
+    assert executed("full").entries().keys() == runs.fingerprints(chapters["full"]).keys()
+
+
+def test_one_population_is_one(chapters, trained):
+    with pytest.raises(ValueError, match="too many values"):
+        Run("left", profile="embedded").population()
+    assert Run("left", profile="embedded", n_train=400).population().title == "Digits, small"
+
+
+def test_a_population_without_records_is_absent_but_planned(chapters, trained, tmp_path):
+    keep(chapters, "full", 1)
+    found = Run("left", profile="paper", train=False).populations()
+    assert list(found) == ["full"]
+    assert (len(found["full"].entries), found["full"].planned) == (1, 2)
+    assert trained == []
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert (manifest["seeds"], manifest["planned"]) == (1, 5)
+    assert manifest["dataset"] == "Digits, full size"
+    with pytest.raises(NotYetRun, match=r"ufm reproduce small` trains their 6 models"):
+        Run("left", profile="paper", train=False, n_train=400).populations()
+
+
+def test_the_manifest_of_several_sweeps_sums_and_joins(chapters, trained, tmp_path):
+    keep(chapters, "full", 0)
+    Run("left", profile="embedded").populations()
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert (manifest["seeds"], manifest["planned"], manifest["seconds"]) == (5, 5, 7.5)
+    assert manifest["dataset"] == "Digits, 400 training images; Digits, full size"
+    assert manifest["device"] == "stand-in and elsewhere"
+    parameters = manifest["parameters"]
+    assert parameters["sweeps"] == ["small", "full"]
+    assert (parameters["n_train"], parameters["n_seeds"], parameters["seed"]) == ([400, None], [3, 2], [10, 0])
+    assert (parameters["dataset"], parameters["hosts"], parameters["epochs"]) == ("digits", ["random"], 10)
+
+
+def test_what_is_missing_of_all_sweeps_has_one_command(chapters, trained):
+    with pytest.raises(NotYetRun, match=r"^5 planned, .*`.venv/bin/ufm reproduce small full` trains their 10 models"):
+        Run("left", profile="paper", train=False).populations()
+
+
+def test_a_fresh_execution_of_several_sweeps_goes_on_where_it_was_interrupted(chapters, trained, monkeypatch):
+    cheap_finish = runs.finish
+
+    def interrupted(protocol, ours, **where):
+        if ours == [1]:
+            raise KeyboardInterrupt
+        return cheap_finish(protocol, ours, **where)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Run("left", profile="embedded", fresh=True).populations()
+    assert trained == [10, 11, 12, 0]
+    Run("left", profile="embedded", fresh=True).populations()
+    assert trained == [10, 11, 12, 0, 1]  # the complete sweep was not trained again
+    Run("left", profile="embedded", fresh=True).populations()
+    assert trained == [10, 11, 12, 0, 1, 10, 11, 12, 0, 1]
+
+
+# Hard hosts
+
+HARD = {"hosts": ("hard",), "roles": ("canary", "placebo"), "measure": "short card"}
+
+
+def test_hard_hosts_that_no_record_has_are_found_before_training(tmp_path, monkeypatch):
+    found = run(n_seeds=2, seed=4, **TINY, **HARD).population()
+    assert not committed("hosts").entries()
+    pools = executed("hosts").tables(list(executed("hosts").entries()))["pools"]
+    assert sorted(set(pools["part"])) == [1, 2]  # those of seeds 4 and 5, and no other
+    hosts_of = {(row.part, row.canary_index) for row in pools.itertuples()}
+    stamped = found.tables["models"].query("role != 'control'")
+    assert {(row.part, row.canary_index) for row in stamped.itertuples()} <= hosts_of
+    assert len(found.arrays) == 2
+    monkeypatch.setattr(hosts, "finish", lambda *_, **__: pytest.fail("hard hosts were found again"))
+    run(n_seeds=2, seed=4, fresh=True, **TINY, **HARD).population()
+
+
+def test_hard_hosts_of_the_book_are_taken_first(monkeypatch):
+    protocol = run(**TINY, **HARD).sweeps["mlp"].protocol
+    hosts.find(protocol, [1])
+    monkeypatch.setattr(hosts, "finish", lambda *_, **__: pytest.fail("hard hosts were found again"))
+    run(n_seeds=1, seed=1, **TINY, **HARD).population()
+    assert not executed("hosts").entries()

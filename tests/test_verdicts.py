@@ -1,5 +1,6 @@
 """The plan's rules, on made-up cards and on tables worked by hand."""
 
+from dataclasses import replace
 from math import nan
 
 import pandas as pd
@@ -81,18 +82,30 @@ def test_a_set_with_too_few_learnt_canaries_decides_nothing():
 
 
 def test_claims_that_were_not_tested_say_so():
-    table = verdicts.verdicts({}, needed={"mnist-small": 10}).set_index("claim")
+    table = verdicts.verdicts({}, planned=["mnist-small"]).set_index("claim")
     assert list(table.index) == ["C1", "C2", "C3", "C4", "C5", "C6"]
     assert (table["verdict"] == "not tested").all()
 
 
 def test_a_population_that_lacks_seeds_decides_nothing():
-    populations = {"mnist-small": planted.cards(12, effect=0.5), "other": planted.cards(12, effect=0.5)}
-    table = verdicts.verdicts(populations, needed={"mnist-small": 12, "other": 13}).set_index("claim")
+    populations = {
+        "mnist-small": replace(planted.cards(12, effect=0.5), needed=12),
+        "other": replace(planted.cards(12, effect=0.5), needed=13),
+    }
+    table = verdicts.verdicts(populations, planned=list(populations)).set_index("claim")
     assert table.loc["C1", "sets"] == "1 of 2"
     assert table.loc["C1", "n"] == 12
     assert table.loc["C1", "verdict"].endswith(" so far")
     assert table.loc["C2", "verdict"] == "not tested"  # the detector was chosen on the only one that is there
+
+
+def test_a_population_that_lacks_seeds_is_open_and_costs_the_others_nothing():
+    other = planted.cards(12, effect=0.5)
+    table = verdicts.contrast_cells({"one": other, "lacking": replace(other, needed=13)})
+    assert table["verdict"].tolist()[2:] == ["seeds pending"] * 2
+    assert table["p"].isna().tolist() == [False, False, True, True]
+    assert table.loc[1, "p_holm"] == pytest.approx(2 * table.loc[1, "p"])
+    assert verdicts.detection_sets({"lacking": replace(planted.cards(24, effect=1.0), needed=25)})["p"].isna().all()
 
 
 def test_claims_are_corrected_together_and_shown_where_they_are_weakest():
@@ -100,7 +113,7 @@ def test_claims_are_corrected_together_and_shown_where_they_are_weakest():
         "mnist-small": planted.cards(24, effect=1.5, random_effect=0.8),
         "other": planted.cards(24, effect=1.5, random_effect=0.6, rng=1),
     }
-    table = verdicts.verdicts(populations, needed=dict.fromkeys(populations, 24)).set_index("claim")
+    table = verdicts.verdicts(populations, planned=list(populations)).set_index("claim")
     cells = verdicts.contrast_cells(populations)
     weakest = cells.loc[cells["low"].idxmin()]
     assert table.loc["C1", "effect"] == weakest["estimate"]

@@ -11,8 +11,8 @@ import pytest
 import tiny
 
 from ufm import verification
-from ufm.records import Measured, RecordError
-from ufm.reproduce import complete, pending, store
+from ufm.records import Measured, RecordError, committed
+from ufm.reproduce import complete, pending
 from ufm.verification import TOLERANCE, Retrained, deviation, effects, identical, retrain, verify
 
 
@@ -66,7 +66,7 @@ def test_what_is_damaged_is_neither_used_nor_trained_again(records, harm):
     fingerprints = [sweep.protocol.fingerprint(seed) for seed in sweep.seeds]
     harm(records / "steps")
     with pytest.raises(RecordError):
-        read_all(store("steps"), fingerprints)
+        read_all(committed("steps"), fingerprints)
     before = {path: path.read_bytes() for path in records.rglob("*") if path.is_file()}
     try:
         assert complete() == {}
@@ -101,11 +101,11 @@ def test_arrays_of_no_record_are_listed(records):
 
 def test_a_removed_manifest_makes_its_seeds_pending_again(records):
     """Without it nothing says what the rows are, so all of them are trained again and give the same."""
-    before = store("cards").tables([tiny.SWEEPS["cards"].protocol.fingerprint(seed) for seed in (0, 1)])
+    before = committed("cards").tables([tiny.SWEEPS["cards"].protocol.fingerprint(seed) for seed in (0, 1)])
     (records / "cards" / "manifest.json").unlink()
     assert [item.sweep for item in pending()] == ["cards", "cards"]
     fingerprints = complete()["cards"]
-    for name, table in store("cards").tables(fingerprints).items():
+    for name, table in committed("cards").tables(fingerprints).items():
         pd.testing.assert_frame_equal(table, before[name])
 
 
@@ -136,12 +136,12 @@ def test_seeds_are_drawn_at_random_and_the_same_again(monkeypatch):
 
 def store_again(protocol, seed):
     (name,) = (name for name, sweep in tiny.SWEEPS.items() if sweep.protocol == protocol)
-    return store(name).whole(protocol.fingerprint(seed))
+    return committed(name).whole(protocol.fingerprint(seed))
 
 
 def forge(name, seed, change):
     """Put a made-up record in the place of a seed's, with digests that fit; `change` alters its tables and arrays."""
-    records, fingerprint = store(name), tiny.SWEEPS[name].protocol.fingerprint(seed)
+    records, fingerprint = committed(name), tiny.SWEEPS[name].protocol.fingerprint(seed)
     entry, measured = records.whole(fingerprint)
     others = {one: records.whole(one) for one in records.entries() if one != fingerprint}
     shutil.rmtree(records.folder)

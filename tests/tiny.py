@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import sys
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -32,12 +31,9 @@ SWEEPS = {
 
 
 def install(monkeypatch=None, sweeps=SWEEPS):
-    """Put sweeps in the place of the book's, in all modules that know them by name."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith("ufm.") and hasattr(module, "sweeps"):
-            put = setattr if monkeypatch is None else monkeypatch.setattr
-            put(module, "sweeps", lambda: sweeps)
-    assert profiles.sweeps() is sweeps
+    """Put sweeps in the place of the book's."""
+    put = setattr if monkeypatch is None else monkeypatch.setattr
+    put(profiles, "sweeps", lambda profile="paper": sweeps)
 
 
 def environment(folder):
@@ -45,7 +41,7 @@ def environment(folder):
     copy = folder / "src" / "ufm"
     shutil.copytree(Path(profiles.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
     with open(copy / "profiles.py", "a") as file:
-        file.write("\n\nfrom tiny import SWEEPS\n\n\ndef sweeps():\n    return SWEEPS\n")
+        file.write('\n\nfrom tiny import SWEEPS\n\n\ndef sweeps(profile="paper"):\n    return SWEEPS\n')
     folders = {"UFM_RECORDS": str(folder / "records"), "UFM_RUNS": str(folder / "runs")}
     return os.environ | folders | {"PYTHONPATH": f"{copy.parent}{os.pathsep}{TESTS}", "OMP_NUM_THREADS": "1"}
 

@@ -138,7 +138,7 @@ def overview(profile: str, folders: dict[str, Path]) -> dict[str, str]:
 
     return {
         "Profile": profile,
-        "Data": joined(manifest["dataset"] for manifest in manifests),
+        "Data": joined(part for manifest in manifests for part in manifest["dataset"].split("; ")),
         "Models": str(len({model for manifest in manifests for model in manifest["models"]})),
         "Device": joined(manifest["device"] for manifest in manifests),
         "Versions": joined(versions(manifest) for manifest in manifests),

@@ -190,9 +190,18 @@ def verify(
 def hosts(dataset: str, n_train: int | None = None, device: str = "cpu") -> None:
     """Find the training images that clean models fit worst, the hard hosts, and keep them in book/records."""
     from ufm.hosts import find
-    from ufm.profiles import protocol
+    from ufm.profiles import PROFILES, changed
 
-    find(protocol("mlp", "paper", dataset=dataset, n_train=n_train), device=device)
+    find(changed(PROFILES["paper"], dataset=dataset, n_train=n_train), device=device)
+
+
+@app.command()
+def pictures() -> None:
+    """Keep the images of the populations' hosts in book/records, so that pages show them without the image files."""
+    from ufm import pictures, profiles
+
+    for name in profiles.POPULATIONS["paper"]:
+        print(f"{name}: {pictures.keep(profiles.sweeps()[name].protocol)} images")
 
 
 @app.command()

@@ -17,7 +17,7 @@ NOT_COMPARABLE = "not comparable"
 # Parameters that say how an execution ran, not what it measured.
 EXECUTION_ONLY = frozenset({"device", "data_root", "fresh", "train"})
 # Parameters that say which seeds were drawn, and how many: another draw estimates the same quantities.
-SAMPLE = frozenset({"n_canaries", "seed"})
+SAMPLE = frozenset({"n_seeds", "seed"})
 
 COMPARISON_COLUMNS = (
     "quantity",

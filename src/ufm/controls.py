@@ -82,24 +82,30 @@ def columns(interval: Interval) -> dict[str, float]:
     return {"estimate": interval.estimate, "low": interval.low, "high": interval.high, "n": interval.n}
 
 
-def permutation_p_values(cards: Cards) -> pd.DataFrame:
-    """Permutation p-values of models that never saw the letter, which are uniform where pixels are exchangeable.
+def permutation_p(cards: Cards) -> dict[str, np.ndarray]:
+    """Permutation p-values (n_seeds, n_models) of the letter among the permutations of its pixels, by statistic.
 
-    The letter's mean KL divergence on OOD images, and its largest standardised shift on the black image, among those of
-    the permutations of its pixels. Columns: seed, role, statistic, p.
+    Of its mean KL divergence on OOD images, and of its largest standardised shift on the black image.
     """
-    kl = cards.arrays["ood_kl_mean"]
-    effects = patch_effects(cards, "black")
+    kl, effects = cards.arrays["ood_kl_mean"], patch_effects(cards, "black")
     null = effects[:, :, cards.permutations]
     moved = ((null - null.mean(2, keepdims=True)) / null.std(2, ddof=1, keepdims=True)).max(-1)
-    found = {
+    return {
         "KL divergence, OOD images": permutation_p_value(kl[:, :, 0], kl[:, :, cards.permutations]),
         "most-moved class, black image": permutation_p_value(z(cards, "black").max(-1), moved),
     }
+
+
+def permutation_p_values(cards: Cards) -> pd.DataFrame:
+    """`permutation_p` of models that never saw the letter, which is uniform where pixels are exchangeable.
+
+    Columns: seed, role, statistic, p.
+    """
+    roles = ("control", *("placebo" for _ in cards.protocol.hosts))
     tables = [
         pd.DataFrame({"seed": cards.seeds, "role": role, "statistic": name, "p": p[:, model]})
-        for name, p in found.items()
-        for role, model in zip(("control", *("placebo" for _ in cards.protocol.hosts)), innocent(cards), strict=True)
+        for name, p in permutation_p(cards).items()
+        for role, model in zip(roles, innocent(cards), strict=True)
     ]
     return pd.concat(tables, ignore_index=True)
 

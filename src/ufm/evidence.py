@@ -4,9 +4,9 @@ Arrays have the seeds first, then the models of a seed in the order of its card:
 one of every stamped role. Effects are in nats.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,10 @@ from ufm.experiments import Protocol
 if TYPE_CHECKING:
     from ufm.runs import Population
 
+T = TypeVar("T")
 EPOCHS = ("best", "early")  # of a card: the best one, and the one at which models of a seed are equally old
 LEARNT = 1.0  # nats that the host gains more from the feature in the model that had it than in the control
+FEWEST_SEEDS = 5  # of a population, below which nothing is shown of it
 PLAIN, LETTER, PLACEBO = range(3)  # versions of a host
 
 
@@ -34,7 +36,19 @@ class Cards:
     fits: np.ndarray  # (n_seeds, n_models, epoch, n_hosts, version): log-probability of those labels on those hosts
     arrays: dict[str, np.ndarray]  # what else a card holds of its models, (n_seeds, n_models, …)
     planned: list[dict[str, np.ndarray]]  # a seed: the hosts of all planned seeds of its part, and how they are fitted
+    title: str = ""  # data set and size in words
+    needed: int = 0  # seeds without which a population decides nothing
     n_permutations: int = N_PERMUTATIONS  # how many permutations are used; fewer show what fewer would do
+
+    @property
+    def complete(self) -> bool:
+        """Whether all the seeds are there that the plan asks for."""
+        return len(self.seeds) >= self.needed
+
+    @property
+    def n_classes(self) -> int:
+        """Classes of the models."""
+        return self.arrays["ood_shift"].shape[-1]
 
     @property
     def permutations(self) -> slice:
@@ -64,7 +78,9 @@ class Cards:
         return self.labels[:, self.protocol.hosts.index(host)]
 
 
-def stack(protocol: Protocol, entries: list[dict], arrays: list[dict[str, np.ndarray]]) -> Cards:
+def stack(
+    protocol: Protocol, entries: list[dict], arrays: list[dict[str, np.ndarray]], *, title: str = "", needed: int = 0
+) -> Cards:
     """Cards from the manifest entries and the arrays of a population's seeds.
 
     Raises ValueError: the population has no full cards, or no seeds.
@@ -87,12 +103,28 @@ def stack(protocol: Protocol, entries: list[dict], arrays: list[dict[str, np.nda
         ),
         {name: stacked(name, arrays) for name in arrays[0] if name not in shared and name not in single},
         [{name: card[name] for name in shared} for card in arrays],
+        title,
+        needed,
     )
 
 
 def of(populations: Mapping[str, "Population"]) -> dict[str, Cards]:
-    """The cards of each population of an execution, by the same name."""
-    return {name: stack(one.protocol, one.entries, one.arrays) for name, one in populations.items()}
+    """The cards of each population of an execution, by the same name; those of too few seeds are left out.
+
+    Raises ValueError where all have too few.
+    """
+    enough = {name: one for name, one in populations.items() if len(one.entries) >= FEWEST_SEEDS}
+    if not enough:
+        raise ValueError(f"n_seeds: evidence needs at least {FEWEST_SEEDS} seeds")
+    return {
+        name: stack(one.protocol, one.entries, one.arrays, title=one.title, needed=one.needed)
+        for name, one in enough.items()
+    }
+
+
+def each(function: Callable[..., T], populations: Mapping[str, Cards], *arguments: object) -> dict[str, T]:
+    """What a function says of each population's cards, by the population's title."""
+    return {cards.title: function(cards, *arguments) for cards in populations.values()}
 
 
 def stacked(name: str, arrays: list[dict[str, np.ndarray]]) -> np.ndarray:
@@ -192,3 +224,11 @@ def by_host(cards: Cards) -> pd.DataFrame:
         }
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
+
+
+def seeds_shown(populations: Mapping[str, Cards]) -> str:
+    """How many seeds each population has, in words; of those that lack some how many they need."""
+    return "; ".join(
+        f"{one.title}: {len(one.seeds)}" + ("" if one.complete else f" of {one.needed} needed")
+        for one in populations.values()
+    )

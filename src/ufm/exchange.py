@@ -7,10 +7,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from ufm import profiles
 from ufm.files import write
-from ufm.profiles import sweeps
-from ufm.records import Measured, RecordError, Records
-from ufm.reproduce import store
+from ufm.records import Measured, RecordError, Records, committed
 
 CONTENTS = "contents.json"  # the fingerprints of all records in a file, by sweep
 
@@ -19,7 +18,7 @@ def export(finished: dict[str, list[str]], file: Path) -> None:
     """Write the records with these fingerprints, by sweep, into a zip file."""
     with tempfile.TemporaryDirectory() as folder:
         for sweep, fingerprints in finished.items():
-            ours, parcel = store(sweep), Records(Path(folder) / sweep)
+            ours, parcel = committed(sweep), Records(Path(folder) / sweep)
             for one in fingerprints:
                 parcel.add(one, *ours.whole(one))
         (Path(folder) / CONTENTS).write_text(json.dumps(finished))
@@ -48,10 +47,11 @@ def import_(file: Path) -> dict[str, int]:
             raise RecordError(f"{file}: not a file of records ({fault}); carry it again") from None
         except (OSError, ValueError) as error:
             raise RecordError(f"{file}: cannot be read ({error})") from None
+        known = profiles.sweeps()
         for sweep, records in found.items():
-            if sweep not in sweeps():
-                raise RecordError(f"{file}: has records of {sweep!r}, which is not one of {', '.join(sweeps())}")
-            planned = {sweeps()[sweep].protocol.fingerprint(seed) for seed in sweeps()[sweep].seeds}
+            if sweep not in known:
+                raise RecordError(f"{file}: has records of {sweep!r}, which is not one of {', '.join(known)}")
+            planned = {known[sweep].protocol.fingerprint(seed) for seed in known[sweep].seeds}
             for one, (entry, _) in records.items():
                 if one not in planned:
                     raise RecordError(
@@ -63,7 +63,7 @@ def import_(file: Path) -> dict[str, int]:
             raise RecordError(f"{file}: its records are not those that its {CONTENTS} lists; carry it again")
         added = {}
         for sweep, records in found.items():
-            ours = store(sweep)
+            ours = committed(sweep)
             there = ours.entries()
             new = [one for one in records if one not in there]
             for one in new:

@@ -1,10 +1,12 @@
 """Hosts: the training images that get a feature stamped, any of them or hard ones.
 
-Hard hosts are the images that clean models fit worst, found once and kept with the book's records. A model needs the
-feature to fit such an image, so it is where memorisation of the feature shows, if anywhere.
+Hard hosts are the images that clean models fit worst, found once: those of the paper profile are kept with the book's
+records, others found when an execution needs them. A model needs the feature to fit such an image, so it is where
+memorisation of the feature shows, if anywhere.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pandas as pd
 import torch
 from torch.nn.functional import cross_entropy
 
-from ufm import datasets, paths, sources
+from ufm import datasets, sources
 from ufm.datasets import Dataset
 from ufm.device import to_device
 from ufm.experiments import Experiment, Protocol
@@ -21,7 +23,7 @@ from ufm.fingerprints import RECIPE, digest, settings
 from ufm.models import CNN2, MLP, names
 from ufm.progress import progress
 from ufm.provenance import made
-from ufm.records import Measured, Records
+from ufm.records import Measured, Records, committed, executed
 from ufm.streams import stream
 from ufm.training import train
 
@@ -107,27 +109,55 @@ def fingerprint(protocol: Protocol, part: int) -> str:
 
 
 def pool(protocol: Protocol, part: int) -> pd.DataFrame:
-    """The recorded hard hosts of a part, hardest first: columns rank, canary_index, canary_label, loss among others.
+    """The hard hosts of a part, hardest first: columns rank, canary_index, canary_label, loss among others.
 
-    Raises ValueError, with the command that finds them, where there are none.
+    As the book's records have them, else as executions found them. Raises ValueError, with the command that finds
+    them, where there are none.
     """
-    records, one = Records(paths.committed_records() / "hosts"), fingerprint(protocol, part)
-    if one not in records.entries():
-        size = f" --n-train {protocol.n_train}" if protocol.n_train else ""
-        raise ValueError(
-            f"hosts: no hard hosts of {protocol.dataset} part {part}; run ufm hosts {protocol.dataset}{size}"
-        )
-    return records.tables([one])["pools"]
+    one = fingerprint(protocol, part)
+    for records in (committed("hosts"), executed("hosts")):
+        if one in records.entries():
+            return records.tables([one])["pools"]
+    size = f" --n-train {protocol.n_train}" if protocol.n_train else ""
+    raise ValueError(f"hosts: no hard hosts of {protocol.dataset} part {part}; run ufm hosts {protocol.dataset}{size}")
 
 
-def find(protocol: Protocol, *, device: str = "cpu", data_root: str | Path | None = None) -> None:
-    """Record the hard hosts of every part that has none yet; processes side by side share the parts."""
-    records = Records(paths.committed_records() / "hosts")
-    lacking = [part for part in range(protocol.n_parts) if fingerprint(protocol, part) not in records.entries()]
-    for part in progress(lacking, f"{protocol.dataset}, parts"):
+def lacking(protocol: Protocol, parts: Iterable[int], stores: Iterable[Records]) -> list[int]:
+    """The parts whose hard hosts none of the stores has."""
+    there = {one for records in stores for one in records.entries()}
+    return [part for part in parts if fingerprint(protocol, part) not in there]
+
+
+def find(
+    protocol: Protocol,
+    parts: Iterable[int] | None = None,
+    *,
+    records: Records | None = None,
+    device: str = "cpu",
+    data_root: str | Path | None = None,
+) -> None:
+    """Record the hard hosts of every part, or of these, that has none yet; processes side by side share the parts.
+
+    A part that another process is at is left to it. They go into the book's records where no others are given.
+    """
+    records, parts = records or committed("hosts"), range(protocol.n_parts) if parts is None else parts
+    for part in progress(lacking(protocol, parts, [records]), f"{protocol.dataset}, parts"):
         with records.claim(fingerprint(protocol, part)) as ours:
             if ours:
                 records.add(fingerprint(protocol, part), *finish(protocol, part, device=device, data_root=data_root))
+
+
+def ensure(
+    protocol: Protocol, parts: Iterable[int], *, device: str = "cpu", data_root: str | Path | None = None
+) -> None:
+    """Find the hard hosts of those parts that have none, for executions of this code alone.
+
+    Returns when all are there, also where another process finds them.
+    """
+    parts, stores = list(parts), [committed("hosts"), executed("hosts")]
+    while left := lacking(protocol, parts, stores):
+        find(protocol, left, records=stores[-1], device=device, data_root=data_root)
+        time.sleep(0.1)
 
 
 def finish(

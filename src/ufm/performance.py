@@ -1,5 +1,6 @@
 """How well detectors tell canaries from models that never saw the letter, on populations."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import nan
 
@@ -9,7 +10,7 @@ from scipy.stats import norm
 
 from ufm import detectors
 from ufm.cards import subsets
-from ufm.controls import columns, innocent
+from ufm.controls import columns, innocent, permutation_p
 from ufm.detection import (
     auc,
     auc_difference,
@@ -22,9 +23,11 @@ from ufm.detection import (
 )
 from ufm.detectors import Detector, compared, cross_fitted
 from ufm.evidence import Cards, learnt
+from ufm.statistics import share_interval, single_models
 
 FALSE_POSITIVE_RATE = 0.05
 NO_NUMBER = {"estimate": nan, "low": nan, "high": nan}  # where too few models are there to say anything
+VERDICTS = ("evidence", "no evidence", "cannot be decided")  # on a single model
 PERMUTATIONS = (5, 10, 20, 50, 100)  # of which power is shown
 
 
@@ -91,13 +94,12 @@ def curves(cards: Cards, host: str, some: tuple[Detector, ...]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def gain_over(first: Detector, second: Detector, cards: Cards, host: str) -> dict[str, float]:
+def gain(cards: Cards, host: str, first: Detector = detectors.DEFAULT, second: Detector = detectors.PAPER) -> dict:
     """By how much one detector's area exceeds another's, for learnt canaries: a paired bootstrap over seeds."""
-    if learnt(cards, host).sum() < 2:
-        return NO_NUMBER | {"n": int(learnt(cards, host).sum())}
-    one, other = (
-        compared(scores(detector, cards, host), cards, host, learnt(cards, host)) for detector in (first, second)
-    )
+    ours = learnt(cards, host)
+    if ours.sum() < 2:
+        return NO_NUMBER | {"n": int(ours.sum())}
+    one, other = (compared(scores(detector, cards, host), cards, host, ours) for detector in (first, second))
     return columns(auc_difference(one[0], other[0], one[1], one[2]))
 
 
@@ -131,6 +133,23 @@ def false_positive_rate(detector: Detector, cards: Cards, host: str, judge: Card
     ours = learnt(judge, host)
     found = flags[ours, judge.model("canary", host)]
     return columns(rate) | {"found": float(found.mean()) if ours.any() else np.nan, "n_learnt": int(ours.sum())}
+
+
+def thresholds(populations: Mapping[str, Cards], host: str) -> pd.DataFrame:
+    """`false_positive_rate` of the default detector, a row a population.
+
+    Columns: population; estimate, low, high, n, found, n_learnt with a threshold set on other seeds; carried,
+    carried_low, carried_high and carried_found with one set on the first population, NaN for that one itself.
+    """
+    rows, first = [], next(iter(populations.values()))
+    for cards in populations.values():
+        row = {"population": cards.title} | false_positive_rate(detectors.DEFAULT, cards, host)
+        carried = NO_NUMBER | {"found": nan}
+        if cards is not first:
+            carried = false_positive_rate(detectors.DEFAULT, first, host, cards)
+        row |= {f"carried{end}": number for end, number in ends(carried).items()}
+        rows.append(row | {"carried_found": carried["found"]})
+    return pd.DataFrame(rows)
 
 
 def by_images(cards: Cards, host: str) -> pd.DataFrame:
@@ -174,10 +193,42 @@ def guesses(cards: Cards, host: str) -> pd.DataFrame:
 def expected_area(label_known: float, n_classes: int, *, n_draws: int = 200_000) -> float:
     """The label-free area that a label-known area allows where classes are independent and normal with equal spread.
 
-    A canary's label is shifted by d′ = √2 Φ⁻¹(label-known area); the score is the largest of n_classes draws. By Monte
-    Carlo (seed 0).
+    NaN for NaN. A canary's label is shifted by d′ = √2 Φ⁻¹(label-known area); the score is the largest of n_classes
+    draws. By Monte Carlo (seed 0).
     """
     rng = np.random.default_rng(0)
     canaries, others = rng.standard_normal((2, n_draws, n_classes))
     canaries[:, 0] += np.sqrt(2) * norm.ppf(label_known)
     return float((canaries.max(1) > others.max(1)).mean())
+
+
+def share_learnt(cards: Cards, host: str) -> dict[str, float]:
+    """Share of canaries that learnt the letter, one a seed, with its exact interval."""
+    return columns(share_interval(learnt(cards, host)))
+
+
+def one_by_one(cards: Cards, host: str, *, n_models: int = 10) -> pd.DataFrame:
+    """What can be said of single models: the first canaries that learnt the letter, and as many controls.
+
+    The controls are of other seeds. Columns: statistic, then for canaries and controls how many of them are called
+    evidence, no evidence, or cannot be decided, under Benjamini and Hochberg at 5 % over all of them.
+    """
+    ours = np.flatnonzero(learnt(cards, host))[:n_models]
+    others = np.array([place for place in range(len(cards.seeds)) if place not in ours][: len(ours)], dtype=int)
+    rows = []
+    for statistic, p in permutation_p(cards).items():
+        both = np.concatenate([p[ours, cards.model("canary", host)], p[others, 0]])
+        verdicts = single_models(both, n_null=cards.n_permutations)
+        row: dict[str, object] = {"statistic": statistic}
+        for models, some in {"canaries": verdicts[: len(ours)], "controls": verdicts[len(ours) :]}.items():
+            row |= {f"{models}: {word}": int((some == word).sum()) for word in VERDICTS}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def nested_area(cards: Cards, host: str) -> dict[str, float]:
+    """Area for learnt canaries when each tenth of the seeds is judged by what the others choose, label-free."""
+    if learnt(cards, host).sum() < 2 * detectors.N_FOLDS:  # else a fold's choice stands on too few
+        return NO_NUMBER | {"n": int(learnt(cards, host).sum())}
+    values, _ = detectors.nested(detectors.LABEL_FREE, cards, host)
+    return area(values, cards, host, learnt(cards, host))

@@ -1,10 +1,11 @@
-"""What each chapter trains under each profile, unless its parameters say otherwise.
+"""What is trained under each profile, and which of it every chapter shows.
 
 *embedded* trains small models on small images in seconds, *paper* is the full-size experiment.
 """
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 
+from ufm import sources
 from ufm.experiments import Protocol, Scoring, Training
 from ufm.models import MLP
 
@@ -20,6 +21,27 @@ PROFILES = {
     "paper": Protocol(dataset="mnist"),
 }
 
+POPULATIONS = {
+    "embedded": ("digits-small",),
+    "paper": ("mnist-small", "fashion_mnist-small", "mnist-full", "fashion_mnist-full"),
+}
+# The sweeps that each chapter shows under each profile, in this order.
+CHAPTERS = {
+    "method": {"embedded": ("method",), "paper": ("method",)},
+    "mlp": {"embedded": ("mlp",), "paper": ("mlp",)},
+    "as-released": {"embedded": ("as-released",), "paper": ("as-released",)},
+    "controls": POPULATIONS,
+    "detection": POPULATIONS,
+    "hosts": POPULATIONS,
+    "verdicts": POPULATIONS,
+}
+
+EVIDENCE = range(1000, 1100)  # seeds of the populations that decide a claim, see the plan
+FIVE_MODELS = {"hosts": ("random", "hard"), "roles": ("canary", "placebo"), "measure": "card"}  # a seed, with cards
+# Hosts of the released notebook on MNIST, all of them with the seed that the released code has for every model.
+RELEASED = ("52734", "15725", "54370", "17730", "28030", "15377", "7763", "46203", "58937", "23766")
+RELEASED_SEEDS = range(123, 124)
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -31,49 +53,31 @@ class Sweep:
     turn: int  # sweeps of an earlier turn are trained first
 
 
-@dataclass(frozen=True)
-class Chapter:
-    """One notebook's share of a profile."""
-
-    seeds: dict[str, int]  # planned seeds by profile, from seed 0 on
-    changes: dict[str, object] = field(default_factory=dict)  # fields of Protocol or Scoring that are the chapter's own
+def sweeps(profile: str = "paper") -> dict[str, Sweep]:
+    """All that a profile trains, by the name of its folder of records. Raises ValueError for an unknown profile."""
+    return {"embedded": embedded, "paper": paper}[known(profile)]()
 
 
-# In the order of the book. Seeds from 1000 on are left to populations that decide a claim.
-CHAPTERS = {
-    "method": Chapter({"embedded": 1, "paper": 1}, {"measure": "walkthrough", "n_random": 10}),
-    "mlp": Chapter({"embedded": 4, "paper": 20}),
-}
-
-
-def population(dataset: str, n_train: int | None = None) -> Protocol:
-    """Five models a seed, with cards: the control, and canary and placebo on a random and on a hard host."""
-    return Protocol(
-        dataset,
-        n_train,
-        # Twice as many images move no shift by a tenth of its spread (benchmarks/card_images.py).
-        scoring=Scoring(n_effect=500),
-        hosts=("random", "hard"),
-        roles=("canary", "placebo"),
-        measure="card",
-    )
-
-
-EVIDENCE = range(1000, 1100)  # seeds of the populations that decide a claim, see the plan
-# Hosts of the released notebook on MNIST, all of them with the seed that the released code has for every model.
-RELEASED = ("52734", "15725", "54370", "17730", "28030", "15377", "7763", "46203", "58937", "23766")
-RELEASED_SEED = 123
-
-
-def sweeps() -> dict[str, Sweep]:
-    """All that the paper profile trains, by the name of its folder under book/records."""
-    chapters = {
-        name: Sweep(protocol(name, "paper"), range(one.seeds["paper"]), one.seeds["paper"], 0)
-        for name, one in CHAPTERS.items()
+def embedded() -> dict[str, Sweep]:
+    """What is trained when a chapter is executed."""
+    base = PROFILES["embedded"]
+    small = replace(base, n_train=600, planned=(0, 12), **FIVE_MODELS)
+    return {
+        "method": Sweep(changed(base, measure="walkthrough", n_random=10), range(1), 1, 0),
+        "mlp": Sweep(base, range(4), 4, 0),
+        "as-released": Sweep(replace(base, hosts=("150", "450", "750", "1050")), RELEASED_SEEDS, 1, 0),
+        "digits-small": Sweep(small, range(12), 12, 0),
     }
-    released = Protocol("mnist", training=Training(early_stopping="released"), hosts=RELEASED)
-    return chapters | {
-        "as-released": Sweep(released, range(RELEASED_SEED, RELEASED_SEED + 1), 1, 0),
+
+
+def paper() -> dict[str, Sweep]:
+    """What is trained once and kept with the book. Seeds from 1000 on are left to populations that decide a claim."""
+    base = PROFILES["paper"]
+    released = replace(base, training=replace(base.training, early_stopping="released"), hosts=RELEASED)
+    return {
+        "method": Sweep(changed(base, measure="walkthrough", n_random=10), range(1), 1, 0),
+        "mlp": Sweep(base, range(20), 20, 0),
+        "as-released": Sweep(released, RELEASED_SEEDS, 1, 0),
         "mnist-small": Sweep(population("mnist", 10_000), EVIDENCE, 100, 1),
         "fashion_mnist-small": Sweep(population("fashion_mnist", 10_000), EVIDENCE, 100, 1),
         "mnist-full": Sweep(population("mnist"), EVIDENCE, 40, 2),
@@ -81,21 +85,67 @@ def sweeps() -> dict[str, Sweep]:
     }
 
 
-def chapter(name: str) -> Chapter:
-    """The chapter of this name; a ValueError lists the known ones."""
-    if name not in CHAPTERS:
-        raise ValueError(f"no notebook {name!r}; known: {', '.join(CHAPTERS)}")
-    return CHAPTERS[name]
+def population(dataset: str, n_train: int | None = None) -> Protocol:
+    """Five models a seed, with cards: the control, and canary and placebo on a random and on a hard host."""
+    # Twice as many images move no shift by a tenth of its spread (benchmarks/card_images.py).
+    return Protocol(dataset, n_train, scoring=Scoring(n_effect=500), **FIVE_MODELS)
 
 
-def protocol(name: str, profile: str, **changes: object) -> Protocol:
-    """The chapter's protocol under a profile, with those changes that are not None.
-
-    Changes are fields of `Protocol` or `Scoring`. Raises ValueError for an unknown chapter or profile.
-    """
+def known(profile: str) -> str:
+    """The profile; a ValueError lists the known ones where it is none of them."""
     if profile not in PROFILES:
         raise ValueError(f"profile: {profile!r} is not one of {', '.join(PROFILES)}")
-    changes = chapter(name).changes | {key: value for key, value in changes.items() if value is not None}
+    return profile
+
+
+def chapter(notebook: str, profile: str) -> tuple[str, ...]:
+    """Names of the sweeps that a notebook shows; a ValueError lists the known notebooks or profiles."""
+    if notebook not in CHAPTERS:
+        raise ValueError(f"no notebook {notebook!r}; known: {', '.join(CHAPTERS)}")
+    return CHAPTERS[notebook][known(profile)]
+
+
+def shown(
+    notebook: str,
+    profile: str,
+    *,
+    dataset: str | None = None,
+    n_train: int | None = None,
+    seed: int | None = None,
+    n_seeds: int | None = None,
+    **changes: object,
+) -> dict[str, Sweep]:
+    """What a notebook shows with these parameters, by name; one that is None changes nothing.
+
+    Data set and number of training images choose among the chapter's sweeps; where none is like that, its first sweep
+    is changed to be. The other changes, fields of `Protocol` or `Scoring`, go for each. Seeds start at `seed` and are
+    `n_seeds`. Raises ValueError, naming the parameter.
+    """
+    if n_seeds is not None and n_seeds < 1:
+        raise ValueError(f"n_seeds: at least one is needed, got {n_seeds}")
+    if seed is not None and seed < 0:
+        raise ValueError(f"seed: cannot be negative, got {seed}")
+    theirs = {name: sweeps(profile)[name] for name in chapter(notebook, profile)}
+    like = {name: sweep for name, sweep in theirs.items() if trains_on(sweep.protocol, dataset, n_train)}
+    if not like:
+        first = next(iter(theirs))
+        like, changes = {first: theirs[first]}, changes | {"dataset": dataset, "n_train": n_train}
+    found = {}
+    for name, sweep in like.items():
+        start = sweep.seeds.start if seed is None else seed
+        seeds = range(start, start + (len(sweep.seeds) if n_seeds is None else n_seeds))
+        found[name] = replace(sweep, protocol=changed(sweep.protocol, **changes), seeds=seeds)
+    return found
+
+
+def trains_on(protocol: Protocol, dataset: str | None, n_train: int | None) -> bool:
+    """Whether a protocol is one of this data set and of so many training images; None is any."""
+    size = protocol.n_train or sources.source(protocol.dataset).n_train
+    return dataset in (None, protocol.dataset) and n_train in (None, size)
+
+
+def changed(protocol: Protocol, **changes: object) -> Protocol:
+    """A protocol with those changes, fields of `Protocol` or `Scoring`, that are not None."""
+    changes = {key: value for key, value in changes.items() if value is not None}
     scoring = {one.name: changes.pop(one.name) for one in fields(Scoring) if one.name in changes}
-    base = PROFILES[profile]
-    return replace(base, scoring=replace(base.scoring, **scoring), **changes)
+    return replace(protocol, scoring=replace(protocol.scoring, **scoring), **changes)

@@ -2,31 +2,38 @@
 
 import re
 
-from ufm import paths
+import pandas as pd
+
+from ufm import evidence, paths
+from ufm.evidence_tables import claims
 from ufm.files import write
 from ufm.progress import duration
-from ufm.runs import Run, committed_records
-from ufm.sources import source
-from ufm.tables import estimates, population_summary
+from ufm.runs import Run
+from ufm.verdicts import verdicts
 
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
 
 
 def results() -> str:
-    """What the recorded MLPs on MNIST show, in Markdown: a line of provenance and a table."""
-    run, records = Run("mlp", profile="paper", train=False), committed_records("mlp")
-    entries = {one: entry for one, entry in records.entries().items() if one in run.fingerprints()}
-    population = records.tables(list(entries))
-    summary = population_summary(population["models"], population["scores"])
-    devices = " and ".join(dict.fromkeys(entry["device"] for entry in entries.values()))
+    """What became of each claim, in Markdown: a line of provenance and the table of the page Verdicts."""
+    run = Run("verdicts", profile="paper", train=False)
+    populations = run.recorded()
+    table = verdicts(evidence.of(populations), planned=run.sweeps)
+    entries = [entry for one in populations.values() if len(one.entries) >= one.needed for entry in one.entries]
+    complete = [f"{one.title}: {len(one.entries)}" for one in populations.values() if len(one.entries) >= one.needed]
+    devices = " and ".join(dict.fromkeys(entry["device"] for entry in entries))
     title = (
-        f"{source(run.protocol.dataset).title}, full size, MLP {'–'.join(map(str, run.protocol.model.hidden))}: "
-        f"{len(entries)} of {run.n_canaries} planned seeds, each a canary and a control, "
-        f"{duration(sum(entry['seconds'] for entry in entries.values()))} of training and scoring, added up over "
-        f"processes ({devices}). Estimate and 95 % interval over seeds:"
+        f"Seeds of five models each in the populations that are complete: {'; '.join(complete)}; "
+        f"{duration(sum(entry['seconds'] for entry in entries))} of training and scoring, added up over "
+        f"processes ({devices}). Effects with 95 % intervals over seeds, p-values corrected over the claims:"
     )
-    rows = "\n".join(f"| {quantity} | {text} |" for quantity, text in estimates(summary).items())
-    return f"{title}\n\n| quantity | estimate |\n|---|---|\n{rows}"
+    return f"{title}\n\n{markdown(claims(table))}"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of texts in Markdown."""
+    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
 
 def update(text: str) -> str:

@@ -10,16 +10,19 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from ufm import paths
 from ufm.files import write
 from ufm.fingerprints import digest
+from ufm.provenance import source_digest
 
 MANIFEST = "manifest.json"
 NO_TABLES = ("arrays", "entry")  # what a manifest has digests of beside tables
@@ -113,45 +116,56 @@ class Records:
             finally:
                 path.unlink(missing_ok=True)
 
+    def read(self, fingerprints: Iterable[str]) -> dict[str, tuple[dict, Measured]]:
+        """Entry, rows and arrays of those of these seeds that are complete, in their order; every cell is a string.
+
+        Raises RecordError where any of it was changed.
+        """
+        entries, text = self.entries(), cache(self.text)
+        return {
+            one: (entries[one], Measured(self.rows(one, entries[one], text), self.unpacked(one, entries[one])))
+            for one in fingerprints
+            if one in entries
+        }
+
     def tables(self, fingerprints: list[str]) -> dict[str, pd.DataFrame]:
         """The rows of these complete seeds, in their order, by table. Raises RecordError where one was changed."""
-        entries = self.entries()
-        names = dict.fromkeys(name for one in fingerprints for name in entries[one]["digests"] if name not in NO_TABLES)
-        tables = {}
-        for name in names:
-            text = self.text(name)
-            ours = [one for one in fingerprints if name in entries[one]["digests"]]
-            tables[name] = typed(pd.concat([self.rows(name, text, one, entries[one]) for one in ours]))
-        return tables
-
-    def rows(self, name: str, text: pd.DataFrame, fingerprint: str, entry: dict) -> pd.DataFrame:
-        """The rows of a seed in a table, as they are written. Raises RecordError where they were changed."""
-        rows = text[text["record"] == fingerprint]
-        if rows_digest(rows) != entry["digests"][name]:
-            raise RecordError(
-                f"{self.folder / name}.csv: the rows of record {fingerprint}, seed {entry['seed']}, "
-                "are not those that were written; restore the file"
-            )
-        return rows
-
-    def whole(self, fingerprint: str) -> tuple[dict, Measured]:
-        """One complete seed as `add` takes it, every cell a string. Raises RecordError where any of it was changed."""
-        entry = self.entries()[fingerprint]
-        tables = {
-            name: self.rows(name, self.text(name), fingerprint, entry).drop(columns="record")
-            for name in entry["digests"]
-            if name not in NO_TABLES
-        }
-        # Columns that only other seeds have are empty.
-        tables = {name: rows.loc[:, (rows != "").any()] for name, rows in tables.items()}
-        arrays = self.arrays(fingerprint) if "arrays" in entry["digests"] else {}
-        return {name: value for name, value in entry.items() if name != "digests"}, Measured(tables, arrays)
+        entries, text = self.entries(), cache(self.text)
+        return joined([self.rows(one, entries[one], text) for one in fingerprints])
 
     def arrays(self, fingerprint: str) -> dict[str, np.ndarray]:
         """The arrays of one complete seed. Raises RecordError where the file was changed."""
+        return self.unpacked(fingerprint, self.entries()[fingerprint])
+
+    def whole(self, fingerprint: str) -> tuple[dict, Measured]:
+        """One complete seed as `add` takes it, every cell a string. Raises RecordError where any of it was changed."""
+        entry, measured = self.read([fingerprint])[fingerprint]
+        tables = {name: rows.drop(columns="record") for name, rows in measured.tables.items()}
+        # Columns that only other seeds have are empty.
+        tables = {name: rows.loc[:, (rows != "").any()] for name, rows in tables.items()}
+        return {name: value for name, value in entry.items() if name != "digests"}, Measured(tables, measured.arrays)
+
+    def rows(self, fingerprint: str, entry: dict, text: Callable[[str], pd.DataFrame]) -> dict[str, pd.DataFrame]:
+        """The rows of a seed by table, out of the text of each. Raises RecordError where they were changed."""
+        found = {}
+        for name in entry["digests"]:
+            if name in NO_TABLES:
+                continue
+            found[name] = text(name)[text(name)["record"] == fingerprint]
+            if rows_digest(found[name]) != entry["digests"][name]:
+                raise RecordError(
+                    f"{self.folder / name}.csv: the rows of record {fingerprint}, seed {entry['seed']}, "
+                    "are not those that were written; restore the file"
+                )
+        return found
+
+    def unpacked(self, fingerprint: str, entry: dict) -> dict[str, np.ndarray]:
+        """The arrays of a seed, none where it has no file of them. Raises RecordError where the file was changed."""
+        if "arrays" not in entry["digests"]:
+            return {}
         path = self.arrays_path(fingerprint)
         packed = path.read_bytes() if path.exists() else b""
-        if hashlib.sha256(packed).hexdigest() != self.entries()[fingerprint]["digests"]["arrays"]:
+        if hashlib.sha256(packed).hexdigest() != entry["digests"]["arrays"]:
             raise RecordError(f"{path}: not the file that was written; restore it")
         with np.load(io.BytesIO(packed)) as file:
             return dict(file)
@@ -179,6 +193,15 @@ def as_text(table: pd.DataFrame) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(csv(table)), dtype=str, keep_default_na=False)
 
 
+def joined(parts: Iterable[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """Rows of several seeds, every cell a string, one below the other by table, numbers as numbers."""
+    below: dict[str, list[pd.DataFrame]] = {}
+    for part in parts:
+        for name, rows in part.items():
+            below.setdefault(name, []).append(rows)
+    return {name: typed(pd.concat(rows, ignore_index=True).fillna("")) for name, rows in below.items()}
+
+
 def typed(text: pd.DataFrame) -> pd.DataFrame:
     """The table with numbers as numbers, as pandas reads the CSV. Only an empty cell is missing."""
     # The Python engine reads every digit in each version of pandas.
@@ -203,6 +226,16 @@ def entry_digest(entry: dict) -> str:
     """SHA-256 of a manifest entry, all of it but this digest itself."""
     others = {name: value for name, value in entry["digests"].items() if name != "entry"}
     return hashlib.sha256(json.dumps(entry | {"digests": others}, sort_keys=True).encode()).hexdigest()
+
+
+def committed(name: str) -> Records:
+    """The records of this name that are kept with the book."""
+    return Records(paths.committed_records() / name)
+
+
+def executed(name: str) -> Records:
+    """The records of this name that executions have made with this very code; they share them."""
+    return Records(paths.runs() / "records" / name / source_digest())
 
 
 @contextmanager

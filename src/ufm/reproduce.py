@@ -12,11 +12,10 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ufm import paths, sources
+from ufm import profiles, sources
 from ufm.fingerprints import digest
-from ufm.profiles import sweeps
 from ufm.provenance import device_name
-from ufm.records import Measured, Records
+from ufm.records import Measured, committed
 from ufm.seeds import finish
 from ufm.training import estimate
 
@@ -38,23 +37,18 @@ class Item:
     needed: bool  # whether the book cannot do without it
 
 
-def store(sweep: str) -> Records:
-    """The records of a sweep that are kept with the book."""
-    return Records(paths.committed_records() / sweep)
-
-
 def pending(names: list[str] | None = None) -> list[Item]:
     """The seeds that the records of these sweeps (or of all) lack, the most valuable first.
 
     Raises ValueError for an unknown sweep.
     """
-    known = sweeps()
+    known = profiles.sweeps()
     for name in names or []:
         if name not in known:
             raise ValueError(f"chapter: {name!r} is not one of {', '.join(known)}")
     items = []
     for name in names or known:
-        sweep, there = known[name], store(name).entries()
+        sweep, there = known[name], committed(name).entries()
         for place, seed in enumerate(sweep.seeds):
             if sweep.protocol.fingerprint(seed) not in there:
                 item = Item(name, seed, place < sweep.needed)
@@ -64,13 +58,13 @@ def pending(names: list[str] | None = None) -> list[Item]:
 
 def seconds_a_seed(name: str, device: str, engine: "InProcess") -> float:
     """How long a seed of a sweep takes on this device: as recorded ones did, else told from a few measured steps."""
-    sweep, entries = sweeps()[name], store(name).entries()
+    sweep, entries = profiles.sweeps()[name], committed(name).entries()
     there = processor(engine.call(device_name, device))
     ours = [entry["seconds"] for entry in entries.values() if processor(entry["device"]) == there]
     if ours:
         return max(median(ours), 0.1)  # to which seconds are recorded
     protocol, source = sweep.protocol, sources.source(sweep.protocol.dataset)
-    epochs = float(store(name).tables(list(entries))["models"]["epochs"].mean()) if entries else TYPICAL_EPOCHS
+    epochs = float(committed(name).tables(list(entries))["models"]["epochs"].mean()) if entries else TYPICAL_EPOCHS
     n_images = protocol.n_train or source.n_train
     at_most = engine.call(estimate, protocol, source.shape, n_images, device) * protocol.n_models
     return at_most * min(1, epochs / protocol.training.epochs)
@@ -90,7 +84,7 @@ class Task:
 
     def work(self, device: str, weights: Path | None = None) -> Finished:
         """Train and measure them."""
-        protocol = sweeps()[self.sweep].protocol
+        protocol = profiles.sweeps()[self.sweep].protocol
         folder = None if weights is None else weights / self.sweep
         return finish(protocol, self.seeds, device=device, weights=folder)
 
@@ -99,7 +93,7 @@ def tasks(items: list[Item], device: str) -> list[Task]:
     """The items as tasks, in the order of their value; on a GPU as many seeds together as make it worth while."""
     if not device.startswith("cuda"):
         return [Task(item.sweep, [item.seed]) for item in items]
-    known, groups = sweeps(), {}
+    known, groups = profiles.sweeps(), {}
     for item in items:
         part = item.seed % known[item.sweep].protocol.n_parts
         groups.setdefault((item.needed, item.sweep, part), []).append(item.seed)
@@ -150,7 +144,7 @@ def complete(
     engine, started = engine or InProcess(), time.monotonic()
     planned, finished, costs = tasks(pending(names), device), {}, {}
     for name in dict.fromkeys(task.sweep for task in planned):
-        store(name).folder.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
+        committed(name).folder.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
     console = Console(stderr=True)
     with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar, ExitStack() as claims:
         shown = bar.add_task("seeds", total=sum(len(task.seeds) for task in planned))
@@ -165,7 +159,7 @@ def complete(
 
         def claimed() -> Iterator[Task]:
             for task in planned:
-                protocol, records = sweeps()[task.sweep].protocol, store(task.sweep)
+                protocol, records = profiles.sweeps()[task.sweep].protocol, committed(task.sweep)
                 ours = [
                     seed for seed in affordable(task) if claims.enter_context(records.claim(protocol.fingerprint(seed)))
                 ]
@@ -177,7 +171,7 @@ def complete(
         for task, results in engine.run(claimed(), device, weights):
             for entry, measured in results:
                 fingerprint = digest(entry["identity"])
-                store(task.sweep).add(fingerprint, entry, measured)
+                committed(task.sweep).add(fingerprint, entry, measured)
                 finished.setdefault(task.sweep, []).append(fingerprint)
             after(finished)
             bar.advance(shown, len(task.seeds))
@@ -189,7 +183,7 @@ def listing(names: list[str] | None, device: str) -> list[dict[str, object]]:
     rows, items = [], pending(names)
     for name in dict.fromkeys(item.sweep for item in items):
         ours = [item for item in items if item.sweep == name]
-        cost, sweep = seconds_a_seed(name, device, InProcess()), sweeps()[name]
+        cost, sweep = seconds_a_seed(name, device, InProcess()), profiles.sweeps()[name]
         rows.append(
             {
                 "sweep": name,

@@ -10,14 +10,15 @@ from string import ascii_uppercase
 import numpy as np
 import pandas as pd
 
-from ufm import paths, profiles, sources
+from ufm import hosts, paths, profiles, sources
 from ufm.device import resolve
 from ufm.experiments import Protocol
 from ufm.files import write
 from ufm.fingerprints import RECIPE
+from ufm.profiles import Sweep
 from ufm.progress import duration, progress
 from ufm.provenance import device_name, source_digest
-from ufm.records import Records, csv
+from ufm.records import Records, committed, csv, executed, joined
 from ufm.seeds import finish
 from ufm.training import estimate
 
@@ -30,17 +31,25 @@ class NotYetRun(RuntimeError):
 class Population:
     """The complete seeds of one protocol, in the order of their numbers."""
 
+    protocol: Protocol
     tables: dict[str, pd.DataFrame]
-    arrays: list[dict[str, np.ndarray]]  # one a seed
+    arrays: list[dict[str, np.ndarray]]  # one a seed, where seeds have any
     entries: list[dict]  # manifest entries, one a seed
     planned: int  # seeds asked for
+    needed: int  # seeds without which it decides nothing
+
+    @property
+    def title(self) -> str:
+        """Data set and size in words, such as "MNIST, small"."""
+        full = profiles.trains_on(self.protocol, None, sources.source(self.protocol.dataset).n_train)
+        return f"{sources.source(self.protocol.dataset).title}, {'full' if full else 'small'}"
 
 
 class Run:
     """One execution of a notebook.
 
-    Parameters that are None are the profile's; `changes` are fields of `Protocol` or `Scoring`. Raises ValueError,
-    naming the parameter, before anything is trained.
+    Parameters that are None are the chapter's under the profile, see `profiles.shown`; `changes` are fields of
+    `Protocol` or `Scoring`. Raises ValueError, naming the parameter, before anything is trained.
     """
 
     def __init__(
@@ -48,8 +57,8 @@ class Run:
         notebook: str,
         *,
         profile: str,
-        n_canaries: int | None = None,
-        seed: int = 0,
+        n_seeds: int | None = None,
+        seed: int | None = None,
         device: str = "auto",
         data_root: str | None = None,
         fresh: bool = False,
@@ -57,125 +66,153 @@ class Run:
         **changes: object,
     ):
         self.notebook, self.profile = notebook, profile
-        self.protocol: Protocol = profiles.protocol(notebook, profile, **changes)
-        self.n_canaries = profiles.chapter(notebook).seeds[profile] if n_canaries is None else n_canaries
-        if self.n_canaries < 1:
-            raise ValueError(f"n_canaries: at least one is needed, got {n_canaries}")
-        if seed < 0:
-            raise ValueError(f"seed: cannot be negative, got {seed}")
-        self.seed = seed
-        require("dataset", self.protocol.dataset, sources.SOURCES)
-        require("ood_set", self.protocol.scoring.ood_set, ["photo_patches", *sources.SOURCES])
-        require("feature", self.protocol.feature, list(ascii_uppercase))
+        self.sweeps: dict[str, Sweep] = profiles.shown(notebook, profile, seed=seed, n_seeds=n_seeds, **changes)
+        for sweep in self.sweeps.values():
+            require("dataset", sweep.protocol.dataset, sources.SOURCES)
+            require("ood_set", sweep.protocol.scoring.ood_set, ["photo_patches", *sources.SOURCES])
+            require("feature", sweep.protocol.feature, list(ascii_uppercase))
         self.device = resolve(device)
         self.data_root, self.fresh, self.train = data_root, fresh, train
         self.folder = paths.run_folder(notebook)
 
-    def population(self) -> Population:
-        """The planned seeds: from committed records, from earlier executions of the same code, the rest trained now.
+    def populations(self) -> dict[str, Population]:
+        """The planned seeds by sweep: from the book's records, from earlier executions of this code, or trained now.
 
-        Raises NotYetRun where nothing may be trained and no seed is recorded.
+        Where nothing may be trained, a sweep of which no seed is recorded is absent; NotYetRun is raised where all are.
         """
-        stores = self.stores()
-        while self.train and self.lacking(stores):
-            self.complete(stores)
-            time.sleep(0.1)  # what is still lacking is another process's to finish
-        known = {one: (store, entry) for store in reversed(stores) for one, entry in store.entries().items()}
-        found = {one: known[one] for one in self.fingerprints() if one in known}
-        if not found:
+        if self.train:
+            self.forget()
+            for name, sweep in self.sweeps.items():
+                self.complete(name, sweep)
+        populations = self.recorded()
+        if not populations:
             raise NotYetRun(self.pending())
-        tables = [store.tables([one]) for one, (store, _) in found.items()]
-        arrays = [store.arrays(one) for one, (store, entry) in found.items() if "arrays" in entry["digests"]]
-        population = Population(
-            {name: pd.concat([table[name] for table in tables], ignore_index=True) for name in tables[0]},
-            arrays,
-            [entry for _, entry in found.values()],
-            self.n_canaries,
-        )
-        self.keep_manifest(population)
+        self.keep_manifest(populations)
+        return populations
+
+    def population(self) -> Population:
+        """As `populations`, for a chapter that shows one."""
+        [population] = self.populations().values()
         return population
 
-    def fingerprints(self) -> dict[str, int]:
-        """The planned seeds by the fingerprint under which each is kept."""
-        return {self.protocol.fingerprint(seed): seed for seed in range(self.seed, self.seed + self.n_canaries)}
+    def recorded(self) -> dict[str, Population]:
+        """As `populations`, without training anything or saying what was used."""
+        populations = {}
+        for name, sweep in self.sweeps.items():
+            wanted, there = fingerprints(sweep), {}
+            for store in self.stores(name):
+                there |= store.read(one for one in wanted if one not in there)
+            found = [there[one] for one in wanted if one in there]
+            if found:
+                populations[name] = Population(
+                    sweep.protocol,
+                    joined(measured.tables for _, measured in found),
+                    [measured.arrays for _, measured in found if measured.arrays],
+                    [entry for entry, _ in found],
+                    len(wanted),
+                    min(sweep.needed, len(wanted)),
+                )
+        return populations
 
-    def stores(self) -> list[Records]:
-        """Where seeds may be found, the book's records first; new ones go to the last.
+    def stores(self, name: str) -> list[Records]:
+        """Where a sweep's seeds may be found, the book's records first; new ones go to the last.
 
-        A fresh execution has a store of its own, which an interrupted one goes on with and a complete one clears.
+        Without training these are the book's records alone. A fresh execution has stores of its own.
         """
         if not self.train:
-            return [committed_records(self.notebook)]
-        if not self.fresh:
-            shared = paths.runs() / "records" / self.notebook / source_digest()
-            return [committed_records(self.notebook), Records(shared)]
-        own = self.folder / "records" / source_digest()
-        if not self.lacking([Records(own)]):
-            shutil.rmtree(own)
-        return [Records(own)]
+            return [committed(name)]
+        return [self.own(name)] if self.fresh else [committed(name), executed(name)]
 
-    def lacking(self, stores: list[Records]) -> list[str]:
-        """Fingerprints of the planned seeds that none of the stores has."""
-        there = {one for store in stores for one in store.entries()}
-        return [one for one in self.fingerprints() if one not in there]
+    def own(self, name: str) -> Records:
+        """What this very execution trains if it is a fresh one."""
+        return Records(self.folder / "records" / name / source_digest())
 
-    def complete(self, stores: list[Records]) -> None:
-        """Train the planned seeds that none of the stores has, into the last of them.
+    def forget(self) -> None:
+        """Let a fresh execution begin anew where the one before was complete; an interrupted one goes on."""
+        if self.fresh and not any(lacking(sweep, [self.own(name)]) for name, sweep in self.sweeps.items()):
+            for name in self.sweeps:
+                shutil.rmtree(self.own(name).folder)
 
-        Processes that do so at the same time share the work: a seed that another one trains is left to it.
+    def complete(self, name: str, sweep: Sweep) -> None:
+        """Train the planned seeds of a sweep that none of its stores has, into the last of them.
+
+        Processes that do so at the same time share the work: a seed that another one trains is left to it. Hard hosts
+        that no record has are found first, also by a fresh execution: they say where features are stamped, no result.
         """
-        lacking, seeds = self.lacking(stores), self.fingerprints()
-        for one in progress(lacking, f"{self.notebook}, seeds", show=len(lacking) > 1):
-            with stores[-1].claim(one) as ours:
-                if ours:
-                    [finished] = finish(self.protocol, [seeds[one]], device=self.device, data_root=self.data_root)
-                    stores[-1].add(one, *finished)
+        stores, seeds, protocol = self.stores(name), fingerprints(sweep), sweep.protocol
+        where = {"device": self.device, "data_root": self.data_root}
+        while left := lacking(sweep, stores):
+            if "hard" in protocol.hosts:
+                hosts.ensure(protocol, sorted({seeds[one] % protocol.n_parts for one in left}), **where)
+            for one in progress(left, f"{name}, seeds", show=len(left) > 1):
+                with stores[-1].claim(one) as ours:
+                    if ours:
+                        [finished] = finish(protocol, [seeds[one]], **where)
+                        stores[-1].add(one, *finished)
+            time.sleep(0.1)  # what is still lacking is another process's to finish
 
     def pending(self) -> str:
-        """What is missing, the command that fills it, and how long that takes at most on this machine."""
-        n_models = self.n_canaries * self.protocol.n_models
-        source = sources.source(self.protocol.dataset)
-        n_images = self.protocol.n_train or source.n_train
-        seconds = n_models * estimate(self.protocol, source.shape, n_images, device=self.device)
+        """What is missing, how it is trained, and how long that takes at most on this machine."""
+        planned = sum(len(sweep.seeds) for sweep in self.sweeps.values())
+        n_models = sum(len(sweep.seeds) * sweep.protocol.n_models for sweep in self.sweeps.values())
+        seconds = sum(self.seconds(sweep) for sweep in self.sweeps.values())
+        epochs = " or ".join(str(one) for one in {sweep.protocol.training.epochs for sweep in self.sweeps.values()})
+        kept = profiles.sweeps()
+        if all(fingerprints(sweep).items() <= fingerprints(kept[name]).items() for name, sweep in self.sweeps.items()):
+            command = f"`.venv/bin/ufm reproduce {' '.join(self.sweeps)}` trains"
+        else:
+            command = "The book keeps no records of these settings; an execution with `train = True` trains"
         return (
-            f"{self.n_canaries} planned, none recorded yet. `.venv/bin/ufm reproduce {self.notebook}` trains their "
-            f"{n_models} models: {duration(seconds)} on {device_name(self.device)}, scoring not counted, if every "
-            f"model took all {self.protocol.training.epochs} epochs; early stopping usually ends sooner."
+            f"{planned} planned, none recorded yet. {command} their {n_models} models: {duration(seconds)} on "
+            f"{device_name(self.device)}, scoring not counted, if every model took all {epochs} epochs; early stopping "
+            "usually ends sooner."
         )
 
-    def keep_manifest(self, population: Population) -> None:
+    def seconds(self, sweep: Sweep) -> float:
+        """How long training a sweep takes at most."""
+        source, protocol = sources.source(sweep.protocol.dataset), sweep.protocol
+        one_model = estimate(protocol, source.shape, protocol.n_train or source.n_train, device=self.device)
+        return len(sweep.seeds) * protocol.n_models * one_model
+
+    def keep_manifest(self, populations: dict[str, Population]) -> None:
         """Say beside the execution's tables what they stand on; the page of the book shows it."""
-        entries, title = population.entries, sources.source(self.protocol.dataset).title
-        size = f"{self.protocol.n_train} training images" if self.protocol.n_train else "full size"
-        distinct = {json.dumps(entry["versions"]): entry["versions"] for entry in entries}
+        entries = [entry for population in populations.values() for entry in population.entries]
+        versions = {json.dumps(entry["versions"]): entry["versions"] for entry in entries}
         manifest = {
             "notebook": self.notebook,
             "parameters": self.parameters(),
             "profile": self.profile,
-            "dataset": f"{title}, {size}",
+            "dataset": "; ".join(dict.fromkeys(images(population.protocol) for population in populations.values())),
             "device": " and ".join(dict.fromkeys(entry["device"] for entry in entries)),
-            "versions": list(distinct.values()),
+            "versions": list(versions.values()),
             "recipe": RECIPE,
             "code": source_digest(),
             "models": sorted({model for entry in entries for model in entry["models"]}),
             "seeds": len(entries),
-            "planned": population.planned,
+            "planned": sum(len(sweep.seeds) for sweep in self.sweeps.values()),
             "seconds": round(sum(entry["seconds"] for entry in entries), 1),
             "date": max(entry["date"] for entry in entries),
         }
         write(self.folder / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
 
     def parameters(self) -> dict[str, object]:
-        """What was asked for, with all that the profile adds: every setting on which the numbers depend."""
-        protocol = asdict(self.protocol)
-        groups = [protocol.pop(name) for name in ("model", "training", "scoring")]
+        """What was asked for, with all that the profile adds: every setting on which the numbers depend.
+
+        A setting in which the sweeps differ is a list, one value a sweep.
+        """
+        of_sweeps: dict[str, list[object]] = {}
+        for sweep in self.sweeps.values():
+            protocol = asdict(sweep.protocol)
+            groups = [protocol.pop(name) for name in ("model", "training", "scoring")]
+            drawn = {"n_seeds": len(sweep.seeds), "seed": sweep.seeds.start}
+            for group in (protocol, *groups, drawn):
+                for name, value in group.items():
+                    of_sweeps.setdefault(name, []).append(value)
         return {
             "profile": self.profile,
-            **protocol,
-            **{name: value for group in groups for name, value in group.items()},
+            "sweeps": list(self.sweeps),
+            **{name: one[0] if all(each == one[0] for each in one) else one for name, one in of_sweeps.items()},
             "recipe": RECIPE,
-            "n_canaries": self.n_canaries,
-            "seed": self.seed,
             "device": self.device,
             "fresh": self.fresh,
             "train": self.train,
@@ -186,12 +223,24 @@ class Run:
         write(self.folder / "tables" / f"{name}.csv", csv(table))
 
 
+def fingerprints(sweep: Sweep) -> dict[str, int]:
+    """The seeds of a sweep by the fingerprint under which each is kept."""
+    return {sweep.protocol.fingerprint(seed): seed for seed in sweep.seeds}
+
+
+def lacking(sweep: Sweep, stores: list[Records]) -> list[str]:
+    """Fingerprints of the seeds of a sweep that none of the stores has."""
+    there = {one for store in stores for one in store.entries()}
+    return [one for one in fingerprints(sweep) if one not in there]
+
+
+def images(protocol: Protocol) -> str:
+    """The data set and how much of it, in words."""
+    size = f"{protocol.n_train} training images" if protocol.n_train else "full size"
+    return f"{sources.source(protocol.dataset).title}, {size}"
+
+
 def require(parameter: str, value: str, known: Collection[str]) -> None:
     """Raise a ValueError that names the parameter and lists the known values where the value is none of them."""
     if value not in known:
         raise ValueError(f"{parameter}: {value!r} is not one of {', '.join(known)}")
-
-
-def committed_records(notebook: str) -> Records:
-    """The records of a chapter that are kept with the book."""
-    return Records(paths.committed_records() / notebook)

@@ -1,6 +1,6 @@
 """The verdict on each claim, as the plan page decides it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isnan, nan
 
@@ -22,6 +22,7 @@ CHOSEN_ON = "mnist-small"  # the population on which the detector was chosen, so
 HOLDS, IN_PART, DOES_NOT_HOLD = "holds", "holds in part", "does not hold"
 UNDECIDED, NOT_TESTED = "undecided", "not tested"
 MEMORISED, NOT_MEMORISED = "memorised", "not memorised"
+OPEN = "seeds pending"
 
 
 @dataclass(frozen=True)
@@ -48,24 +49,27 @@ def contrast_cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
 
     Columns: population, host, n (seeds), estimate, low, high (mean contrast D at the best epoch, nats), p (sign flips),
     p_holm (over the rows), early, early_low, early_high (at epoch 10), detectable (the smallest mean that so many seeds
-    show with a power of 80 %), seeds_for_half (how many would show half of it), verdict.
+    show with a power of 80 %), seeds_for_half (how many would show half of it), verdict. A population that lacks seeds
+    has no p and is open: it is looked at when it is complete.
     """
     rows = []
-    for name, cards in populations.items():
+    for cards in populations.values():
         for host in cards.protocol.hosts:
             best, early = contrasts(cards, host), contrasts(cards, host, epoch="early")
             at_ten, spread = bootstrap_interval(early), float(best.std(ddof=1))
             detectable = smallest_detectable(spread, len(best))
             rows.append(
-                {"population": name, "host": host}
+                {"population": cards.title, "host": host}
                 | columns(bootstrap_interval(best))
-                | {"p": sign_flip_test(best)}
+                | {"p": sign_flip_test(best) if cards.complete else nan, "p_holm": nan}
                 | {"early": at_ten.estimate, "early_low": at_ten.low, "early_high": at_ten.high}
                 | {"detectable": detectable, "seeds_for_half": seeds_needed(detectable / 2, spread)}
             )
     table = pd.DataFrame(rows)
-    table.insert(table.columns.get_loc("p") + 1, "p_holm", holm(table["p"]))
-    table["verdict"] = [cell_verdict(row) for row in table.to_dict("records")]
+    decided = table["p"].notna()
+    if decided.any():
+        table.loc[decided, "p_holm"] = holm(table.loc[decided, "p"])
+    table["verdict"] = [cell_verdict(row) if not isnan(row["p"]) else OPEN for row in table.to_dict("records")]
     return table
 
 
@@ -92,13 +96,14 @@ def detection_sets(populations: Mapping[str, Cards], host: str = "hard") -> pd.D
     """C2, a row a population that the detector was not chosen on.
 
     Columns: population, n (seeds whose canary learnt the letter), n_seeds, estimate, low, high (area of the default
-    detector), p (exchange test). A set with too few learnt canaries has NaN.
+    detector), p (exchange test). NaN where too few canaries learnt the letter, or where seeds are pending.
     """
     rows = []
-    for name, cards in populations.items():
+    for cards in populations.values():
         ours = int(learnt(cards, host).sum())
-        row = {"population": name, "n": ours, "n_seeds": len(cards.seeds)}
-        enough = evidence(detectors.DEFAULT, cards, host) if ours >= FEWEST_LEARNT else {}
+        row = {"population": cards.title, "n": ours, "n_seeds": len(cards.seeds)}
+        decides = ours >= FEWEST_LEARNT and cards.complete
+        enough = evidence(detectors.DEFAULT, cards, host) if decides else {}
         rows.append({"estimate": nan, "low": nan, "high": nan, "p": nan} | enough | row)
     return pd.DataFrame(rows)[["population", "n", "n_seeds", "estimate", "low", "high", "p"]]
 
@@ -113,18 +118,18 @@ def detectable(table: pd.DataFrame, p_corrected: float) -> str:
     return DOES_NOT_HOLD if (table["high"] < SMALLEST_AREA).all() else UNDECIDED
 
 
-def verdicts(populations: Mapping[str, Cards], *, needed: Mapping[str, int]) -> pd.DataFrame:
+def verdicts(populations: Mapping[str, Cards], *, planned: Collection[str]) -> pd.DataFrame:
     """A row a claim: columns claim, statement, effect, low, high, unit, p, n, sets, verdict, chapter.
 
     A claim's p is the largest of its cells, corrected after Holm over the claims that are tested; effect and interval
-    are of the cell in which the claim is weakest. `needed`: seeds that each planned population must have before it
-    decides anything; while one lacks some, the verdict is one "so far".
+    are of the cell in which the claim is weakest. `planned`: names of the populations that the plan asks for; while one
+    lacks seeds, the verdict is one "so far".
     """
-    there = {name: cards for name, cards in populations.items() if len(cards.seeds) >= needed[name]}
+    there = {name: cards for name, cards in populations.items() if cards.complete}
     headline = {name: cards for name, cards in there.items() if name != CHOSEN_ON}
     results = {  # a claim's table, its unit, its rule, and how many populations it asks for
-        "C1": (contrast_cells(there) if there else None, "nats", memorised, len(needed)),
-        "C2": (detection_sets(headline) if headline else None, "area", detectable, len(set(needed) - {CHOSEN_ON})),
+        "C1": (contrast_cells(there) if there else None, "nats", memorised, len(planned)),
+        "C2": (detection_sets(headline) if headline else None, "area", detectable, len(set(planned) - {CHOSEN_ON})),
     }
     results = {name: one for name, one in results.items() if one[0] is not None}
     raw = {name: float(np.max(table["p"])) for name, (table, *_) in results.items()}
@@ -139,7 +144,10 @@ def verdicts(populations: Mapping[str, Cards], *, needed: Mapping[str, int]) -> 
             weakest = table.sort_values("low", na_position="first").iloc[0]
             names, p = table["population"].unique(), corrected.get(claim.name, nan)
             row |= {"effect": weakest["estimate"], "low": weakest["low"], "high": weakest["high"], "unit": unit, "p": p}
-            row |= {"n": sum(len(there[name].seeds) for name in names), "sets": f"{len(names)} of {n_sets}"}
+            row |= {
+                "n": sum(len(one.seeds) for one in there.values() if one.title in names),
+                "sets": f"{len(names)} of {n_sets}",
+            }
             row |= {"verdict": rule(table, p) + (" so far" if len(names) < n_sets else "")}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ufm import paths
-from ufm.profiles import sweeps
-from ufm.records import Measured, RecordError, Records, as_text
-from ufm.reproduce import store
+from ufm import paths, profiles
+from ufm.records import Measured, RecordError, Records, as_text, committed
 from ufm.seeds import finish
 from ufm.streams import stream
 
@@ -34,7 +32,7 @@ def verify() -> tuple[int, list[str]]:
                 records.whole(one)
             except RecordError as error:
                 faults.append(str(error))
-        sweep = sweeps().get(manifest.parent.name)
+        sweep = profiles.sweeps().get(manifest.parent.name)
         # What a killed process left of a planned seed is no fault: the next one replaces it.
         expected = {sweep.protocol.fingerprint(seed) for seed in sweep.seeds} if sweep else set()
         stray = {path.stem for path in (manifest.parent / "arrays").glob("*.npz")} - set(entries) - expected
@@ -75,14 +73,14 @@ def retrain(n: int, *, device: str = "cpu", draw: int = 0) -> Iterator[Retrained
     training amplifies it: `benchmarks/rounding.py` measures by how much.
     """
     there = []
-    for name, sweep in sweeps().items():
-        entries = store(name).entries()
+    for name, sweep in profiles.sweeps().items():
+        entries = committed(name).entries()
         there += [(name, seed) for seed in sweep.seeds if sweep.protocol.fingerprint(seed) in entries]
     drawn = stream("retrain", seed=draw).choice(len(there), size=min(n, len(there)), replace=False)
     for place in drawn:
         name, seed = there[place]
-        protocol = sweeps()[name].protocol
-        _, kept = store(name).whole(protocol.fingerprint(seed))
+        protocol = profiles.sweeps()[name].protocol
+        _, kept = committed(name).whole(protocol.fingerprint(seed))
         [(_, again)] = finish(protocol, [seed], device=device)
         accuracies = (table_of(one)["accuracy"].astype(float) for one in (kept, again))
         yield Retrained(

@@ -1,0 +1,360 @@
+"""Tables of the evidence chapters, a row or a column a population."""
+
+import re
+from collections.abc import Mapping
+from math import isnan
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from ufm.controls import columns
+from ufm.detection import share_interval_over_seeds
+from ufm.detectors import DEFAULT, LABEL_KNOWN, PAPER, SHOWN
+from ufm.statistics import SUMMARY_COLUMNS, Interval, bootstrap_interval, share_interval
+
+OF = "; "  # between a quantity and the population that it is of
+
+
+def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The populations' tables one below the other, with a first column `population`."""
+    return pd.concat([table.assign(population=name) for name, table in tables.items()], ignore_index=True).pipe(
+        lambda table: table[["population", *(column for column in table if column != "population")]]
+    )
+
+
+def with_interval(row: Mapping[str, float], *, digits: int = 2, end: str = "") -> str:
+    """An estimate and its interval as text, such as "0.47 (0.35 to 0.58)"; "cannot be decided" where there is none.
+
+    The columns are `estimate`, `low`, `high`; with `end` such as "found" they are `found`, `found_low`, `found_high`.
+    """
+    estimate, low, high = (row[name] for name in ((end, f"{end}_low", f"{end}_high") if end else SUMMARY_COLUMNS[1:4]))
+    if isnan(estimate):
+        return "cannot be decided"
+    interval = "" if isnan(low) else f" ({number(low, digits)} to {number(high, digits)})"
+    return number(estimate, digits) + interval
+
+
+def number(value: float, digits: int) -> str:
+    """A number as text; minus zero is zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def p_text(p: float) -> str:
+    """A p-value as text, such as "0.031" or "< 0.001"."""
+    return "–" if isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def summary(quantities: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pd.DataFrame:
+    """A summary table of quantities by population: columns quantity, estimate, low, high, n."""
+    rows = [
+        {"quantity": f"{quantity}{OF}{population}"} | {name: row[name] for name in SUMMARY_COLUMNS[1:]}
+        for quantity, of in quantities.items()
+        for population, row in of.items()
+    ]
+    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+
+
+def ranges(table: pd.DataFrame, *, digits: int = 2) -> dict[str, str]:
+    """For the text: each quantity's estimates over populations, "0.45 to 0.52", or one number where all round alike."""
+    found: dict[str, list[float]] = {}
+    for row in table.to_dict("records"):
+        found.setdefault(row["quantity"].split(OF)[0], []).append(row["estimate"])
+    return {
+        re.sub(r"\W+", "_", quantity.lower()).strip("_"): " to ".join(
+            dict.fromkeys(number(value, digits) for value in (min(values), max(values)))
+        )
+        for quantity, values in found.items()
+    }
+
+
+def wide(rows: Mapping[str, pd.DataFrame], by: str, *, digits: int = 2, end: str = "") -> pd.DataFrame:
+    """A row a value of the column `by`, a column a population, estimates with intervals."""
+    texts = {
+        population: {row[by]: with_interval(row, digits=digits, end=end) for row in table.to_dict("records")}
+        for population, table in rows.items()
+    }
+    names = dict.fromkeys(name for of in texts.values() for name in of)
+    table = {by: list(names)} | {population: [of.get(name, "") for name in names] for population, of in texts.items()}
+    return pd.DataFrame(table)
+
+
+def on_all_images(rates: pd.DataFrame) -> pd.DataFrame:
+    """False-positive rates on all images, with a column `quantity`: the rule and its inputs."""
+    rows = rates[rates["n_images"] == rates["n_images"].max()]
+    return rows.assign(quantity=rows["rule"] + ", " + rows["inputs"] + " inputs")
+
+
+def null_summary(
+    rates: Mapping[str, pd.DataFrame], siblings: Mapping[str, pd.DataFrame], checks: Mapping[str, Interval]
+) -> pd.DataFrame:
+    """What the Controls chapter found, as a summary table."""
+    quantities: dict[str, dict] = {}
+    for population, table in rates.items():
+        for row in on_all_images(table).to_dict("records"):
+            quantities.setdefault(row["quantity"], {})[population] = row
+    for population, table in siblings.items():
+        n = quantities["M > 0, normalised inputs"][population]["n"]
+        for row in table.to_dict("records"):
+            one = {"estimate": row["correlation"], "low": np.nan, "high": np.nan, "n": n}
+            quantities.setdefault(f"correlation of {row['pair']}", {})[population] = one
+    quantities["labels of hosts"] = {population: columns(check) for population, check in checks.items()}
+    return summary(quantities)
+
+
+def rules(rates: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Published rules on all images, a column a population."""
+    return wide({name: on_all_images(table) for name, table in rates.items()}, "quantity")
+
+
+def lit_pixels(lit: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """How constant the pixels under the letter are, a row a population."""
+    rows = [
+        {
+            "population": population,
+            "pixels": share.size,
+            "black in every image": int((share == 0).sum()),
+            "black in 99.9 % of them": int((share <= 0.001).sum()),
+            "share of images in which the most varied pixel is lit": f"{share.max():.4f}",
+        }
+        for population, share in lit.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def small_p_values(p_values: Mapping[str, pd.DataFrame], *, level: float = 0.05) -> pd.DataFrame:
+    """Share of innocent models with a permutation p of at most the level, a column a population."""
+    tables = {}
+    for population, table in p_values.items():
+        rows = [
+            {"statistic": statistic} | columns(share_interval_over_seeds(ones["p"] <= level, ones["seed"]))
+            for statistic, ones in table.groupby("statistic", sort=False)
+        ]
+        tables[population] = pd.DataFrame(rows)
+    return wide(tables, "statistic")
+
+
+def labels(checks: Mapping[str, Interval]) -> pd.DataFrame:
+    """The check of labels, a row a population."""
+    rows = [{"population": name, "area": with_interval(columns(check))} for name, check in checks.items()]
+    return pd.DataFrame(rows)
+
+
+def tried(areas: pd.DataFrame) -> pd.DataFrame:
+    """Every detector on one population, best first."""
+    rows = [
+        {
+            "statistic": row["detector"],
+            "knows also": row["knows"] or "–",
+            "area, learnt": with_interval(row),
+            "all": with_interval(row, end="all"),
+            "found at 5 %": with_interval(row, end="found"),
+        }
+        for row in areas.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def headline(areas: Mapping[str, pd.DataFrame], *, end: str = "") -> pd.DataFrame:
+    """Areas of the detectors that are shown, a column a population."""
+    some = [one.name for one in SHOWN]
+    order = {name: place for place, name in enumerate(some)}
+    ours = {
+        population: table[table["detector"].isin(some)].sort_values("detector", key=lambda one: one.map(order))
+        for population, table in areas.items()
+    }
+    return wide(ours, "detector", end=end)
+
+
+IMAGES = {"ood": "OOD images", "dim": "at 0.3 of their contrast", "black": "black image", "test": "test images"}
+
+
+def guesses(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """How often the guessed label is right, a row a kind of images and of models, a column a population."""
+    named = {
+        population: table.assign(guess=table["images"].map(IMAGES) + ", " + table["models"])
+        for population, table in tables.items()
+    }
+    return wide(named, "guess")
+
+
+def by_row(rows: Mapping[str, Mapping[str, float]], name: str, **more: str) -> pd.DataFrame:
+    """A row a population: an estimate with its interval under `name`, and other columns `title=column` as they are."""
+    return pd.DataFrame(
+        [
+            {"population": population, name: with_interval(row)}
+            | {title.replace("_", " "): cell(row[column]) for title, column in more.items()}
+            for population, row in rows.items()
+        ]
+    )
+
+
+def cell(value: float) -> str:
+    """A number of a table; a dash where there is none."""
+    return "–" if isnan(value) else str(value) if isinstance(value, int) else number(value, 2)
+
+
+def contrasts(table: pd.DataFrame) -> pd.DataFrame:
+    """C1's cells as the book prints them."""
+    rows = [
+        {
+            "population": row["population"],
+            "hosts": row["host"],
+            "seeds": row["n"],
+            "mean D, nats": with_interval(row, digits=3),
+            "p": p_text(row["p_holm"]),
+            "epoch 10": with_interval(row, digits=3, end="early"),
+            "detectable": number(row["detectable"], 3),
+            "seeds for half": row["seeds_for_half"],
+            "verdict": row["verdict"],
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def claims(table: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts as the book and the README print them."""
+    rows = [
+        {
+            "": row["claim"],
+            "claim": row["statement"],
+            "verdict": row["verdict"],
+            "effect where it is weakest": effect(row),
+            "p": p_text(row["p"]),
+            "seeds": row["n"] or "–",
+            "sets": row["sets"] or "–",
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def effect(row: Mapping[str, float]) -> str:
+    """A claim's effect as text, with its unit."""
+    if isnan(row["effect"]):
+        return "–"
+    text = with_interval(row | {"estimate": row["effect"]}, digits=3)
+    return f"area {text}" if row["unit"] == "area" else f"{text} {row['unit']}"
+
+
+def thresholds(table: pd.DataFrame) -> pd.DataFrame:
+    """`ufm.performance.thresholds` as the book prints it."""
+    rows = [
+        {
+            "population": row["population"],
+            "innocent, flagged": with_interval(row),
+            "learnt canaries, found": cell(row["found"]),
+            "of": row["n_learnt"],
+            "innocent, set on the first": with_interval(row, end="carried"),
+            "found, set on the first": cell(row["carried_found"]),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def shares(hard: Mapping[str, Mapping[str, float]], random: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Shares of learnt canaries, a row a population."""
+    rows = [
+        {
+            "population": population,
+            "seeds": row["n"],
+            "hard hosts": with_interval(row),
+            "random hosts": with_interval(random[population]),
+        }
+        for population, row in hard.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def outscoring(areas: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """How often a learnt canary outscores both of its siblings, a column a population."""
+    some = [one.name for one in SHOWN]
+    table = {"detector": some}
+    for population, rows in areas.items():
+        share = rows.set_index("detector")["outscores"]
+        table[population] = [cell(share[name]) for name in some]
+    return pd.DataFrame(table)
+
+
+def decided(sets: pd.DataFrame) -> pd.DataFrame:
+    """C2's sets as the book prints them."""
+    rows = [
+        {
+            "population": row["population"],
+            "seeds": row["n_seeds"],
+            "learnt canaries": row["n"],
+            "area": with_interval(row),
+            "p": p_text(row["p"]),
+        }
+        for row in sets.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def detection_summary(
+    areas: Mapping[str, pd.DataFrame],
+    learnt: Mapping[str, Mapping[str, float]],
+    thresholds: pd.DataFrame,
+) -> pd.DataFrame:
+    """What the Detection chapter found, as a summary table."""
+
+    def of(name: str) -> dict[str, dict[str, float]]:
+        return {population: table.set_index("detector").loc[name].to_dict() for population, table in areas.items()}
+
+    rates = {row["population"]: row for row in thresholds.to_dict("records")}
+    found = {
+        population: {"estimate": row["found"], "low": np.nan, "high": np.nan, "n": row["n_learnt"]}
+        for population, row in rates.items()
+    }
+    quantities = {
+        "default detector": of(DEFAULT.name),
+        "paper's score": of(PAPER.name),
+        "label known": of(LABEL_KNOWN.name),
+    }
+    return summary(quantities | {"learnt": learnt, "false-positive rate": rates, "found": found})
+
+
+def hosts_summary(cells: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """What the Hosts chapter found, as a summary table."""
+    quantities: dict[str, dict] = {}
+    for cell_row in cells.to_dict("records"):
+        quantities.setdefault(f"contrast, {cell_row['host']} hosts", {})[cell_row["population"]] = cell_row
+    for population, table in rows.items():
+        for host, ones in table.groupby("host", sort=False):
+            share = columns(share_interval(ones["learnt"]))
+            quantities.setdefault(f"learnt, {host} hosts", {})[population] = share
+        missed = table.loc[(table["host"] == "hard") & ~table["learnt"], "contrast"]
+        if len(missed) > 1:
+            mean = columns(bootstrap_interval(missed))
+            quantities.setdefault("contrast, hard hosts, not learnt", {})[population] = mean
+        known = table.dropna(subset="clean_loss")
+        if len(known) > 2:
+            rank = {"estimate": float(spearmanr(known["clean_loss"], known["contrast"])[0]), "low": np.nan}
+            quantities.setdefault("rank correlation with loss", {})[population] = rank | {
+                "high": np.nan,
+                "n": known["seed"].nunique(),
+            }
+    return summary(quantities)
+
+
+def counted(words: pd.Series) -> str:
+    """How often each word occurs, such as "memorised 3, undecided 1"."""
+    return ", ".join(f"{word} {count}" for word, count in words.value_counts(sort=False).items())
+
+
+def claims_summary(table: pd.DataFrame) -> pd.DataFrame:
+    """The claims' effects as a summary table."""
+    named = table.rename(columns={"claim": "quantity", "effect": "estimate"})
+    return named[list(SUMMARY_COLUMNS)]
+
+
+def claim_texts(table: pd.DataFrame) -> dict[str, str]:
+    """The printed verdicts cell by cell for other pages, by names such as "C1_verdict"."""
+    names = {"verdict": "verdict", "effect where it is weakest": "effect", "p": "p", "seeds": "seeds"}
+    return {
+        f"{row['']}_{short}": str(row[column])
+        for row in claims(table).to_dict("records")
+        for column, short in names.items()
+    }

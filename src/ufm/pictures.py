@@ -1,0 +1,101 @@
+"""What the book shows of the training images, kept with the records so that it needs no image files.
+
+The pictures of hosts, and how often each pixel under the letter is lit.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ufm import datasets, features, hosts, profiles
+from ufm.evidence import Cards, by_host
+from ufm.experiments import Protocol
+from ufm.fingerprints import RECIPE, digest
+from ufm.records import Measured, Records, committed
+from ufm.sources import checksum
+
+
+def store() -> Records:
+    """The pictures that are kept with the book."""
+    return committed("pictures")
+
+
+def identity(protocol: Protocol) -> dict[str, object]:
+    """What a kept set of pictures depends on: which images, and how the hosts of the evidence seeds are drawn."""
+    return {
+        "dataset": protocol.dataset,
+        "n_train": protocol.n_train,
+        "hosts": list(protocol.hosts),
+        "position": list(protocol.position),
+        "seeds": [profiles.EVIDENCE.start, profiles.EVIDENCE.stop],
+        "data": checksum(protocol.dataset),
+        "recipe": RECIPE,
+    }
+
+
+def keep(protocol: Protocol, *, data_root: str | Path | None = None) -> int:
+    """Keep the images of all evidence seeds' hosts; how many. Needs the image files."""
+    whole, indices = datasets.load(protocol.dataset, root=data_root), set()
+    for part in range(protocol.n_parts):
+        data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
+        seeds = [seed for seed in profiles.EVIDENCE if seed % protocol.n_parts == part]
+        for host in protocol.hosts:
+            indices |= {int(data.train_indices[place]) for place in hosts.places(protocol, host, seeds, data)}
+    index = np.array(sorted(indices), np.int32)
+    entry = {"seed": profiles.EVIDENCE.start, "identity": identity(protocol)}
+    arrays = {"index": index, "image": whole.train_images[index], "lit": lit_share(protocol, whole.train_images)}
+    store().add(digest(entry["identity"]), entry, Measured({}, arrays))
+    return len(index)
+
+
+def lit_share(protocol: Protocol, images: np.ndarray) -> np.ndarray:
+    """Share (h, w) of images (n, C, H, W) in which each pixel under the letter is not black."""
+    height, width = features.letter(protocol.feature).shape
+    top, left = protocol.position
+    return (images[:, :, top : top + height, left : left + width] > 0).any(1).mean(0)
+
+
+def lit(cards: Cards, data_root: str | Path | None = None) -> np.ndarray:
+    """Share (h, w) of the training split in which each pixel under the letter is not black.
+
+    As kept, else from the image files.
+    """
+    one = digest(identity(cards.protocol))
+    if one in store().entries():
+        return store().arrays(one)["lit"]
+    return lit_share(cards.protocol, datasets.load(cards.protocol.dataset, root=data_root).train_images)
+
+
+def images(protocol: Protocol, indices: np.ndarray, *, data_root: str | Path | None = None) -> np.ndarray:
+    """Training images (n, C, H, W), uint8, by their numbers in the full training file.
+
+    From the kept pictures; those that are not all there from the image files.
+    """
+    one = digest(identity(protocol))
+    if one in store().entries():
+        kept = store().arrays(one)
+        places = np.searchsorted(kept["index"], indices).clip(max=len(kept["index"]) - 1)
+        if (kept["index"][places] == indices).all():
+            return kept["image"][places]
+    return datasets.load(protocol.dataset, root=data_root).train_images[indices]
+
+
+def extremes(
+    populations: Mapping[str, Cards], *, n: int = 4, data_root: str | Path | None = None
+) -> dict[str, list[tuple[np.ndarray, str]]]:
+    """Hosts with the n largest and the n smallest contrasts: images (C, H, W), each with its label and contrast.
+
+    A row a population and kind of host, by its title.
+    """
+    found = {}
+    for cards in populations.values():
+        table = by_host(cards).sort_values("contrast", ascending=False)
+        for host in reversed(cards.protocol.hosts):
+            ones = table[table["host"] == host]
+            some = pd.concat([ones.head(n), ones.tail(n)])
+            pixels = images(cards.protocol, some["canary_index"].to_numpy(), data_root=data_root)
+            words = [f"{row.canary_label}: {row.contrast:.2f}".replace("-", "−") for row in some.itertuples()]
+            found[f"{cards.title}, {host} hosts"] = list(zip(pixels, words, strict=True))
+    return found

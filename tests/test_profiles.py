@@ -1,0 +1,126 @@
+"""Which sweeps a chapter shows, as planned and with a reader's parameters."""
+
+import pytest
+
+from ufm import profiles
+from ufm.experiments import Protocol
+from ufm.profiles import CHAPTERS, chapter, shown, sweeps
+from ufm.sources import source
+
+FOUR = ["mnist-small", "fashion_mnist-small", "mnist-full", "fashion_mnist-full"]
+
+
+@pytest.mark.parametrize("profile", ["embedded", "paper"])
+@pytest.mark.parametrize("notebook", CHAPTERS)
+def test_unchanged_a_chapter_shows_its_sweeps(notebook, profile):
+    known = sweeps(profile)
+    assert shown(notebook, profile) == {name: known[name] for name in CHAPTERS[notebook][profile]}
+    assert shown(notebook, profile, dataset=None, n_train=None, seed=None, n_seeds=None, feature=None) == shown(
+        notebook, profile
+    )
+
+
+def test_every_sweep_is_shown_somewhere():
+    for profile in profiles.PROFILES:
+        assert {name for chapter in CHAPTERS.values() for name in chapter[profile]} == set(sweeps(profile))
+
+
+def test_the_embedded_profile_needs_no_file_and_rounds_alike_everywhere():
+    for sweep in sweeps("embedded").values():
+        protocol = sweep.protocol
+        assert (source(protocol.dataset).files, protocol.scoring.ood_set) == ({}, "photo_patches")
+        assert (protocol.training.precision, protocol.training.early_stopping) == ("float64", "none")
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"dataset": "mnist"}, ["mnist-small", "mnist-full"]),
+        ({"dataset": "fashion_mnist"}, ["fashion_mnist-small", "fashion_mnist-full"]),
+        ({"n_train": 10_000}, ["mnist-small", "fashion_mnist-small"]),
+        ({"n_train": 60_000}, ["mnist-full", "fashion_mnist-full"]),  # all there are
+        ({"dataset": "fashion_mnist", "n_train": 10_000}, ["fashion_mnist-small"]),
+    ],
+)
+def test_data_set_and_size_choose_among_a_chapters_sweeps(changes, names):
+    assert shown("controls", "paper", **changes) == {name: sweeps()[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("notebook", "profile", "changes", "name", "expected"),
+    [
+        ("controls", "paper", {"dataset": "mnist", "n_train": 5000}, "mnist-small", ("mnist", 5000)),
+        ("controls", "paper", {"n_train": 5000}, "mnist-small", ("mnist", 5000)),
+        ("controls", "embedded", {"dataset": "mnist"}, "digits-small", ("mnist", 600)),
+        ("mlp", "paper", {"dataset": "fashion_mnist"}, "mlp", ("fashion_mnist", None)),
+        ("mlp", "embedded", {"n_train": 400}, "mlp", ("digits", 400)),
+    ],
+)
+def test_where_none_is_like_that_the_first_is_changed(notebook, profile, changes, name, expected):
+    found, planned = shown(notebook, profile, **changes), sweeps(profile)[name]
+    assert list(found) == [name]
+    protocol = found[name].protocol
+    assert (protocol.dataset, protocol.n_train) == expected
+    assert found[name].seeds == planned.seeds
+    assert (protocol.model, protocol.training, protocol.scoring, protocol.hosts, protocol.measure) == (
+        planned.protocol.model,
+        planned.protocol.training,
+        planned.protocol.scoring,
+        planned.protocol.hosts,
+        planned.protocol.measure,
+    )
+
+
+def test_a_chosen_data_set_and_its_images_are_changed_together():
+    found = shown("mlp", "paper", dataset="cifar10", ood_set="mnist")["mlp"].protocol
+    assert (found.dataset, found.scoring.ood_set) == ("cifar10", "mnist")
+    with pytest.raises(ValueError, match="^ood_set: cifar10 is what the models are trained on"):
+        shown("mlp", "paper", dataset="cifar10")
+
+
+def test_other_changes_go_for_every_sweep():
+    found = shown("controls", "paper", feature="B", n_ood=300)
+    assert list(found) == FOUR
+    for name, sweep in found.items():
+        assert (sweep.protocol.feature, sweep.protocol.scoring.n_ood) == ("B", 300)
+        assert sweep.protocol == profiles.changed(sweeps()[name].protocol, feature="B", n_ood=300)
+        assert sweep.protocol != sweeps()[name].protocol
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, range(1000, 1100)),
+        ({"seed": 7}, range(7, 107)),
+        ({"n_seeds": 3}, range(1000, 1003)),
+        ({"seed": 0, "n_seeds": 2}, range(2)),
+    ],
+)
+def test_seeds_start_where_asked_and_are_as_many_as_asked(changes, expected):
+    assert {name: sweep.seeds for name, sweep in shown("controls", "paper", **changes).items()} == dict.fromkeys(
+        FOUR, expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "message"),
+    [
+        (("controls", "paper"), {"n_seeds": 0}, "^n_seeds: at least one is needed, got 0$"),
+        (("controls", "paper"), {"seed": -1}, "^seed: cannot be negative, got -1$"),
+        (("controls", "nonsense"), {}, "^profile: 'nonsense' is not one of embedded, paper$"),
+        (("nonsense", "paper"), {}, "^no notebook 'nonsense'; known: method, mlp, as-released, controls"),
+    ],
+)
+def test_a_wrong_parameter_is_named(arguments, changes, message):
+    with pytest.raises(ValueError, match=message):
+        shown(*arguments, **changes)
+    if not changes:
+        with pytest.raises(ValueError, match=message):
+            chapter(*arguments)
+
+
+def test_the_first_sweeps_of_the_book_are_as_when_their_records_were_made():
+    known = sweeps()
+    assert known["mlp"].protocol == Protocol("mnist")
+    assert (len(known["method"].seeds), len(known["mlp"].seeds)) == (1, 20)
+    assert known["as-released"].seeds == range(123, 124)
