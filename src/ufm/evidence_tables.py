@@ -56,14 +56,21 @@ def summary(quantities: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pd.D
 
 
 def ranges(table: pd.DataFrame, *, digits: int = 2) -> dict[str, str]:
-    """For the text: each quantity's estimates over populations, "0.45 to 0.52", or one number where all round alike."""
+    """For the text: each quantity's estimates over populations, "0.45 to 0.52", or one number where all round alike.
+
+    Over those that have a number; "cannot be decided" where none has.
+    """
     found: dict[str, list[float]] = {}
     for row in table.to_dict("records"):
-        found.setdefault(row["quantity"].split(OF)[0], []).append(row["estimate"])
+        values = found.setdefault(row["quantity"].split(OF)[0], [])
+        if not isnan(row["estimate"]):
+            values.append(row["estimate"])
     return {
         re.sub(r"\W+", "_", quantity.lower()).strip("_"): " to ".join(
             dict.fromkeys(number(value, digits) for value in (min(values), max(values)))
         )
+        if values
+        else "cannot be decided"
         for quantity, values in found.items()
     }
 

@@ -138,7 +138,7 @@ def bootstrap_over_seeds(
 def sign_flip_test(values: ArrayLike, *, n_flips: int = 100_000, seed: int = 0) -> float:
     """Two-sided p-value of a mean of zero, where values are symmetric about zero under the null hypothesis, in (0, 1].
 
-    Share of random signs under which |mean| is at least the observed, the observed one counted. All 2ⁿ signs are used
+    Share of random signs under which `|mean|` is at least the observed, the observed one counted. All 2ⁿ signs are used
     where they are no more than `n_flips`. values: (n_seeds,), independent (Fisher, The Design of Experiments, 1935).
 
     Raises ValueError: fewer than two values, not 1-D, a value that is not finite, or fewer than 19 flips.
@@ -231,7 +231,9 @@ def single_models(p_values: ArrayLike, *, n_null: int, alpha: float = 0.05) -> n
 def smallest_detectable(sd: float, n: int, *, power: float = 0.8, alpha: float = 0.05) -> float:
     """Smallest mean that a two-sided t-test over n seeds finds with this power, in the unit of `sd`.
 
-    Solves P(|T| > t_{n−1, 1−α/2}) = power for the noncentrality √n · mean / sd of T. sd: standard deviation over seeds.
+    Solves `P(|T| > t_{n−1, 1−α/2}) = power` for the noncentrality √n · mean / sd of T.
+
+    sd: standard deviation over seeds.
 
     Raises ValueError: sd not above zero, fewer than two seeds, or not 0 < alpha < power < 1.
     """
