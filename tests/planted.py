@@ -76,6 +76,6 @@ def population(
     return protocol, entries, arrays
 
 
-def cards(*arguments, **changes):
+def cards(*arguments, title="", **changes):
     """The same, stacked."""
-    return evidence.stack(*population(*arguments, **changes))
+    return evidence.stack(*population(*arguments, **changes), title=title)

@@ -37,8 +37,8 @@ def test_curves_end_in_the_corners(cards):
 
 def test_a_detector_gains_nothing_over_itself_and_much_over_noise(cards):
     noise = detectors.Detector("noise", lambda cards, host, train: np.random.default_rng(1).random((40, 5)))
-    assert performance.gain_over(detectors.LABEL_KNOWN, noise, cards, "hard")["low"] > 0
-    same = performance.gain_over(noise, noise, cards, "hard")
+    assert performance.gain(cards, "hard", detectors.LABEL_KNOWN, noise)["low"] > 0
+    same = performance.gain(cards, "hard", noise, noise)
     assert same["estimate"] == 0
 
 

@@ -64,9 +64,11 @@ def test_c2_from_its_sets(sets, p, expected):
 
 
 def test_cells_are_those_of_every_population_and_kind_of_host():
-    table = verdicts.contrast_cells({"one": planted.cards(20, effect=0.5), "two": planted.cards(20)})
+    table = verdicts.contrast_cells(
+        {"one": planted.cards(20, effect=0.5, title="1"), "two": planted.cards(20, title="2")}
+    )
     assert table[["population", "host"]].to_numpy().tolist() == [
-        [name, host] for name in ("one", "two") for host in ("random", "hard")
+        [title, host] for title in ("1", "2") for host in ("random", "hard")
     ]
     assert (table["p_holm"] >= table["p"]).all()
     assert set(table.loc[[0, 2, 3], "verdict"]) <= {"undecided", "not memorised"}
@@ -110,8 +112,8 @@ def test_a_population_that_lacks_seeds_is_open_and_costs_the_others_nothing():
 
 def test_claims_are_corrected_together_and_shown_where_they_are_weakest():
     populations = {
-        "mnist-small": planted.cards(24, effect=1.5, random_effect=0.8),
-        "other": planted.cards(24, effect=1.5, random_effect=0.6, rng=1),
+        "mnist-small": planted.cards(24, effect=1.5, random_effect=0.8, title="MNIST"),
+        "other": planted.cards(24, effect=1.5, random_effect=0.6, rng=1, title="another"),
     }
     table = verdicts.verdicts(populations, planned=list(populations)).set_index("claim")
     cells = verdicts.contrast_cells(populations)

@@ -196,6 +196,8 @@ def expected_area(label_known: float, n_classes: int, *, n_draws: int = 200_000)
     NaN for NaN. A canary's label is shifted by d′ = √2 Φ⁻¹(label-known area); the score is the largest of n_classes
     draws. By Monte Carlo (seed 0).
     """
+    if np.isnan(label_known):
+        return nan
     rng = np.random.default_rng(0)
     canaries, others = rng.standard_normal((2, n_draws, n_classes))
     canaries[:, 0] += np.sqrt(2) * norm.ppf(label_known)

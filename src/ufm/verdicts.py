@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isnan, nan
 
-import numpy as np
 import pandas as pd
 
 from ufm import detectors
@@ -132,7 +131,7 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Collection[str]) -> p
         "C2": (detection_sets(headline) if headline else None, "area", detectable, len(set(planned) - {CHOSEN_ON})),
     }
     results = {name: one for name, one in results.items() if one[0] is not None}
-    raw = {name: float(np.max(table["p"])) for name, (table, *_) in results.items()}
+    raw = {name: float(table["p"].max(skipna=False)) for name, (table, *_) in results.items()}
     tested = [name for name, p in raw.items() if not isnan(p)]
     corrected = dict(zip(tested, holm([raw[name] for name in tested]), strict=True)) if tested else {}
     rows = []

@@ -1,0 +1,334 @@
+"""The verdicts once more from the committed records alone: the plan's rules in plain NumPy and SciPy.
+
+Nothing here uses the library's evidence, detectors, performance or statistics; only what it says is compared with.
+"""
+
+import json
+import os
+import re
+from functools import cache
+from math import isnan, nan
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+ROOT = Path(__file__).parents[1]
+RECORDS = Path(os.environ.get("UFM_RECORDS") or ROOT / "book" / "records")
+TITLES = {
+    "mnist-small": "MNIST, small",
+    "fashion_mnist-small": "Fashion-MNIST, small",
+    "mnist-full": "MNIST, full",
+    "fashion_mnist-full": "Fashion-MNIST, full",
+}
+NEEDED = {"mnist-small": 100, "fashion_mnist-small": 100, "mnist-full": 40, "fashion_mnist-full": 20}
+SEEDS = {name: range(1000, 1100) for name in NEEDED}
+HEADLINE = [name for name in NEEDED if name != "mnist-small"]  # on which the detector was chosen
+# Models of a card: control, canary and placebo on the random host, canary and placebo on the hard host. Features: the
+# letter, the placebo feature of either host, then permutations of the letter's pixels.
+CONTROL, CANARY, PLACEBO = 0, {"random": 1, "hard": 3}, {"random": 2, "hard": 4}
+LETTER, PLACEBO_FEATURE, PERMUTATIONS = 0, {"random": 1, "hard": 2}, slice(3, 103)
+ARRAYS = ("ood_shift", "ood_early_shift", "black_shift", "ood_kl_mean")
+
+
+@cache
+def population(name):
+    """What is needed of the evidence seeds of a sweep, in their order; None where the plan asks for more of them."""
+    folder = RECORDS / name
+    if not (folder / "manifest.json").exists():
+        return None
+    entries = json.loads((folder / "manifest.json").read_text())
+    records = {entry["seed"]: record for record, entry in entries.items() if entry["seed"] in SEEDS[name]}
+    if len(records) < NEEDED[name]:
+        return None
+    models = pd.read_csv(folder / "models.csv").groupby("record")
+    kept = {key: [] for key in ("seed", "random", "hard", "gain", *ARRAYS)}
+    for seed in sorted(records):
+        five = models.get_group(records[seed])
+        assert five["role"].tolist() == ["control", "canary", "placebo", "canary", "placebo"]
+        kept["seed"].append(seed)
+        for host, place in CANARY.items():
+            assert five["host"].iloc[place] == host
+            kept[host].append(int(five["canary_label"].iloc[place]))
+        with np.load(folder / "arrays" / f"{records[seed]}.npz") as card:
+            for key in ARRAYS:
+                kept[key].append(card[key].astype(float))
+            [own] = np.flatnonzero((card["host_seed"] == seed) & (card["host_kind"] == 1))
+            assert card["host_label"][own] == kept["hard"][-1]
+            plain, stamped = card["host_log_probability"][:, 0, own, :2].astype(float).T
+            gain = stamped - plain
+            kept["gain"].append(gain[CANARY["hard"]] - gain[CONTROL])
+    return {key: np.array(values) for key, values in kept.items()}
+
+
+def complete():
+    """The populations that may decide something, by name."""
+    return {name: found for name in NEEDED if (found := population(name)) is not None}
+
+
+def contrast(cards, host, shift):
+    """D of each seed, as the data dictionary has it."""
+    canary, placebo, feature = CANARY[host], PLACEBO[host], PLACEBO_FEATURE[host]
+    values = []
+    for effect, label in zip(cards[shift], cards[host], strict=True):
+        e = (effect - effect[:, PERMUTATIONS].mean(1, keepdims=True))[:, :, label]
+        values.append((e[canary, LETTER] - e[placebo, LETTER] + e[placebo, feature] - e[canary, feature]) / 2)
+    return np.array(values)
+
+
+def interval(values):
+    found = stats.bootstrap((values,), np.mean, n_resamples=10_000, batch=1000, method="BCa", random_state=7)
+    return tuple(found.confidence_interval)
+
+
+def sign_flips(values, *, n=100_000):
+    rng, observed, larger = np.random.default_rng(7), abs(values.sum()), 1
+    for _ in range(n // 1000):
+        signs = rng.choice([-1.0, 1.0], size=(1000, len(values)))
+        larger += (abs(signs @ values) >= observed * (1 - 1e-12)).sum()
+    return larger / (n + 1)
+
+
+def holm(p_values):
+    """Of m the smallest times m, the next times m − 1, …, never less than the one before."""
+    corrected, so_far = {}, 0.0
+    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda one: one[1])):
+        so_far = max(so_far, min(1.0, p * (len(p_values) - place)))
+        corrected[name] = so_far
+    return corrected
+
+
+@cache
+def cells():
+    """C1's cells, by population and kind of host."""
+    rows = {}
+    for name, cards in complete().items():
+        for host in CANARY:
+            best, early = (contrast(cards, host, shift) for shift in ("ood_shift", "ood_early_shift"))
+            low, high = interval(best)
+            rows[name, host] = {"estimate": best.mean(), "low": low, "high": high, "n": len(best)}
+            rows[name, host] |= {"p": sign_flips(best), "early": interval(early)}
+    corrected = holm({key: row["p"] for key, row in rows.items()})
+    for key, row in rows.items():
+        early_low, early_high = row["early"]
+        if (row["low"] > 0 and early_high < 0) or (row["high"] < 0 and early_low > 0):
+            row["verdict"] = "contradicted"
+        elif corrected[key] < 0.05 and row["estimate"] > 0:
+            row["verdict"] = "memorised"
+        else:
+            row["verdict"] = "not memorised" if row["high"] < 0.02 else "undecided"
+    return rows
+
+
+def standardised(values):
+    """The letter's value in standard deviations over permutations; values: (model, feature, …)."""
+    null = values[:, PERMUTATIONS]
+    return (values[:, LETTER] - null.mean(1)) / null.std(1, ddof=1)
+
+
+def scores(cards):
+    """The default detector's scores of canary, control and placebo of the hard host, for seeds that learnt: (n, 3)."""
+    found = []
+    needed = (cards[key] for key in ("black_shift", "ood_shift", "ood_kl_mean", "gain"))
+    for black, ood, kl, gain in zip(*needed, strict=True):
+        if gain >= 1:
+            moved = (standardised(black) + 0.3 * standardised(ood)).max(-1)
+            score = moved + 0.5 * standardised(np.log(np.maximum(kl, 1e-7)))
+            found.append(score[[CANARY["hard"], CONTROL, PLACEBO["hard"]]])
+    return np.array(found)
+
+
+def area(three):
+    """Chance that a canary outscores a control or placebo, of any seed; ties half."""
+    canaries, others = three[:, 0], np.sort(three[:, 1:].ravel())
+    below = np.searchsorted(others, canaries, "left") + np.searchsorted(others, canaries, "right")
+    return below.sum() / 2 / len(canaries) / len(others)
+
+
+def exchange(three, *, n=10_000):
+    """p of the area where it is drawn anew within each seed which of its three models is the canary."""
+    rng, ranks = np.random.default_rng(7), stats.rankdata(three).reshape(three.shape)
+    drawn = ranks[np.arange(len(ranks)), rng.integers(3, size=(n, len(ranks)))].sum(1)
+    observed = abs(ranks[:, 0].sum() - ranks.mean(1).sum())
+    return (1 + (abs(drawn - ranks.mean(1).sum()) >= observed - 1e-6).sum()) / (n + 1)
+
+
+@cache
+def sets():
+    """C2's sets by population."""
+    rows, rng = {}, np.random.default_rng(7)
+    for name in HEADLINE:
+        if name not in complete():
+            continue
+        three = scores(population(name))
+        rows[name] = {"estimate": nan, "low": nan, "high": nan, "p": nan, "n": len(three)}
+        if len(three) >= 20:
+            resampled = [area(three[rng.integers(len(three), size=len(three))]) for _ in range(3000)]
+            low, high = np.quantile(resampled, [0.025, 0.975])
+            rows[name] |= {"estimate": area(three), "low": low, "high": high, "p": exchange(three)}
+    return rows
+
+
+@cache
+def claims():
+    """Both claims: verdict, effect where the claim is weakest, corrected p (NaN where a set has none), seeds, sets."""
+    tables = {claim: rows for claim, rows in (("C1", cells()), ("C2", sets())) if rows}
+    largest = {claim: max((row["p"] for row in rows.values()), default=nan) for claim, rows in tables.items()}
+    undecided = {claim for claim, rows in tables.items() if any(isnan(row["p"]) for row in rows.values())}
+    corrected = holm({claim: p for claim, p in largest.items() if claim not in undecided})
+    found = {}
+    for claim, rows in tables.items():
+        p = corrected.get(claim, nan)
+        verdict = c1(rows, p) if claim == "C1" else c2(rows, p)
+        names, n_sets = ({key[0] for key in rows}, 4) if claim == "C1" else (set(rows), 3)
+        weakest = min(rows.values(), key=lambda row: -np.inf if isnan(row["low"]) else row["low"])
+        found[claim] = weakest | {"p": p, "n": sum(len(population(name)["seed"]) for name in names)}
+        found[claim] |= {"sets": f"{len(names)} of {n_sets}"}
+        found[claim] |= {"verdict": verdict + (" so far" if len(names) < n_sets else "")}
+    return found
+
+
+def c1(rows, p):
+    words = [row["verdict"] for row in rows.values()]
+    if set(words) == {"memorised"} and p < 0.05:
+        return "holds"
+    if "memorised" in words:
+        return "holds in part"
+    return "does not hold" if set(words) == {"not memorised"} else "undecided"
+
+
+def c2(rows, p):
+    above = [row["low"] > 0.5 for row in rows.values()]
+    if all(above) and p < 0.05:
+        return "holds"
+    if any(above):
+        return "holds in part"
+    return "does not hold" if all(row["high"] < 0.6 for row in rows.values()) else "undecided"
+
+
+@pytest.fixture(scope="module")
+def library():
+    """What the library says of the same records: its cards and its verdicts."""
+    from ufm import evidence
+    from ufm.runs import Run
+    from ufm.verdicts import verdicts
+
+    run = Run("verdicts", profile="paper", train=False)
+    cards = evidence.of(run.recorded())
+    return cards, verdicts(cards, planned=run.sweeps).set_index("claim")
+
+
+def close_ends(row, theirs, *, share, rounding=0.0):
+    """Whether intervals agree to a share of their width, or both are none."""
+    for end in ("low", "high"):
+        if isnan(row[end]) or isnan(theirs[end]):
+            assert isnan(row[end])
+            assert isnan(theirs[end])
+        else:
+            assert theirs[end] == pytest.approx(row[end], abs=share * (row["high"] - row["low"]) + rounding)
+
+
+def test_the_library_takes_the_same_populations_for_complete(library):
+    cards, _ = library
+    assert {name for name, one in cards.items() if one.complete} == set(complete())
+    assert [one.title for one in cards.values()] == [TITLES[name] for name in cards]
+    for name, ours in complete().items():
+        assert cards[name].seeds.tolist() == ours["seed"].tolist()
+
+
+def test_contrasts_are_those_of_the_library_seed_by_seed(library):
+    from ufm.evidence import contrasts
+
+    for (name, host), row in cells().items():
+        ours = contrast(complete()[name], host, "ood_shift")
+        np.testing.assert_allclose(contrasts(library[0][name], host), ours, rtol=0, atol=1e-12)
+        assert row["n"] >= NEEDED[name]
+
+
+def test_cells_have_the_librarys_verdicts(library):
+    from ufm.verdicts import contrast_cells
+
+    there = {name: cards for name, cards in library[0].items() if cards.complete}
+    theirs = contrast_cells(there).set_index(["population", "host"]) if there else pd.DataFrame()
+    assert len(theirs) == len(cells())
+    for (name, host), row in cells().items():
+        one = theirs.loc[(TITLES[name], host)]
+        assert (one["verdict"], one["n"]) == (row["verdict"], row["n"])
+        assert one["estimate"] == pytest.approx(row["estimate"], rel=1e-9)
+        close_ends(row, one, share=0.1)
+        assert one["p"] == pytest.approx(row["p"], abs=1e-4 + 5 * np.sqrt(row["p"] / 100_000))
+
+
+def test_the_default_detector_finds_what_the_library_says(library):
+    from ufm.verdicts import detection_sets
+
+    there = {name: cards for name, cards in library[0].items() if cards.complete and name in HEADLINE}
+    theirs = detection_sets(there).set_index("population") if there else pd.DataFrame()
+    assert len(theirs) == len(sets())
+    for name, row in sets().items():
+        one = theirs.loc[TITLES[name]]
+        assert one["n"] == row["n"]
+        assert one["estimate"] == pytest.approx(row["estimate"], rel=1e-9, nan_ok=True)
+        close_ends(row, one, share=0.2)
+        assert one["p"] == pytest.approx(row["p"], abs=1e-3 + 5 * np.sqrt(row["p"] / 10_000), nan_ok=True)
+
+
+@pytest.mark.parametrize("claim", ["C1", "C2"])
+def test_the_verdict_on_a_claim_is_the_librarys(library, claim):
+    theirs = library[1].loc[claim]
+    if claim not in claims():
+        assert theirs["verdict"] == "not tested"
+        return
+    ours = claims()[claim]
+    assert (theirs["verdict"], theirs["sets"], theirs["n"]) == (ours["verdict"], ours["sets"], ours["n"])
+    assert theirs["effect"] == pytest.approx(ours["estimate"], rel=1e-9, nan_ok=True)
+    close_ends(ours, theirs, share=0.2)
+
+
+def page():
+    """The README's table of results, a list of cells a claim."""
+    text = (ROOT / "README.md").read_text()
+    between = re.search(r"<!-- results:.*?-->\n(.*?)<!-- end of results -->", text, re.DOTALL)[1]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in between.splitlines() if line[:1] == "|"]
+    return {cells[0]: cells for cells in lines if re.fullmatch(r"C\d", cells[0])}, between
+
+
+def numbers(text):
+    return [float(one.replace("−", "-")) for one in re.findall(r"[-−]?\d+\.\d+", text)]
+
+
+@pytest.mark.parametrize("claim", ["C1", "C2"])
+def test_the_page_says_what_the_records_say(claim):
+    _, _, verdict, effect, p, seeds, in_sets = page()[0][claim]
+    if claim not in claims():
+        assert (verdict, numbers(effect)) == ("not tested", [])
+        return
+    ours = claims()[claim]
+    assert (verdict, int(seeds), in_sets) == (ours["verdict"], ours["n"], ours["sets"])
+    if isnan(ours["estimate"]):
+        assert numbers(effect) == []
+    else:
+        estimate, *ends = numbers(effect)
+        assert estimate == pytest.approx(ours["estimate"], abs=0.00051)
+        assert ("area" in effect) == (claim == "C2")
+        close_ends(ours, dict(zip(("low", "high"), ends or (nan, nan), strict=True)), share=0.2, rounding=0.0005)
+    if not isnan(ours["p"]):
+        assert numbers(p) == [pytest.approx(ours["p"], abs=0.001 + 5 * np.sqrt(ours["p"] / 10_000))]
+
+
+def test_the_page_claims_nothing_that_was_not_tested():
+    table, _ = page()
+    assert sorted(table) == ["C1", "C2", "C3", "C4", "C5", "C6"]
+    for claim in ("C3", "C4", "C5", "C6"):
+        assert table[claim][2] == "not tested"
+        assert numbers(" ".join(table[claim][3:])) == []
+
+
+def test_the_page_names_the_complete_populations_alone():
+    between = page()[1]
+    for name, title in TITLES.items():
+        ours = complete().get(name)
+        found = re.findall(rf"(?<!-){title}: (\d+)", between)
+        assert found == ([str(len(ours["seed"]))] if ours else [])

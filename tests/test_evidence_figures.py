@@ -1,0 +1,251 @@
+"""Figures of the evidence chapters, from made-up populations: panels, points, and tables with nothing to show."""
+
+from copy import deepcopy
+from math import nan
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import planted
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+
+from ufm import controls, evidence, performance, verdicts
+from ufm import evidence_figures as figures
+from ufm.detectors import LABEL_KNOWN, PAPER
+
+N_SEEDS = 12
+TITLES = ("first", "second", "third", "fourth")
+
+
+def of(populations, function, *arguments):
+    return evidence.each(function, dict(zip(TITLES, populations, strict=False)), *arguments)
+
+
+@pytest.fixture(scope="module")
+def populations():
+    return [planted.cards(N_SEEDS, effect=0.5, rng=rng, title=title) for rng, title in enumerate(TITLES)]
+
+
+def images(populations):
+    return of(populations, lambda cards: [(np.full((1, 4, 4), place, np.uint8), f"{place}") for place in range(3)])
+
+
+def ten(populations):
+    """What `released.beside` makes."""
+    n = len(populations)
+    columns = {"canary_index": range(n), "canary_label": range(n), "released": [nan] * n}
+    return pd.DataFrame(columns | {"canary": np.arange(n) / 10, "control": np.arange(n) / -10})
+
+
+# What each figure is drawn from, given populations.
+DRAWN = {
+    "scores_by_role": lambda some: [of(some, controls.scores_by_role)],
+    "siblings": lambda some: [of(some, controls.scores_by_role)],
+    "false_positive_rates": lambda some: [of(some, controls.false_positive_rates)],
+    "permutation_p_values": lambda some: [of(some, controls.permutation_p_values)],
+    "roc_curves": lambda some: [of(some, performance.curves, "hard", (LABEL_KNOWN, PAPER))],
+    "power": lambda some: [of(some, performance.by_images, "hard"), of(some, performance.by_permutations, "hard")],
+    "hosts": lambda some: [of(some, evidence.by_host)],
+    "pictures": lambda some: [images(some)],
+    "contrast_cells": lambda some: [verdicts.contrast_cells(dict(zip(TITLES, some, strict=False)))],
+    "released": lambda some: [ten(some)],
+}
+SETTINGS = {"hosts": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0}, "contrast_cells": {"smallest": 0.02}}
+ONE_PANEL = {"power": 2, "contrast_cells": 1, "released": 1}  # whatever the number of populations
+BY_POPULATION = sorted(set(DRAWN) - set(ONE_PANEL) - {"pictures"})
+
+
+def draw(name, tables, **changes):
+    return getattr(figures, name)(*tables, **(SETTINGS.get(name, {}) | changes))
+
+
+def visible(figure):
+    return [axis for axis in figure.axes if axis.axison]
+
+
+def clouds(axis):
+    """The numbers of points in each cloud of a panel, by its label where it has one."""
+    found = [one for one in axis.collections if isinstance(one, PathCollection)]
+    return [len(one.get_offsets()) for one in found]
+
+
+def nothing(table):
+    """The table with every measured number gone."""
+    kept = {"seed", "n_images", "n_permutations", "canary_index", "canary_label"}
+    numbers = [name for name in table.select_dtypes("number") if name not in kept]
+    return table.assign(**dict.fromkeys(numbers, nan))
+
+
+def test_every_figure_is_drawn_here():
+    ours = [one for one in vars(figures).values() if getattr(one, "__module__", "") == figures.__name__]
+    assert {one.__name__ for one in ours if one.__annotations__["return"] is Figure} == set(DRAWN)
+
+
+@pytest.mark.parametrize("n", [1, 3, 4])
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_figure_is_narrow_closed_and_leaves_its_tables(name, n, populations):
+    tables = DRAWN[name](populations[:n])
+    untouched = deepcopy(tables)
+    plt.close("all")
+    figure = draw(name, tables)
+    assert isinstance(figure, Figure)
+    assert plt.get_fignums() == []  # else a notebook shows it twice
+    figure.canvas.draw()
+    assert figure.get_figwidth() <= 6
+    for axis in figure.axes:
+        assert axis.images or axis.lines or axis.collections or not axis.axison
+    for given, before in zip(tables, untouched, strict=True):
+        for title in given if isinstance(given, dict) else []:
+            pd.testing.assert_frame_equal(pd.DataFrame(given[title]), pd.DataFrame(before[title]))
+        if isinstance(given, pd.DataFrame):
+            pd.testing.assert_frame_equal(given, before)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", BY_POPULATION)
+def test_a_panel_a_population_under_its_title(name, n, populations):
+    figure = draw(name, DRAWN[name](populations[:n]))
+    assert [axis.get_title() for axis in visible(figure)] == list(TITLES[:n])
+    assert all(axis.lines or axis.collections for axis in visible(figure))
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("name", ONE_PANEL)
+def test_other_figures_have_their_panels_whatever_the_number_of_populations(name, n, populations):
+    assert len(draw(name, DRAWN[name](populations[:n])).axes) == ONE_PANEL[name]
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize(
+    "name", ["scores_by_role", "siblings", "false_positive_rates", "power", "hosts", "contrast_cells", "released"]
+)
+def test_a_table_without_numbers_is_drawn_empty(name, n, populations):
+    tables = [
+        {title: nothing(table) for title, table in one.items()} if isinstance(one, dict) else nothing(one)
+        for one in DRAWN[name](populations[:n])
+    ]
+    draw(name, tables).canvas.draw()
+
+
+@pytest.mark.parametrize("score", ["memorisation", "memorisation_raw", "label_known"])
+def test_every_model_is_a_point(score, populations):
+    tables = DRAWN["scores_by_role"](populations)
+    figure = draw("scores_by_role", tables, score=score)
+    for axis, table in zip(visible(figure), tables[0].values(), strict=True):
+        assert clouds(axis) == [N_SEEDS] * 5
+        control = [one for one in axis.collections if isinstance(one, PathCollection)][0]
+        np.testing.assert_array_equal(control.get_offsets()[:, 0], table.loc[table["role"] == "control", score])
+        rows = [round(float(one.get_offsets()[:, 1].mean())) for one in axis.collections]
+        assert rows == list(range(5))  # in the order of the labels
+        assert len(axis.get_yticks()) == 5
+
+
+def test_siblings_are_set_against_their_own_control(populations):
+    tables = DRAWN["siblings"](populations[:1])
+    [shuffled] = [{title: table.sample(frac=1, random_state=0) for title, table in tables[0].items()}]
+    [axis] = visible(draw("siblings", [shuffled]))
+    assert clouds(axis) == [N_SEEDS] * 2
+    scores = populations[0].arrays["score_memorisation"][:, :, 0, -1]
+    points = {one.get_label(): {tuple(point) for point in one.get_offsets().tolist()} for one in axis.collections}
+    canaries = [of_label for label, of_label in points.items() if label.startswith("canary")]
+    assert canaries == [{(float(one[0]), float(one[3])) for one in scores}]
+
+
+def test_a_line_a_published_rule(populations):
+    tables = DRAWN["false_positive_rates"](populations[:2])
+    rates = tables[0]["first"]
+    for inputs in ("normalised", "raw"):
+        axis = draw("false_positive_rates", tables, inputs=inputs).axes[0]
+        lines = {line.get_label(): line for line in axis.lines}
+        for rule in controls.RULES:
+            rows = rates[(rates["rule"] == rule) & (rates["inputs"] == inputs)]
+            np.testing.assert_array_equal(lines[rule].get_xydata(), rows[["n_images", "estimate"]])
+
+
+def test_permutation_p_values_climb_from_corner_to_corner(populations):
+    tables = DRAWN["permutation_p_values"](populations[:1])
+    [axis] = draw("permutation_p_values", tables).axes
+    steps = [line for line in axis.lines if not line.get_label().startswith("_")]
+    assert {line.get_label() for line in steps} == set(tables[0]["first"]["statistic"])
+    for line in steps:
+        x, y = line.get_data()
+        assert ((x[0], y[0]), (x[-1], y[-1])) == ((0, 0), (1, 1))
+        assert len(x) == 3 * N_SEEDS + 2
+        assert (np.diff(y) >= 0).all()
+
+
+def test_a_line_a_detector(populations):
+    tables = DRAWN["roc_curves"](populations)
+    figure = draw("roc_curves", tables)
+    for axis, table in zip(figure.axes, tables[0].values(), strict=True):
+        for name, rows in table.groupby("detector"):
+            [line] = [one for one in axis.lines if one.get_label() == name]
+            np.testing.assert_array_equal(line.get_xydata(), rows[["false_positive_rate", "true_positive_rate"]])
+    assert len(figure.legends) == 1
+
+
+def test_power_has_a_line_a_population_in_both_panels(populations):
+    tables = DRAWN["power"](populations)
+    for axis, rows in zip(draw("power", tables).axes, tables, strict=True):
+        lines = {line.get_label(): line for line in axis.lines}
+        assert set(TITLES) <= set(lines)
+        for title, table in rows.items():
+            np.testing.assert_array_equal(lines[title].get_ydata(), table["estimate"])
+            np.testing.assert_array_equal(lines[title].get_xdata(), table.iloc[:, 0])
+
+
+@pytest.mark.parametrize("x", ["gain", "clean_loss"])
+def test_every_host_is_a_point(x, populations):
+    tables = DRAWN["hosts"](populations)
+    figure = draw("hosts", tables, x=x)
+    for axis, table in zip(figure.axes, tables[0].values(), strict=True):
+        assert clouds(axis) == [N_SEEDS] * 2
+        assert axis.get_xscale() == ("log" if x == "clean_loss" else "linear")
+        for one, (_, rows) in zip(axis.collections, table.groupby("host", sort=False), strict=True):
+            np.testing.assert_array_equal(one.get_offsets(), rows[[x, "contrast"]])
+
+
+def test_a_threshold_is_a_line_only_where_there_is_one(populations):
+    tables = DRAWN["hosts"](populations[:1])
+    with_one, without = (draw("hosts", tables, threshold=threshold).axes[0] for threshold in (0.75, None))
+    assert len(with_one.lines) == len(without.lines) + 1
+    assert with_one.lines[-1].get_xdata() == [0.75, 0.75]
+
+
+def test_pictures_may_be_rows_of_unequal_length():
+    image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4)
+    rows = {"long": [(image, "a"), (image[:, ::-1], "b"), (image, "c")], "short": [(image, "d")]}
+    figure = figures.pictures(rows)
+    assert [bool(axis.images) for axis in figure.axes] == [True] * 4 + [False] * 2
+    assert [text.get_text() for axis in figure.axes for text in axis.texts] == list("abcd")
+    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), image[0, ::-1] / 255)
+
+
+def test_a_row_a_cell_with_its_interval(populations):
+    [table] = DRAWN["contrast_cells"](populations[:2])
+    figure = draw("contrast_cells", [table])
+    [axis] = figure.axes
+    assert clouds(axis) == [1] * 8  # best epoch and epoch 10
+    points = np.concatenate([one.get_offsets() for one in axis.collections])
+    assert set(points[:, 0]) == set(table["estimate"]) | set(table["early"])
+    intervals = {tuple(line.get_xdata()) for line in axis.lines}
+    assert set(zip(table["low"], table["high"], strict=True)) <= intervals
+    assert set(zip(table["early_low"], table["early_high"], strict=True)) <= intervals
+    assert (0.02, 0.02) in intervals
+    texts = [label.get_text() for label in axis.get_yticklabels()]
+    assert all(title in text for title, text in zip(table["population"], texts, strict=True))
+    assert axis.yaxis_inverted()  # the first row is the uppermost
+
+
+def test_the_released_numbers_are_drawn_where_there_are_any():
+    columns = {"canary_index": [7, 8], "canary_label": [1, 2], "canary": [0.1, 0.3], "control": [0.2, 0.1]}
+    table = pd.DataFrame(columns | {"released": [nan, nan]})
+    assert clouds(figures.released(table).axes[0]) == [2, 2]
+    with_one = figures.released(table.assign(released=[nan, 0.098])).axes[0]
+    assert clouds(with_one) == [2, 2, 2]
+    released = with_one.collections[-1].get_offsets()
+    assert np.ma.getdata(released)[1].tolist() == [0.098, 1]
+    texts = [label.get_text() for label in with_one.get_yticklabels()]
+    assert all(part in text for part, text in zip(("7", "8"), texts, strict=True))

@@ -1,0 +1,109 @@
+"""The released notebook's canaries beside ours, on tables of three."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ufm import profiles, released
+
+INDICES = [int(index) for index in profiles.RELEASED[:3]]  # printed: −0.098, −0.004, 0.046, positive = not memorised
+
+
+def scores(*, dataset="mnist", indices=INDICES, canary=(0.3, -0.1, 0.1), control=(0.1, -0.2, 0.3)):
+    """As records have them: a row a role and canary, the control seen under each canary's label."""
+    rows = [
+        {
+            "dataset": dataset,
+            "seed": 123,
+            "role": role,
+            "canary_index": index,
+            "canary_label": label,
+            "label_known_score_raw": score,
+            "label_known_score": 10 * score,
+        }
+        for role, values in (("control", control), ("canary", canary))
+        for index, label, score in zip(indices, (4, 9, 2), values, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_there_is_a_printed_number_for_every_released_host():
+    assert len(released.PRINTED) == len(profiles.RELEASED) == 10
+
+
+def test_beside_sorts_canaries_and_turns_the_printed_signs():
+    table = released.beside(scores())
+    assert table["canary"].tolist() == [-0.1, 0.1, 0.3]
+    assert table["canary_index"].tolist() == [INDICES[1], INDICES[2], INDICES[0]]
+    assert table["canary_label"].tolist() == [9, 2, 4]
+    assert table["control"].tolist() == [-0.2, 0.3, 0.1]
+    assert table["released"].tolist() == [0.004, -0.046, 0.098]
+    assert table["canary_normalised"].tolist() == [-1, 1, 3]
+    assert table["control_normalised"].tolist() == [-2, 3, 1]
+
+
+def test_the_order_of_rows_does_not_matter():
+    pd.testing.assert_frame_equal(released.beside(scores()[::-1]), released.beside(scores()))
+
+
+def test_an_image_that_is_not_of_the_notebook_has_no_printed_number():
+    table = released.beside(scores(indices=[INDICES[0], 7, 8]))
+    assert table.set_index("canary_index")["released"].isna().to_dict() == {INDICES[0]: False, 7: True, 8: True}
+
+
+def test_images_of_another_data_set_have_none_though_their_numbers_are_the_same():
+    assert released.beside(scores(dataset="fashion_mnist"))["released"].isna().all()
+
+
+def quantities(table):
+    return released.summary(table).set_index("quantity")["estimate"]
+
+
+def test_summary_by_hand():
+    found = quantities(released.beside(scores()))
+    assert found["smallest, canary"] == -0.1
+    assert found["largest, canary"] == 0.3
+    assert found["smallest, control"] == -0.2
+    assert found["largest, control"] == 0.3
+    assert found["share above zero, canaries"] == pytest.approx(2 / 3)
+    assert found["share above zero, control"] == pytest.approx(2 / 3)
+    assert found["canary less control"] == pytest.approx((0.2 + 0.1 - 0.2) / 3)
+    # Deviations from the means 0.1 and 0.2/3: (0.2, −0.2, 0) and (0.1, −0.8, 0.7)/3.
+    assert found["correlation of canary and control"] == pytest.approx(0.06 / np.sqrt(0.08 * 1.14 / 9))
+    assert found["smallest, released notebook"] == -0.046
+    assert found["largest, released notebook"] == 0.098
+    assert found["share above zero, released notebook"] == pytest.approx(2 / 3)
+
+
+def test_one_seed_has_no_intervals():
+    table = released.summary(released.beside(scores()))
+    assert table[["low", "high"]].isna().all(axis=None)
+    assert (table["n"] == 1).all()
+
+
+def test_a_score_of_zero_is_not_above_zero():
+    assert quantities(released.beside(scores(canary=(0.0, -0.1, 0.1))))["share above zero, canaries"] == 1 / 3
+
+
+def test_without_printed_numbers_nothing_is_said_of_them():
+    other = released.beside(scores(dataset="fashion_mnist"))
+    assert not [name for name in released.summary(other)["quantity"] if "released" in name]
+    ours = released.remark(released.beside(scores()))
+    assert "−0.046" in ours
+    assert "0.098" in ours
+    assert "0.67" in ours
+    assert not any(character.isdigit() for character in released.remark(other))
+
+
+def test_printed_has_a_dash_where_no_number_was_printed():
+    shown = released.printed(released.beside(scores(indices=[INDICES[0], 7, 8])))
+    assert shown["released notebook"].tolist() == ["–", "–", "0.098"]
+    assert len(shown.columns) == 7
+    assert released.printed(released.beside(scores()))["released notebook"].tolist() == ["0.004", "−0.046", "0.098"]
+
+
+def test_printing_leaves_the_table_as_it_is():
+    table = released.beside(scores())
+    untouched = table.copy()
+    released.printed(table)
+    pd.testing.assert_frame_equal(table, untouched)
