@@ -183,7 +183,7 @@ def claims():
         p = corrected.get(claim, nan)
         verdict = c1(rows, p) if claim == "C1" else c2(rows, p)
         names, n_sets = ({key[0] for key in rows}, 4) if claim == "C1" else (set(rows), 3)
-        weakest = min(rows.values(), key=lambda row: -np.inf if isnan(row["low"]) else row["low"])
+        weakest = min(rows.values(), key=lambda row: np.inf if isnan(row["low"]) else row["low"])
         found[claim] = weakest | {"p": p, "n": sum(len(population(name)["seed"]) for name in names)}
         found[claim] |= {"sets": f"{len(names)} of {n_sets}"}
         found[claim] |= {"verdict": verdict + (" so far" if len(names) < n_sets else "")}

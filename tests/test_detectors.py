@@ -145,3 +145,9 @@ def test_only_a_detector_that_says_so_learns(detector):
     cards = planted.cards(20, effect=0.5)
     half, every = (detector.score(cards, "hard", np.arange(20) < n) for n in (10, 20))
     assert (half.tolist() != every.tolist()) == detector.learns
+
+
+def test_weights_that_nothing_could_be_learnt_from_are_equal():
+    cards = planted.cards(6, share_learnt=0.0)
+    expected = sum(detectors.z(cards, images) for images in ("ood", "dim", "black"))
+    np.testing.assert_allclose(detectors.weighed(cards, "hard", np.ones(6, bool)), expected)

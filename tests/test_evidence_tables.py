@@ -10,6 +10,7 @@ import pytest
 from ufm import detectors, evidence, performance, verdicts
 from ufm import evidence_tables as tables
 from ufm.statistics import SUMMARY_COLUMNS, Interval
+from ufm.tables import counted
 
 UNDECIDED, NONE = "cannot be decided", "–"
 ONE = {"estimate": 0.4666, "low": 0.346, "high": 0.5849, "n": 30}
@@ -266,7 +267,7 @@ def test_claims_summary_is_one_that_can_be_compared():
 
 def test_counted_keeps_the_order_of_first_occurrence():
     words = pd.Series(["undecided", "memorised", "memorised"])
-    assert tables.counted(words) == "undecided 1, memorised 2"
+    assert counted(words) == "undecided 1, memorised 2"
 
 
 THRESHOLDS = pd.DataFrame(

@@ -85,3 +85,24 @@ def test_expected_area_is_one_half_without_a_shift_and_the_known_area_with_one_c
     assert performance.expected_area(0.5, 10) == pytest.approx(0.5, abs=0.005)
     assert performance.expected_area(0.9, 1) == pytest.approx(0.9, abs=0.005)
     assert performance.expected_area(0.9, 2) < 0.9
+
+
+def test_populations_without_learnt_canaries_are_left_out():
+    some = {"none": planted.cards(8, share_learnt=0.0), "all": planted.cards(8)}
+    assert list(performance.with_learnt(some, "hard")) == ["all"]
+    with pytest.raises(ValueError, match="^n_seeds: fewer than two canaries learnt the letter"):
+        performance.with_learnt({"none": some["none"]}, "hard")
+
+
+def test_everything_of_the_chapter_can_be_said_of_eight_seeds():
+    cards = planted.cards(8, effect=0.5)
+    performance.areas(cards, "hard")
+    performance.areas(cards, "random", detectors.SHOWN)  # where no canary learnt
+    performance.curves(cards, "hard", detectors.SHOWN)
+    performance.thresholds({"one": cards}, "hard")
+    table = performance.one_by_one(cards, "hard")
+    assert table["canaries"].tolist()[0].endswith(" 8")  # all of them called the same
+
+
+def test_without_a_label_known_area_nothing_is_expected():
+    assert np.isnan(performance.expected_area(np.nan, 10))

@@ -123,3 +123,15 @@ def test_claims_are_corrected_together_and_shown_where_they_are_weakest():
     assert table.loc["C1", "verdict"] == "holds"
     assert table.loc["C2", "sets"] == "1 of 1"
     assert table.loc["C2", "n"] == 24
+
+
+def test_the_population_that_the_detector_was_chosen_on_is_no_evidence():
+    assert list(verdicts.headline({"mnist-small": planted.cards(2), "mnist-full": planted.cards(2)})) == ["mnist-full"]
+
+
+def test_an_undecided_set_leaves_the_claim_without_a_p_and_shows_the_others_effect():
+    some = {"one": planted.cards(24, effect=0.5, title="one"), "few": planted.cards(10, effect=0.5, title="few")}
+    row = verdicts.verdicts(some, planned=list(some)).set_index("claim").loc["C2"]
+    assert pd.isna(row["p"])
+    assert row["effect"] == verdicts.detection_sets(some)["estimate"].iloc[0]
+    assert row["verdict"] == "holds in part"

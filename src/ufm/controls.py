@@ -1,5 +1,7 @@
 """The null: what published scores say of models that never saw the letter."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 
@@ -68,18 +70,11 @@ def false_positive_rates(cards: Cards) -> pd.DataFrame:
         for rule, decided in decisions(cards, inputs).items():
             for place, n_images in enumerate(sizes):
                 flags = decided[:, innocent(cards), place].ravel()
-                rows.append({"rule": rule, "inputs": inputs, "n_images": n_images} | share(flags, seeds))
+                rows.append(
+                    {"rule": rule, "inputs": inputs, "n_images": n_images}
+                    | asdict(share_interval_over_seeds(flags, seeds))
+                )
     return pd.DataFrame(rows)
-
-
-def share(flags: np.ndarray, seeds: np.ndarray) -> dict[str, float]:
-    """A share of flagged models and its interval as columns of a table."""
-    return columns(share_interval_over_seeds(flags, seeds))
-
-
-def columns(interval: Interval) -> dict[str, float]:
-    """An interval as columns of a table: estimate, low, high, n."""
-    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high, "n": interval.n}
 
 
 def permutation_p(cards: Cards) -> dict[str, np.ndarray]:

@@ -97,11 +97,13 @@ def weighed(cards: Cards, host: str, train: np.ndarray) -> np.ndarray:
     """Standardised shifts on all made images, weighed by Fisher's discriminant on the seeds it may learn from.
 
     (n_seeds, n_models, n_classes). The discriminant tells the label's class of canaries that learnt the letter from
-    all classes of controls and placebos (Fisher, Annals of Eugenics 7, 1936).
+    all classes of controls and placebos (Fisher, Annals of Eugenics 7, 1936). Where none learnt it all weigh alike.
     """
     shifts = np.stack([z(cards, images) for images in ("ood", "dim", "black")], -1)
     canary, placebo = cards.model("canary", host), cards.model("placebo", host)
     stamped = on_label(np.moveaxis(shifts[:, canary], -1, 1), cards.label(host))[train & learnt(cards, host)]
+    if not len(stamped):  # nothing to learn from
+        return shifts.sum(-1)
     innocent = shifts[train][:, [0, placebo]].reshape(-1, shifts.shape[-1])
     weights = np.linalg.solve(np.cov(innocent.T), stamped.mean(0) - innocent.mean(0))
     return shifts @ (weights / np.linalg.norm(weights))

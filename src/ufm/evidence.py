@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EPOCHS = ("best", "early")  # of a card: the best one, and the one at which models of a seed are equally old
 LEARNT = 1.0  # nats that the host gains more from the feature in the model that had it than in the control
-FEWEST_SEEDS = 5  # of a population, below which nothing is shown of it
+FEWEST_SEEDS = 8  # of a population, below which nothing is shown of it
 PLAIN, LETTER, PLACEBO = range(3)  # versions of a host
 
 

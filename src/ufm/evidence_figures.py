@@ -37,6 +37,14 @@ def panels(titles: list[str], *, height: float, share: bool | str = False) -> tu
     return figure, list(axes.flat[: len(titles)])
 
 
+def label(axes: list[Axes], x: str, y: str) -> None:
+    """Name the axes of panels that share them, at the lower and the left edge."""
+    for axis in axes[-2:]:
+        axis.set_xlabel(x)
+    for axis in axes[::2]:
+        axis.set_ylabel(y)
+
+
 def scores_by_role(tables: Mapping[str, pd.DataFrame], *, score: str = "memorisation") -> Figure:
     """Every model's score as a point, a row a kind of model, a panel a population."""
     figure, axes = panels(list(tables), height=2.3)
@@ -47,8 +55,8 @@ def scores_by_role(tables: Mapping[str, pd.DataFrame], *, score: str = "memorisa
             axis.scatter(values, row + spread, 9, color=colour, marker=marker, linewidths=0, alpha=0.8)
             axis.plot([values.median()] * 2, [row - 0.38, row + 0.38], color="black", linewidth=1.2)
         axis.axvline(0, color="0.4", linewidth=0.8)
-        label = "label-known score (nats)" if score == "label_known" else "score M (nats)"
-        axis.set(ylim=(len(KINDS) - 0.4, -0.6), yticks=range(len(KINDS)), xlabel=label)
+        unit = "label-known score (nats)" if score == "label_known" else "score M (nats)"
+        axis.set(ylim=(len(KINDS) - 0.4, -0.6), yticks=range(len(KINDS)), xlabel=unit)
         axis.set_yticklabels([label for label, *_ in KINDS.values()], fontsize="small")
     for axis in axes[1::2]:
         axis.set_yticklabels([])
@@ -86,10 +94,7 @@ def false_positive_rates(tables: Mapping[str, pd.DataFrame], *, inputs: str = "n
             axis.fill_between(rows["n_images"], rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
         axis.axhline(0.05, color="0.4", linewidth=0.8)
         axis.set(xscale="log", ylim=(0, 1))
-    for axis in axes[-2:]:
-        axis.set_xlabel("OOD images")
-    for axis in axes[::2]:
-        axis.set_ylabel("called memorised")
+    label(axes, "OOD images", "called memorised")
     axes[0].legend(loc="upper left", fontsize="small")
     sns.despine(figure)
     return closed(figure)
@@ -105,11 +110,8 @@ def permutation_p_values(tables: Mapping[str, pd.DataFrame]) -> Figure:
             axis.step(np.r_[0, p, 1], np.r_[0, np.arange(1, len(p) + 1) / len(p), 1], line, where="post", color=colour)
             axis.lines[-1].set_label(name)
         axis.set_aspect("equal")
-    for axis in axes[-2:]:
-        axis.set_xlabel("permutation p")
-    for axis in axes[::2]:
-        axis.set_ylabel("share of models below")
-    axes[0].legend(loc="upper left", fontsize="x-small")
+    label(axes, "permutation p", "share of models below")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", fontsize="small")
     sns.despine(figure)
     return closed(figure)
 
@@ -122,10 +124,7 @@ def roc_curves(tables: Mapping[str, pd.DataFrame]) -> Figure:
         for (name, rows), (colour, line) in zip(table.groupby("detector", sort=False), LINES, strict=False):
             axis.plot(rows["false_positive_rate"], rows["true_positive_rate"], line, color=colour, label=name)
         axis.set_aspect("equal")
-    for axis in axes[-2:]:
-        axis.set_xlabel("false-positive rate")
-    for axis in axes[::2]:
-        axis.set_ylabel("canaries found")
+    label(axes, "false-positive rate", "canaries found")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", fontsize="small", ncols=1)
     sns.despine(figure)
     return closed(figure)

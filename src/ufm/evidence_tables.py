@@ -1,17 +1,17 @@
 """Tables of the evidence chapters, a row or a column a population."""
 
-import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from math import isnan
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from ufm.controls import columns
 from ufm.detection import share_interval_over_seeds
 from ufm.detectors import DEFAULT, LABEL_KNOWN, PAPER, SHOWN
 from ufm.statistics import SUMMARY_COLUMNS, Interval, bootstrap_interval, share_interval
+from ufm.tables import key, number, with_interval
 
 OF = "; "  # between a quantity and the population that it is of
 
@@ -21,23 +21,6 @@ def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([table.assign(population=name) for name, table in tables.items()], ignore_index=True).pipe(
         lambda table: table[["population", *(column for column in table if column != "population")]]
     )
-
-
-def with_interval(row: Mapping[str, float], *, digits: int = 2, end: str = "") -> str:
-    """An estimate and its interval as text, such as "0.47 (0.35 to 0.58)"; "cannot be decided" where there is none.
-
-    The columns are `estimate`, `low`, `high`; with `end` such as "found" they are `found`, `found_low`, `found_high`.
-    """
-    estimate, low, high = (row[name] for name in ((end, f"{end}_low", f"{end}_high") if end else SUMMARY_COLUMNS[1:4]))
-    if isnan(estimate):
-        return "cannot be decided"
-    interval = "" if isnan(low) else f" ({number(low, digits)} to {number(high, digits)})"
-    return number(estimate, digits) + interval
-
-
-def number(value: float, digits: int) -> str:
-    """A number as text; minus zero is zero."""
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def p_text(p: float) -> str:
@@ -66,9 +49,7 @@ def ranges(table: pd.DataFrame, *, digits: int = 2) -> dict[str, str]:
         if not isnan(row["estimate"]):
             values.append(row["estimate"])
     return {
-        re.sub(r"\W+", "_", quantity.lower()).strip("_"): " to ".join(
-            dict.fromkeys(number(value, digits) for value in (min(values), max(values)))
-        )
+        key(quantity): " to ".join(dict.fromkeys(number(value, digits) for value in (min(values), max(values))))
         if values
         else "cannot be decided"
         for quantity, values in found.items()
@@ -105,7 +86,7 @@ def null_summary(
         for row in table.to_dict("records"):
             one = {"estimate": row["correlation"], "low": np.nan, "high": np.nan, "n": n}
             quantities.setdefault(f"correlation of {row['pair']}", {})[population] = one
-    quantities["labels of hosts"] = {population: columns(check) for population, check in checks.items()}
+    quantities["labels of hosts"] = {population: asdict(check) for population, check in checks.items()}
     return summary(quantities)
 
 
@@ -134,7 +115,7 @@ def small_p_values(p_values: Mapping[str, pd.DataFrame], *, level: float = 0.05)
     tables = {}
     for population, table in p_values.items():
         rows = [
-            {"statistic": statistic} | columns(share_interval_over_seeds(ones["p"] <= level, ones["seed"]))
+            {"statistic": statistic} | asdict(share_interval_over_seeds(ones["p"] <= level, ones["seed"]))
             for statistic, ones in table.groupby("statistic", sort=False)
         ]
         tables[population] = pd.DataFrame(rows)
@@ -143,7 +124,7 @@ def small_p_values(p_values: Mapping[str, pd.DataFrame], *, level: float = 0.05)
 
 def labels(checks: Mapping[str, Interval]) -> pd.DataFrame:
     """The check of labels, a row a population."""
-    rows = [{"population": name, "area": with_interval(columns(check))} for name, check in checks.items()]
+    rows = [{"population": name, "area": with_interval(asdict(check))} for name, check in checks.items()]
     return pd.DataFrame(rows)
 
 
@@ -330,11 +311,11 @@ def hosts_summary(cells: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> pd.D
         quantities.setdefault(f"contrast, {cell_row['host']} hosts", {})[cell_row["population"]] = cell_row
     for population, table in rows.items():
         for host, ones in table.groupby("host", sort=False):
-            share = columns(share_interval(ones["learnt"]))
+            share = asdict(share_interval(ones["learnt"]))
             quantities.setdefault(f"learnt, {host} hosts", {})[population] = share
         missed = table.loc[(table["host"] == "hard") & ~table["learnt"], "contrast"]
         if len(missed) > 1:
-            mean = columns(bootstrap_interval(missed))
+            mean = asdict(bootstrap_interval(missed))
             quantities.setdefault("contrast, hard hosts, not learnt", {})[population] = mean
         known = table.dropna(subset="clean_loss")
         if len(known) > 2:
@@ -344,11 +325,6 @@ def hosts_summary(cells: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> pd.D
                 "n": known["seed"].nunique(),
             }
     return summary(quantities)
-
-
-def counted(words: pd.Series) -> str:
-    """How often each word occurs, such as "memorised 3, undecided 1"."""
-    return ", ".join(f"{word} {count}" for word, count in words.value_counts(sort=False).items())
 
 
 def claims_summary(table: pd.DataFrame) -> pd.DataFrame:

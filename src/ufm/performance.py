@@ -1,7 +1,7 @@
 """How well detectors tell canaries from models that never saw the letter, on populations."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import nan
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from ufm import detectors
 from ufm.cards import subsets
-from ufm.controls import columns, innocent, permutation_p
+from ufm.controls import innocent, permutation_p
 from ufm.detection import (
     auc,
     auc_difference,
@@ -24,11 +24,22 @@ from ufm.detection import (
 from ufm.detectors import Detector, compared, cross_fitted
 from ufm.evidence import Cards, learnt
 from ufm.statistics import share_interval, single_models
+from ufm.tables import counted
 
 FALSE_POSITIVE_RATE = 0.05
 NO_NUMBER = {"estimate": nan, "low": nan, "high": nan}  # where too few models are there to say anything
-VERDICTS = ("evidence", "no evidence", "cannot be decided")  # on a single model
 PERMUTATIONS = (5, 10, 20, 50, 100)  # of which power is shown
+
+
+def with_learnt(populations: Mapping[str, Cards], host: str) -> dict[str, Cards]:
+    """The populations in which at least two canaries learnt the letter; else there is nothing to detect.
+
+    Raises ValueError where there is none.
+    """
+    found = {name: cards for name, cards in populations.items() if learnt(cards, host).sum() >= 2}
+    if not found:
+        raise ValueError("n_seeds: fewer than two canaries learnt the letter, so nothing can be detected; ask for more")
+    return found
 
 
 def scores(detector: Detector, cards: Cards, host: str) -> np.ndarray:
@@ -56,7 +67,7 @@ def areas(cards: Cards, host: str, some: tuple[Detector, ...] = detectors.DETECT
             row["outscores"] = float((three[:, :1] > three[:, 1:]).all(1).mean())
         if 2 * ours.sum() >= 1 / FALSE_POSITIVE_RATE:  # else no threshold is exceeded by so few
             ones = compared(values, cards, host, ours)
-            found = columns(true_positive_rate_interval(*ones, false_positive_rate=FALSE_POSITIVE_RATE))
+            found = asdict(true_positive_rate_interval(*ones, false_positive_rate=FALSE_POSITIVE_RATE))
             row |= {f"found{end}": number for end, number in ends(found).items()}
         rows.append(row)
     names = ["controls", "placebos", "outscores", "found", "found_low", "found_high"]
@@ -69,7 +80,7 @@ def area(values: np.ndarray, cards: Cards, host: str, which: np.ndarray) -> dict
     """Area of scores (n_seeds, n_models) on the seeds `which`, as columns; NaN for fewer than two seeds."""
     if which.sum() < 2:
         return NO_NUMBER | {"n": int(which.sum())}
-    return columns(auc_interval(*compared(values, cards, host, which)))
+    return asdict(auc_interval(*compared(values, cards, host, which)))
 
 
 def ends(row: dict[str, float]) -> dict[str, float]:
@@ -100,13 +111,13 @@ def gain(cards: Cards, host: str, first: Detector = detectors.DEFAULT, second: D
     if ours.sum() < 2:
         return NO_NUMBER | {"n": int(ours.sum())}
     one, other = (compared(scores(detector, cards, host), cards, host, ours) for detector in (first, second))
-    return columns(auc_difference(one[0], other[0], one[1], one[2]))
+    return asdict(auc_difference(one[0], other[0], one[1], one[2]))
 
 
 def evidence(detector: Detector, cards: Cards, host: str) -> dict[str, float]:
     """A detector's area for learnt canaries with its interval and the exchange test's p: the plan's C2."""
     values = compared(scores(detector, cards, host), cards, host, learnt(cards, host))
-    return columns(auc_interval(*values)) | {"p": exchange_test(*values)}
+    return asdict(auc_interval(*values)) | {"p": exchange_test(*values)}
 
 
 def false_positive_rate(detector: Detector, cards: Cards, host: str, judge: Cards | None = None) -> dict[str, float]:
@@ -132,7 +143,7 @@ def false_positive_rate(detector: Detector, cards: Cards, host: str, judge: Card
     rate = share_interval_over_seeds(flags[:, places].ravel(), np.repeat(judge.seeds, len(places)))
     ours = learnt(judge, host)
     found = flags[ours, judge.model("canary", host)]
-    return columns(rate) | {"found": float(found.mean()) if ours.any() else np.nan, "n_learnt": int(ours.sum())}
+    return asdict(rate) | {"found": float(found.mean()) if ours.any() else np.nan, "n_learnt": int(ours.sum())}
 
 
 def thresholds(populations: Mapping[str, Cards], host: str) -> pd.DataFrame:
@@ -186,7 +197,7 @@ def guesses(cards: Cards, host: str) -> pd.DataFrame:
         }
         for models, (flags, seeds) in groups.items():
             if len(np.unique(seeds)) > 1:
-                rows.append({"images": images, "models": models} | columns(share_interval_over_seeds(flags, seeds)))
+                rows.append({"images": images, "models": models} | asdict(share_interval_over_seeds(flags, seeds)))
     return pd.DataFrame(rows)
 
 
@@ -206,25 +217,23 @@ def expected_area(label_known: float, n_classes: int, *, n_draws: int = 200_000)
 
 def share_learnt(cards: Cards, host: str) -> dict[str, float]:
     """Share of canaries that learnt the letter, one a seed, with its exact interval."""
-    return columns(share_interval(learnt(cards, host)))
+    return asdict(share_interval(learnt(cards, host)))
 
 
 def one_by_one(cards: Cards, host: str, *, n_models: int = 10) -> pd.DataFrame:
-    """What can be said of single models: the first canaries that learnt the letter, and as many controls.
+    """What can be said of single models, the first canaries that learnt the letter and as many other seeds' controls.
 
-    The controls are of other seeds. Columns: statistic, then for canaries and controls how many of them are called
-    evidence, no evidence, or cannot be decided, under Benjamini and Hochberg at 5 % over all of them.
+    Columns: statistic, canaries, controls; of each how many models are called what, in words, under Benjamini and
+    Hochberg at 5 % over all of them.
     """
     ours = np.flatnonzero(learnt(cards, host))[:n_models]
     others = np.array([place for place in range(len(cards.seeds)) if place not in ours][: len(ours)], dtype=int)
     rows = []
     for statistic, p in permutation_p(cards).items():
         both = np.concatenate([p[ours, cards.model("canary", host)], p[others, 0]])
-        verdicts = single_models(both, n_null=cards.n_permutations)
-        row: dict[str, object] = {"statistic": statistic}
-        for models, some in {"canaries": verdicts[: len(ours)], "controls": verdicts[len(ours) :]}.items():
-            row |= {f"{models}: {word}": int((some == word).sum()) for word in VERDICTS}
-        rows.append(row)
+        words = pd.Series(single_models(both, n_null=cards.n_permutations))
+        of_each = {"canaries": counted(words[: len(ours)]), "controls": counted(words[len(ours) :])}
+        rows.append({"statistic": statistic} | of_each)
     return pd.DataFrame(rows)
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from ufm.evidence_tables import number
 from ufm.profiles import RELEASED
 from ufm.statistics import SUMMARY_COLUMNS
+from ufm.tables import number
 
 # As the released notebook on MNIST prints them, for the hosts in `RELEASED`; positive = not memorised, so that the sign
 # is turned below.
@@ -15,11 +15,11 @@ PRINTED = (-0.098, -0.004, 0.046, -0.107, 0.023, 0.069, -0.033, -0.131, 0.064, 0
 def beside(scores: pd.DataFrame) -> pd.DataFrame:
     """A row a canary, in nats, positive = memorised: its score, its control's under the same label, the printed one.
 
-    Columns: canary_index, canary_label, released (NaN for other images), canary, control, and the last two with
+    Columns: seed, canary_index, canary_label, released (NaN for other images), canary, control, and the last two with
     normalised inputs. scores: the table of `ufm.records`.
     """
     known = {"label_known_score_raw": "", "label_known_score": "_normalised"}
-    keys = ["canary_index", "canary_label"]
+    keys = ["seed", "canary_index", "canary_label"]
     wide = scores.pivot(index=keys, columns="role", values=list(known))
     table = pd.DataFrame(
         {f"{role}{end}": wide[column, role] for column, end in known.items() for role in ("canary", "control")}
@@ -27,7 +27,7 @@ def beside(scores: pd.DataFrame) -> pd.DataFrame:
     printed = {int(index): -value for index, value in zip(RELEASED, PRINTED, strict=True)}
     ours = (scores["dataset"] == "mnist").all()
     released = [printed.get(index, np.nan) if ours else np.nan for index in table["canary_index"]]
-    table.insert(2, "released", released)
+    table.insert(3, "released", released)
     return table.sort_values("canary", ignore_index=True)
 
 

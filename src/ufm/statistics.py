@@ -117,6 +117,7 @@ def bootstrap_over_seeds(
     if n_seeds < 2:
         raise ValueError(f"a bootstrap over seeds needs at least two, not {n_seeds}")
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        # Resamples without spread are told by their ends below, and give NaN.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         found = stats.bootstrap(
             (np.arange(n_seeds),),

@@ -1,6 +1,7 @@
 """From records to the tables that the book prints."""
 
 import re
+from collections.abc import Mapping
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from pandas.io.formats.style import Styler
 
 from ufm.experiments import Protocol
 from ufm.scores import kl_divergence
-from ufm.statistics import Interval, mean_interval, share_interval, summary
+from ufm.statistics import SUMMARY_COLUMNS, Interval, mean_interval, share_interval, summary
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -65,11 +66,16 @@ def named(table: pd.DataFrame, *, digits: int = 3) -> dict[str, float | str]:
     """
     values: dict[str, float | str] = {}
     for row in table.to_dict("records"):
-        name = re.sub(r"\W+", "_", row["quantity"].lower())
+        name = key(row["quantity"])
         # Adding zero turns −0.0 into 0.0.
         values |= {f"{name}{end}": round(row[column], digits) + 0.0 for end, column in ENDS.items()}
         values[f"{name}_reading"] = reading(row["low"], row["high"])
     return values
+
+
+def key(quantity: str) -> str:
+    """A quantity's name as the text calls its numbers, such as `m_canaries`."""
+    return re.sub(r"\W+", "_", quantity.lower()).strip("_")
 
 
 def reading(low: float, high: float) -> str:
@@ -134,16 +140,30 @@ def printed_rest(table: pd.DataFrame, *, caption: str, name: str) -> "HTML":
 
 
 def estimates(table: pd.DataFrame, *, digits: int = 3) -> dict[str, str]:
-    """Each quantity of a summary table as text, such as "0.006 (−0.043 to 0.055)"; no interval where there is none."""
+    """Each quantity of a summary table as text, see `with_interval`."""
+    return {row["quantity"]: with_interval(row, digits=digits) for row in table.to_dict("records")}
 
-    def text(value: float) -> str:
-        return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # adding zero turns −0.0 into 0.0
 
-    return {
-        row["quantity"]: text(row["estimate"])
-        + (f" ({text(row['low'])} to {text(row['high'])})" if not isnan(row["low"]) else "")
-        for row in table.to_dict("records")
-    }
+def with_interval(row: Mapping[str, float], *, digits: int = 2, end: str = "") -> str:
+    """An estimate and its interval as text, such as "0.47 (0.35 to 0.58)"; "cannot be decided" where there is none.
+
+    The columns are `estimate`, `low`, `high`; with `end` such as "found" they are `found`, `found_low`, `found_high`.
+    """
+    estimate, low, high = (row[name] for name in ((end, f"{end}_low", f"{end}_high") if end else SUMMARY_COLUMNS[1:4]))
+    if isnan(estimate):
+        return "cannot be decided"
+    interval = "" if isnan(low) else f" ({number(low, digits)} to {number(high, digits)})"
+    return number(estimate, digits) + interval
+
+
+def number(value: float, digits: int) -> str:
+    """A number as text; minus zero is zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def counted(words: pd.Series) -> str:
+    """How often each word occurs, such as "memorised 3, undecided 1"."""
+    return ", ".join(f"{word} {count}" for word, count in words.value_counts(sort=False).items())
 
 
 def training_settings(protocol: Protocol) -> pd.DataFrame:

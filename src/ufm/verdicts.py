@@ -1,13 +1,12 @@
 """The verdict on each claim, as the plan page decides it."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isnan, nan
 
 import pandas as pd
 
 from ufm import detectors
-from ufm.controls import columns
 from ufm.evidence import Cards, contrasts, learnt
 from ufm.performance import evidence
 from ufm.statistics import bootstrap_interval, holm, seeds_needed, sign_flip_test, smallest_detectable
@@ -59,7 +58,7 @@ def contrast_cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
             detectable = smallest_detectable(spread, len(best))
             rows.append(
                 {"population": cards.title, "host": host}
-                | columns(bootstrap_interval(best))
+                | asdict(bootstrap_interval(best))
                 | {"p": sign_flip_test(best) if cards.complete else nan, "p_holm": nan}
                 | {"early": at_ten.estimate, "early_low": at_ten.low, "early_high": at_ten.high}
                 | {"detectable": detectable, "seeds_for_half": seeds_needed(detectable / 2, spread)}
@@ -107,6 +106,11 @@ def detection_sets(populations: Mapping[str, Cards], host: str = "hard") -> pd.D
     return pd.DataFrame(rows)[["population", "n", "n_seeds", "estimate", "low", "high", "p"]]
 
 
+def headline(populations: Mapping[str, Cards]) -> dict[str, Cards]:
+    """The populations that decide C2: those that the detector was not chosen on."""
+    return {name: cards for name, cards in populations.items() if name != CHOSEN_ON}
+
+
 def detectable(table: pd.DataFrame, p_corrected: float) -> str:
     """C2's verdict from its sets and the claim's corrected p."""
     above = (table["low"] > 0.5).to_numpy()
@@ -121,14 +125,14 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Collection[str]) -> p
     """A row a claim: columns claim, statement, effect, low, high, unit, p, n, sets, verdict, chapter.
 
     A claim's p is the largest of its cells, corrected after Holm over the claims that are tested; effect and interval
-    are of the cell in which the claim is weakest. `planned`: names of the populations that the plan asks for; while one
-    lacks seeds, the verdict is one "so far".
+    are of the cell in which the claim is weakest, of those that have one. `planned`: names of the populations that the
+    plan asks for; while one lacks seeds, the verdict is one "so far".
     """
     there = {name: cards for name, cards in populations.items() if cards.complete}
-    headline = {name: cards for name, cards in there.items() if name != CHOSEN_ON}
+    sets = headline(there)
     results = {  # a claim's table, its unit, its rule, and how many populations it asks for
         "C1": (contrast_cells(there) if there else None, "nats", memorised, len(planned)),
-        "C2": (detection_sets(headline) if headline else None, "area", detectable, len(set(planned) - {CHOSEN_ON})),
+        "C2": (detection_sets(sets) if sets else None, "area", detectable, len(set(planned) - {CHOSEN_ON})),
     }
     results = {name: one for name, one in results.items() if one[0] is not None}
     raw = {name: float(table["p"].max(skipna=False)) for name, (table, *_) in results.items()}
@@ -140,7 +144,7 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Collection[str]) -> p
         row |= {"p": nan, "n": 0, "sets": "", "verdict": NOT_TESTED, "chapter": claim.chapter}
         if claim.name in results:
             table, unit, rule, n_sets = results[claim.name]
-            weakest = table.sort_values("low", na_position="first").iloc[0]
+            weakest = table.sort_values("low").iloc[0]  # of those with an effect
             names, p = table["population"].unique(), corrected.get(claim.name, nan)
             row |= {"effect": weakest["estimate"], "low": weakest["low"], "high": weakest["high"], "unit": unit, "p": p}
             row |= {
