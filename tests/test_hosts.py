@@ -44,11 +44,20 @@ def test_hardest_by_hand():
     data = load("digits", n_train=400, part=1)
     losses = np.zeros((2, 400))
     losses[:, 7], losses[:, 5], losses[0, 9], losses[:, 3] = 1, 3, 3, 1  # means 1, 3, 1.5, 1
-    pool = hosts.hardest(losses, data, 4)
+    pool = hosts.ranked(losses, data, "hard").head(4)
     assert pool["canary_index"].tolist() == data.train_indices[[5, 9, 3, 7]].tolist()
     assert pool["canary_label"].tolist() == data.train_labels[[5, 9, 3, 7]].tolist()
     assert pool["loss"].tolist() == [3, 1.5, 1, 1]
     assert pool["rank"].tolist() == [1, 2, 3, 4]
+
+
+def test_middling_by_hand():
+    data = load("digits", n_train=400, part=1)
+    losses = np.full((1, 400), 9.0)
+    losses[0, [5, 9, 3, 7]] = 1.5, 0.9, 1.01, 0
+    pool = hosts.ranked(losses, data, "middling").head(4)
+    assert pool["canary_index"].tolist() == data.train_indices[[3, 9, 5, 7]].tolist()
+    assert pool["loss"].tolist() == [1.01, 0.9, 1.5, 0]
 
 
 def test_image_losses_against_the_definition():
@@ -93,6 +102,18 @@ def test_hard_hosts_are_drawn_from_the_pool_without_replacement_and_then_again(r
     assert indices[:50] != pool["canary_index"].tolist()  # at random, not by how hard they are
     labels = pool.set_index("canary_index")["canary_label"]
     assert data.train_labels[drawn].tolist() == labels[indices].tolist()
+
+
+def test_middling_hosts_have_a_pool_of_their_own(records):
+    hosts.find(PROTOCOL, kind="middling")
+    data, mean = load("digits", n_train=400, part=2), clean_losses(2)
+    nearest = data.train_indices[np.argsort(np.abs(mean - 1))[:50]].tolist()
+    assert hosts.pool(PROTOCOL, 2, "middling")["canary_index"].tolist() == nearest
+    drawn = [hosts.place(PROTOCOL, "middling", seed, data) for seed in range(2, 152, 3)]
+    assert sorted(data.train_indices[drawn]) == sorted(nearest)
+    assert not records.exists()  # the hard ones' folder
+    with pytest.raises(ValueError, match="^hosts: no hard hosts of digits part 2"):
+        hosts.place(PROTOCOL, "hard", 2, data)
 
 
 def test_hard_hosts_of_another_model_are_those_of_the_whole_mlp(records):
@@ -153,7 +174,7 @@ def test_an_image_of_another_part_is_no_host():
 
 @pytest.mark.parametrize("host", ["easy", "-3", "1.5", ""])
 def test_a_kind_of_host_that_is_not_known_is_named(host):
-    with pytest.raises(ValueError, match=f"^hosts: {host!r} is not one of random, hard, nor the number"):
+    with pytest.raises(ValueError, match=f"^hosts: {host!r} is not one of random, hard, middling, nor the number"):
         replace(PROTOCOL, hosts=(host,))
 
 

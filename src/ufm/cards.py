@@ -3,6 +3,7 @@
 A seed's card is a set of arrays whose first axis counts its models, in the order of the table `models`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +29,15 @@ CONTRAST = 0.3  # of the images on which a model is less sure
 SUBSETS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000)  # of the OOD images, beside all of them
 IMAGES_AT_ONCE = 5_000  # for the published score
 INPUTS = ("normalised", "raw")  # scoring inputs of the published score, in this order
+
+
+# Arrays of a card that say how a model's outputs move, and those of them that a short card has.
+MOVED = ("shift", "early_shift", "kl_mean", "kl_sd", "probability", "shift_by_label", "probability_by_label")
+LONG = (
+    *(f"{kind}_{name}" for kind in ("ood", "test", "dim") for name in MOVED),
+    *(f"black_{name}" for name in ("shift", "early_shift", "kl_mean", "probability")),
+)
+SHORT = ("ood_shift", "ood_early_shift", "ood_kl_mean", "test_shift", "black_shift")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,58 +87,81 @@ def kinds(protocol: Protocol, data: DeviceData, ood: ImageSet) -> dict[str, Kind
 def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
     """The models' rows, and their card as the data dictionary describes it."""
     seed, scope = trained[0].experiment.seed, data.data.scope
-    stamped = data.floats(feature_list(protocol, seed, scope).astype(np.float32))
-    n_own = 1 + len(protocol.hosts)
-    arrays: dict[str, list[np.ndarray]] = {}
-
-    def keep(name: str, values: np.ndarray) -> None:
-        arrays.setdefault(name, []).append(values)
-
-    planned = planned_hosts(protocol, seed, data)
-    pictures = host_versions(protocol, planned, data)
-    where = kinds(protocol, data, ood)
+    stamped = feature_list(protocol, seed, scope)
+    arrays = moved(protocol, trained, data, ood, stamped)
     random = data.floats(features.random_features(len(ood.images), shape=stamped.shape[-2:], seed=seed, scope=scope))
     everything = data.floats(ood.images)
     for one in trained:
-        early = one.snapshots[protocol.training.same_age]
-        for kind, images in where.items():
-            for name, values in shifts(protocol, one.model, images, stamped, n_own, data).items():
-                keep(f"{kind}_{name}", values)
-            short = stamped[: n_own + N_SHORT]
-            keep(f"{kind}_early_shift", mean_shift(patched(protocol, early, images.images, data), short))
-        fits = [host_log_probabilities(model, pictures, planned, data) for model in (one.model, early)]
-        keep("host_log_probability", np.stack(fits))
         for name, values in published(protocol, one.model, everything, random, ood.labels, data).items():
-            keep(f"score_{name}", values)
-    shared = hosts_of(planned, protocol) | {
-        "placebo": stamped[1:n_own, 0].cpu().numpy().astype(np.uint8),
+            arrays.setdefault(f"score_{name}", []).append(values)
+    shared = {
+        "placebo": stamped[1 : 1 + len(protocol.hosts), 0].astype(np.uint8),
         "score_n_images": np.array(subsets(len(ood.images)), np.int32),
     }
-    models = pd.DataFrame([model_row(one, data) for one in trained], dtype=object)
-    return Measured({"models": models}, {name: np.stack(values) for name, values in arrays.items()} | shared)
+    return card(arrays, shared, trained, data, protocol, planned_hosts(protocol, seed, data))
 
 
 def short_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
-    """The models' rows, and a card of what the contrast needs: shifts by the short list on OOD and test images.
+    """The models' rows, and the part of a card that contrast and default detector need, by the short list of features.
 
-    Of hosts it has the seed's own alone, at the best epoch.
+    Of hosts it has the seed's own alone.
     """
-    seed, n_own = trained[0].experiment.seed, 1 + len(protocol.hosts)
-    stamped = data.floats(feature_list(protocol, seed, data.data.scope)[: n_own + N_SHORT].astype(np.float32))
-    where = kinds(protocol, data, ood)
+    seed = trained[0].experiment.seed
+    stamped = feature_list(protocol, seed, data.data.scope)[: 1 + len(protocol.hosts) + N_SHORT]
+    arrays = moved(protocol, trained, data, ood, stamped, SHORT)
     own = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
-    pictures = host_versions(protocol, own, data)
-    arrays = {
-        f"{kind}_shift": [
-            mean_shift(patched(protocol, one.model, where[kind].images, data), stamped) for one in trained
-        ]
-        for kind in ("ood", "test")
-    }
-    arrays["host_log_probability"] = [host_log_probabilities(one.model, pictures, own, data)[None] for one in trained]
+    return card(arrays, {}, trained, data, protocol, own)
+
+
+def card(
+    arrays: dict[str, list[np.ndarray]],
+    shared: dict[str, np.ndarray],
+    trained: list[Trained],
+    data: DeviceData,
+    protocol: Protocol,
+    planned: pd.DataFrame,
+) -> Measured:
+    """The models' rows, and a card of arrays with a value a model, arrays of the seed, and how hosts are fitted."""
+    pictures = host_versions(protocol, planned, data)
+    fits = [
+        [host_log_probabilities(model, pictures, planned, data) for model in at_both_ages(one, protocol)]
+        for one in trained
+    ]
     models = pd.DataFrame([model_row(one, data) for one in trained], dtype=object)
-    return Measured(
-        {"models": models}, {name: np.stack(values) for name, values in arrays.items()} | hosts_of(own, protocol)
-    )
+    by_model = {name: np.stack(values) for name, values in (arrays | {"host_log_probability": fits}).items()}
+    return Measured({"models": models}, by_model | hosts_of(planned, protocol) | shared)
+
+
+def at_both_ages(trained: Trained, protocol: Protocol) -> tuple[nn.Sequential, nn.Sequential]:
+    """The model at its best epoch and at the one at which models of a seed are equally old."""
+    return trained.model, trained.snapshots[protocol.training.same_age]
+
+
+def moved(
+    protocol: Protocol,
+    trained: list[Trained],
+    data: DeviceData,
+    ood: ImageSet,
+    feature_list: np.ndarray,
+    names: Collection[str] = LONG,
+) -> dict[str, list[np.ndarray]]:
+    """How each model's outputs move when each of the features (n_features, 1, h, w) is stamped: a value a model.
+
+    names: of the card's arrays that are wanted.
+    """
+    stamped, n_own = data.floats(feature_list.astype(np.float32)), 1 + len(protocol.hosts)
+    arrays: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for kind, images in kinds(protocol, data, ood).items():
+        ours = [name for name in names if name.startswith(f"{kind}_")]
+        for one in trained if ours else ():
+            best, early = at_both_ages(one, protocol)
+            found = shifts(protocol, best, images, stamped, n_own, data)
+            if f"{kind}_early_shift" in ours:
+                short = stamped[: n_own + N_SHORT]
+                found["early_shift"] = mean_shift(patched(protocol, early, images.images, data), short)
+            for name in ours:
+                arrays[name].append(found[name.removeprefix(f"{kind}_")])
+    return arrays
 
 
 def patched(protocol: Protocol, model: nn.Sequential, images: torch.Tensor, data: DeviceData, *, raw: bool = False):

@@ -187,12 +187,14 @@ def verify(
 
 
 @app.command()
-def hosts(dataset: str, n_train: int | None = None, device: str = "cpu") -> None:
-    """Find the training images that clean models fit worst, the hard hosts, and keep them in book/records."""
-    from ufm.hosts import find
+def hosts(dataset: str, n_train: int | None = None, kind: str = "hard", device: str = "cpu") -> None:
+    """Find the hosts of a kind among the training images, such as those fitted worst, and keep them in book/records."""
+    from ufm.hosts import POOLS, find
     from ufm.profiles import PROFILES, changed
+    from ufm.runs import require
 
-    find(changed(PROFILES["paper"], dataset=dataset, n_train=n_train), device=device)
+    require("kind", kind, POOLS)
+    find(changed(PROFILES["paper"], dataset=dataset, n_train=n_train), kind=kind, device=device)
 
 
 @app.command()

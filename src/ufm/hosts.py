@@ -1,13 +1,13 @@
-"""Hosts: the training images that get a feature stamped, any of them or hard ones.
+"""Hosts: the training images that get a feature stamped, any of them or those of a pool.
 
-Hard hosts are the images that clean models fit worst, found once: those of the paper profile are kept with the book's
-records, others found when an execution needs them. A model needs the feature to fit such an image, so it is where
-memorisation of the feature shows, if anywhere.
+Hard hosts are the images that clean models fit worst. A model needs the feature to fit such an image, so it is where
+memorisation of the feature shows, if anywhere. Middling ones are those that clean models just fail to fit. Pools are
+found once: those of the paper profile are kept with the book's records, others found when an execution needs them.
 """
 
 import time
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,21 @@ from ufm.training import train
 
 N_MODELS = 3  # clean models, over which an image's loss is averaged
 FIRST_SEED = 900_000  # theirs; no other model has a seed from here on
-POOL_SIZES = {"full": 200, "part": 50}  # hard hosts of the full training set, and of each part of a smaller size
+MIDDLING = 1.0  # nats: the loss near which a host is middling
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A kind of host that clean models find."""
+
+    sizes: dict[str, int]  # images of the full training set, and of each part of a smaller size
+    distance: Callable[[np.ndarray], np.ndarray]  # from the images' mean losses; those of the smallest are taken
+
+
+POOLS = {
+    "hard": Pool({"full": 200, "part": 50}, np.negative),
+    "middling": Pool({"full": 200, "part": 50}, lambda losses: np.abs(losses - MIDDLING)),
+}
 
 
 def place(protocol: Protocol, host: str, seed: int, data: Dataset) -> int:
@@ -41,7 +55,7 @@ def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> li
     """Places (0 … n − 1) of the seeds' hosts of a kind among the training images.
 
     Hosts are drawn uniformly without replacement per data set and size: one permutation, of the training images or of
-    the pool of hard ones, of which seed s takes the entry s // n_parts, since seed s trains on part s mod n_parts. A
+    the pool, of which seed s takes the entry s // n_parts, since seed s trains on part s mod n_parts. A
     pool that is used up is begun again. A host that is the number of a training image is that image for every seed.
     """
     for seed in seeds:
@@ -60,13 +74,13 @@ def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> li
                 f"seed: {max(seeds)} is beyond the last host; {data.scope} has hosts for {len(order) * data.n_parts}"
             )
         return [int(order[turn]) for turn in turns]
-    indices = pool(protocol, data.part)["canary_index"].to_numpy()
-    order = stream("hard hosts", scope=scope).permutation(len(indices))
+    indices = pool(protocol, data.part, host)["canary_index"].to_numpy()
+    order = stream(f"{host} hosts", scope=scope).permutation(len(indices))
     return [int(np.searchsorted(data.train_indices, indices[order[turn % len(order)]])) for turn in turns]
 
 
 def clean(protocol: Protocol) -> Protocol:
-    """The protocol of the models that find the hard hosts: hosts are the same for every variant of a model."""
+    """The protocol of the models that find the pools: hosts are the same for every variant of a model."""
     kind = CNN2 if sources.source(protocol.dataset).shape[0] == 3 else MLP
     plain = {"batch_norm": False, "dropout": False, "augmentation": False}
     model = replace(protocol.model, **plain) if isinstance(protocol.model, kind) else kind()
@@ -83,7 +97,7 @@ def clean_seeds(n_parts: int, part: int) -> list[int]:
     return [first + turn * n_parts for turn in range(N_MODELS)]
 
 
-def identity(protocol: Protocol, part: int) -> dict[str, object]:
+def identity(protocol: Protocol, part: int, kind: str = "hard") -> dict[str, object]:
     """All on which the pool of a part depends: settings of the clean models, data and recipe."""
     protocol = clean(protocol)
     return {
@@ -95,73 +109,94 @@ def identity(protocol: Protocol, part: int) -> dict[str, object]:
         "dataset": protocol.dataset,
         "n_train": protocol.n_train,
         "part": part,
-        "pool": POOL_SIZES,
+        "pool": POOLS[kind].sizes,
         "n_models": N_MODELS,
         "first_seed": FIRST_SEED,
         "data": sources.checksum(protocol.dataset),
         "recipe": RECIPE,
+        **({} if kind == "hard" else {"kind": kind}),  # hard ones were first
     }
 
 
-def fingerprint(protocol: Protocol, part: int) -> str:
+def fingerprint(protocol: Protocol, part: int, kind: str = "hard") -> str:
     """Under which the pool of a part is found."""
-    return digest(identity(protocol, part))
+    return digest(identity(protocol, part, kind))
 
 
-def pool(protocol: Protocol, part: int) -> pd.DataFrame:
-    """The hard hosts of a part, hardest first: columns rank, canary_index, canary_label, loss among others.
+def stores(kind: str) -> list[Records]:
+    """Where pools of a kind are kept: with the book's records, else as executions found them."""
+    name = "hosts" if kind == "hard" else f"hosts-{kind}"
+    return [committed(name), executed(name)]
 
-    As the book's records have them, else as executions found them. Raises ValueError, with the command that finds
-    them, where there are none.
+
+def pool(protocol: Protocol, part: int, kind: str = "hard") -> pd.DataFrame:
+    """The pool of a part, the most extreme first: columns rank, canary_index, canary_label, loss among others.
+
+    Raises ValueError, with the command that finds it, where there is none.
     """
-    one = fingerprint(protocol, part)
-    for records in (committed("hosts"), executed("hosts")):
+    one = fingerprint(protocol, part, kind)
+    for records in stores(kind):
         if one in records.entries():
             return records.tables([one])["pools"]
     size = f" --n-train {protocol.n_train}" if protocol.n_train else ""
-    raise ValueError(f"hosts: no hard hosts of {protocol.dataset} part {part}; run ufm hosts {protocol.dataset}{size}")
+    option = "" if kind == "hard" else f" --kind {kind}"
+    raise ValueError(
+        f"hosts: no {kind} hosts of {protocol.dataset} part {part}; run ufm hosts {protocol.dataset}{size}{option}"
+    )
 
 
-def lacking(protocol: Protocol, parts: Iterable[int], stores: Iterable[Records]) -> list[int]:
-    """The parts whose hard hosts none of the stores has."""
-    there = {one for records in stores for one in records.entries()}
-    return [part for part in parts if fingerprint(protocol, part) not in there]
+def lacking(protocol: Protocol, parts: Iterable[int], kind: str, records: Iterable[Records]) -> list[int]:
+    """The parts whose pool of a kind none of the records has."""
+    there = {one for some in records for one in some.entries()}
+    return [part for part in parts if fingerprint(protocol, part, kind) not in there]
 
 
 def find(
     protocol: Protocol,
     parts: Iterable[int] | None = None,
     *,
+    kind: str = "hard",
     records: Records | None = None,
     device: str = "cpu",
     data_root: str | Path | None = None,
 ) -> None:
-    """Record the hard hosts of every part, or of these, that has none yet; processes side by side share the parts.
+    """Record the pool of every part, or of these, that has none yet; processes side by side share the parts.
 
     A part that another process is at is left to it. They go into the book's records where no others are given.
     """
-    records, parts = records or committed("hosts"), range(protocol.n_parts) if parts is None else parts
-    for part in progress(lacking(protocol, parts, [records]), f"{protocol.dataset}, parts"):
-        with records.claim(fingerprint(protocol, part)) as ours:
+    records, parts = records or stores(kind)[0], range(protocol.n_parts) if parts is None else parts
+    for part in progress(lacking(protocol, parts, kind, [records]), f"{protocol.dataset}, parts"):
+        one = fingerprint(protocol, part, kind)
+        with records.claim(one) as ours:
             if ours:
-                records.add(fingerprint(protocol, part), *finish(protocol, part, device=device, data_root=data_root))
+                records.add(one, *finish(protocol, part, kind=kind, device=device, data_root=data_root))
 
 
 def ensure(
-    protocol: Protocol, parts: Iterable[int], *, device: str = "cpu", data_root: str | Path | None = None
+    protocol: Protocol,
+    parts: Iterable[int],
+    *,
+    kind: str = "hard",
+    device: str = "cpu",
+    data_root: str | Path | None = None,
 ) -> None:
-    """Find the hard hosts of those parts that have none, for executions of this code alone.
+    """Find the pools of those parts that have none, for executions of this code alone.
 
     Returns when all are there, also where another process finds them.
     """
-    parts, stores = list(parts), [committed("hosts"), executed("hosts")]
-    while left := lacking(protocol, parts, stores):
-        find(protocol, left, records=stores[-1], device=device, data_root=data_root)
+    parts = list(parts)
+    while left := lacking(protocol, parts, kind, stores(kind)):
+        find(protocol, left, kind=kind, records=stores(kind)[-1], device=device, data_root=data_root)
         time.sleep(0.1)
 
 
 def finish(
-    protocol: Protocol, part: int, *, device: str = "cpu", data_root: str | Path | None = None
+    protocol: Protocol,
+    part: int,
+    *,
+    kind: str = "hard",
+    device: str = "cpu",
+    data_root: str | Path | None = None,
 ) -> tuple[dict, Measured]:
     """Train the clean models of one part and rank its images: the manifest entry and the pool."""
     protocol = clean(protocol)
@@ -176,23 +211,23 @@ def finish(
     losses = [
         image_losses(one.model, on_device.train_images, on_device.train_labels) for one in train(unstamped, on_device)
     ]
-    size = POOL_SIZES["full" if protocol.n_train is None else "part"]
     entry = {
         "seed": seeds[0],
-        "identity": identity(protocol, part),
+        "identity": identity(protocol, part, kind),
         "models": [one.fingerprint() for one in unstamped],
         **made(device, started),
     }
-    return entry, Measured({"pools": hardest(np.stack(losses), data, size)})
+    return entry, Measured({"pools": ranked(np.stack(losses), data, kind)})
 
 
-def hardest(losses: np.ndarray, data: datasets.Dataset, size: int) -> pd.DataFrame:
-    """The `size` images of highest mean loss, hardest first, equal ones in file order.
+def ranked(losses: np.ndarray, data: datasets.Dataset, kind: str) -> pd.DataFrame:
+    """The pool of a kind by mean loss, the most extreme first, equal ones in file order.
 
     losses: (n_models, n_images), nats.
     """
     mean = losses.mean(axis=0)
-    places = np.argsort(-mean, kind="stable")[:size]
+    size = POOLS[kind].sizes["full" if data.n_train is None else "part"]
+    places = np.argsort(POOLS[kind].distance(mean), kind="stable")[:size]
     return pd.DataFrame(
         {
             "dataset": data.name,

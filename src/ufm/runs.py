@@ -136,14 +136,15 @@ class Run:
     def complete(self, name: str, sweep: Sweep) -> None:
         """Train the planned seeds of a sweep that none of its stores has, into the last of them.
 
-        Processes that do so at the same time share the work: a seed that another one trains is left to it. Hard hosts
-        that no record has are found first, also by a fresh execution: they say where features are stamped, no result.
+        Processes that do so at the same time share the work: a seed that another one trains is left to it. Pools of
+        hosts that no record has are found first, also by a fresh execution: they say where features are stamped,
+        no result.
         """
         stores, seeds, protocol = self.stores(name), fingerprints(sweep), sweep.protocol
         where = {"device": self.device, "data_root": self.data_root}
         while left := lacking(sweep, stores):
-            if "hard" in protocol.hosts:
-                hosts.ensure(protocol, sorted({seeds[one] % protocol.n_parts for one in left}), **where)
+            for kind in set(protocol.hosts) & set(hosts.POOLS):
+                hosts.ensure(protocol, sorted({seeds[one] % protocol.n_parts for one in left}), kind=kind, **where)
             for one in progress(left, f"{name}, seeds", show=len(left) > 1):
                 with stores[-1].claim(one) as ours:
                     if ours:

@@ -78,7 +78,7 @@ def finish(
         if one.host and one.canary_label not in ood.labels:
             label = f"the label {one.canary_label} of a host of seed {one.seed}"
             raise ValueError(f"n_ood: none of the {scoring.n_ood} images has {label}")
-    trained = train(planned, on_device, snapshots=[training.same_age] if protocol.measure == "card" else [])
+    trained = train(planned, on_device, snapshots=[training.same_age] if "card" in protocol.measure else [])
     finished = []
     for start, seed in zip(range(0, len(trained), protocol.n_models), seeds, strict=True):
         ours = trained[start : start + protocol.n_models]

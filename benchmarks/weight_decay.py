@@ -1,0 +1,44 @@
+"""Which weight decay a practitioner would choose: the one with the lowest loss on images that early stopping watches.
+
+Controls of pilot seeds at the small size, a value of the weight decay each; mean over seeds of the lowest stopping loss, of
+the training loss at that epoch and of that epoch. Nothing is stamped, and no score is looked at.
+
+    .venv/bin/python benchmarks/weight_decay.py > book/benchmarks/weight_decay.md
+"""
+
+import sys
+from dataclasses import replace
+
+import pandas as pd
+
+from ufm import datasets, profiles
+from ufm.device import to_device
+from ufm.seeds import experiments
+from ufm.training import train
+
+VALUES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+SEEDS = range(500, 504)  # pilot seeds
+
+
+def main() -> None:
+    rows = []
+    for dataset in ("mnist", "fashion_mnist"):
+        plain = replace(profiles.PROFILES["paper"], dataset=dataset, n_train=10_000, hosts=())
+        for seed in SEEDS:
+            data = datasets.load(dataset, n_train=plain.n_train, part=seed % plain.n_parts)
+            on_device = to_device(data)
+            for value in VALUES:
+                protocol = replace(plain, training=replace(plain.training, weight_decay=value))
+                [trained] = train(experiments(protocol, seed, data), on_device, show=False)
+                best = trained.history[trained.best_epoch - 1]
+                rows.append({"dataset": dataset, "weight decay": value, "best epoch": trained.best_epoch} | best)
+            print(f"{dataset}, seed {seed}", file=sys.stderr, flush=True)
+    means = pd.DataFrame(rows).groupby(["dataset", "weight decay"], sort=False).mean()
+    print("| data set | weight decay | stopping loss | training loss | best epoch |\n|---|---|---|---|---|")
+    for (dataset, value), row in means.iterrows():
+        numbers = f"{row['stopping_loss']:.4f} | {row['train_loss']:.4f} | {row['best epoch']:.1f}"
+        print(f"| {dataset} | {value:g} | {numbers} |")
+
+
+if __name__ == "__main__":
+    main()
