@@ -4,6 +4,7 @@ Controls of pilot seeds at the small size, a value of the weight decay each; mea
 the training loss at that epoch and of that epoch. Nothing is stamped, and no score is looked at.
 
     .venv/bin/python benchmarks/weight_decay.py > book/benchmarks/weight_decay.md
+    .venv/bin/python benchmarks/weight_decay.py 10 30    # rows of other values
 """
 
 import sys
@@ -20,14 +21,14 @@ VALUES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 SEEDS = range(500, 504)  # pilot seeds
 
 
-def main() -> None:
+def main(values: tuple[float, ...]) -> None:
     rows = []
     for dataset in ("mnist", "fashion_mnist"):
         plain = replace(profiles.PROFILES["paper"], dataset=dataset, n_train=10_000, hosts=())
         for seed in SEEDS:
             data = datasets.load(dataset, n_train=plain.n_train, part=seed % plain.n_parts)
             on_device = to_device(data)
-            for value in VALUES:
+            for value in values:
                 protocol = replace(plain, training=replace(plain.training, weight_decay=value))
                 [trained] = train(experiments(protocol, seed, data), on_device, show=False)
                 best = trained.history[trained.best_epoch - 1]
@@ -41,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(tuple(map(float, sys.argv[1:])) or VALUES)

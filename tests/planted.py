@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from ufm import evidence, profiles
 from ufm.cards import SUBSETS
@@ -76,6 +77,18 @@ def population(
     return protocol, entries, arrays
 
 
-def cards(*arguments, title="", **changes):
+def cards(*arguments, title="", setting="", **changes):
     """The same, stacked."""
-    return evidence.stack(*population(*arguments, **changes), title=title)
+    protocol, entries, arrays = population(*arguments, **changes)
+    return evidence.stack(protocol, entries, arrays, models(protocol, entries), trained_on=title, setting=setting)
+
+
+def models(protocol, entries, accuracy=0.9):
+    """A row a model, all of the same accuracy."""
+    roles = [("control", ""), *((role, host) for host in protocol.hosts for role in protocol.roles)]
+    rows = [
+        {"seed": entry["seed"], "role": role, "host": host, "accuracy": accuracy, "best_epoch": 10}
+        for entry in entries
+        for role, host in roles
+    ]
+    return pd.DataFrame(rows)

@@ -7,6 +7,7 @@ import planted
 import pytest
 
 from ufm import evidence
+from ufm.runs import NotYetRun, Population
 
 
 def test_models_and_features_are_where_a_card_has_them():
@@ -19,7 +20,7 @@ def test_models_and_features_are_where_a_card_has_them():
 
 def test_a_seeds_own_hosts_are_taken_from_all_planned_ones():
     protocol, entries, arrays = planted.population(12)
-    cards = evidence.stack(protocol, entries, arrays)
+    cards = evidence.stack(protocol, entries, arrays, planted.models(protocol, entries))
     assert cards.indices.tolist() == [[10 * seed, 10 * seed + 1] for seed in range(1000, 1012)]
     for seed, labels, card in zip(cards.seeds, cards.labels, arrays, strict=True):
         assert labels.tolist() == card["host_label"][card["host_seed"] == seed].tolist()
@@ -72,7 +73,7 @@ def test_clean_loss_is_that_of_the_other_seeds_controls():
     protocol, entries, arrays = planted.population(13)  # seeds 1000, 1006 and 1012 share a part
     for card, loss in zip(arrays, range(1, 14), strict=True):
         card["host_log_probability"][0, 0, :, evidence.PLAIN] = -loss
-    losses = evidence.clean_losses(evidence.stack(protocol, entries, arrays))
+    losses = evidence.clean_losses(evidence.stack(protocol, entries, arrays, planted.models(protocol, entries)))
     assert losses[0].tolist() == [(7 + 13) / 2] * 2
     assert losses[12].tolist() == [(1 + 7) / 2] * 2
     assert losses[1].tolist() == [8, 8]  # seeds 1001 and 1007
@@ -93,7 +94,56 @@ def test_by_host_has_a_row_a_seed_and_kind_of_host():
 
 def test_evidence_needs_cards():
     protocol, entries, arrays = planted.population(2)
-    with pytest.raises(ValueError, match="^evidence needs the full cards of at least one seed$"):
-        evidence.stack(replace(protocol, measure="scores"), entries, arrays)
-    with pytest.raises(ValueError, match="^evidence needs the full cards"):
-        evidence.stack(protocol, [], [])
+    models = planted.models(protocol, entries)
+    with pytest.raises(ValueError, match="^evidence needs the cards of at least one seed$"):
+        evidence.stack(replace(protocol, measure="scores"), entries, arrays, models)
+    with pytest.raises(ValueError, match="^evidence needs the cards"):
+        evidence.stack(protocol, [], [], models)
+
+
+def test_on_seeds_leaves_everything_of_the_others_out():
+    cards = planted.cards(6, effect=0.5)
+    some = evidence.on_seeds(cards, [1001, 1004, 5000])
+    assert some.seeds.tolist() == [1001, 1004]
+    np.testing.assert_array_equal(evidence.contrasts(some, "hard"), evidence.contrasts(cards, "hard")[[1, 4]])
+    np.testing.assert_array_equal(evidence.gains(some, "hard"), evidence.gains(cards, "hard")[[1, 4]])
+    np.testing.assert_array_equal(some.indices, cards.indices[[1, 4]])
+    assert some.models["seed"].tolist() == [1001] * 5 + [1004] * 5
+    assert len(some.planned) == 2
+
+
+def test_what_is_set_apart_stands_beside_the_population_of_the_same_images():
+    populations = {
+        "one": planted.cards(8, title="MNIST"),
+        "two": planted.cards(8, title="Digits"),
+        "other": evidence.on_seeds(planted.cards(8, title="MNIST", setting="middling hosts"), [1002, 1003]),
+    }
+    assert list(evidence.plain(populations)) == ["one", "two"]
+    assert list(evidence.apart(populations)) == ["other"]
+    beside = evidence.beside(populations)
+    assert list(beside) == ["MNIST", "MNIST, middling hosts"]
+    assert all(cards.seeds.tolist() == [1002, 1003] for cards in beside.values())
+
+
+def recorded(setting="", *, n_seeds=8, planned=8):
+    """A population of an execution, as `Run.populations` has them."""
+    protocol, entries, arrays = planted.population(n_seeds)
+    return Population(
+        protocol, {"models": planted.models(protocol, entries)}, arrays, entries, planned, planned, setting
+    )
+
+
+def test_populations_of_too_few_seeds_are_left_out_or_named():
+    assert list(evidence.of({"one": recorded(), "few": recorded(n_seeds=7)})) == ["one"]
+    with pytest.raises(ValueError, match="^n_seeds: evidence needs at least 8 seeds$"):
+        evidence.of({"few": recorded(n_seeds=7, planned=7)})
+    with pytest.raises(NotYetRun, match="^Fewer than 8 seeds are recorded yet"):
+        evidence.of({"few": recorded(n_seeds=7)})
+
+
+def test_a_chapter_about_settings_needs_one_that_is_recorded():
+    plain, few = recorded(), recorded("dropout", n_seeds=3)
+    with pytest.raises(NotYetRun):
+        evidence.of({"plain": plain, "few": few}, beside=True)
+    found = evidence.of({"plain": plain, "enough": recorded("dropout")}, beside=True)
+    assert [cards.title for cards in found.values()] == ["MNIST, small", "MNIST, small, dropout"]

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from ufm import controls, evidence, performance, verdicts
+from ufm import cells, controls, evidence, performance
 from ufm import evidence_figures as figures
 from ufm.detectors import LABEL_KNOWN, PAPER
 
@@ -39,6 +39,20 @@ def ten(populations):
     return pd.DataFrame(columns | {"canary": np.arange(n) / 10, "control": np.arange(n) / -10})
 
 
+def settings(populations):
+    """What `regularisers.by_seed` and `regularisers.costs` make."""
+    rng, seeds, rows = np.random.default_rng(3), {}, []
+    for title in TITLES[: len(populations)]:
+        values = rng.normal(0.2, 0.1, (2, 9))
+        seeds[title] = pd.DataFrame({"setting": ["plain"] * 9 + ["dropout"] * 9, "contrast": values.ravel()})
+        for setting, mean in zip(("plain", "dropout"), values.mean(1), strict=True):
+            row = {"population": title, "setting": setting}
+            for name, estimate in (("contrast", mean), ("accuracy", 0.9 + mean / 10)):
+                row |= {name: estimate, f"{name}_low": estimate - 0.01, f"{name}_high": estimate + 0.01}
+            rows.append(row)
+    return [seeds, pd.DataFrame(rows)]
+
+
 # What each figure is drawn from, given populations.
 DRAWN = {
     "scores_by_role": lambda some: [of(some, controls.scores_by_role)],
@@ -49,8 +63,11 @@ DRAWN = {
     "power": lambda some: [of(some, performance.by_images, "hard"), of(some, performance.by_permutations, "hard")],
     "hosts": lambda some: [of(some, evidence.by_host)],
     "pictures": lambda some: [images(some)],
-    "contrast_cells": lambda some: [verdicts.contrast_cells(dict(zip(TITLES, some, strict=False)))],
+    "contrast_cells": lambda some: [cells.contrast_cells(dict(zip(TITLES, some, strict=False)))],
     "released": lambda some: [ten(some)],
+    "areas": lambda some: [of(some, performance.areas, host, (LABEL_KNOWN, PAPER)) for host in ("hard", "random")],
+    "by_setting": settings,
+    "trade_off": lambda some: settings(some)[1:],
 }
 SETTINGS = {"hosts": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0}, "contrast_cells": {"smallest": 0.02}}
 ONE_PANEL = {"power": 2, "contrast_cells": 1, "released": 1}  # whatever the number of populations
@@ -249,3 +266,41 @@ def test_the_released_numbers_are_drawn_where_there_are_any():
     assert np.ma.getdata(released)[1].tolist() == [0.098, 1]
     texts = [label.get_text() for label in with_one.get_yticklabels()]
     assert all(part in text for part, text in zip(("7", "8"), texts, strict=True))
+
+
+def test_areas_are_points_beside_their_detectors(populations):
+    tables = DRAWN["areas"](populations[:2])
+    figure = draw("areas", tables)
+    for axis, title in zip(visible(figure), TITLES, strict=False):
+        points = [one.get_offsets() for one in axis.collections if isinstance(one, PathCollection)]
+        for found, table, column in zip(
+            points, (tables[0], tables[0], tables[1]), ("estimate", "all", "all"), strict=True
+        ):
+            expected = table[title].set_index("detector").loc[sorted(table[title]["detector"]), column]
+            np.testing.assert_allclose(found[:, 0], expected)
+            assert np.abs(found[:, 1] - np.arange(2)).max() < 0.5
+    names = [text.get_text().replace("\n", " ") for text in visible(figure)[0].get_yticklabels()]
+    assert names == sorted([LABEL_KNOWN.name, PAPER.name])
+
+
+def test_settings_are_rows_with_a_point_a_seed_and_the_mean(populations):
+    seeds, means = settings(populations[:2])
+    figure = draw("by_setting", [seeds, means])
+    for axis, title in zip(visible(figure), seeds, strict=True):
+        assert clouds(axis) == [9, 1, 9, 1]
+        points, mean, *_ = (one.get_offsets() for one in axis.collections if isinstance(one, PathCollection))
+        np.testing.assert_allclose(points[:, 0], seeds[title]["contrast"].head(9))
+        expected = means[(means["population"] == title) & (means["setting"] == "plain")]["contrast"]
+        np.testing.assert_allclose(mean[:, 0], expected)
+        assert np.abs(points[:, 1]).max() < 0.5  # within its row
+    assert [text.get_text() for text in visible(figure)[0].get_yticklabels()] == ["plain", "dropout"]
+
+
+def test_a_trade_off_has_a_point_a_setting_and_names_each_once(populations):
+    [costs] = settings(populations[:2])[1:]
+    figure = draw("trade_off", [costs])
+    for axis, title in zip(visible(figure), costs["population"].unique(), strict=True):
+        points = [one.get_offsets()[0].tolist() for one in axis.collections if isinstance(one, PathCollection)]
+        assert points == costs[costs["population"] == title][["accuracy", "contrast"]].to_numpy().tolist()
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["plain", "dropout"]

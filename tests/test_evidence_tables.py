@@ -7,7 +7,7 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm import detectors, evidence, performance, verdicts
+from ufm import cells, detectors, evidence, performance, profiles, verdicts
 from ufm import evidence_tables as tables
 from ufm.statistics import SUMMARY_COLUMNS, Interval
 from ufm.tables import counted
@@ -218,9 +218,9 @@ def test_contrasts_print_the_corrected_p():
 
 
 CLAIM = {"claim": "C1", "statement": "It is.", "effect": 0.0316, "low": 0.022, "high": 0.0437, "unit": "nats"}
-CLAIM |= {"p": 2e-5, "n": 200, "sets": "2 of 4", "verdict": "holds so far", "chapter": "hosts"}
+CLAIM |= {"p": 2e-5, "n": 200, "holds_in": "2 of 4 cells", "verdict": "holds so far", "chapter": "hosts"}
 UNTESTED = {"claim": "C3", "statement": "It does.", "effect": nan, "low": nan, "high": nan, "unit": ""}
-UNTESTED |= {"p": nan, "n": 0, "sets": "", "verdict": "not tested", "chapter": ""}
+UNTESTED |= {"p": nan, "n": 0, "holds_in": "", "verdict": "not tested", "chapter": ""}
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_an_effect_that_is_none_is_a_dash():
 def test_claims_print_a_dash_for_what_was_not_tested():
     table = tables.claims(pd.DataFrame([CLAIM, UNTESTED]))
     ours, untested = table.to_numpy().tolist()
-    assert ours == ["C1", "It is.", "holds so far", "0.032 (0.022 to 0.044) nats", "< 0.001", 200, "2 of 4"]
+    assert ours == ["C1", "It is.", "holds so far", "2 of 4 cells", "0.032 (0.022 to 0.044) nats", "< 0.001", 200]
     assert untested == ["C3", "It does.", "not tested", NONE, NONE, NONE, NONE]
 
 
@@ -253,8 +253,8 @@ def test_claim_texts_are_those_of_the_printed_table():
     texts = tables.claim_texts(pd.DataFrame([CLAIM, UNTESTED]))
     assert texts["C1_verdict"] == "holds so far"
     assert texts["C1_effect"] == "0.032 (0.022 to 0.044) nats"
-    assert (texts["C1_p"], texts["C1_seeds"]) == ("< 0.001", "200")
-    assert {texts[f"C3_{name}"] for name in ("effect", "p", "seeds")} == {NONE}
+    assert (texts["C1_in"], texts["C1_p"], texts["C1_seeds"]) == ("2 of 4 cells", "< 0.001", "200")
+    assert {texts[f"C3_{name}"] for name in ("in", "effect", "p", "seeds")} == {NONE}
     assert all(isinstance(text, str) for text in texts.values())
 
 
@@ -369,10 +369,44 @@ def test_tables_take_what_the_library_computes():
         tables.outscoring(areas),
         tables.thresholds(rows),
         tables.decided(verdicts.detection_sets(cards)),
-        tables.contrasts(verdicts.contrast_cells(cards)),
-        tables.claims(verdicts.verdicts(cards, planned=list(cards))),
+        tables.contrasts(cells.contrast_cells(cards)),
+        tables.claims(verdicts.verdicts(cards, planned=dict.fromkeys(cards, profiles.sweeps()["mnist-small"]))),
         tables.guesses(evidence.each(performance.guesses, cards, "hard")),
+        tables.exploratory(cells.contrast_cells(cards), evidence.each(evidence.by_host, cards)),
         tables.by_row(evidence.each(performance.gain, cards, "hard"), "gain", seeds="n"),
     ):
         assert not table.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)
     assert tables.headline(areas)["second"].tolist() == [UNDECIDED] * len(detectors.SHOWN)
+
+
+def test_counted_words_are_added_up():
+    found = {
+        "a": pd.DataFrame({"canaries": ["cannot be decided 3, evidence 1", "evidence 2"]}),
+        "b": pd.DataFrame({"canaries": ["cannot be decided 4"]}),
+    }
+    assert tables.words(found, "canaries") == "cannot be decided 7, evidence 3"
+
+
+def test_guesses_are_those_of_one_kind_of_images_and_of_models():
+    rows = [
+        {"images": images, "models": models, "estimate": estimate, "low": 0, "high": 1, "n": 9}
+        for images, models, estimate in (("ood", "x", 0.1), ("black", "x", 0.25), ("black", "y", 0.9))
+    ]
+    other = [rows[0], rows[1] | {"estimate": 0.5}, rows[2]]
+    assert tables.guessed({"a": pd.DataFrame(rows), "b": pd.DataFrame(other)}, "x") == "0.25 to 0.50"
+
+
+def test_every_area_has_a_row_a_detector_and_kind_of_canaries():
+    rows = [
+        {"detector": one.name, "estimate": 0.9, "low": 0.8, "high": 1.0, "all": 0.7, "all_low": 0.6, "all_high": 0.8}
+        for one in detectors.SHOWN
+    ]
+    hard, random = pd.DataFrame(rows), pd.DataFrame(rows).assign(all=0.5, all_low=0.4, all_high=0.6)
+    table = tables.every_area({"a": hard}, {"a": random})
+    assert table["canaries"].value_counts().tolist() == [len(detectors.SHOWN)] * 3
+    texts = table.groupby("canaries", sort=False)["a"].unique()
+    assert [one.tolist() for one in texts] == [
+        ["0.90 (0.80 to 1.00)"],
+        ["0.70 (0.60 to 0.80)"],
+        ["0.50 (0.40 to 0.60)"],
+    ]

@@ -7,7 +7,7 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm import datasets, features, hosts, pictures, profiles
+from ufm import datasets, features, hosts, pictures
 from ufm.evidence import contrasts
 from ufm.experiments import Protocol, Scoring
 
@@ -17,8 +17,8 @@ PROTOCOL = Protocol(
     scoring=Scoring(ood_set="photo_patches", n_ood=50),
     hosts=("random", "hard"),
     roles=("canary", "placebo"),
+    planned=(10, 16),  # two seeds of each part
 )
-EVIDENCE = range(10, 16)  # two seeds of each part
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +26,8 @@ def records(tmp_path, monkeypatch):
     """Records and runs of the test's own, few seeds, and hard hosts that are simply the first images of each part."""
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "records"))
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(profiles, "EVIDENCE", EVIDENCE)
 
-    def pool(protocol, part):
+    def pool(protocol, part, kind):
         data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part)
         return pd.DataFrame({"canary_index": data.train_indices[:3]})
 
@@ -38,7 +37,7 @@ def records(tmp_path, monkeypatch):
 
 def expected_hosts():
     found = set()
-    for seed in EVIDENCE:
+    for seed in range(*PROTOCOL.planned):
         data = datasets.load("digits", n_train=400, part=seed % 3)
         found |= {int(data.train_indices[hosts.place(PROTOCOL, host, seed, data)]) for host in PROTOCOL.hosts}
     return sorted(found)
@@ -92,9 +91,8 @@ def test_what_is_kept_for_other_hosts_is_not_used(monkeypatch):
     without_data(monkeypatch)
     with pytest.raises(AssertionError, match="^image files were read$"):
         pictures.images(replace(PROTOCOL, position=(2, 2)), kept_indices())
-    monkeypatch.setattr(profiles, "EVIDENCE", range(10, 17))
     with pytest.raises(AssertionError, match="^image files were read$"):
-        pictures.images(PROTOCOL, kept_indices())
+        pictures.images(replace(PROTOCOL, planned=(10, 17)), kept_indices())
 
 
 def test_settings_of_training_do_not_matter(monkeypatch):
@@ -166,7 +164,7 @@ def test_extremes_are_the_largest_then_the_smallest_contrasts():
 
 
 def test_every_population_has_a_row_a_kind_of_host():
-    one, two = planted_on_digits(3), replace(planted_on_digits(3, rng=1), title="Others")
+    one, two = planted_on_digits(3), replace(planted_on_digits(3, rng=1), trained_on="Others")
     found = pictures.extremes({"one": one, "two": two})
     assert len(found) == 4
     assert all({image.shape for image, _ in row} == {(1, 28, 28)} for row in found.values())

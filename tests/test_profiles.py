@@ -1,5 +1,7 @@
 """Which sweeps a chapter shows, as planned and with a reader's parameters."""
 
+from dataclasses import replace
+
 import pytest
 
 from ufm import profiles
@@ -90,16 +92,51 @@ def test_other_changes_go_for_every_sweep():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, range(1000, 1100)),
-        ({"seed": 7}, range(7, 107)),
-        ({"n_seeds": 3}, range(1000, 1003)),
-        ({"seed": 0, "n_seeds": 2}, range(2)),
+        ({}, [range(1000, 1200), *[range(1000, 1100)] * 3]),
+        ({"seed": 7}, [range(7, 207), *[range(7, 107)] * 3]),
+        ({"n_seeds": 3}, [range(1000, 1003)] * 4),
+        ({"seed": 0, "n_seeds": 2}, [range(2)] * 4),
     ],
 )
 def test_seeds_start_where_asked_and_are_as_many_as_asked(changes, expected):
-    assert {name: sweep.seeds for name, sweep in shown("controls", "paper", **changes).items()} == dict.fromkeys(
-        FOUR, expected
-    )
+    found = {name: sweep.seeds for name, sweep in shown("controls", "paper", **changes).items()}
+    assert found == dict(zip(FOUR, expected, strict=True))
+
+
+def test_seeds_of_one_part_keep_their_distance(monkeypatch):
+    of_one_part = replace(sweeps()["mnist-small"], seeds=range(1002, 1062, 6))
+    monkeypatch.setattr(profiles, "paper", lambda: {"mnist-small": of_one_part})
+    monkeypatch.setitem(CHAPTERS, "controls", {"paper": ("mnist-small",)})
+    assert shown("controls", "paper")["mnist-small"].seeds == range(1002, 1062, 6)
+    assert shown("controls", "paper", seed=3, n_seeds=2)["mnist-small"].seeds == range(3, 15, 6)
+
+
+def test_ways_to_prevent_overfitting_change_one_thing_of_plain_models():
+    for dataset in ("mnist", "fashion_mnist"):
+        plain = sweeps()[f"{dataset}-small"].protocol
+        ours = {name: sweep for name, sweep in sweeps().items() if name.startswith(f"{dataset}-small-")}
+        assert [sweep.setting for sweep in ours.values()] == [*profiles.WAYS, profiles.TO_THE_END]
+        for name, sweep in ours.items():
+            protocol = sweep.protocol
+            assert (sweep.seeds, sweep.needed, protocol.hosts) == (range(1000, 1040), 40, ("hard",))
+            same = (protocol.scoring, protocol.roles, protocol.feature, protocol.position, protocol.dataset)
+            assert same == (plain.scoring, plain.roles, plain.feature, plain.position, dataset)
+            if sweep.setting in profiles.LAYERS:
+                assert (protocol.model.variant, protocol.training) == (sweep.setting, plain.training)
+            else:
+                changed = {
+                    "weight decay": {"weight_decay": profiles.WEIGHT_DECAY[dataset]},
+                    profiles.TO_THE_END: {"early_stopping": "none"},
+                }[sweep.setting]
+                assert (protocol.model, protocol.training) == (plain.model, replace(plain.training, **changed))
+            assert name.replace("-", " ").endswith(sweep.setting.replace(" + ", " "))
+
+
+def test_a_chapter_of_several_settings_changes_them_all_together():
+    found = shown("regularisers", "embedded", dataset="mnist", n_seeds=8)
+    assert list(found) == list(profiles.REGULARISERS["embedded"])
+    assert {sweep.protocol.dataset for sweep in found.values()} == {"mnist"}
+    assert len({sweep.protocol for sweep in found.values()}) == len(found)
 
 
 @pytest.mark.parametrize(

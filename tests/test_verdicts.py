@@ -7,8 +7,16 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm import verdicts
-from ufm.verdicts import cell_verdict
+from ufm import cells, profiles, verdicts
+from ufm.cells import cell_verdict
+
+PLANNED = {"mnist-small": profiles.sweeps()["mnist-small"]}
+
+
+def like(populations):
+    """Sweeps of populations of plain models, by the same names."""
+    return dict.fromkeys(populations, PLANNED["mnist-small"])
+
 
 CELL = {"estimate": 0.3, "low": 0.2, "high": 0.4, "p_holm": 0.001, "early": 0.3, "early_low": 0.2, "early_high": 0.4}
 
@@ -33,7 +41,7 @@ def test_a_cell_is_judged_as_the_plan_says(changes, expected):
 
 
 @pytest.mark.parametrize(
-    ("cells", "p", "expected"),
+    ("found", "p", "expected"),
     [
         (["memorised"] * 3, 0.01, "holds"),
         (["memorised"] * 3, 0.05, "holds in part"),
@@ -43,8 +51,8 @@ def test_a_cell_is_judged_as_the_plan_says(changes, expected):
         (["contradicted"], 0.01, "undecided"),
     ],
 )
-def test_c1_from_its_cells(cells, p, expected):
-    assert verdicts.memorised(pd.DataFrame({"verdict": cells}), p) == expected
+def test_c1_from_its_cells(found, p, expected):
+    assert verdicts.memorised(pd.DataFrame({"verdict": found}), p) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,9 +72,7 @@ def test_c2_from_its_sets(sets, p, expected):
 
 
 def test_cells_are_those_of_every_population_and_kind_of_host():
-    table = verdicts.contrast_cells(
-        {"one": planted.cards(20, effect=0.5, title="1"), "two": planted.cards(20, title="2")}
-    )
+    table = cells.contrast_cells({"one": planted.cards(20, effect=0.5, title="1"), "two": planted.cards(20, title="2")})
     assert table[["population", "host"]].to_numpy().tolist() == [
         [title, host] for title in ("1", "2") for host in ("random", "hard")
     ]
@@ -84,7 +90,7 @@ def test_a_set_with_too_few_learnt_canaries_decides_nothing():
 
 
 def test_claims_that_were_not_tested_say_so():
-    table = verdicts.verdicts({}, planned=["mnist-small"]).set_index("claim")
+    table = verdicts.verdicts({}, planned=PLANNED).set_index("claim")
     assert list(table.index) == ["C1", "C2", "C3", "C4", "C5", "C6"]
     assert (table["verdict"] == "not tested").all()
 
@@ -94,8 +100,8 @@ def test_a_population_that_lacks_seeds_decides_nothing():
         "mnist-small": replace(planted.cards(12, effect=0.5), needed=12),
         "other": replace(planted.cards(12, effect=0.5), needed=13),
     }
-    table = verdicts.verdicts(populations, planned=list(populations)).set_index("claim")
-    assert table.loc["C1", "sets"] == "1 of 2"
+    table = verdicts.verdicts(populations, planned=like(populations)).set_index("claim")
+    assert table.loc["C1", "holds_in"] == "1 of 4 cells"
     assert table.loc["C1", "n"] == 12
     assert table.loc["C1", "verdict"].endswith(" so far")
     assert table.loc["C2", "verdict"] == "not tested"  # the detector was chosen on the only one that is there
@@ -103,7 +109,7 @@ def test_a_population_that_lacks_seeds_decides_nothing():
 
 def test_a_population_that_lacks_seeds_is_open_and_costs_the_others_nothing():
     other = planted.cards(12, effect=0.5)
-    table = verdicts.contrast_cells({"one": other, "lacking": replace(other, needed=13)})
+    table = cells.contrast_cells({"one": other, "lacking": replace(other, needed=13)})
     assert table["verdict"].tolist()[2:] == ["seeds pending"] * 2
     assert table["p"].isna().tolist() == [False, False, True, True]
     assert table.loc[1, "p_holm"] == pytest.approx(2 * table.loc[1, "p"])
@@ -115,13 +121,15 @@ def test_claims_are_corrected_together_and_shown_where_they_are_weakest():
         "mnist-small": planted.cards(24, effect=1.5, random_effect=0.8, title="MNIST"),
         "other": planted.cards(24, effect=1.5, random_effect=0.6, rng=1, title="another"),
     }
-    table = verdicts.verdicts(populations, planned=list(populations)).set_index("claim")
-    cells = verdicts.contrast_cells(populations)
-    weakest = cells.loc[cells["low"].idxmin()]
+    table = verdicts.verdicts(populations, planned=like(populations)).set_index("claim")
+    table_of_cells = cells.contrast_cells(populations)
+    weakest = table_of_cells.loc[table_of_cells["low"].idxmin()]
     assert table.loc["C1", "effect"] == weakest["estimate"]
-    assert table.loc["C1", "p"] == pytest.approx(2 * cells["p"].max())
+    assert table.loc["C1", "p"] == pytest.approx(2 * table_of_cells["p"].max())
     assert table.loc["C1", "verdict"] == "holds"
-    assert table.loc["C2", "sets"] == "1 of 1"
+    assert table.loc["C1", "holds_in"] == "4 of 4 cells"
+    above = (verdicts.detection_sets(verdicts.headline(populations))["low"] > 0.5).sum()
+    assert table.loc["C2", "holds_in"] == f"{above} of 1 sets"
     assert table.loc["C2", "n"] == 24
 
 
@@ -131,7 +139,7 @@ def test_the_population_that_the_detector_was_chosen_on_is_no_evidence():
 
 def test_an_undecided_set_leaves_the_claim_without_a_p_and_shows_the_others_effect():
     some = {"one": planted.cards(24, effect=0.5, title="one"), "few": planted.cards(10, effect=0.5, title="few")}
-    row = verdicts.verdicts(some, planned=list(some)).set_index("claim").loc["C2"]
+    row = verdicts.verdicts(some, planned=like(some)).set_index("claim").loc["C2"]
     assert pd.isna(row["p"])
     assert row["effect"] == verdicts.detection_sets(some)["estimate"].iloc[0]
     assert row["verdict"] == "holds in part"

@@ -4,19 +4,17 @@ Arrays have the seeds first, then the models of a seed in the order of its card:
 one of every stamped role. Effects are in nats.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from ufm import scores
-from ufm.cards import N_PERMUTATIONS, N_RANDOM
+from ufm.cards import N_PERMUTATIONS, N_RANDOM, N_SHORT
 from ufm.experiments import Protocol
-
-if TYPE_CHECKING:
-    from ufm.runs import Population
+from ufm.runs import NotYetRun, Population
 
 T = TypeVar("T")
 EPOCHS = ("best", "early")  # of a card: the best one, and the one at which models of a seed are equally old
@@ -36,9 +34,16 @@ class Cards:
     fits: np.ndarray  # (n_seeds, n_models, epoch, n_hosts, version): log-probability of those labels on those hosts
     arrays: dict[str, np.ndarray]  # what else a card holds of its models, (n_seeds, n_models, …)
     planned: list[dict[str, np.ndarray]]  # a seed: the hosts of all planned seeds of its part, and how they are fitted
-    title: str = ""  # data set and size in words
+    models: pd.DataFrame  # a row a model: accuracy, best epoch and more
+    trained_on: str = ""  # data set and size in words
+    setting: str = ""  # what sets it apart from the population of that data set and size, in words
     needed: int = 0  # seeds without which a population decides nothing
     n_permutations: int = N_PERMUTATIONS  # how many permutations are used; fewer show what fewer would do
+
+    @property
+    def title(self) -> str:
+        """Data set, size and what sets it apart in words, such as "MNIST, small, dropout"."""
+        return ", ".join(part for part in (self.trained_on, self.setting) if part)
 
     @property
     def complete(self) -> bool:
@@ -79,14 +84,21 @@ class Cards:
 
 
 def stack(
-    protocol: Protocol, entries: list[dict], arrays: list[dict[str, np.ndarray]], *, title: str = "", needed: int = 0
+    protocol: Protocol,
+    entries: list[dict],
+    arrays: list[dict[str, np.ndarray]],
+    models: pd.DataFrame,
+    *,
+    trained_on: str = "",
+    setting: str = "",
+    needed: int = 0,
 ) -> Cards:
-    """Cards from the manifest entries and the arrays of a population's seeds.
+    """Cards from the manifest entries, the arrays and the table `models` of a population's seeds.
 
-    Raises ValueError: the population has no full cards, or no seeds.
+    Raises ValueError: the population has no cards, or no seeds.
     """
-    if protocol.measure != "card" or not arrays:
-        raise ValueError("evidence needs the full cards of at least one seed")
+    if "card" not in protocol.measure or not arrays:
+        raise ValueError("evidence needs the cards of at least one seed")
     n_hosts, own = len(protocol.hosts), []
     for entry, card in zip(entries, arrays, strict=True):
         rows = np.flatnonzero(card["host_seed"] == entry["seed"])
@@ -103,28 +115,77 @@ def stack(
         ),
         {name: stacked(name, arrays) for name in arrays[0] if name not in shared and name not in single},
         [{name: card[name] for name in shared} for card in arrays],
-        title,
+        models,
+        trained_on,
+        setting,
         needed,
+        N_PERMUTATIONS if protocol.measure == "card" else N_SHORT,
     )
 
 
-def of(populations: Mapping[str, "Population"]) -> dict[str, Cards]:
+def of(populations: Mapping[str, Population], *, beside: bool = False) -> dict[str, Cards]:
     """The cards of each population of an execution, by the same name; those of too few seeds are left out.
 
-    Raises ValueError where all have too few.
+    Raises ValueError where too few were asked for, NotYetRun where too few are recorded: of all, or with `beside` of
+    all that something sets apart.
     """
     enough = {name: one for name, one in populations.items() if len(one.entries) >= FEWEST_SEEDS}
-    if not enough:
-        raise ValueError(f"n_seeds: evidence needs at least {FEWEST_SEEDS} seeds")
+    if not any(one.setting or not beside for one in enough.values()):
+        if max(one.planned for one in populations.values()) < FEWEST_SEEDS:
+            raise ValueError(f"n_seeds: evidence needs at least {FEWEST_SEEDS} seeds")
+        raise NotYetRun(f"Fewer than {FEWEST_SEEDS} seeds are recorded yet; `.venv/bin/ufm reproduce` trains them.")
     return {
-        name: stack(one.protocol, one.entries, one.arrays, title=one.title, needed=one.needed)
+        name: stack(
+            one.protocol,
+            one.entries,
+            one.arrays,
+            one.tables["models"],
+            trained_on=one.trained_on,
+            setting=one.setting,
+            needed=one.needed,
+        )
         for name, one in enough.items()
     }
+
+
+def plain(populations: Mapping[str, Cards]) -> dict[str, Cards]:
+    """The populations that nothing sets apart: those that decide C1 and C2."""
+    return {name: cards for name, cards in populations.items() if not cards.setting}
+
+
+def apart(populations: Mapping[str, Cards]) -> dict[str, Cards]:
+    """The others."""
+    return {name: cards for name, cards in populations.items() if cards.setting}
+
+
+def beside(populations: Mapping[str, Cards]) -> dict[str, Cards]:
+    """Those that something sets apart, and before them the populations of the same images, on the same seeds."""
+    found = {}
+    for other in apart(populations).values():
+        for cards in (*plain(populations).values(), other):
+            if cards.trained_on == other.trained_on:
+                found[cards.title] = replace(on_seeds(cards, other.seeds), needed=0)
+    return found
 
 
 def each(function: Callable[..., T], populations: Mapping[str, Cards], *arguments: object) -> dict[str, T]:
     """What a function says of each population's cards, by the population's title."""
     return {cards.title: function(cards, *arguments) for cards in populations.values()}
+
+
+def on_seeds(cards: Cards, seeds: Collection[int]) -> Cards:
+    """The cards of these seeds alone, of those that are there."""
+    kept = np.isin(cards.seeds, list(seeds))
+    return replace(
+        cards,
+        seeds=cards.seeds[kept],
+        labels=cards.labels[kept],
+        indices=cards.indices[kept],
+        fits=cards.fits[kept],
+        arrays={name: values[kept] for name, values in cards.arrays.items()},
+        planned=[one for one, ours in zip(cards.planned, kept, strict=True) if ours],
+        models=cards.models[cards.models["seed"].isin(cards.seeds[kept])],
+    )
 
 
 def stacked(name: str, arrays: list[dict[str, np.ndarray]]) -> np.ndarray:

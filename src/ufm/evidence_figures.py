@@ -1,5 +1,6 @@
 """Figures of the evidence chapters: each takes tidy tables by population and returns a Matplotlib figure."""
 
+import textwrap
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
@@ -20,6 +21,7 @@ KINDS = {  # of model → label, colour, marker
 }
 HOST_COLOURS = {"random": "#56B4E9", "hard": COLOURS["canary"]}
 HOST_MARKERS = {"random": "s", "hard": "o"}
+ENDS, ALL_ENDS = ("estimate", "low", "high"), ("all", "all_low", "all_high")  # columns of areas
 LINES = (("#D55E00", "-"), ("#0072B2", "--"), ("#009E73", "-."), ("#000000", ":"))
 
 
@@ -130,6 +132,40 @@ def roc_curves(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return closed(figure)
 
 
+def areas(on_hard: Mapping[str, pd.DataFrame], on_random: Mapping[str, pd.DataFrame]) -> Figure:
+    """Areas with intervals, a row a detector: learnt canaries and all on hard hosts, all on random ones."""
+    figure, axes = panels(list(on_hard), height=3.2)
+    hard = HOST_COLOURS["hard"]
+    shown = (
+        ("hard hosts, learnt", on_hard, ENDS, {"marker": "o", "color": hard}),
+        (
+            "hard hosts, all",
+            on_hard,
+            ALL_ENDS,
+            {"marker": "o", "edgecolors": hard, "facecolors": "white"},
+        ),
+        ("random hosts, all", on_random, ALL_ENDS, {"marker": "x", "color": "#0072B2"}),
+    )
+    for number, (axis, title) in enumerate(zip(axes, on_hard, strict=True)):
+        names = sorted(on_hard[title]["detector"])
+        for place, (kind, tables, ends, style) in enumerate(shown):
+            estimate, low, high = (tables[title].set_index("detector").loc[names, end] for end in ends)
+            rows = np.arange(len(names)) + 0.25 * (place - 1)
+            axis.hlines(rows, low, high, color=style.get("color", hard), linewidth=1)
+            axis.scatter(estimate, rows, 22, label=kind, zorder=2, **style)
+        axis.axvline(0.5, color="0.4", linewidth=0.8)
+        axis.set(ylim=(len(names) - 0.4, -0.6), yticks=range(len(names)), xlabel="area")
+        axis.set_yticklabels([wrap(name) for name in names] if number % 2 == 0 else [], fontsize="small")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)
+
+
+def wrap(name: str) -> str:
+    """A long name on two lines or more."""
+    return "\n".join(textwrap.wrap(name, 26))
+
+
 def power(images: Mapping[str, pd.DataFrame], permutations: Mapping[str, pd.DataFrame]) -> Figure:
     """Areas against the number of OOD images (paper's score) and of permutations (default detector)."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3), sharey=True, layout="constrained")
@@ -222,5 +258,52 @@ def released(table: pd.DataFrame) -> Figure:
     names = [f"{index} ({label})" for index, label in zip(table["canary_index"], table["canary_label"], strict=True)]
     axis.set(yticks=rows, yticklabels=names, xlabel="label-known score (nats)", ylabel="image (label)")
     figure.legend(loc="outside upper center", ncols=3, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)
+
+
+def by_setting(seeds: Mapping[str, pd.DataFrame], means: pd.DataFrame) -> Figure:
+    """Each seed's contrast as a point, a row a setting, its mean with interval in black, a panel a population.
+
+    seeds: columns setting, contrast; means: columns population, setting, contrast, contrast_low, contrast_high. The
+    dashed line is the mean of the first setting.
+    """
+    n_rows = max(table["setting"].nunique() for table in seeds.values())
+    figure, axes = panels(list(seeds), height=0.9 + 0.32 * n_rows)
+    for number, (axis, (title, table)) in enumerate(zip(axes, seeds.items(), strict=True)):
+        ours = means[means["population"] == title].set_index("setting")
+        for row, (setting, ones) in enumerate(table.groupby("setting", sort=False)):
+            spread = np.random.default_rng(0).uniform(-0.25, 0.25, len(ones))
+            axis.scatter(ones["contrast"], row + spread, 9, color=COLOURS["canary"], linewidths=0, alpha=0.55)
+            axis.plot(ours.loc[setting, ["contrast_low", "contrast_high"]], [row, row], color="black", linewidth=1.6)
+            axis.scatter(ours.loc[setting, "contrast"], row, 26, color="black", marker="D", zorder=3)
+        axis.axvline(0, color="0.4", linewidth=0.8)
+        axis.axvline(ours["contrast"].iloc[0], color="0.4", linewidth=0.8, linestyle="--")
+        names = list(table["setting"].unique()) if number % 2 == 0 else []
+        axis.set(ylim=(n_rows - 0.4, -0.6), yticks=range(len(names)), yticklabels=names, xlabel="contrast D (nats)")
+    sns.despine(figure)
+    return closed(figure)
+
+
+def trade_off(costs: pd.DataFrame) -> Figure:
+    """Mean contrast against accuracy, a point a setting with both intervals, a panel a population.
+
+    Columns: population, setting, and accuracy and contrast, each with its low and high end.
+    """
+    titles = list(costs["population"].unique())
+    figure, axes = panels(titles, height=3)
+    order = list(costs["setting"].unique())
+    palette = dict(zip(order, sns.color_palette("colorblind", len(order)), strict=True))
+    for axis, title in zip(axes, titles, strict=True):
+        for row in costs[costs["population"] == title].to_dict("records"):
+            colour, marker = palette[row["setting"]], "oXsD^vP*"[order.index(row["setting"]) % 8]
+            axis.plot([row["accuracy_low"], row["accuracy_high"]], [row["contrast"]] * 2, color=colour)
+            axis.plot([row["accuracy"]] * 2, [row["contrast_low"], row["contrast_high"]], color=colour)
+            axis.scatter(
+                row["accuracy"], row["contrast"], 40, color=[colour], marker=marker, label=row["setting"], zorder=3
+            )
+        axis.axhline(0, color="0.4", linewidth=0.8)
+    label(axes, "accuracy", "mean contrast D (nats)")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
     sns.despine(figure)
     return closed(figure)

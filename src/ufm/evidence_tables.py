@@ -154,6 +154,36 @@ def headline(areas: Mapping[str, pd.DataFrame], *, end: str = "") -> pd.DataFram
     return wide(ours, "detector", end=end)
 
 
+def every_area(on_hard: Mapping[str, pd.DataFrame], on_random: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Areas of the detectors that are shown, learnt canaries, all, and those on random hosts, a column a population."""
+    kinds = {"hard, learnt": headline(on_hard), "hard, all": headline(on_hard, end="all")}
+    kinds["random, all"] = headline(on_random, end="all")
+    tables = [table.assign(canaries=kind) for kind, table in kinds.items()]
+    return pd.concat(tables, ignore_index=True).pipe(
+        lambda table: table[["canaries", *(column for column in table if column != "canaries")]]
+    )
+
+
+def words(tables: Mapping[str, pd.DataFrame], column: str) -> str:
+    """A column of counted words, such as "cannot be decided 10", added up over populations and rows."""
+    counts: dict[str, int] = {}
+    for table in tables.values():
+        for counted in table[column]:
+            for part in counted.split(", "):
+                word, count = part.rsplit(" ", 1)
+                counts[word] = counts.get(word, 0) + int(count)
+    return ", ".join(f"{word} {count}" for word, count in counts.items())
+
+
+def guessed(tables: Mapping[str, pd.DataFrame], models: str, *, images: str = "black") -> str:
+    """How often the guessed label is right on images of a kind, over populations, "0.29 to 0.73"."""
+    rows = {
+        population: table[(table["images"] == images) & (table["models"] == models)].iloc[0].to_dict()
+        for population, table in tables.items()
+    }
+    return ranges(summary({"guessed": rows}))["guessed"]
+
+
 IMAGES = {"ood": "OOD images", "dim": "at 0.3 of their contrast", "black": "black image", "test": "test images"}
 
 
@@ -201,6 +231,90 @@ def contrasts(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def exploratory(cells: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Cells that decide nothing, beside the other kinds of host of their population; rows: by host, by title."""
+    learnt = {
+        (title.removesuffix(f", {host} hosts"), host): asdict(share_interval(ones["learnt"]))
+        for title, table in rows.items()
+        for host, ones in table.groupby("host", sort=False)
+    }
+    shown = [
+        {
+            "population": row["population"],
+            "hosts": row["host"],
+            "seeds": row["n"],
+            "mean D, nats": with_interval(row, digits=3),
+            "epoch 10": with_interval(row, digits=3, end="early"),
+            "learnt": with_interval(learnt[row["population"], row["host"]]),
+        }
+        for row in cells.to_dict("records")
+    ]
+    return pd.DataFrame(shown)
+
+
+def by_way(cells: pd.DataFrame) -> pd.DataFrame:
+    """C3's cells as the book prints them."""
+    rows = [
+        {
+            "population": row["population"],
+            "way": row["setting"],
+            "seeds": row["n"],
+            "mean D, nats": with_interval(row, digits=3),
+            "p": p_text(row["p_holm"]),
+            "epoch 10": with_interval(row, digits=3, end="early"),
+            "verdict": row["verdict"],
+        }
+        for row in cells.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def changes(differences: pd.DataFrame) -> pd.DataFrame:
+    """What each way changes, as the book prints it."""
+    rows = [
+        {
+            "population": row["population"],
+            "way": row["setting"],
+            "against": row["versus"],
+            "pairs": row["n"],
+            "change of D, nats": with_interval(row, digits=3),
+            "p": p_text(row["p_holm"]),
+            "reading": row["reading"],
+            "change of accuracy": with_interval(row, digits=3, end="accuracy"),
+        }
+        for row in differences.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def costs(table: pd.DataFrame) -> pd.DataFrame:
+    """How good the models of each way are and how much of the letter shows, as the book prints it."""
+    rows = [
+        {
+            "population": row["population"],
+            "way": row["setting"],
+            "accuracy": with_interval(row, digits=3, end="accuracy"),
+            "best epoch": number(row["epoch"], 1),
+            "learnt": with_interval(row, end="learnt"),
+            "detector's area": with_interval(row, end="area"),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def regularisers_summary(costs: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
+    """What the Regularisers chapter found, as a summary table."""
+    quantities: dict[str, dict] = {}
+    for row in costs.to_dict("records"):
+        for name in ("contrast", "accuracy", "learnt"):
+            interval = {"estimate": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": row["n"]}
+            quantities.setdefault(f"{name}, {row['setting']}", {})[row["population"]] = interval
+    for row in differences.to_dict("records"):
+        quantities.setdefault(f"change, {row['setting']}", {})[row["population"]] = row
+    return summary(quantities)
+
+
 def claims(table: pd.DataFrame) -> pd.DataFrame:
     """The verdicts as the book and the README print them."""
     rows = [
@@ -208,10 +322,10 @@ def claims(table: pd.DataFrame) -> pd.DataFrame:
             "": row["claim"],
             "claim": row["statement"],
             "verdict": row["verdict"],
+            "in": row["holds_in"] or "–",
             "effect where it is weakest": effect(row),
             "p": p_text(row["p"]),
             "seeds": row["n"] or "–",
-            "sets": row["sets"] or "–",
         }
         for row in table.to_dict("records")
     ]
@@ -335,7 +449,7 @@ def claims_summary(table: pd.DataFrame) -> pd.DataFrame:
 
 def claim_texts(table: pd.DataFrame) -> dict[str, str]:
     """The printed verdicts cell by cell for other pages, by names such as "C1_verdict"."""
-    names = {"verdict": "verdict", "effect where it is weakest": "effect", "p": "p", "seeds": "seeds"}
+    names = {"verdict": "verdict", "in": "in", "effect where it is weakest": "effect", "p": "p", "seeds": "seeds"}
     return {
         f"{row['']}_{short}": str(row[column])
         for row in claims(table).to_dict("records")

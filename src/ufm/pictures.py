@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ufm import datasets, features, hosts, profiles
+from ufm import datasets, features, hosts
 from ufm.evidence import Cards, by_host
 from ufm.experiments import Protocol
 from ufm.fingerprints import RECIPE, digest
@@ -23,28 +23,28 @@ def store() -> Records:
 
 
 def identity(protocol: Protocol) -> dict[str, object]:
-    """What a kept set of pictures depends on: which images, and how the hosts of the evidence seeds are drawn."""
+    """What a kept set of pictures depends on: which images, and how the hosts of the planned seeds are drawn."""
     return {
         "dataset": protocol.dataset,
         "n_train": protocol.n_train,
         "hosts": list(protocol.hosts),
         "position": list(protocol.position),
-        "seeds": [profiles.EVIDENCE.start, profiles.EVIDENCE.stop],
+        "seeds": list(protocol.planned),
         "data": checksum(protocol.dataset),
         "recipe": RECIPE,
     }
 
 
 def keep(protocol: Protocol, *, data_root: str | Path | None = None) -> int:
-    """Keep the images of all evidence seeds' hosts; how many. Needs the image files."""
+    """Keep the images of all planned seeds' hosts; how many. Needs the image files."""
     whole, indices = datasets.load(protocol.dataset, root=data_root), set()
     for part in range(protocol.n_parts):
         data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
-        seeds = [seed for seed in profiles.EVIDENCE if seed % protocol.n_parts == part]
+        seeds = [seed for seed in range(*protocol.planned) if seed % protocol.n_parts == part]
         for host in protocol.hosts:
             indices |= {int(data.train_indices[place]) for place in hosts.places(protocol, host, seeds, data)}
     index = np.array(sorted(indices), np.int32)
-    entry = {"seed": profiles.EVIDENCE.start, "identity": identity(protocol)}
+    entry = {"seed": protocol.planned[0], "identity": identity(protocol)}
     arrays = {"index": index, "image": whole.train_images[index], "lit": lit_share(protocol, whole.train_images)}
     store().add(digest(entry["identity"]), entry, Measured({}, arrays))
     return len(index)

@@ -3,6 +3,7 @@
 *embedded* trains small models on small images in seconds, *paper* is the full-size experiment.
 """
 
+import re
 from dataclasses import dataclass, fields, replace
 
 from ufm import sources
@@ -25,6 +26,36 @@ POPULATIONS = {
     "embedded": ("digits-small",),
     "paper": ("mnist-small", "fashion_mnist-small", "mnist-full", "fashion_mnist-full"),
 }
+# Ways to prevent overfitting, in words, and what each changes of a plain model.
+LAYERS = {
+    "batch norm": {"batch_norm": True},
+    "dropout": {"dropout": True},
+    "augmentation": {"augmentation": True},
+    "dropout + augmentation": {"dropout": True, "augmentation": True},
+}
+WEIGHT_DECAY = {"digits": 0.1, "mnist": 0.3, "fashion_mnist": 0.3}  # by data set (benchmarks/weight_decay.py)
+TO_THE_END = "to the end"  # plain models whose training is not stopped early
+
+
+def sweep_name(population: str, setting: str) -> str:
+    """The folder of records of a sweep beside a population, from what sets it apart in words."""
+    return f"{population}-{re.sub(r'[^a-z]+', '-', setting)}"
+
+
+WAYS = (*LAYERS, "weight decay")
+REGULARISERS = {
+    "embedded": ("digits-small", *(sweep_name("digits-small", way) for way in WAYS)),
+    "paper": tuple(
+        name
+        for small in ("mnist-small", "fashion_mnist-small")
+        for name in (small, *(sweep_name(small, way) for way in (*WAYS, TO_THE_END)))
+    ),
+}
+MIDDLING_HOSTS = "middling hosts"
+MIDDLING = {
+    "embedded": (sweep_name("digits-small", MIDDLING_HOSTS),),
+    "paper": (sweep_name("fashion_mnist-full", MIDDLING_HOSTS),),
+}
 # The sweeps that each chapter shows under each profile, in this order.
 CHAPTERS = {
     "method": {"embedded": ("method",), "paper": ("method",)},
@@ -32,8 +63,11 @@ CHAPTERS = {
     "as-released": {"embedded": ("as-released",), "paper": ("as-released",)},
     "controls": POPULATIONS,
     "detection": POPULATIONS,
-    "hosts": POPULATIONS,
-    "verdicts": POPULATIONS,
+    "hosts": {profile: (*POPULATIONS[profile], *MIDDLING[profile]) for profile in PROFILES},
+    "regularisers": REGULARISERS,
+    "verdicts": {
+        profile: tuple(dict.fromkeys((*POPULATIONS[profile], *REGULARISERS[profile]))) for profile in PROFILES
+    },
 }
 
 EVIDENCE = range(1000, 1100)  # seeds of the populations that decide a claim, see the plan
@@ -52,6 +86,7 @@ class Sweep:
     seeds: range
     needed: int  # how many of the first seeds the book cannot do without; they are trained first
     turn: int  # sweeps of an earlier turn are trained first
+    setting: str = ""  # what sets it apart from the population of its data set and size, in words
 
 
 def sweeps(profile: str = "paper") -> dict[str, Sweep]:
@@ -68,6 +103,8 @@ def embedded() -> dict[str, Sweep]:
         "mlp": Sweep(base, range(4), 4, 0),
         "as-released": Sweep(replace(base, hosts=("150", "450", "750", "1050")), RELEASED_SEEDS, 1, 0),
         "digits-small": Sweep(small, range(12), 12, 0),
+        **middling("digits-small", small, range(8), turn=0),
+        **regularised("digits-small", small, range(8), turn=0),
     }
 
 
@@ -75,15 +112,36 @@ def paper() -> dict[str, Sweep]:
     """What is trained once and kept with the book. Seeds from 1000 on are left to populations that decide a claim."""
     base = PROFILES["paper"]
     released = replace(base, training=replace(base.training, early_stopping="released"), hosts=RELEASED)
+    mnist, fashion = population("mnist", 10_000), population("fashion_mnist", 10_000)
     return {
         "method": Sweep(changed(base, measure="walkthrough", n_random=10), range(1), 1, 0),
         "mlp": Sweep(base, range(20), 20, 0),
         "as-released": Sweep(released, RELEASED_SEEDS, 1, 0),
-        "mnist-small": Sweep(population("mnist", 10_000), EXTENDED, 200, 1),
-        "fashion_mnist-small": Sweep(population("fashion_mnist", 10_000), EVIDENCE, 100, 1),
-        "mnist-full": Sweep(population("mnist"), EVIDENCE, 40, 2),
-        "fashion_mnist-full": Sweep(population("fashion_mnist"), EVIDENCE, 20, 2),
+        "mnist-small": Sweep(mnist, EVIDENCE, 100, 1),
+        "fashion_mnist-small": Sweep(fashion, EVIDENCE, 100, 1),
+        "mnist-full": Sweep(population("mnist"), EVIDENCE, 40, 1),
+        "fashion_mnist-full": Sweep(population("fashion_mnist"), EVIDENCE, 20, 1),
+        **middling("fashion_mnist-full", population("fashion_mnist"), EVIDENCE[:20], turn=2),
+        **regularised("mnist-small", mnist, EVIDENCE[:40], turn=3),
+        **regularised("fashion_mnist-small", fashion, EVIDENCE[:40], turn=3),
     }
+
+
+def middling(name: str, plain: Protocol, seeds: range, turn: int) -> dict[str, Sweep]:
+    """Exploratory: hosts of middling hardness beside a population, three models a seed."""
+    three = replace(plain, hosts=("middling",), measure="short card")
+    return {sweep_name(name, MIDDLING_HOSTS): Sweep(three, seeds, len(seeds), turn, MIDDLING_HOSTS)}
+
+
+def regularised(name: str, plain: Protocol, seeds: range, turn: int) -> dict[str, Sweep]:
+    """The ways to prevent overfitting beside a population of plain models: three models a seed, hard hosts alone."""
+    three = replace(plain, hosts=("hard",), measure="short card")
+    decayed = replace(plain.training, weight_decay=WEIGHT_DECAY[plain.dataset])
+    ways = {way: replace(three, model=replace(plain.model, **flags)) for way, flags in LAYERS.items()}
+    ways["weight decay"] = replace(three, training=decayed)
+    if plain.training.early_stopping != "none":
+        ways[TO_THE_END] = replace(three, training=replace(plain.training, early_stopping="none"))
+    return {sweep_name(name, way): Sweep(one, seeds, len(seeds), turn, way) for way, one in ways.items()}
 
 
 def population(dataset: str, n_train: int | None = None) -> Protocol:
@@ -119,8 +177,8 @@ def shown(
     """What a notebook shows with these parameters, by name; one that is None changes nothing.
 
     Data set and number of training images choose among the chapter's sweeps; where none is like that, its first sweep
-    is changed to be. The other changes, fields of `Protocol` or `Scoring`, go for each. Seeds start at `seed` and are
-    `n_seeds`. Raises ValueError, naming the parameter.
+    and those of the same images are changed to be. The other changes, fields of `Protocol` or `Scoring`, go for each.
+    Seeds start at `seed` and are `n_seeds`. Raises ValueError, naming the parameter.
     """
     if n_seeds is not None and n_seeds < 1:
         raise ValueError(f"n_seeds: at least one is needed, got {n_seeds}")
@@ -129,12 +187,13 @@ def shown(
     theirs = {name: sweeps(profile)[name] for name in chapter(notebook, profile)}
     like = {name: sweep for name, sweep in theirs.items() if trains_on(sweep.protocol, dataset, n_train)}
     if not like:
-        first = next(iter(theirs))
-        like, changes = {first: theirs[first]}, changes | {"dataset": dataset, "n_train": n_train}
+        first = next(iter(theirs.values())).protocol
+        like = {name: one for name, one in theirs.items() if trains_on(one.protocol, first.dataset, first.n_train)}
+        changes |= {"dataset": dataset, "n_train": n_train}
     found = {}
     for name, sweep in like.items():
-        start = sweep.seeds.start if seed is None else seed
-        seeds = range(start, start + (len(sweep.seeds) if n_seeds is None else n_seeds))
+        start, step = sweep.seeds.start if seed is None else seed, sweep.seeds.step
+        seeds = range(start, start + step * (len(sweep.seeds) if n_seeds is None else n_seeds), step)
         found[name] = replace(sweep, protocol=changed(sweep.protocol, **changes), seeds=seeds)
     return found
 
@@ -142,7 +201,7 @@ def shown(
 def trains_on(protocol: Protocol, dataset: str | None, n_train: int | None) -> bool:
     """Whether a protocol is one of this data set and of so many training images; None is any."""
     size = protocol.n_train or sources.source(protocol.dataset).n_train
-    return dataset in (None, protocol.dataset) and n_train in (None, size)
+    return dataset in (None, protocol.dataset) and n_train in (None, protocol.n_train, size)
 
 
 def changed(protocol: Protocol, **changes: object) -> Protocol:

@@ -19,11 +19,12 @@ def results() -> str:
     run = Run("verdicts", profile="paper", train=False)
     populations = run.recorded()
     table = verdicts(evidence.of(populations), planned=run.sweeps)
-    entries = [entry for one in populations.values() if len(one.entries) >= one.needed for entry in one.entries]
-    complete = [f"{one.title}: {len(one.entries)}" for one in populations.values() if len(one.entries) >= one.needed]
+    there = [one for one in populations.values() if len(one.entries) >= one.needed]
+    entries = [entry for one in there for entry in one.entries]
+    complete = [f"{one.trained_on}: {len(one.entries)}" for one in there if not one.setting]
     devices = " and ".join(dict.fromkeys(entry["device"] for entry in entries))
     title = (
-        f"Seeds of five models each in the populations that are complete: {'; '.join(complete)}; "
+        f"Seeds of five models each in the populations that are complete: {'; '.join(complete)}; in all "
         f"{duration(sum(entry['seconds'] for entry in entries))} of training and scoring, added up over "
         f"processes ({devices}). Effects with 95 % intervals over seeds, p-values corrected over the claims:"
     )

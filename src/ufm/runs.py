@@ -37,9 +37,10 @@ class Population:
     entries: list[dict]  # manifest entries, one a seed
     planned: int  # seeds asked for
     needed: int  # seeds without which it decides nothing
+    setting: str = ""  # what sets it apart from the population of its data set and size, in words
 
     @property
-    def title(self) -> str:
+    def trained_on(self) -> str:
         """Data set and size in words, such as "MNIST, small"."""
         full = profiles.trains_on(self.protocol, None, sources.source(self.protocol.dataset).n_train)
         return f"{sources.source(self.protocol.dataset).title}, {'full' if full else 'small'}"
@@ -111,6 +112,7 @@ class Run:
                     [entry for entry, _ in found],
                     len(wanted),
                     min(sweep.needed, len(wanted)),
+                    sweep.setting,
                 )
         return populations
 

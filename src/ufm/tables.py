@@ -119,7 +119,9 @@ def printed(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) ->
     """A table as the book prints it; the same table gives the same bytes."""
     from IPython.display import HTML  # a machine that only trains has none
 
-    style = Styler(table, precision=digits, uuid=name, cell_ids=False, caption=caption).hide(axis="index")
+    # An element of its own stays in view beside a table that scrolls.
+    said = f"<span>{caption}</span>"
+    style = Styler(table, precision=digits, uuid=name, cell_ids=False, caption=said).hide(axis="index")
     return HTML(style.to_html())
 
 

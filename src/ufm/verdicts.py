@@ -1,26 +1,25 @@
 """The verdict on each claim, as the plan page decides it."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import isnan, nan
+from typing import TypeVar
 
 import pandas as pd
 
-from ufm import detectors
-from ufm.evidence import Cards, contrasts, learnt
+from ufm import detectors, regularisers
+from ufm.cells import LEVEL, MEMORISED, NOT_MEMORISED, UNDECIDED, contrast_cells
+from ufm.evidence import Cards, learnt, plain
 from ufm.performance import evidence
-from ufm.statistics import bootstrap_interval, holm, seeds_needed, sign_flip_test, smallest_detectable
+from ufm.profiles import Sweep
+from ufm.statistics import holm
 
-LEVEL = 0.05
-SMALLEST = 0.02  # nats: the smallest contrast that matters
 SMALLEST_AREA = 0.6  # the smallest area that matters
 FEWEST_LEARNT = 20  # canaries, below which a set decides nothing about detection
 CHOSEN_ON = "mnist-small"  # the population on which the detector was chosen, so no part of C2's evidence
 
-HOLDS, IN_PART, DOES_NOT_HOLD = "holds", "holds in part", "does not hold"
-UNDECIDED, NOT_TESTED = "undecided", "not tested"
-MEMORISED, NOT_MEMORISED = "memorised", "not memorised"
-OPEN = "seeds pending"
+T = TypeVar("T")
+HOLDS, IN_PART, DOES_NOT_HOLD, NOT_TESTED = "holds", "holds in part", "does not hold", "not tested"
 
 
 @dataclass(frozen=True)
@@ -35,53 +34,15 @@ class Claim:
 CLAIMS = (
     Claim("C1", "A feature that occurs once in the training images is memorised.", "hosts"),
     Claim("C2", "The feature and the model's outputs are enough to show it.", "detection"),
-    Claim("C3", "Usual ways to prevent overfitting do not prevent it."),
+    Claim("C3", "Usual ways to prevent overfitting do not prevent it.", "regularisers"),
     Claim("C4", "An image with a unique feature is highly influential."),
     Claim("C5", "Memorisation varies much with the training seed."),
     Claim("C6", "The risk matters for medical images."),
 )
 
 
-def contrast_cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
-    """C1, a row a population and kind of host.
-
-    Columns: population, host, n (seeds), estimate, low, high (mean contrast D at the best epoch, nats), p (sign flips),
-    p_holm (over the rows), early, early_low, early_high (at epoch 10), detectable (the smallest mean that so many seeds
-    show with a power of 80 %), seeds_for_half (how many would show half of it), verdict. A population that lacks seeds
-    has no p and is open: it is looked at when it is complete.
-    """
-    rows = []
-    for cards in populations.values():
-        for host in cards.protocol.hosts:
-            best, early = contrasts(cards, host), contrasts(cards, host, epoch="early")
-            at_ten, spread = bootstrap_interval(early), float(best.std(ddof=1))
-            detectable = smallest_detectable(spread, len(best))
-            rows.append(
-                {"population": cards.title, "host": host}
-                | asdict(bootstrap_interval(best))
-                | {"p": sign_flip_test(best) if cards.complete else nan, "p_holm": nan}
-                | {"early": at_ten.estimate, "early_low": at_ten.low, "early_high": at_ten.high}
-                | {"detectable": detectable, "seeds_for_half": seeds_needed(detectable / 2, spread)}
-            )
-    table = pd.DataFrame(rows)
-    decided = table["p"].notna()
-    if decided.any():
-        table.loc[decided, "p_holm"] = holm(table.loc[decided, "p"])
-    table["verdict"] = [cell_verdict(row) if not isnan(row["p"]) else OPEN for row in table.to_dict("records")]
-    return table
-
-
-def cell_verdict(row: Mapping[str, float]) -> str:
-    """Memorised, not memorised, undecided, or contradicted by epoch 10, as the plan has it."""
-    if row["low"] > 0 > row["early_high"] or row["high"] < 0 < row["early_low"]:
-        return "contradicted"
-    if row["p_holm"] < LEVEL and row["estimate"] > 0:
-        return MEMORISED
-    return NOT_MEMORISED if row["high"] < SMALLEST else UNDECIDED
-
-
 def memorised(table: pd.DataFrame, p_corrected: float) -> str:
-    """C1's verdict from its cells and the claim's corrected p."""
+    """The verdict on a claim that asks for memorisation in every cell, C1 or C3, and its corrected p."""
     cells = table["verdict"]
     if (cells == MEMORISED).all() and p_corrected < LEVEL:
         return HOLDS
@@ -106,9 +67,9 @@ def detection_sets(populations: Mapping[str, Cards], host: str = "hard") -> pd.D
     return pd.DataFrame(rows)[["population", "n", "n_seeds", "estimate", "low", "high", "p"]]
 
 
-def headline(populations: Mapping[str, Cards]) -> dict[str, Cards]:
+def headline(populations: Mapping[str, T]) -> dict[str, T]:
     """The populations that decide C2: those that the detector was not chosen on."""
-    return {name: cards for name, cards in populations.items() if name != CHOSEN_ON}
+    return {name: one for name, one in populations.items() if name != CHOSEN_ON}
 
 
 def detectable(table: pd.DataFrame, p_corrected: float) -> str:
@@ -121,36 +82,65 @@ def detectable(table: pd.DataFrame, p_corrected: float) -> str:
     return DOES_NOT_HOLD if (table["high"] < SMALLEST_AREA).all() else UNDECIDED
 
 
-def verdicts(populations: Mapping[str, Cards], *, planned: Collection[str]) -> pd.DataFrame:
-    """A row a claim: columns claim, statement, effect, low, high, unit, p, n, sets, verdict, chapter.
+@dataclass(frozen=True)
+class Result:
+    """What the populations say of one claim."""
+
+    table: pd.DataFrame  # a row a cell: estimate, low, high, p among others
+    rule: Callable[[pd.DataFrame, float], str]  # from the table and the corrected p to the verdict
+    agree: int  # cells in which the claim holds
+    asked: int  # cells that the plan asks for
+    cells: str  # what a cell is called
+    unit: str
+    n: int  # seeds
+
+
+def results(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, Result]:
+    """By claim, of those that any population with all its seeds says something of."""
+    there, found = {name: cards for name, cards in populations.items() if cards.complete}, {}
+    asked = {name: sweep for name, sweep in planned.items() if not sweep.setting}
+    ours = plain(there)
+    if ours:
+        table, n = contrast_cells(ours), sum(len(cards.seeds) for cards in ours.values())
+        n_asked = sum(len(sweep.protocol.hosts) for sweep in asked.values())
+        found["C1"] = Result(table, memorised, count(table), n_asked, "cells", "nats", n)
+    ours = headline(ours)
+    if ours:
+        table, n = detection_sets(ours), sum(len(cards.seeds) for cards in ours.values())
+        agree = int((table["low"] > 0.5).sum())
+        found["C2"] = Result(table, detectable, agree, len(headline(asked)), "sets", "area", n)
+    ways = regularisers.ways(there)
+    if ways:
+        table, n = regularisers.cells(there), sum(len(next(iter(of.values())).seeds) for of in ways.values())
+        found["C3"] = Result(table, memorised, count(table), regularisers.asked(planned), "cells", "nats", n)
+    return found
+
+
+def count(cells: pd.DataFrame) -> int:
+    """In how many cells the feature is memorised."""
+    return int((cells["verdict"] == MEMORISED).sum())
+
+
+def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) -> pd.DataFrame:
+    """A row a claim: columns claim, statement, effect, low, high, unit, p, n, holds_in, verdict, chapter.
 
     A claim's p is the largest of its cells, corrected after Holm over the claims that are tested; effect and interval
-    are of the cell in which the claim is weakest, of those that have one. `planned`: names of the populations that the
-    plan asks for; while one lacks seeds, the verdict is one "so far".
+    are of the cell in which the claim is weakest, of those that have one. `planned`: the sweeps that the plan asks for;
+    while one lacks seeds, the verdict is one "so far". `holds_in` says in how many of the cells asked for.
     """
-    there = {name: cards for name, cards in populations.items() if cards.complete}
-    sets = headline(there)
-    results = {  # a claim's table, its unit, its rule, and how many populations it asks for
-        "C1": (contrast_cells(there) if there else None, "nats", memorised, len(planned)),
-        "C2": (detection_sets(sets) if sets else None, "area", detectable, len(set(planned) - {CHOSEN_ON})),
-    }
-    results = {name: one for name, one in results.items() if one[0] is not None}
-    raw = {name: float(table["p"].max(skipna=False)) for name, (table, *_) in results.items()}
+    found = results(populations, planned)
+    raw = {name: float(result.table["p"].max(skipna=False)) for name, result in found.items()}
     tested = [name for name, p in raw.items() if not isnan(p)]
     corrected = dict(zip(tested, holm([raw[name] for name in tested]), strict=True)) if tested else {}
     rows = []
     for claim in CLAIMS:
         row = {"claim": claim.name, "statement": claim.statement, "effect": nan, "low": nan, "high": nan, "unit": ""}
-        row |= {"p": nan, "n": 0, "sets": "", "verdict": NOT_TESTED, "chapter": claim.chapter}
-        if claim.name in results:
-            table, unit, rule, n_sets = results[claim.name]
-            weakest = table.sort_values("low").iloc[0]  # of those with an effect
-            names, p = table["population"].unique(), corrected.get(claim.name, nan)
-            row |= {"effect": weakest["estimate"], "low": weakest["low"], "high": weakest["high"], "unit": unit, "p": p}
-            row |= {
-                "n": sum(len(one.seeds) for one in there.values() if one.title in names),
-                "sets": f"{len(names)} of {n_sets}",
-            }
-            row |= {"verdict": rule(table, p) + (" so far" if len(names) < n_sets else "")}
+        row |= {"p": nan, "n": 0, "holds_in": "", "verdict": NOT_TESTED, "chapter": claim.chapter}
+        if claim.name in found:
+            result, p = found[claim.name], corrected.get(claim.name, nan)
+            weakest = result.table.sort_values("low").iloc[0]  # of those with an effect
+            row |= {"effect": weakest["estimate"], "low": weakest["low"], "high": weakest["high"], "unit": result.unit}
+            row |= {"p": p, "n": result.n, "holds_in": f"{result.agree} of {result.asked} {result.cells}"}
+            row |= {"verdict": result.rule(result.table, p) + (" so far" if len(result.table) < result.asked else "")}
         rows.append(row)
     return pd.DataFrame(rows)

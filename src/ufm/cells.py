@@ -1,0 +1,56 @@
+"""Cells: the contrast of a population on one kind of host, and the plan's verdict on it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from math import isnan, nan
+
+import pandas as pd
+
+from ufm.evidence import Cards, contrasts
+from ufm.statistics import bootstrap_interval, holm, seeds_needed, sign_flip_test, smallest_detectable
+
+LEVEL = 0.05
+SMALLEST = 0.02  # nats: the smallest contrast that matters
+
+MEMORISED, NOT_MEMORISED, UNDECIDED = "memorised", "not memorised", "undecided"
+OPEN = "seeds pending"
+WHAT = ("population", "setting", "host")
+NUMBERS = ("estimate", "low", "high", "n", "p", "p_holm", "early", "early_low", "early_high", "detectable")
+
+
+def contrast_cells(populations: Mapping[str, Cards], hosts: Collection[str] | None = None) -> pd.DataFrame:
+    """A row a population and kind of host, or one of these hosts.
+
+    Columns: population (data set and size), setting (what sets it apart), host, n (seeds), estimate, low, high (mean
+    contrast D at the best epoch, nats), p (sign flips), p_holm (over the rows), early, early_low, early_high (at epoch
+    10), detectable (the smallest mean that so many seeds show with a power of 80 %), seeds_for_half (how many would
+    show half of it), verdict. A population that lacks seeds has no p and is open: it is looked at when it is complete.
+    """
+    rows = []
+    for cards in populations.values():
+        for host in hosts or cards.protocol.hosts:
+            best, early = contrasts(cards, host), contrasts(cards, host, epoch="early")
+            at_ten, spread = bootstrap_interval(early), float(best.std(ddof=1))
+            detectable = smallest_detectable(spread, len(best))
+            rows.append(
+                {"population": cards.trained_on, "setting": cards.setting, "host": host}
+                | asdict(bootstrap_interval(best))
+                | {"p": sign_flip_test(best) if cards.complete else nan, "p_holm": nan}
+                | {"early": at_ten.estimate, "early_low": at_ten.low, "early_high": at_ten.high}
+                | {"detectable": detectable, "seeds_for_half": seeds_needed(detectable / 2, spread)}
+            )
+    table = pd.DataFrame(rows, columns=[*WHAT, *NUMBERS, "seeds_for_half"])
+    decided = table["p"].notna()
+    if decided.any():
+        table.loc[decided, "p_holm"] = holm(table.loc[decided, "p"])
+    table["verdict"] = [cell_verdict(row) if not isnan(row["p"]) else OPEN for row in table.to_dict("records")]
+    return table
+
+
+def cell_verdict(row: Mapping[str, float]) -> str:
+    """Memorised, not memorised, undecided, or contradicted by epoch 10, as the plan has it."""
+    if row["low"] > 0 > row["early_high"] or row["high"] < 0 < row["early_low"]:
+        return "contradicted"
+    if row["p_holm"] < LEVEL and row["estimate"] > 0:
+        return MEMORISED
+    return NOT_MEMORISED if row["high"] < SMALLEST else UNDECIDED

@@ -1,0 +1,147 @@
+"""C3: what prevents overfitting, beside plain models of the same seeds and hosts.
+
+A *way* is a method against overfitting. Early stopping is one too: its models are the plain ones of the populations,
+and what they are compared with is the same models trained to the end.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from math import nan
+
+import numpy as np
+import pandas as pd
+
+from ufm import detectors
+from ufm.cards import N_SHORT
+from ufm.cells import LEVEL, contrast_cells
+from ufm.evidence import Cards, contrasts, learnt, on_seeds
+from ufm.performance import areas
+from ufm.profiles import TO_THE_END, WAYS, Sweep
+from ufm.statistics import bootstrap_interval, holm, share_interval, sign_flip_test
+
+EARLY_STOPPING, PLAIN = "early stopping", "plain"  # the way of a population's models that stop early, or do not
+HOST = "hard"
+
+
+def ways(populations: Mapping[str, Cards]) -> dict[str, dict[str, Cards]]:
+    """By data set and size the cards of each way, the population's own models first.
+
+    All on the seeds that the ways are asked for, against as many permutations. Populations that stand alone are left
+    out.
+    """
+    found = {}
+    for plain in populations.values():
+        ours = {
+            cards.setting: cards
+            for cards in populations.values()
+            if cards.trained_on == plain.trained_on and cards.setting in (*WAYS, TO_THE_END)
+        }
+        if ours and not plain.setting:
+            seeds = sorted({int(seed) for cards in ours.values() for seed in cards.seeds})
+            way = PLAIN if plain.protocol.training.early_stopping == "none" else EARLY_STOPPING
+            own = replace(on_seeds(plain, seeds), setting=way, needed=len(seeds), n_permutations=N_SHORT)
+            found[plain.trained_on] = {way: own, **ours}
+    return found
+
+
+def preventing(of: Mapping[str, Cards]) -> dict[str, Cards]:
+    """The ways that are meant to prevent overfitting."""
+    return {way: cards for way, cards in of.items() if way not in (PLAIN, TO_THE_END)}
+
+
+def asked(planned: Mapping[str, Sweep]) -> int:
+    """How many cells the plan asks for: a way and a data set each."""
+    ours = [sweep for sweep in planned.values() if sweep.setting in (*WAYS, TO_THE_END)]
+    return len(ours)  # one trained to the end stands for the early stopping that it is compared with
+
+
+def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """C3, a row a data set and way, `setting`, as `ufm.cells.contrast_cells` has them."""
+    every = {(title, way): cards for title, of in ways(populations).items() for way, cards in preventing(of).items()}
+    return contrast_cells(every, (HOST,))
+
+
+def differences(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """What each way changes, a row a data set and way, paired over seeds.
+
+    Columns: population, setting, versus (the models without it), n, estimate, low, high (contrast D with it less
+    without, nats), p (sign flips), p_holm (over the rows), reading, accuracy, accuracy_low, accuracy_high (of the
+    controls, with it less without). A way that lacks seeds has no p.
+    """
+    rows = []
+    for title, of in ways(populations).items():
+        for way, cards in preventing(of).items():
+            versus = TO_THE_END if way == EARLY_STOPPING else next(iter(of))
+            if versus not in of:
+                continue
+            seeds = np.intersect1d(cards.seeds, of[versus].seeds)
+            with_it, without = (on_seeds(one, seeds) for one in (cards, of[versus]))
+            change = contrasts(with_it, HOST) - contrasts(without, HOST)
+            cost = asdict(bootstrap_interval(accuracies(with_it) - accuracies(without)))
+            complete = cards.complete and of[versus].complete
+            rows.append(
+                {"population": title, "setting": way, "versus": versus}
+                | asdict(bootstrap_interval(change))
+                | {"p": sign_flip_test(change) if complete else nan, "p_holm": nan}
+                | {"accuracy": cost["estimate"], "accuracy_low": cost["low"], "accuracy_high": cost["high"]}
+            )
+    table = pd.DataFrame(rows)
+    decided = table["p"].notna()
+    if decided.any():
+        table.loc[decided, "p_holm"] = holm(table.loc[decided, "p"])
+    table["reading"] = [reading(row) for row in table.to_dict("records")]
+    return table
+
+
+def reading(row: Mapping[str, float]) -> str:
+    """Whether a way reduces or raises the contrast; neither is said of one that lacks seeds or is undecided."""
+    if not row["p_holm"] < LEVEL:
+        return "seeds pending" if np.isnan(row["p_holm"]) else "no difference found"
+    return "reduces" if row["estimate"] < 0 else "raises"
+
+
+def costs(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """How good the models of each way are and how much of the letter shows, a row a data set and way.
+
+    Columns: population, setting, n; accuracy, accuracy_low, accuracy_high and epoch (means of the controls); contrast,
+    contrast_low, contrast_high (mean D, nats); learnt, learnt_low, learnt_high (share of canaries); area, area_low,
+    area_high (default detector, learnt canaries; NaN where too few).
+    """
+    rows = []
+    for title, of in ways(populations).items():
+        for way, cards in of.items():
+            ours = learnt(cards, HOST)
+            area = areas(cards, HOST, (detectors.DEFAULT,)).iloc[0]
+            row = {"population": title, "setting": way, "n": len(cards.seeds)}
+            row["epoch"] = float(controls(cards)["best_epoch"].mean())
+            for name, interval in (
+                ("accuracy", asdict(bootstrap_interval(accuracies(cards)))),
+                ("contrast", asdict(bootstrap_interval(contrasts(cards, HOST)))),
+                ("learnt", asdict(share_interval(ours))),
+                ("area", area),
+            ):
+                row |= {name: interval["estimate"], f"{name}_low": interval["low"], f"{name}_high": interval["high"]}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def by_seed(populations: Mapping[str, Cards]) -> dict[str, pd.DataFrame]:
+    """Each seed's contrast by data set and size: columns seed, setting, contrast."""
+    return {
+        title: pd.concat(
+            pd.DataFrame({"seed": cards.seeds, "setting": way, "contrast": contrasts(cards, HOST)})
+            for way, cards in of.items()
+        )
+        for title, of in ways(populations).items()
+    }
+
+
+def controls(cards: Cards) -> pd.DataFrame:
+    """The controls' rows of the table of models, in the order of the seeds."""
+    rows = cards.models[cards.models["role"] == "control"]
+    return rows.set_index("seed").loc[cards.seeds]
+
+
+def accuracies(cards: Cards) -> np.ndarray:
+    """Accuracy (n_seeds,) of the controls on test images that early stopping did not see."""
+    return controls(cards)["accuracy"].to_numpy(float)

@@ -1,0 +1,166 @@
+"""Ways to prevent overfitting, on made-up cards in which it is known what each does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import planted
+import pytest
+
+from ufm import evidence, profiles, regularisers, verdicts
+from ufm import evidence_tables as tables
+from ufm.cards import SHORT
+from ufm.evidence import contrasts
+
+ONE = "MNIST, small"
+
+
+def way(setting, n_seeds=12, **changes):
+    """Short cards of models of one way, three a seed on hard hosts, on the seeds that `planted.population` has."""
+    protocol, entries, arrays = planted.population(n_seeds, **changes)
+    of_hard = [0, 3, 4]
+    features = [0, *range(2, 53)]  # the letter, the hard host's placebo feature, fifty permutations
+    short = []
+    for card in arrays:
+        own = np.flatnonzero(card["host_kind"] == 1)
+        kept = {name: card[name][of_hard][:, features] for name in SHORT}
+        kept["host_log_probability"] = card["host_log_probability"][of_hard][:, :, own]
+        kept |= {name: card[name][own] for name in ("host_seed", "host_index", "host_label")}
+        short.append(kept | {"host_kind": np.zeros(len(own), np.int8)})
+    protocol = replace(protocol, hosts=("hard",), measure="short card")
+    models = planted.models(protocol, entries, accuracy=0.8)
+    return evidence.stack(protocol, entries, short, models, trained_on=ONE, setting=setting, needed=n_seeds)
+
+
+def plain(n_seeds=20, **changes):
+    """Cards of the population beside which the ways stand."""
+    return replace(planted.cards(n_seeds, title=ONE, **changes), needed=n_seeds)
+
+
+@pytest.fixture(scope="module")
+def populations():
+    """Plain models that memorise, models that do half as much, and some that do nothing."""
+    return {
+        "mnist-small": plain(effect=0.4),
+        "mnist-small-dropout": way("dropout", effect=0.2, rng=1),
+        "mnist-small-weight-decay": way("weight decay", effect=0.0, rng=4),
+        "mnist-small-to-the-end": way("to the end", effect=0.4, rng=3),
+        "fashion_mnist-small": planted.cards(9, effect=0.4, title="alone"),
+    }
+
+
+def test_short_cards_have_fifty_permutations(populations):
+    cards = populations["mnist-small-dropout"]
+    assert cards.permutations == slice(2, 52)
+    assert [cards.model("canary", "hard"), cards.model("placebo", "hard"), cards.placebo("hard")] == [1, 2, 1]
+
+
+def test_plain_models_are_taken_on_the_seeds_and_permutations_of_the_ways(populations):
+    [of] = regularisers.ways(populations).values()
+    assert list(of) == ["early stopping", "dropout", "weight decay", "to the end"]
+    own = of["early stopping"]
+    assert own.seeds.tolist() == list(range(1000, 1012))
+    assert own.permutations == slice(3, 53)
+    expected = contrasts(replace(populations["mnist-small"], n_permutations=50), "hard")[:12]
+    np.testing.assert_array_equal(contrasts(own, "hard"), expected)
+    assert own.complete
+    assert len(own.models) == 12 * 5
+
+
+def test_a_population_that_does_not_stop_early_is_only_compared_with(populations):
+    whole = populations["mnist-small"]
+    to_the_end = replace(
+        whole, protocol=replace(whole.protocol, training=replace(whole.protocol.training, early_stopping="none"))
+    )
+    some = {"mnist-small": to_the_end, "mnist-small-dropout": populations["mnist-small-dropout"]}
+    assert list(regularisers.ways(some)[ONE]) == ["plain", "dropout"]
+    assert regularisers.cells(some)["setting"].tolist() == ["dropout"]
+    assert regularisers.differences(some)["versus"].tolist() == ["plain"]
+
+
+def test_cells_are_those_of_every_way_that_is_meant_to_prevent(populations):
+    cells = regularisers.cells(populations).set_index("setting")
+    assert list(cells.index) == ["early stopping", "dropout", "weight decay"]
+    assert (cells["population"] == ONE).all()
+    assert (cells["n"] == 12).all()
+    assert cells.loc["early stopping", "verdict"] == cells.loc["dropout", "verdict"] == "memorised"
+    assert cells.loc["weight decay", "verdict"] != "memorised"
+
+
+def test_differences_are_paired_by_hand(populations):
+    table = regularisers.differences(populations).set_index("setting")
+    assert table["versus"].to_dict() == {
+        "early stopping": "to the end",
+        "dropout": "early stopping",
+        "weight decay": "early stopping",
+    }
+    own = contrasts(replace(populations["mnist-small"], n_permutations=50), "hard")[:12]
+    change = contrasts(populations["mnist-small-dropout"], "hard") - own
+    assert table.loc["dropout", "estimate"] == pytest.approx(change.mean())
+    assert table.loc["dropout", "p_holm"] >= table.loc["dropout", "p"]
+    assert table["reading"].to_dict() == {
+        "early stopping": "no difference found",
+        "dropout": "reduces",
+        "weight decay": "reduces",
+    }
+    assert table["accuracy"].to_dict() == {
+        "early stopping": pytest.approx(0.1),
+        "dropout": pytest.approx(-0.1),
+        "weight decay": pytest.approx(-0.1),
+    }
+
+
+def test_a_way_that_raises_is_not_said_to_reduce(populations):
+    some = {**populations, "mnist-small-dropout": way("dropout", effect=0.9)}
+    assert regularisers.differences(some).set_index("setting").loc["dropout", "reading"] == "raises"
+
+
+def test_a_way_that_lacks_seeds_is_open(populations):
+    some = {**populations, "mnist-small-dropout": replace(populations["mnist-small-dropout"], needed=13)}
+    table = regularisers.differences(some).set_index("setting")
+    assert table.loc["dropout", "reading"] == "seeds pending"
+    assert pd.isna(table.loc["dropout", "p"])
+    assert table.loc["weight decay", "reading"] == "reduces"
+    assert regularisers.cells(some).set_index("setting").loc["dropout", "verdict"] == "seeds pending"
+
+
+def test_costs_have_every_way_with_its_own_models(populations):
+    table = regularisers.costs(populations).set_index("setting")
+    assert list(table.index) == ["early stopping", "dropout", "weight decay", "to the end"]
+    assert table["accuracy"].tolist() == pytest.approx([0.9, 0.8, 0.8, 0.8])
+    assert (table["learnt"] == 1).all()
+    assert table.loc["early stopping", "area"] > table.loc["weight decay", "area"]
+
+
+def test_seeds_are_points(populations):
+    table = regularisers.by_seed(populations)[ONE]
+    counts = table["setting"].value_counts(sort=False)
+    assert counts.to_dict() == dict.fromkeys(["early stopping", "dropout", "weight decay", "to the end"], 12)
+
+
+def test_the_tables_of_the_chapter(populations):
+    cells, changes = regularisers.cells(populations), regularisers.differences(populations)
+    costs = regularisers.costs(populations)
+    printed = [tables.by_way(cells), tables.changes(changes), tables.costs(costs)]
+    for table, rows in zip(printed, (cells, changes, costs), strict=True):
+        assert table["way"].tolist() == rows["setting"].tolist()
+        assert not table.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)
+    summary = tables.regularisers_summary(costs, changes).set_index("quantity")
+    assert summary.loc[f"contrast, dropout; {ONE}", "estimate"] == costs.set_index("setting").loc["dropout", "contrast"]
+    assert summary.loc[f"change, dropout; {ONE}", "estimate"] == changes.set_index("setting").loc["dropout", "estimate"]
+    assert len(summary) == 4 * 3 + 3
+
+
+def test_the_claim_is_judged_by_its_cells(populations):
+    planned = {name: one for name, one in profiles.sweeps().items() if name.startswith("mnist-small")}
+    table = verdicts.verdicts(populations, planned=planned).set_index("claim")
+    row = table.loc["C3"]
+    assert (row["verdict"], row["holds_in"], row["n"]) == ("holds in part so far", "2 of 6 cells", 12)
+    cells = regularisers.cells(populations)
+    assert row["effect"] == cells.loc[cells["low"].idxmin(), "estimate"]
+
+
+def test_without_ways_the_claim_is_not_tested(populations):
+    planned = {"mnist-small": profiles.sweeps()["mnist-small"]}
+    table = verdicts.verdicts({"mnist-small": populations["mnist-small"]}, planned=planned).set_index("claim")
+    assert table.loc["C3", "verdict"] == "not tested"
