@@ -303,6 +303,28 @@ def costs(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def components(table: pd.DataFrame) -> pd.DataFrame:
+    """Variance components as the book prints them."""
+    what = {"seed": "seed, alike for all hosts", "host": "host", "rest": "seed together with the host, and noise"}
+    rows = [
+        {"varies with": what[row["component"]], "standard deviation, nats": with_interval(row, digits=3)}
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def seeds_summary(spread: Mapping[str, float], table: pd.DataFrame, null: np.ndarray) -> pd.DataFrame:
+    """What the Seeds chapter found, as a summary table."""
+    nothing = {"low": np.nan, "high": np.nan}
+    rows = [{"quantity": "spread over seeds"} | {name: spread[name] for name in SUMMARY_COLUMNS[1:]}]
+    rows += [
+        {"quantity": f"sd, {row['component']}"} | {name: row[name] for name in SUMMARY_COLUMNS[1:]}
+        for row in table.to_dict("records")
+    ]
+    noise = float(null.std(ddof=1)) if len(null) > 1 else np.nan
+    return pd.DataFrame([*rows, {"quantity": "sd, noise", "estimate": noise, "n": len(null)} | nothing])
+
+
 def regularisers_summary(costs: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
     """What the Regularisers chapter found, as a summary table."""
     quantities: dict[str, dict] = {}

@@ -51,6 +51,14 @@ REGULARISERS = {
         for name in (small, *(sweep_name(small, way) for way in (*WAYS, TO_THE_END)))
     ),
 }
+SAME_HOSTS = "the same hosts"  # for every seed
+SEEDS = {
+    "embedded": ("digits-small", sweep_name("digits-small", SAME_HOSTS)),
+    "paper": ("mnist-small", sweep_name("mnist-small", SAME_HOSTS)),
+}
+# The first hosts that the pool of hard ones gives, of part 0 of the digits and of part 2 of MNIST.
+DIGITS_HOSTS = ("411", "457", "799", "1057")
+MNIST_HOSTS = ("29096", "26766", "3662", "8202", "50120", "19808", "32475", "42826", "2044", "52180")
 MIDDLING_HOSTS = "middling hosts"
 MIDDLING = {
     "embedded": (sweep_name("digits-small", MIDDLING_HOSTS),),
@@ -65,8 +73,10 @@ CHAPTERS = {
     "detection": POPULATIONS,
     "hosts": {profile: (*POPULATIONS[profile], *MIDDLING[profile]) for profile in PROFILES},
     "regularisers": REGULARISERS,
+    "seeds": SEEDS,
     "verdicts": {
-        profile: tuple(dict.fromkeys((*POPULATIONS[profile], *REGULARISERS[profile]))) for profile in PROFILES
+        profile: tuple(dict.fromkeys((*POPULATIONS[profile], *REGULARISERS[profile], *SEEDS[profile])))
+        for profile in PROFILES
     },
 }
 
@@ -105,6 +115,7 @@ def embedded() -> dict[str, Sweep]:
         "digits-small": Sweep(small, range(12), 12, 0),
         **middling("digits-small", small, range(8), turn=0),
         **regularised("digits-small", small, range(8), turn=0),
+        **same_hosts("digits-small", small, DIGITS_HOSTS, range(200, 216, 2), turn=0),
     }
 
 
@@ -124,6 +135,7 @@ def paper() -> dict[str, Sweep]:
         **middling("fashion_mnist-full", population("fashion_mnist"), EVIDENCE[:20], turn=2),
         **regularised("mnist-small", mnist, EVIDENCE[:40], turn=3),
         **regularised("fashion_mnist-small", fashion, EVIDENCE[:40], turn=3),
+        **same_hosts("mnist-small", mnist, MNIST_HOSTS, range(2000, 2180, 6), turn=6),
     }
 
 
@@ -131,6 +143,12 @@ def middling(name: str, plain: Protocol, seeds: range, turn: int) -> dict[str, S
     """Exploratory: hosts of middling hardness beside a population, three models a seed."""
     three = replace(plain, hosts=("middling",), measure="short card")
     return {sweep_name(name, MIDDLING_HOSTS): Sweep(three, seeds, len(seeds), turn, MIDDLING_HOSTS)}
+
+
+def same_hosts(name: str, plain: Protocol, hosts: tuple[str, ...], seeds: range, turn: int) -> dict[str, Sweep]:
+    """Every seed on the same hosts, which are of the part that the seeds train on."""
+    crossed = replace(plain, hosts=hosts, measure="short card")
+    return {sweep_name(name, SAME_HOSTS): Sweep(crossed, seeds, len(seeds), turn, SAME_HOSTS)}
 
 
 def regularised(name: str, plain: Protocol, seeds: range, turn: int) -> dict[str, Sweep]:

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import pandas as pd
 
-from ufm import detectors, regularisers
+from ufm import detectors, regularisers, seed_variance
 from ufm.cells import LEVEL, MEMORISED, NOT_MEMORISED, UNDECIDED, contrast_cells
 from ufm.evidence import Cards, learnt, plain
 from ufm.performance import evidence
-from ufm.profiles import Sweep
+from ufm.profiles import SAME_HOSTS, Sweep
 from ufm.statistics import holm
 
 SMALLEST_AREA = 0.6  # the smallest area that matters
@@ -36,7 +36,7 @@ CLAIMS = (
     Claim("C2", "The feature and the model's outputs are enough to show it.", "detection"),
     Claim("C3", "Usual ways to prevent overfitting do not prevent it.", "regularisers"),
     Claim("C4", "An image with a unique feature is highly influential."),
-    Claim("C5", "Memorisation varies much with the training seed."),
+    Claim("C5", "Memorisation varies much with the training seed.", "seeds"),
     Claim("C6", "The risk matters for medical images."),
 )
 
@@ -82,6 +82,13 @@ def detectable(table: pd.DataFrame, p_corrected: float) -> str:
     return DOES_NOT_HOLD if (table["high"] < SMALLEST_AREA).all() else UNDECIDED
 
 
+def varies(table: pd.DataFrame, p_corrected: float) -> str:
+    """C5's verdict from the spread over seeds as a share of the mean, and the claim's corrected p."""
+    if (table["low"] > seed_variance.SMALLEST_SHARE).all() and p_corrected < LEVEL:
+        return HOLDS
+    return DOES_NOT_HOLD if (table["high"] < seed_variance.SMALLEST_SHARE).all() else UNDECIDED
+
+
 @dataclass(frozen=True)
 class Result:
     """What the populations say of one claim."""
@@ -113,6 +120,15 @@ def results(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> d
     if ways:
         table, n = regularisers.cells(there), sum(len(next(iter(of.values())).seeds) for of in ways.values())
         found["C3"] = Result(table, memorised, count(table), regularisers.asked(planned), "cells", "nats", n)
+    ours = seed_variance.crossed(there)
+    if ours is not None:
+        row = seed_variance.relative_spread(seed_variance.by_host_and_seed(ours), seed_variance.noise(there))
+        table = pd.DataFrame([{"population": ours.trained_on} | row])
+        agree, n_asked = (
+            int(row["low"] > seed_variance.SMALLEST_SHARE),
+            sum(sweep.setting == SAME_HOSTS for sweep in planned.values()),
+        )
+        found["C5"] = Result(table, varies, agree, n_asked, "sets", "of the mean", len(ours.seeds))
     return found
 
 

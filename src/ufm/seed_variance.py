@@ -1,0 +1,151 @@
+"""C5: how much the contrast of one host varies with the training seed, beside its noise and the spread between hosts.
+
+The design is crossed: every seed trains on every host. With deterministic training there is one contrast a host and
+seed, so what varies over seeds for one host is the seed's own part, its part together with the host, and noise.
+"""
+
+from collections.abc import Mapping
+from math import nan
+
+import numpy as np
+import pandas as pd
+
+from ufm.evidence import FEWEST_SEEDS, Cards, clean_losses, contrasts
+from ufm.statistics import bootstrap_interval
+
+NEEDS_NO_LETTER = 0.01  # nats: the loss under clean models below which a host is fitted without any letter
+SMALLEST_SHARE = 0.25  # of the mean contrast: the smallest standard deviation over seeds that matters
+COMPONENTS = ("seed", "host", "rest")  # rest: the seed together with the host, and noise
+
+
+def crossed(populations: Mapping[str, Cards]) -> Cards | None:
+    """The population in which every seed trains on the same hosts; None where there is none."""
+    every = (cards for cards in populations.values() if all(host.isdecimal() for host in cards.protocol.hosts))
+    return next(every, None)
+
+
+def by_host_and_seed(cards: Cards) -> np.ndarray:
+    """Contrast (n_seeds, n_hosts) in nats."""
+    return np.stack([contrasts(cards, host) for host in cards.protocol.hosts], axis=1)
+
+
+def noise(populations: Mapping[str, Cards]) -> np.ndarray:
+    """Contrasts (n,) on hosts that need no letter, one a seed: random hosts that clean models fit without it.
+
+    Of the population beside the crossed one, on as many permutations.
+    """
+    ours, found = crossed(populations), np.zeros(0)
+    for cards in populations.values():
+        if ours is not None and cards.trained_on == ours.trained_on and "random" in cards.protocol.hosts:
+            losses = clean_losses(cards)[:, cards.protocol.hosts.index("random")]
+            found = contrasts(cards, "random")[losses < NEEDS_NO_LETTER]
+    return found
+
+
+def points(cards: Cards) -> dict[str, pd.DataFrame]:
+    """Each seed's contrast by host, by the population's title: columns seed, setting (image and label), contrast."""
+    values, names = by_host_and_seed(cards), names_of_hosts(cards)
+    rows = {"seed": np.repeat(cards.seeds, len(names)), "setting": names * len(cards.seeds), "contrast": values.ravel()}
+    return {
+        cards.trained_on: pd.DataFrame(rows).sort_values("setting", key=lambda one: one.map(names.index), kind="stable")
+    }
+
+
+def means(cards: Cards) -> pd.DataFrame:
+    """A row a host: columns population, setting, contrast, contrast_low, contrast_high (mean over seeds, nats), sd."""
+    rows = []
+    for name, values in zip(names_of_hosts(cards), by_host_and_seed(cards).T, strict=True):
+        mean = bootstrap_interval(values)
+        row = {"population": cards.trained_on, "setting": name, "contrast": mean.estimate, "contrast_low": mean.low}
+        rows.append(row | {"contrast_high": mean.high, "sd": float(values.std(ddof=1))})
+    return pd.DataFrame(rows)
+
+
+def names_of_hosts(cards: Cards) -> list[str]:
+    """Such as "image 29096, label 6"."""
+    return [f"image {index}, label {label}" for index, label in zip(cards.indices[0], cards.labels[0], strict=True)]
+
+
+def moments(values: np.ndarray, seeds: np.ndarray, hosts: np.ndarray) -> np.ndarray:
+    """Variance components (n_draws, 3) of a crossed layout without replication: of seed, host and rest.
+
+    values: (n_seeds, n_hosts); seeds (n_draws, n_seeds) and hosts (n_draws, n_hosts): how much each counts, in each
+    draw. Unbiased whatever the weights, so that a host that is drawn twice is not taken for two; with equal weights
+    they are those of the analysis of variance (Searle, Casella and McCulloch, Variance Components, 1992, chapter 4).
+    May be negative; NaN in a draw of a single seed or host.
+    """
+    p, q = seeds / seeds.sum(1, keepdims=True), hosts / hosts.sum(1, keepdims=True)
+    by_seed, by_host = q @ values.T, p @ values
+    grand = (p * by_seed).sum(1) ** 2
+    seed = (p * by_seed**2).sum(1) - grand
+    host = (q * by_host**2).sum(1) - grand
+    rest = ((p @ values**2) * q).sum(1) - seed - host - grand
+    same_seed, same_host = (p**2).sum(1), (q**2).sum(1)  # chances that two draws are the same
+    different = np.where((same_seed < 1) & (same_host < 1), (1 - same_seed) * (1 - same_host), nan)
+    rest = rest / different
+    seed, host = seed * (1 - same_host) / different, host * (1 - same_seed) / different
+    return np.stack([seed - rest * same_host, host - rest * same_seed, rest], axis=1)
+
+
+def drawn(values: np.ndarray, n_resamples: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each seed (n_resamples, n_seeds) and host (n_resamples, n_hosts) is drawn, with replacement."""
+    rng = np.random.default_rng(0)
+    return tuple(rng.multinomial(n, np.full(n, 1 / n), n_resamples).astype(float) for n in values.shape)
+
+
+def components(values: np.ndarray, *, n_resamples: int = 10_000) -> pd.DataFrame:
+    """Variance components as standard deviations in nats: rows seed, host, rest.
+
+    values: (n_seeds, n_hosts). Columns component, estimate, low, high (percentiles of a bootstrap over seeds and hosts
+    together), n (seeds). A negative component is 0. Raises ValueError: fewer than two seeds or hosts.
+    """
+    require_crossed(values)
+    found = moments(values, *(np.ones((1, n)) for n in values.shape))[0]
+    low, high = np.nanquantile(moments(values, *drawn(values, n_resamples)), [0.025, 0.975], axis=0)
+    rows = {"component": COMPONENTS, "estimate": found, "low": low, "high": high}
+    table = pd.DataFrame(rows | {"n": len(values)})
+    for name in ("estimate", "low", "high"):
+        table[name] = np.sqrt(table[name].clip(lower=0))
+    return table
+
+
+def relative_spread(values: np.ndarray, null: np.ndarray, *, n_resamples: int = 10_000) -> dict[str, float]:
+    """Standard deviation over seeds for one host, noise taken off, as a share of the mean: √(V̄ − V₀) / mean.
+
+    values: (n_seeds, n_hosts); null: (n,), contrasts of the noise alone. V̄ is the mean over hosts of the variance over
+    seeds, V₀ the variance of the null; √ of a negative difference is 0. Keys estimate, low, high (percentiles of a
+    bootstrap over seeds and hosts together, and over the null), p (share of resamples in which V̄ is not above V₀, the
+    observed one counted), n (seeds). All but n are NaN where the null has fewer than eight values, or the mean is not
+    above zero.
+
+    Raises ValueError: fewer than two seeds or hosts.
+    """
+    require_crossed(values)
+    if len(null) < FEWEST_SEEDS or not values.mean() > 0:
+        return {"estimate": nan, "low": nan, "high": nan, "p": nan, "n": len(values)}
+    every = [np.ones((1, n)) for n in values.shape]
+    estimate, _ = shares(values, null, every[0], every[1], np.ones((1, len(null))))
+    counts = np.random.default_rng(1).multinomial(len(null), np.full(len(null), 1 / len(null)), n_resamples)
+    resampled, above = shares(values, null, *drawn(values, n_resamples), counts.astype(float))
+    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    p = (1 + (~above).sum()) / (n_resamples + 1)
+    return {"estimate": float(estimate[0]), "low": float(low), "high": float(high), "p": float(p), "n": len(values)}
+
+
+def shares(
+    values: np.ndarray, null: np.ndarray, seeds: np.ndarray, hosts: np.ndarray, nulls: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """√(V̄ − V₀) / mean in each draw (n_draws,), NaN where the mean is not above zero, and whether V̄ is above V₀."""
+    p, q, weights = (one / one.sum(1, keepdims=True) for one in (seeds, hosts, nulls))
+    within = (((p @ values**2) - (p @ values) ** 2) * q).sum(1) / (1 - (p**2).sum(1))
+    background = (weights @ null**2 - (weights @ null) ** 2) / (1 - (weights**2).sum(1))
+    mean, excess = ((p @ values) * q).sum(1), within - background
+    return np.sqrt(excess.clip(min=0)) / np.where(mean > 0, mean, nan), excess > 0
+
+
+def require_crossed(values: np.ndarray) -> None:
+    """Raises ValueError unless there are two seeds and two hosts, all finite."""
+    if values.ndim != 2 or min(values.shape) < 2:
+        raise ValueError(f"at least two seeds and two hosts are needed, not an array of shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("contrasts hold NaN or infinite values")

@@ -1,0 +1,196 @@
+"""Variance over seeds and hosts: by hand, and on simulated layouts of known components."""
+
+from dataclasses import replace
+from math import nan
+
+import numpy as np
+import pandas as pd
+import planted
+import pytest
+
+from ufm import evidence_tables as tables
+from ufm import profiles, seed_variance, verdicts
+from ufm.evidence import clean_losses, contrasts
+from ufm.seed_variance import components, moments, relative_spread
+
+
+def layout(rng, *, n_seeds=30, n_hosts=10, mean=0.3, seed=0.1, host=0.15, rest=0.08):
+    """Contrasts (n_seeds, n_hosts) whose components have these standard deviations."""
+    return (
+        mean
+        + rng.normal(0, seed, (n_seeds, 1))
+        + rng.normal(0, host, (1, n_hosts))
+        + rng.normal(0, rest, (n_seeds, n_hosts))
+    )
+
+
+def analysis_of_variance(values):
+    """Components from the mean squares of a two-way table without replication."""
+    n, m = values.shape
+    by_seed, by_host, grand = values.mean(1), values.mean(0), values.mean()
+    rest = ((values - by_seed[:, None] - by_host + grand) ** 2).sum() / (n - 1) / (m - 1)
+    return (by_seed.var(ddof=1) - rest / m, by_host.var(ddof=1) - rest / n, rest)
+
+
+def test_equal_weights_give_the_analysis_of_variance():
+    values = layout(np.random.default_rng(1), n_seeds=7, n_hosts=4)
+    found = moments(values, np.ones((1, 7)), np.ones((1, 4)))[0]
+    np.testing.assert_allclose(found, analysis_of_variance(values), rtol=1e-10)
+
+
+def test_a_seed_that_is_drawn_twice_is_not_taken_for_two():
+    """Over many layouts, weighted components are on average those that the layouts have, whatever the weights."""
+    rng = np.random.default_rng(2)
+    seeds, hosts = np.array([[3.0, 0, 1, 2, 0, 1]]), np.array([[2.0, 1, 0, 1]])
+    found = np.mean(
+        [moments(layout(rng, n_seeds=6, n_hosts=4), seeds, hosts)[0] for _ in range(20_000)],
+        axis=0,
+    )
+    np.testing.assert_allclose(found, [0.1**2, 0.15**2, 0.08**2], rtol=0.05)
+
+
+def test_a_draw_of_one_seed_alone_has_no_components():
+    values = layout(np.random.default_rng(3), n_seeds=3, n_hosts=3)
+    assert np.isnan(moments(values, np.array([[3.0, 0, 0]]), np.ones((1, 3)))).any()
+
+
+def test_components_are_standard_deviations_with_intervals():
+    values = layout(np.random.default_rng(4), n_seeds=40, n_hosts=20)
+    table = components(values, n_resamples=500).set_index("component")
+    assert list(table.index) == ["seed", "host", "rest"]
+    np.testing.assert_allclose(table["estimate"] ** 2, analysis_of_variance(values), rtol=1e-10)
+    assert (table["low"] <= table["estimate"]).all()
+    assert (table["estimate"] <= table["high"]).all()
+    np.testing.assert_allclose(table.loc["rest", "estimate"], 0.08, rtol=0.1)
+
+
+def test_a_negative_component_is_none():
+    values = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    assert components(values, n_resamples=50)["estimate"].tolist()[:2] == [0, 0]
+
+
+def test_relative_spread_by_hand():
+    rng = np.random.default_rng(5)
+    values, null = layout(rng), rng.normal(0, 0.05, 50)
+    found = relative_spread(values, null, n_resamples=200)
+    expected = np.sqrt(values.var(0, ddof=1).mean() - null.var(ddof=1)) / values.mean()
+    assert found["estimate"] == pytest.approx(expected)
+    assert found["low"] < found["estimate"] < found["high"]
+    assert (found["p"], found["n"]) == (pytest.approx(1 / 201), 30)
+
+
+def test_noise_alone_is_no_spread():
+    rng = np.random.default_rng(6)
+    values = layout(rng, seed=0, host=0.1, rest=0.05)
+    found = relative_spread(values, rng.normal(0, 0.1, 100), n_resamples=200)
+    assert (found["estimate"], found["low"]) == (0, 0)
+    assert found["p"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("mean", "n_null"),
+    [(0.3, 7), (-0.3, 50)],  # too few to tell the noise; nothing to be a share of
+)
+def test_where_it_cannot_be_said_it_is_not(mean, n_null):
+    rng = np.random.default_rng(7)
+    found = relative_spread(layout(rng, mean=mean), rng.normal(0, 0.05, n_null))
+    assert all(np.isnan(found[name]) for name in ("estimate", "low", "high", "p"))
+
+
+@pytest.mark.parametrize("values", [np.ones((1, 5)), np.ones((5, 1)), np.ones(5), np.array([[1, nan], [2, 3]])])
+def test_what_is_no_crossed_layout_is_refused(values):
+    with pytest.raises(ValueError, match="two seeds and two hosts|NaN or infinite"):
+        components(values)
+    with pytest.raises(ValueError, match="two seeds and two hosts|NaN or infinite"):
+        relative_spread(values, np.zeros(20))
+
+
+def test_intervals_cover_what_the_layout_has():
+    """Of 300 simulated layouts of thirty seeds and ten hosts; hosts are few, so theirs is the least sure."""
+    rng, n, covered = np.random.default_rng(8), 300, np.zeros(4)
+    truth = [0.1, 0.15, 0.08, np.sqrt(0.1**2 + 0.08**2 - 0.05**2) / 0.3]
+    for _ in range(n):
+        values, null = layout(rng, mean=0.3), rng.normal(0, 0.05, 60)
+        table, spread = components(values, n_resamples=300), relative_spread(values, null, n_resamples=300)
+        ends = [*zip(table["low"], table["high"], strict=True), (spread["low"], spread["high"])]
+        covered += [low <= one <= high for one, (low, high) in zip(truth, ends, strict=True)]
+    assert (covered / n > [0.87, 0.75, 0.9, 0.87]).all(), covered / n
+
+
+def on_the_same_hosts(n_seeds=30, **changes):
+    """Made-up cards of seeds that all train on images 11 and 12, to which they answer alike or not."""
+    cards = planted.cards(n_seeds, title="MNIST, small", setting="the same hosts", effect=0.5, random_effect=0.3)
+    protocol = replace(cards.protocol, hosts=("11", "12"))
+    return replace(cards, protocol=protocol, indices=np.tile([11, 12], (n_seeds, 1)), **changes)
+
+
+def easy(cards):
+    """The same cards, every other seed's random host fitted by all."""
+    planned = []
+    for one in cards.planned:
+        fits = one["host_log_probability"].copy()
+        fits[0, 0, (one["host_seed"] % 2 == 0) & (one["host_kind"] == 0), 0] = -0.001
+        planned.append(one | {"host_log_probability": fits})
+    return replace(cards, planned=planned)
+
+
+def test_the_crossed_population_is_the_one_whose_hosts_are_images():
+    plain, ours = planted.cards(8, title="MNIST, small"), on_the_same_hosts(8)
+    assert seed_variance.crossed({"a": plain, "b": ours}) is ours
+    assert seed_variance.crossed({"a": plain}) is None
+    values = seed_variance.by_host_and_seed(ours)
+    np.testing.assert_array_equal(values[:, 1], contrasts(ours, "12"))
+    means = seed_variance.means(ours)
+    first, second = ours.labels[0]
+    assert means["setting"].tolist() == [f"image 11, label {first}", f"image 12, label {second}"]
+    np.testing.assert_allclose(means["contrast"], values.mean(0))
+    [points] = seed_variance.points(ours).values()
+    np.testing.assert_array_equal(points["contrast"], values.T.ravel())
+
+
+def test_noise_is_the_contrast_of_hosts_that_clean_models_fit():
+    plain, ours = easy(planted.cards(24, title="MNIST, small")), on_the_same_hosts(8)
+    kept = clean_losses(plain)[:, 0] < 0.01
+    assert kept.tolist() == [seed % 2 == 0 for seed in plain.seeds]
+    found = seed_variance.noise({"a": plain, "b": ours, "c": planted.cards(8, title="another")})
+    np.testing.assert_array_equal(found, contrasts(plain, "random")[kept])
+    assert len(seed_variance.noise({"a": plain})) == 0
+
+
+def claim(populations):
+    planned = {name: profiles.sweeps()[name] for name in profiles.SEEDS["paper"]}
+    return verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C5"]
+
+
+def test_the_claim_is_judged_by_the_spread():
+    plain, ours = easy(planted.cards(24, title="MNIST, small")), on_the_same_hosts()
+    row = claim({"a": plain, "b": ours})
+    spread = relative_spread(seed_variance.by_host_and_seed(ours), seed_variance.noise({"a": plain, "b": ours}))
+    assert (row["effect"], row["n"], row["unit"]) == (spread["estimate"], 30, "of the mean")
+    assert claim({"a": plain, "b": replace(ours, needed=31)})["verdict"] == "not tested"
+    assert claim({"a": planted.cards(24, title="MNIST, small"), "b": ours})["verdict"] == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "expected"),
+    [
+        (0.26, 0.5, 0.01, "holds"),
+        (0.26, 0.5, 0.05, "undecided"),
+        (0.25, 0.5, 0.01, "undecided"),
+        (0.0, 0.24, 0.5, "does not hold"),
+        (0.0, 0.25, 0.5, "undecided"),
+        (nan, nan, nan, "undecided"),
+    ],
+)
+def test_the_rule_of_the_plan(low, high, p, expected):
+    assert verdicts.varies(pd.DataFrame({"low": [low], "high": [high]}), p) == expected
+
+
+def test_the_tables_of_the_chapter():
+    values = layout(np.random.default_rng(9))
+    parts, null = components(values, n_resamples=50), np.array([0.1, 0.2, 0.4])
+    assert len(tables.components(parts)) == 3
+    summary = tables.seeds_summary(relative_spread(values, null), parts, null).set_index("quantity")
+    assert np.isnan(summary.loc["spread over seeds", "estimate"])
+    assert summary.loc["sd, noise", "estimate"] == pytest.approx(null.std(ddof=1))
+    assert summary.loc["sd, host", "estimate"] == parts.set_index("component").loc["host", "estimate"]
