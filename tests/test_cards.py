@@ -1,6 +1,7 @@
 """Cards, array by array, against outputs that are worked out image by image from the trained models."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from ufm.device import to_device
 from ufm.experiments import Protocol, Scoring, Training
 from ufm.models import MLP
 from ufm.records import Records
-from ufm.training import train
+from ufm.training import log_probabilities, train
 
 SEED, EARLY, N_OOD, N_EFFECT = 4, 2, 60, 20
 PROTOCOL = Protocol(
@@ -397,10 +398,50 @@ def test_a_short_card_is_a_part_of_a_card(card, measured, trained, data, ood):
         "host_log_probability": card["host_log_probability"][:, :, own],
         **{f"host_{name}": card[f"host_{name}"][own] for name in ("seed", "kind", "index", "label")},
     }
-    assert short.arrays.keys() == expected.keys()
+    assert short.arrays.keys() == expected.keys() | {"history"}
     for name, values in expected.items():
         assert short.arrays[name].dtype == values.dtype
         np.testing.assert_allclose(short.arrays[name].astype(float), values.astype(float), rtol=1e-3, atol=1e-6)
+
+
+def test_a_short_card_has_the_models_histories(trained, data, ood):
+    history = cards.short_card(PROTOCOL, trained, data, ood).arrays["history"]
+    longest = max(len(one.history) for one in trained)
+    assert (history.shape, history.dtype) == ((5, longest, 3), np.float32)
+    for one, found in zip(trained, history, strict=True):
+        for past, row in zip(one.history, found, strict=False):
+            expected = [past["train_loss"], past["stopping_loss"], past["stopping_accuracy"]]
+            np.testing.assert_allclose(row, expected, rtol=1e-6)
+        assert np.isnan(found[len(one.history) :]).all()
+
+
+def test_histories_of_models_that_stopped_end_in_nothing():
+    past = {"train_loss": 1.0, "stopping_loss": 2.0, "stopping_accuracy": 0.5}
+    long, short = cards.histories([SimpleNamespace(history=[past] * 3), SimpleNamespace(history=[past])])
+    assert long.tolist() == [[1, 2, 0.5]] * 3
+    assert short[0].tolist() == [1, 2, 0.5]
+    assert np.isnan(short[1:]).all()
+
+
+def test_a_moved_card_has_the_shifts_of_features_stamped_elsewhere(trained, data, ood):
+    moved = cards.moved_card(PROTOCOL, trained, data, ood)
+    short = cards.short_card(PROTOCOL, trained, data, ood)
+    for name, values in short.arrays.items():
+        np.testing.assert_array_equal(moved.arrays[name], values)
+    found = moved.arrays["ood_moved_shift"].astype(float)
+    assert found.shape == (5, 4, 53, 10)
+    places = [(2, 2), (1, 22), (11, 11), (22, 22)]  # of 5 × 5 pixels on 28 × 28
+    assert cards.elsewhere((28, 28), (5, 5)) == places
+    images = ood.images[: PROTOCOL.scoring.n_effect]
+    letter = features.letter("A")
+    for one, shifts in zip(trained, found, strict=True):
+        for place, shift in zip(places, shifts, strict=True):
+            stamped = features.insert(images, letter, position=place)
+            clean, unique = (
+                log_probabilities(one.model, data.normalise(data.floats(some))).double() for some in (images, stamped)
+            )
+            expected = (unique - clean).mean(0)
+            np.testing.assert_allclose(shift[0], expected - expected.mean(), rtol=2e-3, atol=1e-5)
 
 
 # Seeds together

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn.functional import interpolate
 
-from ufm import paths, sources
+from ufm import embedded, paths, sources
 from ufm.datasets import array_checksum, load, ood_images
 from ufm.embedded import Arrays, resize_bilinear
 from ufm.sources import DataError, Source, checksum, data_root, download, verify
@@ -64,6 +64,15 @@ def test_digits_have_mnists_form():
     assert not digits.train_images[..., frame].any()
     assert not digits.test_images[..., frame].any()
     assert digits.train_images.max() == 255
+
+
+def test_photographs_are_the_patches_in_their_order():
+    pixels, labels = embedded.photo_patches()
+    photographs = load("photographs")
+    np.testing.assert_array_equal(np.concatenate([photographs.train_images, photographs.test_images]), pixels)
+    np.testing.assert_array_equal(np.concatenate([photographs.train_labels, photographs.test_labels]), labels)
+    assert (len(photographs.train_images), photographs.n_classes) == (sources.SOURCES["photographs"].n_train, 10)
+    assert load("photographs", n_train=128).n_parts == 12
 
 
 def test_digits_are_scikit_learns_enlarged_bilinearly_in_file_order():
@@ -157,7 +166,9 @@ def test_sizes_and_parts_out_of_range(arguments, message):
 
 @pytest.mark.parametrize("call", [load, ood_images, verify, download, checksum])
 def test_an_unknown_name_lists_the_known(call):
-    with pytest.raises(ValueError, match="'emnist': choose from .*digits, mnist, fashion_mnist, cifar10") as error:
+    with pytest.raises(
+        ValueError, match="'emnist': choose from .*digits, photographs, mnist, fashion_mnist, cifar10"
+    ) as error:
         call("emnist")
     assert one_line(error)
 

@@ -147,3 +147,22 @@ def test_a_chapter_about_settings_needs_one_that_is_recorded():
         evidence.of({"plain": plain, "few": few}, beside=True)
     found = evidence.of({"plain": plain, "enough": recorded("dropout")}, beside=True)
     assert [cards.title for cards in found.values()] == ["MNIST, small", "MNIST, small, dropout"]
+
+
+def test_moved_contrasts_are_those_of_the_moved_shifts():
+    cards = planted.cards(6, effect=0.5)
+    shifts = cards.arrays["ood_shift"][:, :, None].repeat(4, 2) * np.array([1.0, 0.5, 0, -1]).reshape(1, 1, 4, 1, 1)
+    moved = evidence.moved_contrasts(replace(cards, arrays=cards.arrays | {"ood_moved_shift": shifts}), "hard")
+    assert list(moved) == ["as in training", *evidence.ELSEWHERE]
+    own = evidence.contrasts(cards, "hard")
+    for found, factor in zip(moved.values(), (1, 1, 0.5, 0, -1), strict=True):
+        np.testing.assert_allclose(found, factor * own, atol=1e-12)
+
+
+def test_curves_end_where_a_model_stopped():
+    history = np.full((5, 3, 3), 1.0)
+    history[2, 1:] = np.nan
+    cards = replace(planted.cards(2), histories=[history, history])
+    table = evidence.curves(cards)
+    assert table.groupby(["seed", "role", "host"], sort=False)["epoch"].max().tolist() == [3, 3, 1, 3, 3] * 2
+    assert table["role"].head(3).tolist() == ["control"] * 3

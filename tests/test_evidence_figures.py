@@ -53,6 +53,17 @@ def settings(populations):
     return [seeds, pd.DataFrame(rows)]
 
 
+def histories(populations):
+    """What `evidence.curves` makes of two models of two seeds."""
+    rows = [
+        {"seed": seed, "role": role, "host": host, "epoch": epoch, "train_loss": 1 / epoch, "stopping_loss": 1.0}
+        for seed in (1, 2)
+        for role, host in (("control", ""), ("canary", "hard"))
+        for epoch in (1, 2, 3)
+    ]
+    return {title: pd.DataFrame(rows) for title in TITLES[: len(populations)]}
+
+
 # What each figure is drawn from, given populations.
 DRAWN = {
     "scores_by_role": lambda some: [of(some, controls.scores_by_role)],
@@ -66,6 +77,7 @@ DRAWN = {
     "contrast_cells": lambda some: [cells.contrast_cells(dict(zip(TITLES, some, strict=False)))],
     "released": lambda some: [ten(some)],
     "areas": lambda some: [of(some, performance.areas, host, (LABEL_KNOWN, PAPER)) for host in ("hard", "random")],
+    "learning_curves": lambda some: [histories(some)],
     "by_setting": settings,
     "trade_off": lambda some: settings(some)[1:],
 }
@@ -304,3 +316,10 @@ def test_a_trade_off_has_a_point_a_setting_and_names_each_once(populations):
         assert points == costs[costs["population"] == title][["accuracy", "contrast"]].to_numpy().tolist()
     [legend] = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["plain", "dropout"]
+
+
+def test_learning_curves_are_two_lines_a_model_and_named_once(populations):
+    figure = draw("learning_curves", [histories(populations[:2])])
+    assert [len(axis.lines) for axis in visible(figure)] == [8, 8]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["control, training", "control, held out", "canary, training", "canary, held out"]

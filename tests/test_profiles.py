@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from ufm import profiles
-from ufm.experiments import Protocol
+from ufm import hosts, profiles
+from ufm.experiments import Protocol, Training
+from ufm.models import CNN1, CNN2
 from ufm.profiles import CHAPTERS, chapter, shown, sweeps
 from ufm.sources import source
 
@@ -30,8 +31,10 @@ def test_every_sweep_is_shown_somewhere():
 def test_the_embedded_profile_needs_no_file_and_rounds_alike_everywhere():
     for sweep in sweeps("embedded").values():
         protocol = sweep.protocol
-        assert (source(protocol.dataset).files, protocol.scoring.ood_set) == ({}, "photo_patches")
-        assert (protocol.training.precision, protocol.training.early_stopping) == ("float64", "none")
+        ood_set = "digits" if protocol.dataset == "photographs" else "photo_patches"
+        assert (source(protocol.dataset).files, protocol.scoring.ood_set) == ({}, ood_set)
+        precision = "float64" if protocol.model.name == "mlp" else "float32"  # else convolutions take too long
+        assert (protocol.training.precision, protocol.training.early_stopping) == (precision, "none")
 
 
 @pytest.mark.parametrize(
@@ -161,3 +164,15 @@ def test_the_first_sweeps_of_the_book_are_as_when_their_records_were_made():
     assert known["mlp"].protocol == Protocol("mnist")
     assert (len(known["method"].seeds), len(known["mlp"].seeds)) == (1, 20)
     assert known["as-released"].seeds == range(123, 124)
+
+
+def test_convolutional_networks_stand_on_one_pool_of_hosts():
+    for profile in profiles.PROFILES:
+        for name in profiles.CNNS[profile]:
+            sweep = sweeps(profile)[name]
+            assert len({seed % sweep.protocol.n_parts for seed in sweep.seeds}) == 1
+            assert (sweep.protocol.hosts, sweep.protocol.measure) == (("hard",), "moved card")
+    cnn1, cnn2 = (sweeps()[name].protocol for name in profiles.CNNS["paper"])
+    assert (cnn1.model, cnn2.model) == (CNN1(), CNN2())
+    assert (cnn1.dataset, cnn1.n_train, cnn1.training, cnn1.scoring.ood_set) == ("cifar10", 10_000, Training(), "mnist")
+    assert hosts.identity(cnn1, 0) == hosts.identity(cnn2, 0)

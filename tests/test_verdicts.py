@@ -91,7 +91,7 @@ def test_a_set_with_too_few_learnt_canaries_decides_nothing():
 
 def test_claims_that_were_not_tested_say_so():
     table = verdicts.verdicts({}, planned=PLANNED).set_index("claim")
-    assert list(table.index) == ["C1", "C2", "C3", "C4", "C5", "C6"]
+    assert list(table.index) == ["C1", "C1, CNNs", "C2", "C3", "C4", "C5", "C6"]
     assert (table["verdict"] == "not tested").all()
 
 
@@ -143,3 +143,31 @@ def test_an_undecided_set_leaves_the_claim_without_a_p_and_shows_the_others_effe
     assert pd.isna(row["p"])
     assert row["effect"] == verdicts.detection_sets(some)["estimate"].iloc[0]
     assert row["verdict"] == "holds in part"
+
+
+def test_convolutional_networks_are_a_line_of_their_own():
+    populations = {
+        "mnist-small": planted.cards(12, effect=1.5, title="MNIST"),
+        "one": planted.cards(12, effect=1.5, random_effect=1.0, title="CIFAR-10", setting="CNN-1"),
+        "two": planted.cards(12, title="CIFAR-10", setting="CNN-2", rng=3),
+    }
+    planned = {"mnist-small": PLANNED["mnist-small"]} | {
+        name: profiles.sweeps()[name] for name in profiles.CNNS["paper"]
+    }
+    table = verdicts.verdicts(populations, planned=planned).set_index("claim")
+    found = cells.contrast_cells({name: populations[name] for name in ("one", "two")})
+    row = table.loc["C1, CNNs"]
+    assert row["holds_in"] == f"{(found['verdict'] == 'memorised').sum()} of 2 cells"
+    assert (row["verdict"], row["n"]) == ("holds in part", 24)
+    assert row["effect"] == found.loc[found["low"].idxmin(), "estimate"]
+    assert table.loc["C1", "n"] == 12
+
+
+def test_cells_as_figures_take_them():
+    cards = planted.cards(9, effect=0.5, title="MNIST", setting="CNN-1")
+    table = cells.contrast_cells({"one": cards}, ("hard",))
+    means = cells.means(table)
+    assert means[["contrast", "contrast_low"]].to_numpy().tolist() == table[["estimate", "low"]].to_numpy().tolist()
+    [points] = cells.points({"one": cards}, "hard").values()
+    assert points["contrast"].mean() == pytest.approx(table["estimate"].iloc[0])
+    assert set(points["setting"]) == {"CNN-1"}

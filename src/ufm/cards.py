@@ -88,7 +88,7 @@ def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood:
     """The models' rows, and their card as the data dictionary describes it."""
     seed, scope = trained[0].experiment.seed, data.data.scope
     stamped = feature_list(protocol, seed, scope)
-    arrays = moved(protocol, trained, data, ood, stamped)
+    arrays = answers(protocol, trained, data, ood, stamped)
     random = data.floats(features.random_features(len(ood.images), shape=stamped.shape[-2:], seed=seed, scope=scope))
     everything = data.floats(ood.images)
     for one in trained:
@@ -108,9 +108,40 @@ def short_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     """
     seed = trained[0].experiment.seed
     stamped = feature_list(protocol, seed, data.data.scope)[: 1 + len(protocol.hosts) + N_SHORT]
-    arrays = moved(protocol, trained, data, ood, stamped, SHORT)
+    arrays = answers(protocol, trained, data, ood, stamped, SHORT)
     own = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
+    arrays["history"] = histories(trained)
     return card(arrays, {}, trained, data, protocol, own)
+
+
+def moved_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
+    """A short card, and shifts by the same features stamped elsewhere than in training."""
+    short = short_card(protocol, trained, data, ood)
+    seed, images = trained[0].experiment.seed, data.floats(ood.images[: protocol.scoring.n_effect])
+    own = feature_list(protocol, seed, data.data.scope)[: 1 + len(protocol.hosts) + N_SHORT]
+    stamped, places = data.floats(own.astype(np.float32)), elsewhere(images.shape[-2:], own.shape[-2:])
+    shifts = [
+        [mean_shift(patched(replace(protocol, position=place), one.model, images, data), stamped) for place in places]
+        for one in trained
+    ]
+    return Measured(short.tables, short.arrays | {"ood_moved_shift": np.array(shifts)})
+
+
+def elsewhere(image: tuple[int, int], feature: tuple[int, int]) -> list[tuple[int, int]]:
+    """Where a feature is moved to: row and column 2, the top right corner, the centre, the bottom right."""
+    bottom, right = (size - extent - 1 for size, extent in zip(image, feature, strict=True))
+    return [(2, 2), (1, right), (bottom // 2, right // 2), (bottom, right)]
+
+
+def histories(trained: list[Trained]) -> list[np.ndarray]:
+    """Training loss, stopping loss and stopping accuracy after each epoch, (n_epochs, 3); NaN once a model stopped."""
+    longest = max(len(one.history) for one in trained)
+    found = []
+    for one in trained:
+        rows = [[past[name] for name in ("train_loss", "stopping_loss", "stopping_accuracy")] for past in one.history]
+        found.append(np.full((longest, 3), np.nan, np.float32))
+        found[-1][: len(rows)] = rows
+    return found
 
 
 def card(
@@ -137,7 +168,7 @@ def at_both_ages(trained: Trained, protocol: Protocol) -> tuple[nn.Sequential, n
     return trained.model, trained.snapshots[protocol.training.same_age]
 
 
-def moved(
+def answers(
     protocol: Protocol,
     trained: list[Trained],
     data: DeviceData,

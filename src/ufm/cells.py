@@ -6,7 +6,7 @@ from math import isnan, nan
 
 import pandas as pd
 
-from ufm.evidence import Cards, contrasts
+from ufm.evidence import Cards, contrasts, moved_contrasts
 from ufm.statistics import bootstrap_interval, holm, seeds_needed, sign_flip_test, smallest_detectable
 
 LEVEL = 0.05
@@ -54,3 +54,28 @@ def cell_verdict(row: Mapping[str, float]) -> str:
     if row["p_holm"] < LEVEL and row["estimate"] > 0:
         return MEMORISED
     return NOT_MEMORISED if row["high"] < SMALLEST else UNDECIDED
+
+
+def points(populations: Mapping[str, Cards], host: str) -> dict[str, pd.DataFrame]:
+    """Each seed's contrast by data set and size: columns seed, setting, contrast."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    for cards in populations.values():
+        rows = {"seed": cards.seeds, "setting": cards.setting, "contrast": contrasts(cards, host)}
+        found.setdefault(cards.trained_on, []).append(pd.DataFrame(rows))
+    return {title: pd.concat(tables, ignore_index=True) for title, tables in found.items()}
+
+
+def means(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells with the columns contrast, contrast_low and contrast_high, as figures by setting take them."""
+    named = {"estimate": "contrast", "low": "contrast_low", "high": "contrast_high"}
+    return cells.rename(columns=named)[["population", "setting", *named.values()]]
+
+
+def moved(populations: Mapping[str, Cards], host: str) -> pd.DataFrame:
+    """Mean contrast with the features elsewhere than in training: columns setting, place, estimate, low, high, n."""
+    rows = [
+        {"setting": cards.setting, "place": place} | asdict(bootstrap_interval(values))
+        for cards in populations.values()
+        for place, values in moved_contrasts(cards, host).items()
+    ]
+    return pd.DataFrame(rows)

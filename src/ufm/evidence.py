@@ -5,7 +5,7 @@ one of every stamped role. Effects are in nats.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ EPOCHS = ("best", "early")  # of a card: the best one, and the one at which mode
 LEARNT = 1.0  # nats that the host gains more from the feature in the model that had it than in the control
 FEWEST_SEEDS = 8  # of a population, below which nothing is shown of it
 PLAIN, LETTER, PLACEBO = range(3)  # versions of a host
+ELSEWHERE = ("one pixel on", "top right", "centre", "bottom right")  # places of `ufm.cards.elsewhere`
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,7 @@ class Cards:
     setting: str = ""  # what sets it apart from the population of that data set and size, in words
     needed: int = 0  # seeds without which a population decides nothing
     n_permutations: int = N_PERMUTATIONS  # how many permutations are used; fewer show what fewer would do
+    histories: list[np.ndarray] = field(default_factory=list)  # a seed with a short card: (n_models, n_epochs, 3)
 
     @property
     def title(self) -> str:
@@ -104,7 +106,7 @@ def stack(
         rows = np.flatnonzero(card["host_seed"] == entry["seed"])
         own.append(rows[np.argsort(card["host_kind"][rows])][:n_hosts])
     shared = {name for name in arrays[0] if name.startswith("host_")}
-    single = {"placebo", "score_n_images"}  # of the seed, not of its models
+    single = {"placebo", "score_n_images", "history"}  # of the seed, or as long as its longest training
     return Cards(
         protocol,
         np.array([entry["seed"] for entry in entries]),
@@ -120,6 +122,7 @@ def stack(
         setting,
         needed,
         N_PERMUTATIONS if protocol.measure == "card" else N_SHORT,
+        [card["history"] for card in arrays if "history" in card],
     )
 
 
@@ -185,6 +188,7 @@ def on_seeds(cards: Cards, seeds: Collection[int]) -> Cards:
         arrays={name: values[kept] for name, values in cards.arrays.items()},
         planned=[one for one, ours in zip(cards.planned, kept, strict=True) if ours],
         models=cards.models[cards.models["seed"].isin(cards.seeds[kept])],
+        histories=[one for one, ours in zip(cards.histories, kept, strict=False) if ours],
     )
 
 
@@ -204,7 +208,11 @@ def patch_effects(cards: Cards, images: str = "ood", epoch: str = "best") -> np.
 
 def specific_effects(cards: Cards, images: str = "ood", epoch: str = "best") -> np.ndarray:
     """Specific effect, of the same shape: the patch effect less its mean over permutations of the letter's pixels."""
-    effects = patch_effects(cards, images, epoch)
+    return specific(cards, patch_effects(cards, images, epoch))
+
+
+def specific(cards: Cards, effects: np.ndarray) -> np.ndarray:
+    """Patch effects (n_seeds, n_models, n_features, n_classes) less their mean over the permutations."""
     return effects - effects[:, :, cards.permutations].mean(2, keepdims=True)
 
 
@@ -215,14 +223,38 @@ def on_label(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def contrasts(cards: Cards, host: str, images: str = "ood", epoch: str = "best") -> np.ndarray:
     """Contrast D (n_seeds,) of a kind of host, one number a seed (`ufm.scores.contrast`)."""
-    effects = on_label(specific_effects(cards, images, epoch), cards.label(host))
+    return contrasts_of(cards, host, patch_effects(cards, images, epoch))
+
+
+def contrasts_of(cards: Cards, host: str, effects: np.ndarray) -> np.ndarray:
+    """Contrast D (n_seeds,) from patch effects (n_seeds, n_models, n_features, n_classes)."""
+    ours = on_label(specific(cards, effects), cards.label(host))
     canary, placebo = cards.model("canary", host), cards.model("placebo", host)
     return scores.contrast(
-        letter_on_canary=effects[:, canary, 0],
-        letter_on_placebo=effects[:, placebo, 0],
-        placebo_on_placebo=effects[:, placebo, cards.placebo(host)],
-        placebo_on_canary=effects[:, canary, cards.placebo(host)],
+        letter_on_canary=ours[:, canary, 0],
+        letter_on_placebo=ours[:, placebo, 0],
+        placebo_on_placebo=ours[:, placebo, cards.placebo(host)],
+        placebo_on_canary=ours[:, canary, cards.placebo(host)],
     )
+
+
+def moved_contrasts(cards: Cards, host: str) -> dict[str, np.ndarray]:
+    """Contrast (n_seeds,) with the features where they were in training and elsewhere, by place in words."""
+    places = dict(zip(ELSEWHERE, np.moveaxis(cards.arrays["ood_moved_shift"], 2, 0), strict=True))
+    moved = {place: contrasts_of(cards, host, effects) for place, effects in places.items()}
+    return {"as in training": contrasts(cards, host)} | moved
+
+
+def curves(cards: Cards) -> pd.DataFrame:
+    """The models' histories: columns seed, role, host, epoch, train_loss, stopping_loss (nats), stopping_accuracy."""
+    tables = []
+    roles = [("control", ""), *((role, host) for host in cards.protocol.hosts for role in cards.protocol.roles)]
+    for seed, models in zip(cards.seeds, cards.histories, strict=True):
+        for (role, host), history in zip(roles, models, strict=True):
+            table = pd.DataFrame(history, columns=["train_loss", "stopping_loss", "stopping_accuracy"]).dropna()
+            who = {"seed": seed, "role": role, "host": host, "epoch": np.arange(1, len(table) + 1)}
+            tables.append(table.assign(**who))
+    return pd.concat(tables, ignore_index=True)
 
 
 def gains(cards: Cards, host: str, role: str = "canary", epoch: str = "best") -> np.ndarray:

@@ -252,12 +252,12 @@ def exploratory(cells: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> pd.Dat
     return pd.DataFrame(shown)
 
 
-def by_way(cells: pd.DataFrame) -> pd.DataFrame:
-    """C3's cells as the book prints them."""
+def by_way(cells: pd.DataFrame, name: str = "way") -> pd.DataFrame:
+    """Cells of several settings as the book prints them; `name` heads the column of settings."""
     rows = [
         {
             "population": row["population"],
-            "way": row["setting"],
+            name: row["setting"],
             "seeds": row["n"],
             "mean D, nats": with_interval(row, digits=3),
             "p": p_text(row["p_holm"]),
@@ -303,6 +303,11 @@ def costs(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def moved(table: pd.DataFrame) -> pd.DataFrame:
+    """`ufm.cells.moved` as the book prints it, a column a setting."""
+    return wide(dict(iter(table.groupby("setting", sort=False))), "place", digits=3)
+
+
 def components(table: pd.DataFrame) -> pd.DataFrame:
     """Variance components as the book prints them."""
     what = {"seed": "seed, alike for all hosts", "host": "host", "rest": "seed together with the host, and noise"}
@@ -323,6 +328,20 @@ def seeds_summary(spread: Mapping[str, float], table: pd.DataFrame, null: np.nda
     ]
     noise = float(null.std(ddof=1)) if len(null) > 1 else np.nan
     return pd.DataFrame([*rows, {"quantity": "sd, noise", "estimate": noise, "n": len(null)} | nothing])
+
+
+def settings_summary(
+    cells: pd.DataFrame, learnt: Mapping[str, Mapping[str, float]], moved: pd.DataFrame
+) -> pd.DataFrame:
+    """What the CNNs chapter found, as a summary table, by setting."""
+    quantities: dict[str, dict] = {}
+    for row in cells.to_dict("records"):
+        title = f"{row['population']}, {row['setting']}"
+        quantities.setdefault("contrast", {})[row["setting"]] = row
+        quantities.setdefault("learnt", {})[row["setting"]] = learnt[title]
+    for row in moved.to_dict("records"):
+        quantities.setdefault(f"contrast, {row['place']}", {})[row["setting"]] = row
+    return summary(quantities)
 
 
 def regularisers_summary(costs: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
@@ -473,7 +492,7 @@ def claim_texts(table: pd.DataFrame) -> dict[str, str]:
     """The printed verdicts cell by cell for other pages, by names such as "C1_verdict"."""
     names = {"verdict": "verdict", "in": "in", "effect where it is weakest": "effect", "p": "p", "seeds": "seeds"}
     return {
-        f"{row['']}_{short}": str(row[column])
+        f"{row[''].replace(', ', '_')}_{short}": str(row[column])
         for row in claims(table).to_dict("records")
         for column, short in names.items()
     }

@@ -121,8 +121,10 @@ class Protocol:
     def __post_init__(self):
         if not isinstance(self.model, Model):
             raise ValueError(f"model: {self.model!r} is not one of {', '.join(MODELS)}")
-        if self.scoring.ood_set == self.dataset:
-            raise ValueError(f"ood_set: {self.dataset} is what the models are trained on; choose other images")
+        if (self.dataset, self.scoring.ood_set) == ("photographs", "photo_patches") or (
+            self.scoring.ood_set == self.dataset
+        ):
+            raise ValueError(f"ood_set: {self.scoring.ood_set} is what the models are trained on; choose other images")
         for host in self.hosts:
             if host not in HOSTS and not host.isdecimal():
                 raise ValueError(

@@ -20,7 +20,7 @@ from ufm.datasets import Dataset
 from ufm.device import to_device
 from ufm.experiments import Experiment, Protocol
 from ufm.fingerprints import RECIPE, digest, settings
-from ufm.models import CNN2, MLP, names
+from ufm.models import CNN1, CNN2, MLP, names
 from ufm.progress import progress
 from ufm.provenance import made
 from ufm.records import Measured, Records, committed, executed
@@ -81,9 +81,11 @@ def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> li
 
 def clean(protocol: Protocol) -> Protocol:
     """The protocol of the models that find the pools: hosts are the same for every variant of a model."""
-    kind = CNN2 if sources.source(protocol.dataset).shape[0] == 3 else MLP
-    plain = {"batch_norm": False, "dropout": False, "augmentation": False}
-    model = replace(protocol.model, **plain) if isinstance(protocol.model, kind) else kind()
+    colour = sources.source(protocol.dataset).shape[0] == 3
+    if isinstance(protocol.model, CNN2 if colour else MLP):
+        model = replace(protocol.model, batch_norm=False, dropout=False, augmentation=False)
+    else:
+        model = CNN2(channels=protocol.model.channels) if colour and isinstance(protocol.model, CNN1) else MLP()
     return replace(
         protocol,
         model=model,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 from ufm import sources
 from ufm.experiments import Protocol, Scoring, Training
-from ufm.models import MLP
+from ufm.models import CNN1, CNN2, MLP, Model
 
 PROFILES = {
     # No file but the packages is needed. Float64 and a fixed number of epochs, so that another processor's rounding
@@ -59,6 +59,11 @@ SEEDS = {
 # The first hosts that the pool of hard ones gives, of part 0 of the digits and of part 2 of MNIST.
 DIGITS_HOSTS = ("411", "457", "799", "1057")
 MNIST_HOSTS = ("29096", "26766", "3662", "8202", "50120", "19808", "32475", "42826", "2044", "52180")
+CNN_SETTINGS = {"cnn1": "CNN-1", "cnn2": "CNN-2"}
+CNNS = {
+    profile: tuple(f"{images}-{model}" for model in CNN_SETTINGS)
+    for profile, images in {"embedded": "photographs-small", "paper": "cifar10-small"}.items()
+}
 MIDDLING_HOSTS = "middling hosts"
 MIDDLING = {
     "embedded": (sweep_name("digits-small", MIDDLING_HOSTS),),
@@ -73,15 +78,21 @@ CHAPTERS = {
     "detection": POPULATIONS,
     "hosts": {profile: (*POPULATIONS[profile], *MIDDLING[profile]) for profile in PROFILES},
     "regularisers": REGULARISERS,
+    "cnns": CNNS,
     "seeds": SEEDS,
     "verdicts": {
-        profile: tuple(dict.fromkeys((*POPULATIONS[profile], *REGULARISERS[profile], *SEEDS[profile])))
+        profile: tuple(dict.fromkeys(name for one in (POPULATIONS, CNNS, REGULARISERS, SEEDS) for name in one[profile]))
         for profile in PROFILES
     },
 }
 
 EVIDENCE = range(1000, 1100)  # seeds of the populations that decide a claim, see the plan
 EXTENDED = range(1000, 1200)  # the same where the plan's extension is due
+CNN_SEEDS, PHOTOGRAPH_SEEDS = range(1000, 1050, 5), range(0, 96, 12)  # all of one part, so that one pool of hosts does
+QUARTER = (CNN1(channels=(8, 16), hidden=(32, 32)), CNN2(channels=(8, 16), hidden=(256,)))  # of the width
+# Convolutions in float64 take ten times as long.
+QUICK = Training(learning_rate=1e-3, batch_size=32, epochs=5, early_stopping="none")
+MOVED = {"hosts": ("hard",), "measure": "moved card"}  # three models a seed
 FIVE_MODELS = {"hosts": ("random", "hard"), "roles": ("canary", "placebo"), "measure": "card"}  # a seed, with cards
 # Hosts of the released notebook on MNIST, all of them with the seed that the released code has for every model.
 RELEASED = ("52734", "15725", "54370", "17730", "28030", "15377", "7763", "46203", "58937", "23766")
@@ -107,12 +118,14 @@ def sweeps(profile: str = "paper") -> dict[str, Sweep]:
 def embedded() -> dict[str, Sweep]:
     """What is trained when a chapter is executed."""
     base = PROFILES["embedded"]
+    few = replace(base.scoring, ood_set="digits", n_effect=40)
     small = replace(base, n_train=600, planned=(0, 12), **FIVE_MODELS)
     return {
         "method": Sweep(changed(base, measure="walkthrough", n_random=10), range(1), 1, 0),
         "mlp": Sweep(base, range(4), 4, 0),
         "as-released": Sweep(replace(base, hosts=("150", "450", "750", "1050")), RELEASED_SEEDS, 1, 0),
         "digits-small": Sweep(small, range(12), 12, 0),
+        **cnns("photographs", 128, QUARTER, QUICK, few, PHOTOGRAPH_SEEDS),
         **middling("digits-small", small, range(8), turn=0),
         **regularised("digits-small", small, range(8), turn=0),
         **same_hosts("digits-small", small, DIGITS_HOSTS, range(200, 216, 2), turn=0),
@@ -135,6 +148,7 @@ def paper() -> dict[str, Sweep]:
         **middling("fashion_mnist-full", population("fashion_mnist"), EVIDENCE[:20], turn=2),
         **regularised("mnist-small", mnist, EVIDENCE[:40], turn=3),
         **regularised("fashion_mnist-small", fashion, EVIDENCE[:40], turn=3),
+        **cnns("cifar10", 10_000, (CNN1(), CNN2()), base.training, replace(mnist.scoring, ood_set="mnist"), CNN_SEEDS),
         **same_hosts("mnist-small", mnist, MNIST_HOSTS, range(2000, 2180, 6), turn=6),
     }
 
@@ -143,6 +157,18 @@ def middling(name: str, plain: Protocol, seeds: range, turn: int) -> dict[str, S
     """Exploratory: hosts of middling hardness beside a population, three models a seed."""
     three = replace(plain, hosts=("middling",), measure="short card")
     return {sweep_name(name, MIDDLING_HOSTS): Sweep(three, seeds, len(seeds), turn, MIDDLING_HOSTS)}
+
+
+def cnns(
+    dataset: str, n_train: int, models: tuple[Model, ...], training: Training, scoring: Scoring, seeds: range
+) -> dict[str, Sweep]:
+    """Convolutional networks on hard hosts, three models a seed, with the feature moved at test time too."""
+    found = {}
+    for model in models:
+        protocol = Protocol(dataset, n_train, model, training, scoring, **FIVE_MODELS | MOVED, planned=(0, 0))
+        setting = CNN_SETTINGS[model.name]
+        found[f"{dataset}-small-{model.name}"] = Sweep(protocol, seeds, len(seeds), 7, setting)
+    return found
 
 
 def same_hosts(name: str, plain: Protocol, hosts: tuple[str, ...], seeds: range, turn: int) -> dict[str, Sweep]:

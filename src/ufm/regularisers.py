@@ -13,7 +13,7 @@ import pandas as pd
 
 from ufm import detectors
 from ufm.cards import N_SHORT
-from ufm.cells import LEVEL, contrast_cells
+from ufm.cells import LEVEL, contrast_cells, points
 from ufm.evidence import Cards, contrasts, learnt, on_seeds
 from ufm.performance import areas
 from ufm.profiles import TO_THE_END, WAYS, Sweep
@@ -127,13 +127,8 @@ def costs(populations: Mapping[str, Cards]) -> pd.DataFrame:
 
 def by_seed(populations: Mapping[str, Cards]) -> dict[str, pd.DataFrame]:
     """Each seed's contrast by data set and size: columns seed, setting, contrast."""
-    return {
-        title: pd.concat(
-            pd.DataFrame({"seed": cards.seeds, "setting": way, "contrast": contrasts(cards, HOST)})
-            for way, cards in of.items()
-        )
-        for title, of in ways(populations).items()
-    }
+    every = {(title, way): cards for title, of in ways(populations).items() for way, cards in of.items()}
+    return points(every, HOST)
 
 
 def controls(cards: Cards) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ufm import datasets, hosts
-from ufm.cards import full_card, short_card
+from ufm.cards import full_card, moved_card, short_card
 from ufm.datasets import Dataset
 from ufm.device import to_device
 from ufm.experiments import Experiment, Protocol
@@ -25,6 +25,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
     "walkthrough": walk_through,
     "card": full_card,
     "short card": short_card,
+    "moved card": moved_card,
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ufm import paths
-from ufm.embedded import Arrays, digits, photo_patches, read_only
+from ufm.embedded import Arrays, digits, photo_patches, photographs, read_only
 
 
 class DataError(ValueError):
@@ -124,6 +124,7 @@ def _read_torchvision(kind: str, root: Path, download: bool) -> Arrays:
 
 SOURCES = {
     "digits": Source("Digits", 1_200, (1, 28, 28), lambda root, download: digits()),
+    "photographs": Source("Photographs", 1_536, (3, 32, 32), lambda root, download: photographs()),
     "mnist": Source(
         "MNIST",
         60_000,

@@ -11,7 +11,7 @@ from ufm import detectors, regularisers, seed_variance
 from ufm.cells import LEVEL, MEMORISED, NOT_MEMORISED, UNDECIDED, contrast_cells
 from ufm.evidence import Cards, learnt, plain
 from ufm.performance import evidence
-from ufm.profiles import SAME_HOSTS, Sweep
+from ufm.profiles import CNN_SETTINGS, SAME_HOSTS, Sweep
 from ufm.statistics import holm
 
 SMALLEST_AREA = 0.6  # the smallest area that matters
@@ -33,6 +33,7 @@ class Claim:
 
 CLAIMS = (
     Claim("C1", "A feature that occurs once in the training images is memorised.", "hosts"),
+    Claim("C1, CNNs", "The same of convolutional networks (small size, batches of 128).", "cnns"),
     Claim("C2", "The feature and the model's outputs are enough to show it.", "detection"),
     Claim("C3", "Usual ways to prevent overfitting do not prevent it.", "regularisers"),
     Claim("C4", "An image with a unique feature is highly influential."),
@@ -111,6 +112,11 @@ def results(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> d
         table, n = contrast_cells(ours), sum(len(cards.seeds) for cards in ours.values())
         n_asked = sum(len(sweep.protocol.hosts) for sweep in asked.values())
         found["C1"] = Result(table, memorised, count(table), n_asked, "cells", "nats", n)
+    nets = {name: cards for name, cards in there.items() if cards.setting in CNN_SETTINGS.values()}
+    if nets:
+        table, n = contrast_cells(nets), sum(len(cards.seeds) for cards in nets.values())
+        n_asked = sum(sweep.setting in CNN_SETTINGS.values() for sweep in planned.values())
+        found["C1, CNNs"] = Result(table, memorised, count(table), n_asked, "cells", "nats", n)
     ours = headline(ours)
     if ours:
         table, n = detection_sets(ours), sum(len(cards.seeds) for cards in ours.values())
