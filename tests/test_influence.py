@@ -13,7 +13,7 @@ from ufm import cards, hosts, profiles, seeds
 from ufm.datasets import load
 from ufm.device import to_device
 from ufm.experiments import Experiment, Protocol, Scoring, Training
-from ufm.influence import checkpoints, self_influence, squared_gradient_norms
+from ufm.influence import checkpoints, self_influence, squared_gradient_norms, squares
 from ufm.models import CNN1, CNN2, MLP, build
 from ufm.training import Trained, train
 
@@ -101,13 +101,18 @@ def test_squared_norms_against_autograd(name):
     assert not images.requires_grad
 
 
-def test_squared_norms_in_float32_keep_what_is_tiny():
+def test_float32_keeps_how_far_from_sure_a_model_is():
     model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     with torch.no_grad():
         model[1].weight.zero_()
-        model[1].bias.copy_(torch.tensor([60.0, 0.0]))
+        model[1].bias.copy_(torch.tensor([20.0, 0.0]))
     found = squared_gradient_norms(model, torch.full((1, 1, 1, 1), 2.0), torch.tensor([0]))
-    assert found == pytest.approx(5 * np.exp(-120), rel=1e-5, abs=0)  # p of the other class, squared, times 2² + 1
+    # The other class has e⁻²⁰ and the right one lacks as much; the input is 2, the bias counts as an input of 1.
+    assert found == pytest.approx(2 * np.exp(-40) * (2**2 + 1), rel=1e-5, abs=0)
+
+
+def test_squares_of_tiny_numbers_do_not_vanish():
+    assert squares(torch.tensor([[3e-30, 4e-30], [1, 2]])).tolist() == pytest.approx([25e-60, 5], rel=1e-6, abs=0)
 
 
 def test_a_layer_that_is_not_known_is_named():
@@ -128,6 +133,7 @@ def test_a_layer_that_is_not_known_is_named():
         ([1.0, 1.0], [1]),
         ([10.0, 5.0, 0.4, 0.0], [1, 2, 3]),  # 96 % of the fall
         ([10.0, 5.0, 0.6, 0.0], [1, 2, 3, 4]),  # 94 %
+        ([20.0, 1.0, 0.0], [1, 2]),  # 95 %
         ([4.0, 2.0, 1.14, 1.0, 1.5, 2.5], [1, 2, 3]),  # rises at the end
         ([4.0, 2.0, 1.14, 3.0, 1.0], [1, 2, 3]),  # and in between
         (list(range(20, 0, -1)), [1, 3, 5, 7, 9, 12, 14, 16, 18, 20]),

@@ -73,8 +73,9 @@ def squared_gradient_norms(
                 layers.append((layer, x.detach()))
                 outputs.append(y)
             x = y
-        # Of evaluated images none depends on another, so that the sum's gradient is each one's own.
-        gradients = torch.autograd.grad(f.cross_entropy(x, targets, reduction="sum"), outputs)
+        # Of evaluated images none depends on another, so that the sum's gradient is each one's own. In float32 the
+        # difference of a probability near one from one would be lost.
+        gradients = torch.autograd.grad(f.cross_entropy(x.double(), targets, reduction="sum"), outputs)
         found.append(sum(of_layer(*one, gradient) for one, gradient in zip(layers, gradients, strict=True)))
     return torch.cat(found).cpu().numpy()
 
