@@ -44,7 +44,7 @@ def test_hardest_by_hand():
     data = load("digits", n_train=400, part=1)
     losses = np.zeros((2, 400))
     losses[:, 7], losses[:, 5], losses[0, 9], losses[:, 3] = 1, 3, 3, 1  # means 1, 3, 1.5, 1
-    pool = hosts.ranked(losses, data, "hard").head(4)
+    pool = hosts.ranked({"loss": losses}, data, "hard").head(4)
     assert pool["canary_index"].tolist() == data.train_indices[[5, 9, 3, 7]].tolist()
     assert pool["canary_label"].tolist() == data.train_labels[[5, 9, 3, 7]].tolist()
     assert pool["loss"].tolist() == [3, 1.5, 1, 1]
@@ -55,9 +55,19 @@ def test_middling_by_hand():
     data = load("digits", n_train=400, part=1)
     losses = np.full((1, 400), 9.0)
     losses[0, [5, 9, 3, 7]] = 1.5, 0.9, 1.01, 0
-    pool = hosts.ranked(losses, data, "middling").head(4)
+    pool = hosts.ranked({"loss": losses}, data, "middling").head(4)
     assert pool["canary_index"].tolist() == data.train_indices[[3, 9, 5, 7]].tolist()
     assert pool["loss"].tolist() == [1.01, 0.9, 1.5, 0]
+
+
+@pytest.mark.parametrize(("kind", "places"), [("influential", [9, 5, 3, 0]), ("uninfluential", [7, 8, 0, 1])])
+def test_hosts_by_influence_by_hand(kind, places):
+    data = load("digits", n_train=400, part=1)
+    influences, losses = np.full((2, 400), 2.0), np.arange(800.0).reshape(2, 400)
+    influences[:, [5, 9, 3, 7, 8]] = [[5, 2, 3, 1, 1], [1, 9, 2.5, 0, 2]]  # means 3, 5.5, 2.75, 0.5, 1.5
+    pool = hosts.ranked({"loss": losses, "self-influence": influences}, data, kind)
+    assert pool["canary_index"].tolist() == data.train_indices[places].tolist()
+    assert pool["loss"].tolist() == [200 + place for place in places]
 
 
 def test_image_losses_against_the_definition():
@@ -174,7 +184,10 @@ def test_an_image_of_another_part_is_no_host():
 
 @pytest.mark.parametrize("host", ["easy", "-3", "1.5", ""])
 def test_a_kind_of_host_that_is_not_known_is_named(host):
-    with pytest.raises(ValueError, match=f"^hosts: {host!r} is not one of random, hard, middling, nor the number"):
+    with pytest.raises(
+        ValueError,
+        match=f"^hosts: {host!r} is not one of random, hard, middling, influential, uninfluential, nor the number",
+    ):
         replace(PROTOCOL, hosts=(host,))
 
 

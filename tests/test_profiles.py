@@ -117,7 +117,8 @@ def test_seeds_of_one_part_keep_their_distance(monkeypatch):
 def test_ways_to_prevent_overfitting_change_one_thing_of_plain_models():
     for dataset in ("mnist", "fashion_mnist"):
         plain = sweeps()[f"{dataset}-small"].protocol
-        ours = {name: sweeps()[name] for name in profiles.REGULARISERS["paper"] if name.startswith(f"{dataset}-small-")}
+        names = [name for name in profiles.REGULARISERS["paper"] if name.startswith(f"{dataset}-small-")]
+        ours = {name: sweeps()[name] for name in names}
         assert [sweep.setting for sweep in ours.values()] == [*profiles.WAYS, profiles.TO_THE_END]
         for name, sweep in ours.items():
             protocol = sweep.protocol

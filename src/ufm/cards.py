@@ -17,10 +17,11 @@ from ufm import features, hosts, scores
 from ufm.datasets import ImageSet
 from ufm.device import DeviceData
 from ufm.experiments import Protocol
+from ufm.influence import N_CHECKPOINTS, checkpoints, self_influence
 from ufm.measurement import model_row
 from ufm.patched import Patched
 from ufm.records import Measured
-from ufm.training import Trained, log_probabilities
+from ufm.training import Trained, log_probabilities, stamped_host
 
 N_PERMUTATIONS = features.FIXED  # of the letter's pixels, the same for every model
 N_SHORT = 50  # permutations for which more than the best epoch's shift and KL divergence is kept
@@ -142,6 +143,39 @@ def histories(trained: list[Trained]) -> list[np.ndarray]:
         found.append(np.full((longest, 3), np.nan, np.float32))
         found[-1][: len(rows)] = rows
     return found
+
+
+def influence_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
+    """The models' rows, a short card, and the self-influence of the training images as each model was trained on them.
+
+    Of single images it has the seed's own hosts.
+    """
+    short = short_card(protocol, trained, data, ood)
+    places = np.searchsorted(data.data.train_indices, short.arrays["host_index"])
+    arrays: dict[str, list[np.ndarray]] = {}
+    for one in trained:
+        images = data.train_images
+        if stamped := stamped_host(one.experiment, data):
+            images = images.clone()
+            images[stamped[0]] = stamped[1]
+        for name, values in of_hosts(self_influence(one, images, data.train_labels), places).items():
+            arrays.setdefault(f"influence_{name}", []).append(values)
+        epochs = checkpoints(one.history)
+        arrays.setdefault("influence_epochs", []).append(
+            np.array(epochs + [0] * (N_CHECKPOINTS - len(epochs)), np.int16)
+        )
+    return Measured(short.tables, short.arrays | {name: np.stack(values) for name, values in arrays.items()})
+
+
+def of_hosts(influence: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
+    """Self-influence (n_images,) in short: that of the hosts, their rank among the other images, and percentiles."""
+    own = influence[places]
+    less, equal = (influence < own[:, None]).sum(1), (influence == own[:, None]).sum(1) - 1  # but itself
+    return {
+        "host": own.astype(np.float32),
+        "rank": ((less + equal / 2) / (len(influence) - 1)).astype(np.float32),
+        "quantiles": np.quantile(influence, np.linspace(0, 1, 101)).astype(np.float32),
+    }
 
 
 def card(

@@ -15,7 +15,8 @@ from ufm.fingerprints import RECIPE, added, digest, settings
 from ufm.models import MLP, MODELS, Model, names
 from ufm.sources import checksum, source
 
-HOSTS = ("random", "hard", "middling")  # kinds of host; the number of a training image names that image
+# Kinds of host; the number of a training image names that image.
+HOSTS = ("random", "hard", "middling", "influential", "uninfluential")
 STAMPED = ("canary", "placebo")  # roles of models that are trained with something stamped on their host
 SAME_AGE = 10  # the epoch at which models of a seed are compared at the same age
 

@@ -1,8 +1,9 @@
 """Hosts: the training images that get a feature stamped, any of them or those of a pool.
 
 Hard hosts are the images that clean models fit worst. A model needs the feature to fit such an image, so it is where
-memorisation of the feature shows, if anywhere. Middling ones are those that clean models just fail to fit. Pools are
-found once: those of the paper profile are kept with the book's records, others found when an execution needs them.
+memorisation of the feature shows, if anywhere. Middling ones are those that clean models just fail to fit. Influential
+and uninfluential ones have the highest and the lowest self-influence in clean models. Pools are found once: those of
+the paper profile are kept with the book's records, others found when an execution needs them.
 """
 
 import time
@@ -20,6 +21,7 @@ from ufm.datasets import Dataset
 from ufm.device import to_device
 from ufm.experiments import Experiment, Protocol
 from ufm.fingerprints import RECIPE, digest, settings
+from ufm.influence import self_influence
 from ufm.models import CNN1, CNN2, MLP, names
 from ufm.progress import progress
 from ufm.provenance import made
@@ -27,7 +29,7 @@ from ufm.records import Measured, Records, committed, executed
 from ufm.streams import stream
 from ufm.training import train
 
-N_MODELS = 3  # clean models, over which an image's loss is averaged
+N_MODELS = 3  # clean models, over which an image's loss or self-influence is averaged
 FIRST_SEED = 900_000  # theirs; no other model has a seed from here on
 MIDDLING = 1.0  # nats: the loss near which a host is middling
 
@@ -37,12 +39,15 @@ class Pool:
     """A kind of host that clean models find."""
 
     sizes: dict[str, int]  # images of the full training set, and of each part of a smaller size
-    distance: Callable[[np.ndarray], np.ndarray]  # from the images' mean losses; those of the smallest are taken
+    distance: Callable[[np.ndarray], np.ndarray]  # from the images' mean values; those of the smallest are taken
+    value: str = "loss"  # of an image in each clean model, or "self-influence"
 
 
 POOLS = {
     "hard": Pool({"full": 200, "part": 50}, np.negative),
     "middling": Pool({"full": 200, "part": 50}, lambda losses: np.abs(losses - MIDDLING)),
+    "influential": Pool({"full": 24, "part": 4}, np.negative, "self-influence"),
+    "uninfluential": Pool({"full": 24, "part": 4}, np.positive, "self-influence"),
 }
 
 
@@ -210,26 +215,28 @@ def finish(
         Experiment(protocol.dataset, protocol.n_train, part, protocol.model, training, seed, "control")
         for seed in seeds
     ]
-    losses = [
-        image_losses(one.model, on_device.train_images, on_device.train_labels) for one in train(unstamped, on_device)
-    ]
+    split, influence = (on_device.train_images, on_device.train_labels), POOLS[kind].value == "self-influence"
+    trained = train(unstamped, on_device, snapshots=range(1, training.epochs + 1) if influence else ())
+    values = {"loss": np.stack([image_losses(one.model, *split) for one in trained])}
+    if influence:
+        values["self-influence"] = np.stack([self_influence(one, *split) for one in trained])
     entry = {
         "seed": seeds[0],
         "identity": identity(protocol, part, kind),
         "models": [one.fingerprint() for one in unstamped],
         **made(device, started),
     }
-    return entry, Measured({"pools": ranked(np.stack(losses), data, kind)})
+    return entry, Measured({"pools": ranked(values, data, kind)})
 
 
-def ranked(losses: np.ndarray, data: datasets.Dataset, kind: str) -> pd.DataFrame:
-    """The pool of a kind by mean loss, the most extreme first, equal ones in file order.
+def ranked(values: dict[str, np.ndarray], data: datasets.Dataset, kind: str) -> pd.DataFrame:
+    """The pool of a kind, the most extreme first, equal ones in file order.
 
-    losses: (n_models, n_images), nats.
+    values: of each image in each model, (n_models, n_images): the loss in nats, and what the kind goes by.
     """
-    mean = losses.mean(axis=0)
-    size = POOLS[kind].sizes["full" if data.n_train is None else "part"]
-    places = np.argsort(POOLS[kind].distance(mean), kind="stable")[:size]
+    found, mean = POOLS[kind], {name: one.mean(axis=0) for name, one in values.items()}
+    size = found.sizes["full" if data.n_train is None else "part"]
+    places = np.argsort(found.distance(mean[found.value]), kind="stable")[:size]
     return pd.DataFrame(
         {
             "dataset": data.name,
@@ -238,7 +245,7 @@ def ranked(losses: np.ndarray, data: datasets.Dataset, kind: str) -> pd.DataFram
             "rank": np.arange(1, len(places) + 1),
             "canary_index": data.train_indices[places],
             "canary_label": data.train_labels[places],
-            "loss": mean[places],
+            "loss": mean["loss"][places],
         }
     )
 

@@ -69,6 +69,16 @@ MIDDLING = {
     "embedded": (sweep_name("digits-small", MIDDLING_HOSTS),),
     "paper": (sweep_name("fashion_mnist-full", MIDDLING_HOSTS),),
 }
+# Hosts by self-influence, in words, and their kind.
+BY_INFLUENCE = {
+    "most influential hosts": "influential",
+    "least influential hosts": "uninfluential",
+    "random hosts": "random",
+}
+INFLUENCE = {
+    profile: tuple(sweep_name(small, setting) for setting in BY_INFLUENCE)
+    for profile, small in (("embedded", "digits-small"), ("paper", "mnist-small"))
+}
 # The sweeps that each chapter shows under each profile, in this order.
 CHAPTERS = {
     "method": {"embedded": ("method",), "paper": ("method",)},
@@ -80,6 +90,7 @@ CHAPTERS = {
     "regularisers": REGULARISERS,
     "cnns": CNNS,
     "seeds": SEEDS,
+    "influence": INFLUENCE,
     "verdicts": {
         profile: tuple(dict.fromkeys(name for one in (POPULATIONS, CNNS, REGULARISERS, SEEDS) for name in one[profile]))
         for profile in PROFILES
@@ -129,6 +140,7 @@ def embedded() -> dict[str, Sweep]:
         **middling("digits-small", small, range(8), turn=0),
         **regularised("digits-small", small, range(8), turn=0),
         **same_hosts("digits-small", small, DIGITS_HOSTS, range(200, 216, 2), turn=0),
+        **by_influence("digits-small", small, [range(100, 108), range(108, 116), range(116, 124)], turn=0),
     }
 
 
@@ -150,6 +162,7 @@ def paper() -> dict[str, Sweep]:
         **regularised("fashion_mnist-small", fashion, EVIDENCE[:40], turn=3),
         **cnns("cifar10", 10_000, (CNN1(), CNN2()), base.training, replace(mnist.scoring, ood_set="mnist"), CNN_SEEDS),
         **same_hosts("mnist-small", mnist, MNIST_HOSTS, range(2000, 2180, 6), turn=6),
+        **by_influence("mnist-small", mnist, [range(3000, 3024), range(3024, 3048), range(3048, 3108)], turn=5),
     }
 
 
@@ -186,6 +199,15 @@ def regularised(name: str, plain: Protocol, seeds: range, turn: int) -> dict[str
     if plain.training.early_stopping != "none":
         ways[TO_THE_END] = replace(three, training=replace(plain.training, early_stopping="none"))
     return {sweep_name(name, way): Sweep(one, seeds, len(seeds), turn, way) for way, one in ways.items()}
+
+
+def by_influence(name: str, plain: Protocol, seeds: list[range], turn: int) -> dict[str, Sweep]:
+    """Hosts of most, of least and of any self-influence beside a population: three models a seed."""
+    found = {}
+    for (setting, host), ours in zip(BY_INFLUENCE.items(), seeds, strict=True):
+        three = replace(plain, hosts=(host,), measure="influence card")
+        found[sweep_name(name, setting)] = Sweep(three, ours, len(ours), turn, setting)
+    return found
 
 
 def population(dataset: str, n_train: int | None = None) -> Protocol:

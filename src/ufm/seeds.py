@@ -2,14 +2,14 @@
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ufm import datasets, hosts
-from ufm.cards import full_card, moved_card, short_card
+from ufm.cards import full_card, influence_card, moved_card, short_card
 from ufm.datasets import Dataset
 from ufm.device import to_device
 from ufm.experiments import Experiment, Protocol
@@ -26,6 +26,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
     "card": full_card,
     "short card": short_card,
     "moved card": moved_card,
+    "influence card": influence_card,
 }
 
 
@@ -50,6 +51,13 @@ def experiments(protocol: Protocol, seed: int, data: Dataset) -> list[Experiment
             for role in protocol.roles
         ]
     return [control, *stamped]
+
+
+def snapshots(protocol: Protocol) -> Collection[int]:
+    """Epochs whose weights the measure needs beside the best ones."""
+    if protocol.measure == "influence card":
+        return range(1, protocol.training.epochs + 1)
+    return [protocol.training.same_age] if "card" in protocol.measure else []
 
 
 def finish(
@@ -79,7 +87,7 @@ def finish(
         if one.host and one.canary_label not in ood.labels:
             label = f"the label {one.canary_label} of a host of seed {one.seed}"
             raise ValueError(f"n_ood: none of the {scoring.n_ood} images has {label}")
-    trained = train(planned, on_device, snapshots=[training.same_age] if "card" in protocol.measure else [])
+    trained = train(planned, on_device, snapshots=snapshots(protocol))
     finished = []
     for start, seed in zip(range(0, len(trained), protocol.n_models), seeds, strict=True):
         ours = trained[start : start + protocol.n_models]
