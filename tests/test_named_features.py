@@ -163,14 +163,14 @@ def damaged(content):
     """A PNG file cut off at every byte, and with each of its bytes changed."""
     for place in range(len(content)):
         yield content[:place]
-        yield content[:place] + bytes([content[place] ^ 0x41]) + content[place + 1 :]
+        for change in (0x01, 0x41):
+            yield content[:place] + bytes([content[place] ^ change]) + content[place + 1 :]
 
 
 def test_files_that_are_no_picture_are_named(tmp_path, holed):
     path, whole = tmp_path / "no.png", (tmp_path / "holed.png").read_bytes()
     (tmp_path / "folder.png").mkdir()
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path, format="JPEG")
-    contents, refused = [b"", b"J. DOE", path.read_bytes(), *damaged(whole)], 0
+    contents, refused = list(damaged(whole)), 0
     for content in contents:
         path.write_bytes(content)
         try:
@@ -182,6 +182,12 @@ def test_files_that_are_no_picture_are_named(tmp_path, holed):
             )
             refused += 1
     assert refused > len(contents) / 2
+    path.write_text("J. DOE")
+    with pytest.raises(ValueError, match="^feature: .*no.png is no PNG image that can be read$"):
+        feature(str(path))
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path, format="JPEG")
+    with pytest.raises(ValueError, match="^feature: .*no.png is no PNG image that can be read$"):
+        feature(str(path))
     with pytest.raises(ValueError, match="^feature: .*folder.png is no PNG image that can be read$"):
         feature(str(tmp_path / "folder.png"))
     with pytest.raises(ValueError, match="^feature: there is no file .*nothing.png$"):
@@ -312,6 +318,13 @@ def test_the_features_of_a_card(named):
     expected = [pixels, own, *permutations(pixels, 100)[:, 0], *random, *others]
     np.testing.assert_array_equal(found[:, 0], expected)
     assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize(("shape", "n_others"), [((5, 5), 26), ((6, 4), 0), ((4, 6), 0), ((5, 7), 26)])
+def test_letters_are_among_the_features_where_they_have_room(shape, n_others, tmp_path):
+    name = save(tmp_path / "mark.png", np.linspace(0, 1, shape[0] * shape[1]).reshape(shape))
+    found = cards.feature_list(replace(tiny.PROTOCOL, feature=name), SEED, "digits/400")
+    assert found.shape == (1 + 1 + 100 + 30 + n_others, 1, *shape)
 
 
 def outputs(network, images, data):

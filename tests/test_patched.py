@@ -149,15 +149,18 @@ def test_a_transparent_pixel_leaves_each_image_its_own(name, n_channels):
 @pytest.mark.parametrize("name", ["mlp", "cnn2"])
 def test_transparent_patches_among_others_are_split_as_memory_needs(name, monkeypatch):
     made, given = network(MODELS[name], (1, 28, 28)), images(3, (1, 28, 28))
-    few = Patched(made, given, normalise=lambda batch: batch)  # raw scoring inputs
+    seen = []
+    few = Patched(made, given, normalise=lambda batch: seen.append(len(batch)) or batch)
     drawn = patches(5, 1, 5, 5)
     drawn[3] = torch.nan
     drawn[1] = with_holes(drawn[1])
     found = few.logits(drawn)
     assert_equal(found[3], few.clean)
     assert_equal(found[[0, 2, 4]], few.logits(drawn[[0, 2, 4]]))
-    monkeypatch.setitem(patched.ROWS, "cpu", 4)
+    monkeypatch.setitem(patched.ROWS, "cpu", 7)
+    seen.clear()
     assert_equal(few.logits(drawn), found)
+    assert seen == [2, 2, 1]  # of three images each
 
 
 @pytest.mark.parametrize("name", ["mlp, dropout", "cnn2, dropout"])
