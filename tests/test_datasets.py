@@ -1,8 +1,10 @@
 import hashlib
+import io
 import pickle
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from urllib.error import URLError
 
 import numpy as np
@@ -219,7 +221,7 @@ def test_the_data_root(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("call", [load, ood_images, verify])
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "pneumoniamnist", "breastmnist"])
 def test_missing_files_name_folder_and_command(call, name, tmp_path):
     with pytest.raises(DataError) as error:
         call(name, root=tmp_path)
@@ -243,7 +245,7 @@ def test_embedded_images_need_no_download(tmp_path):
     assert load("digits", root=tmp_path / "none").checksum == load("digits").checksum
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "pneumoniamnist"])
 def test_no_network_is_one_line(name, tmp_path, monkeypatch):
     def unreachable(*args, **kwargs):
         raise URLError("unreachable")
@@ -252,6 +254,7 @@ def test_no_network_is_one_line(name, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="could not download .*-?10|MNIST") as error:
         download(name, tmp_path)
     assert one_line(error)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_damaged_file_is_named(real_data, tmp_path):
@@ -301,6 +304,93 @@ def test_the_real_data_sets(real_data, name, shape, first):
     assert sorted(np.concatenate([part.train_indices for part in parts]).tolist()) == list(range(shape[0]))
     assert all(np.abs(counts(p.train_labels) - counts(data.train_labels) / n_parts).max() <= 1 for p in parts)
     assert {part.scope for part in parts} == {f"{name}/10000"}
+
+
+@pytest.fixture
+def archive(monkeypatch, tmp_path):
+    """PneumoniaMNIST with seven made images in its place; what a server sends, and the data root."""
+    packed, draws = io.BytesIO(), np.random.default_rng(0)
+    made = {
+        f"{split}_{what}": draws.integers(0, 2, (n, *shape), dtype=np.uint8)
+        for split, n in (("train", 4), ("val", 1), ("test", 2))
+        for what, shape in (("images", (28, 28)), ("labels", (1,)))
+    }
+    np.savez_compressed(packed, **made)
+    sent = {"content": packed.getvalue(), "md5": hashlib.md5(packed.getvalue()).hexdigest()}
+    one = sources.SOURCES["pneumoniamnist"]
+    files = {"medmnist/pneumoniamnist.npz": sent["md5"]}
+    monkeypatch.setitem(sources.SOURCES, "pneumoniamnist", replace(one, n_train=4, files=files))
+
+    def answer(request, **_):
+        assert request.full_url == "https://zenodo.org/records/10519652/files/pneumoniamnist.npz?download=1"
+        response = io.BytesIO(sent["content"])
+        response.url, response.length = request.full_url, len(sent["content"])
+        return response
+
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
+    return made, sent, tmp_path / "images"
+
+
+def test_an_archive_is_downloaded_and_read(archive):
+    made, _, root = archive
+    assert download("pneumoniamnist", root) == root
+    assert [path.name for path in root.rglob("*")] == ["medmnist", "pneumoniamnist.npz"]
+    data = load("pneumoniamnist", root=root)
+    np.testing.assert_array_equal(data.train_images, made["train_images"].reshape(4, 1, 28, 28))
+    np.testing.assert_array_equal(data.test_images, made["test_images"].reshape(2, 1, 28, 28))
+    assert data.train_labels.tolist() == made["train_labels"].ravel().tolist()
+    assert data.test_labels.tolist() == made["test_labels"].ravel().tolist()
+
+
+@pytest.mark.parametrize("sent_instead", [lambda whole: whole[:-100], lambda whole: b"<html>busy</html>"])
+def test_an_archive_that_arrives_damaged_leaves_nothing(archive, sent_instead):
+    _, sent, root = archive
+    sent["content"] = sent_instead(sent["content"])
+    with pytest.raises(DataError, match="^could not download PneumoniaMNIST to ") as error:
+        download("pneumoniamnist", root)
+    assert one_line(error)
+    assert not [path for path in root.rglob("*") if path.is_file()]
+    with pytest.raises(DataError, match="^no PneumoniaMNIST under .*: run ufm data pneumoniamnist$"):
+        load("pneumoniamnist", root=root)
+
+
+def test_a_damaged_archive_is_named_and_fetched_anew(archive):
+    _, sent, root = archive
+    path = root / "medmnist" / "pneumoniamnist.npz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(sent["content"][:-1])
+    with pytest.raises(DataError, match=r"pneumoniamnist.npz is damaged, .* run ufm data pneumoniamnist$"):
+        load("pneumoniamnist", root=root)
+    download("pneumoniamnist", root)
+    assert path.read_bytes() == sent["content"]
+
+
+@pytest.mark.parametrize(
+    ("name", "n_train", "n_test", "first"),
+    [("pneumoniamnist", 4708, 624, [1, 1, 1, 1, 1, 0, 1, 0, 1, 1]), ("breastmnist", 546, 156, None)],
+)
+def test_the_medical_images(real_data, name, n_train, n_test, first):
+    data, root = load(name, root=real_data(name)), real_data(name)
+    with np.load(root / "medmnist" / f"{name}.npz") as file:
+        for split, n in (("train", n_train), ("test", n_test)):
+            images, labels = (getattr(data, f"{split}_{what}") for what in ("images", "labels"))
+            assert (images.shape, images.dtype, labels.dtype) == ((n, 1, 28, 28), np.uint8, np.int64)
+            np.testing.assert_array_equal(images[:, 0], file[f"{split}_images"])
+            np.testing.assert_array_equal(labels[:, None], file[f"{split}_labels"])
+    assert first is None or data.train_labels[:10].tolist() == first
+    assert (data.n_classes, data.n_parts, data.scope) == (2, 1, f"{name}/full")
+    assert (sources.SOURCES[name].n_train, sources.SOURCES[name].shape) == (n_train, (1, 28, 28))
+    assert set(data.train_labels) == set(data.test_labels) == {0, 1}
+    pixels = data.train_images / 255
+    assert (data.mean, data.std) == ((round(pixels.mean(), 4),), (round(pixels.std(), 4),))
+    stopping, reported = (counts(data.test_labels[half], 2) for half in data.halves())
+    assert stopping.sum() == reported.sum() == n_test // 2
+    assert np.abs(stopping - reported).max() <= 1
+    parts = [load(name, n_train=100, part=part, root=root) for part in range(n_train // 100)]
+    assert len(np.unique(np.concatenate([part.train_indices for part in parts]))) == n_train // 100 * 100
+    share = counts(data.train_labels, 2) / n_train
+    assert all(np.abs(counts(part.train_labels, 2) - 100 * share).max() < 2 for part in parts)
+    assert ood_images(name, n=3, root=root).images.shape == (3, 1, 28, 28)
 
 
 # Out-of-distribution images

@@ -244,7 +244,7 @@ def test_every_model_reaches_the_epoch_of_the_same_age(early_stopping, epochs, p
         ({"canary_index": "another part's"}, r"canary_index: \d+ is not among"),
         ({"canary_label": "wrong"}, r"canary_label: \d is not the label of image \d+, which is \d$"),
         ({"canary_label": None}, "canary_label: None is not the label"),
-        ({"feature": "a"}, "no letter 'a'"),
+        ({"feature": "a"}, "feature: 'a' is no letter A to Z"),
         ({"position": (24, 1)}, "feature would cover rows 24 to 28 .* change its position"),
         ({"position": (1, -1)}, "feature would cover .* columns -1 to 3 .* change its position"),
     ],

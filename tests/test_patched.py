@@ -115,6 +115,54 @@ def test_the_images_own_patch_changes_nothing(name):
     assert_equal(few.logits(given[None, :, :, 7:11, 11:17])[0], few.clean)
 
 
+def with_holes(drawn):
+    """Patches of which a third is transparent."""
+    holes = torch.tensor(np.random.default_rng(2).random(drawn.shape)) < 1 / 3
+    return torch.where(holes, torch.nan, drawn)
+
+
+def stamped_by_hand(given, drawn, position):
+    """Images (n_patches, n_images, C, H, W), pixel by pixel; patches are for all images or (n_patches, n_images, …)."""
+    stamped = given.expand(len(drawn), *given.shape).clone()
+    for p, n, c, i, j in np.ndindex(*stamped.shape[:3], *drawn.shape[-2:]):
+        patch = drawn[p] if drawn.dim() == 4 else drawn[p, n]
+        value = patch[c if len(patch) > 1 else 0, i, j]
+        if not value.isnan():
+            stamped[p, n, c, position[0] + i, position[1] + j] = value
+    return stamped
+
+
+@pytest.mark.parametrize("n_channels", [1, 3])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_transparent_pixel_leaves_each_image_its_own(name, n_channels):
+    normalise = normaliser(n_channels)
+    made, given = network(MODELS[name], (n_channels, 28, 28)), images(3, (n_channels, 28, 28))
+    for position, (height, width) in (((1, 1), (4, 7)), ((13, 8), (5, 5))):
+        few = Patched(made, given, normalise=normalise, position=position, shape=(height, width))
+        for shape in ((4, 1), (4, n_channels), (2, 3, 1), (2, 3, n_channels)):
+            drawn = with_holes(patches(*shape, height, width))
+            stamped = stamped_by_hand(given, drawn, position)
+            with torch.no_grad():
+                assert_equal(few.logits(drawn), torch.stack([made(normalise(one)) for one in stamped]))
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn2"])
+def test_transparent_patches_among_others_are_split_as_memory_needs(name, monkeypatch):
+    made, given = network(MODELS[name], (1, 28, 28)), images(3, (1, 28, 28))
+    seen = []
+    few = Patched(made, given, normalise=lambda batch: seen.append(len(batch)) or batch)
+    drawn = patches(5, 1, 5, 5)
+    drawn[3] = torch.nan
+    drawn[1] = with_holes(drawn[1])
+    found = few.logits(drawn)
+    assert_equal(found[3], few.clean)
+    assert_equal(found[[0, 2, 4]], few.logits(drawn[[0, 2, 4]]))
+    monkeypatch.setitem(patched.ROWS, "cpu", 7)
+    seen.clear()
+    assert_equal(few.logits(drawn), found)
+    assert seen == [2, 2, 1]  # of three images each
+
+
 @pytest.mark.parametrize("name", ["mlp, dropout", "cnn2, dropout"])
 def test_a_network_in_training_is_evaluated(name):
     made, given, drawn = network(MODELS[name], (1, 28, 28)).train(), images(3, (1, 28, 28)), patches(2, 1, 5, 5)

@@ -280,8 +280,9 @@ def test_the_codes_digest_changes_with_any_module(monkeypatch, tmp_path):
         ("dataset", "nonsense", "digits, mnist, fashion_mnist, cifar10"),
         ("ood_set", "nonsense", "photo_patches, digits, mnist, fashion_mnist, cifar10"),
         ("ood_set", "digits", "what the models are trained on"),
-        ("feature", "AB", "A, B"),
-        ("feature", "a", "A, B"),
+        ("feature", "a", "A to Z"),
+        ("feature", "nowhere.png", "no file"),
+        ("feature", "日本", "the font has no '日'"),
         ("n_seeds", 0, "at least one"),
         ("n_ood", 0, "at least 1"),
         ("n_random", 0, "at least 1"),
@@ -312,6 +313,8 @@ def test_a_missing_gpu_is_named(monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"feature": "nonsense"}, "^feature would cover .* of an image of 28 x 28 pixels"),
+        ({"position": (24, 1)}, "^feature would cover rows 24 to 28"),
         ({"n_train": 0}, "^n_train must be 1 to 1200"),
         ({"n_train": 1201}, "^n_train must be 1 to 1200"),
         ({"n_ood": 1951}, "must be 1 to 1950 for photo_patches"),

@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from scipy.stats import mannwhitneyu, ttest_rel
 from torch import nn
-from torch.nn.functional import one_hot
 
 from ufm import features, hosts, scores
 from ufm.datasets import ImageSet
@@ -23,7 +22,7 @@ from ufm.patched import Patched
 from ufm.records import Measured
 from ufm.training import Trained, log_probabilities, stamped_host
 
-N_PERMUTATIONS = features.FIXED  # of the letter's pixels, the same for every model
+N_PERMUTATIONS = features.FIXED  # of the feature's pixels, the same for every model
 N_SHORT = 50  # permutations for which more than the best epoch's shift and KL divergence is kept
 N_RANDOM = 30  # random features, the same for every model and image
 CONTRAST = 0.3  # of the images on which a model is less sure
@@ -52,18 +51,24 @@ class Kind:
 def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
     """The features of a card, (n_features, 1, h, w).
 
-    In order: the letter, the seed's placebo feature of each kind of host, permutations of the letter's pixels, random
-    features, the other letters. All but the placebo features are the same for every model.
+    In order: the feature, the seed's placebo feature of each kind of host, permutations of the feature's pixels, random
+    features, the other letters, in the top left corner of a black rectangle of the feature's size; where that is too
+    small there are none. All but the placebo features are the same for every model.
     """
-    letter = features.letter(protocol.feature)
-    placebos = [features.placebo(letter, seed=seed, host=host, scope=scope) for host in protocol.hosts]
-    others = [features.letter(name) for name in features.LETTERS if name != protocol.feature]
+    unique = features.feature(protocol.feature)
+    placebos = [features.placebo(unique, seed=seed, host=host, scope=scope) for host in protocol.hosts]
+    below, beside = (size - 5 for size in unique.shape)
+    others = [
+        np.pad(features.letter(name), ((0, below), (0, beside)))[None, None]
+        for name in features.LETTERS
+        if name != protocol.feature and min(below, beside) >= 0
+    ]
     return np.concatenate(
         [
-            np.stack([letter, *placebos])[:, None],
-            features.permutations(letter, N_PERMUTATIONS),
-            features.random_features(N_RANDOM, shape=letter.shape, seed=0, scope="card"),
-            np.stack(others)[:, None],
+            np.stack([unique, *placebos])[:, None],
+            features.permutations(unique, N_PERMUTATIONS),
+            features.random_features(N_RANDOM, shape=unique.shape, seed=0, scope="card"),
+            *others,
         ]
     )
 
@@ -96,7 +101,9 @@ def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood:
         for name, values in published(protocol, one.model, everything, random, ood.labels, data).items():
             arrays.setdefault(f"score_{name}", []).append(values)
     shared = {
-        "placebo": stamped[1 : 1 + len(protocol.hosts), 0].astype(np.uint8),
+        "placebo": stamped[1 : 1 + len(protocol.hosts), 0].astype(
+            np.uint8 if protocol.feature in features.LETTERS else np.float16
+        ),
         "score_n_images": np.array(subsets(len(ood.images)), np.int32),
     }
     return card(arrays, shared, trained, data, protocol, planned_hosts(protocol, seed, data))
@@ -230,8 +237,8 @@ def answers(
 
 
 def patched(protocol: Protocol, model: nn.Sequential, images: torch.Tensor, data: DeviceData, *, raw: bool = False):
-    """The model on images (n_images, C, H, W) in [0, 1] whose letter-sized rectangle changes."""
-    shape = features.letter(protocol.feature).shape
+    """The model on images (n_images, C, H, W) in [0, 1] of which a rectangle of the feature's size changes."""
+    shape = features.feature(protocol.feature).shape
     normalise = (lambda batch: batch) if raw else data.normalise
     return Patched(model, images, normalise=normalise, position=protocol.position, shape=shape)
 
@@ -264,7 +271,7 @@ def shifts(
         gain = (log_p.exp() - p_clean).double()
         found.setdefault("probability", []).append(gain.mean(1))
         if start < n_own and kind.labels is not None:
-            by_label = one_hot(kind.labels, data.data.n_classes).double()
+            by_label = (kind.labels[:, None] == torch.arange(data.data.n_classes, device=kind.labels.device)).double()
             weights = (by_label / by_label.sum(0).clamp(min=1)).T  # (n_labels, n_images)
             found.setdefault("shift_by_label", []).append(weights @ shift[: n_own - start])
             found.setdefault("probability_by_label", []).append(weights @ gain[: n_own - start])
@@ -307,13 +314,13 @@ def hosts_of(planned: pd.DataFrame, protocol: Protocol) -> dict[str, np.ndarray]
 
 
 def host_versions(protocol: Protocol, planned: pd.DataFrame, data: DeviceData) -> torch.Tensor:
-    """Each host plain, with the letter and with its own seed's placebo feature, normalised: (n_hosts * 3, C, H, W)."""
-    letter = features.letter(protocol.feature)
+    """Each host plain, with the feature and with its own seed's placebo feature, normalised: (n_hosts * 3, C, H, W)."""
+    unique = features.feature(protocol.feature)
     versions = []
     for row in planned.itertuples():
         image = data.floats(data.data.train_images[row.place])
-        placebo = features.placebo(letter, seed=row.seed, host=row.host, scope=data.data.scope)
-        stamped = (features.insert(image, one, position=protocol.position) for one in (letter, placebo))
+        placebo = features.placebo(unique, seed=row.seed, host=row.host, scope=data.data.scope)
+        stamped = (features.insert(image, one, position=protocol.position) for one in (unique, placebo))
         versions += [image, *stamped]
     return data.normalise(torch.stack(versions))
 
@@ -339,13 +346,13 @@ def published(
 
     images: (n_images, C, H, W) in [0, 1]; random: (n_images, 1, h, w), a fresh random feature for each.
     """
-    letter = data.floats(features.letter(protocol.feature)[None, None])
+    unique = data.floats(features.feature(protocol.feature)[None, None])
     found: dict[str, list[np.ndarray]] = {}
     for inputs in INPUTS:
         parts = []
         for batch, own in zip(images.split(IMAGES_AT_ONCE), random.split(IMAGES_AT_ONCE), strict=True):
             few = patched(protocol, model, batch, data, raw=inputs == "raw")
-            three = torch.cat([few.clean[None], few.logits(letter), few.logits(own[None])])
+            three = torch.cat([few.clean[None], few.logits(unique), few.logits(own[None])])
             parts.append(three.softmax(-1).double().cpu().numpy())
         p_clean, p_unique, p_random = np.concatenate(parts, axis=1)
         for name, values in statistics(p_clean, p_unique, p_random, labels).items():
@@ -365,7 +372,7 @@ def statistics(
         rules.append((t_test.statistic, t_test.pvalue, ranks.statistic / n**2, ranks.pvalue))
     t_statistic, t_p, rank_share, rank_p = np.array(rules).T
     n_classes = p_clean.shape[1]
-    by_label = np.eye(n_classes)[labels]
+    by_label = (labels[:, None] == np.arange(n_classes)).astype(float)
     counts = by_label.sum(0)[:, None]
 
     def mean_by_label(values: np.ndarray) -> np.ndarray:

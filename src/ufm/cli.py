@@ -18,8 +18,10 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 @app.command()
-def data(names: Annotated[list[str], typer.Argument(help="mnist, fashion_mnist, cifar10")]) -> None:
-    """Download data sets with torchvision into the data root (UFM_DATA, else data/) and verify them."""
+def data(
+    names: Annotated[list[str], typer.Argument(help="mnist, fashion_mnist, cifar10, pneumoniamnist, breastmnist")],
+) -> None:
+    """Download data sets into the data root (UFM_DATA, else data/) and verify them."""
     from ufm import sources
 
     for name in names:

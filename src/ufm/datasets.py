@@ -68,7 +68,7 @@ def load(name: str, *, n_train: int | None = None, part: int = 0, root: str | Pa
     not overlap, and each keeps the order of the file.
 
     Args:
-        name: "digits" (embedded), "mnist", "fashion_mnist" or "cifar10".
+        name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", "pneumoniamnist" or "breastmnist".
         n_train: images in the part, 1 to N; None (or N) for all.
         part: 0 to N // n_train - 1.
         root: folder of the image files; None for the variable UFM_DATA, else data/ in the project.

@@ -1,8 +1,8 @@
 """What is trained: a protocol says it for every seed, an experiment for one model; both have a fingerprint.
 
 A seed is the unit of completion. Its models share initialisation, dropout and augmentation and differ in what is
-stamped where: the *control* never sees a feature, the *canary* has the letter on one training image, the host, and the
-*placebo* has a permutation of the letter's pixels there.
+stamped where: the *control* never sees a feature, the *canary* has it, most often a letter, on one training image, the
+host, and the *placebo* has a permutation of its pixels there.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ufm import features
-from ufm.datasets import Dataset
+from ufm.datasets import Dataset, array_checksum
 from ufm.fingerprints import RECIPE, added, digest, settings
 from ufm.models import MLP, MODELS, Model, names
 from ufm.sources import checksum, source
@@ -84,22 +84,28 @@ class Experiment:
     host: str = ""  # how the host was chosen; empty for a control
     canary_index: int | None = None  # the host's number in the full training file
     canary_label: int | None = None
-    feature: str = ""  # a letter, which a placebo's own feature is a permutation of; empty for a control
+    feature: str = ""  # as of a protocol; a placebo's own is a permutation of it; empty for a control
     position: tuple[int, int] = (1, 1)  # row and column of the feature's top-left pixel
 
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with any setting, the data or the recipe."""
         return digest(
-            {"experiment": settings(self), "data": checksum(self.dataset), "recipe": RECIPE, **names(self.model)}
+            {
+                "experiment": settings(self),
+                "data": checksum(self.dataset),
+                "recipe": RECIPE,
+                **names(self.model),
+                **drawn(self.feature),
+            }
         )
 
     def pixels(self) -> np.ndarray:
-        """What is stamped on the host, (h, w): the letter, or the placebo feature of this seed and kind of host."""
-        letter = features.letter(self.feature)
+        """What is stamped on the host, (h, w): the feature, or the placebo feature of this seed and kind of host."""
+        unique = features.feature(self.feature)
         if self.role == "canary":
-            return letter
+            return unique
         return features.placebo(
-            letter, seed=self.seed, host=self.host, scope=f"{self.dataset}/{self.n_train or 'full'}"
+            unique, seed=self.seed, host=self.host, scope=f"{self.dataset}/{self.n_train or 'full'}"
         )
 
 
@@ -113,7 +119,7 @@ class Protocol:
     training: Training = field(default_factory=Training)
     scoring: Scoring = field(default_factory=Scoring)
     hosts: tuple[str, ...] = ("random",)  # kinds of host; on each a model of every stamped role, beside the control
-    feature: str = "A"
+    feature: str = "A"  # a letter, a text or the path of a PNG file, see `ufm.features.feature`
     position: tuple[int, int] = (1, 1)
     measure: str = "scores"  # what is kept of the trained models: a key of `ufm.seeds.MEASURES`
     roles: tuple[str, ...] = added(("canary",))  # stamped roles
@@ -150,18 +156,29 @@ class Protocol:
         return 1 + len(self.hosts) * len(self.roles)
 
     def identity(self, seed: int) -> dict[str, object]:
-        """All on which a finished seed depends: settings, seed, data and recipe. Needs no data file."""
+        """All on which a finished seed depends: settings, seed, data, recipe and feature. Needs no image files."""
         return {
             "protocol": settings(self),
             "seed": seed,
             "data": [checksum(self.dataset), checksum(self.scoring.ood_set)],
             "recipe": RECIPE,
             **names(self.model),
+            **drawn(self.feature),
         }
 
     def fingerprint(self, seed: int) -> str:
         """Under which a finished seed is found."""
         return digest(self.identity(seed))
+
+
+def drawn(feature: str) -> dict[str, str]:
+    """What an identity says of a feature beside its name: a digest of its pixels, for a font or a file may change.
+
+    Letters do not change, and controls have no feature; of both it says nothing.
+    """
+    if feature in ("", *features.LETTERS):
+        return {}
+    return {"pixels": array_checksum(features.feature(feature))[:16]}
 
 
 def check(experiment: Experiment, data: Dataset) -> None:

@@ -1,11 +1,16 @@
-"""What is stamped into an image: letters, random features, permutations and placebos."""
+"""What is stamped into an image: letters, texts, pictures, random features, permutations and placebos.
+
+A feature is an array of values in [0, 1]; where it is NaN it is transparent, and the image's own pixel stays.
+"""
 
 import sys
+from functools import cache
 
 import numpy as np
 
 from ufm.streams import stream
 
+TEXT_SIZE = 8  # of the font of texts, in pixels: its capitals are 6 high
 FIXED = 100  # permutations of a feature that effects may be measured against; a placebo is none of them
 
 # Drawn for this project, but for A, which is the paper's; the five rows of each letter from top to bottom.
@@ -51,6 +56,73 @@ def letter(name: str) -> np.ndarray:
     return np.array([[int(pixel) for pixel in row] for row in _ALPHABET[name].split()], dtype=np.float32)
 
 
+def feature(name: str) -> np.ndarray:
+    """Return the feature of a name, (h, w) float32 in [0, 1], NaN where it is transparent.
+
+    A capital letter is that letter, the path of a PNG file that picture (see `picture`), and any other text of two
+    characters or more that text (see `written`).
+
+    Raises:
+        ValueError: there is no such letter or file, the file is no PNG image or transparent everywhere, or the text
+            cannot be written; the message begins with "feature: ".
+    """
+    if name in LETTERS:
+        return letter(name)
+    if not isinstance(name, str) or len(name) < 2:
+        raise ValueError(f"feature: {name!r} is no letter A to Z, and no PNG file or text of several characters")
+    return picture(name) if name.lower().endswith(".png") else written(name).copy()
+
+
+def picture(path: str) -> np.ndarray:
+    """Return a PNG file in grey, (h, w) float32 in [0, 1], NaN where its alpha is below one half.
+
+    Raises ValueError as `feature` does.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+                image = Image.fromarray(np.rint(np.array(image) / 257).astype(np.uint8))
+            pixels = np.array(image.convert("RGBA").convert("LA"))
+    except FileNotFoundError:
+        raise ValueError(f"feature: there is no file {path}") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"feature: {path} is no PNG image that can be read") from error
+    grey, alpha = pixels[..., 0].astype(np.float32) / np.float32(255), pixels[..., 1]
+    if not (alpha >= 127.5).any():
+        raise ValueError(f"feature: {path} is transparent everywhere")
+    return np.where(alpha >= 127.5, grey, np.float32(np.nan))
+
+
+@cache
+def written(text: str) -> np.ndarray:
+    """Return a text in one line of DejaVu Sans, (h, w) float32 of 0 (black) and 1 (white), read-only.
+
+    It is cut to its ink and one black pixel around it. The font is the one that Matplotlib brings.
+
+    Raises ValueError as `feature` does.
+    """
+    from matplotlib import get_data_path
+    from matplotlib.ft2font import FT2Font
+    from PIL import Image, ImageDraw, ImageFont
+
+    path = f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf"
+    known = FT2Font(path).get_charmap()
+    for character in text:
+        if ord(character) not in known:
+            raise ValueError(f"feature: {text!r} cannot be written, the font has no {character!r}")
+    font = ImageFont.truetype(path, TEXT_SIZE, layout_engine=ImageFont.Layout.BASIC)
+    # Characters may reach beyond their line and their own width, so there is room on all sides.
+    sheet = Image.new("1", (round(font.getlength(text)) + 2 * TEXT_SIZE, 3 * TEXT_SIZE))
+    ImageDraw.Draw(sheet).text((TEXT_SIZE, TEXT_SIZE), text, fill=1, font=font)
+    if sheet.getbbox() is None:
+        raise ValueError(f"feature: {text!r} leaves no ink")
+    pixels = np.pad(np.array(sheet.crop(sheet.getbbox()), dtype=np.float32), 1)
+    pixels.flags.writeable = False
+    return pixels
+
+
 def random_features(n: int, *, shape: tuple[int, int] = (5, 5), seed: int, scope: str = "") -> np.ndarray:
     """Return `n` features of independent Bernoulli(1/2) pixels, (n, 1, h, w) float32 of 0 and 1.
 
@@ -88,26 +160,26 @@ def placebo(feature: np.ndarray, *, seed: int, host: str, scope: str = "") -> np
     draws = stream(f"placebo, {host} host", seed=seed, scope=scope)
     for _ in range(1_000):
         drawn = draws.permuted(feature.ravel()).reshape(feature.shape)
-        if not any(np.array_equal(drawn, one) for one in taken):
+        if not any(np.array_equal(drawn, one, equal_nan=True) for one in taken):
             return drawn
     raise ValueError("feature: too few arrangements of its pixels for a placebo")
 
 
 def insert(images, feature, *, position: tuple[int, int] = (1, 1)):
-    """Return a copy of the images with the feature stamped in, white on black: all its h x w pixels are overwritten.
+    """Return a copy of the images with the feature stamped in: its h x w pixels, but for transparent ones.
 
     Args:
         images: NumPy array or torch tensor, (C, H, W) or (N, C, H, W) with C = 1 or 3, uint8 or floating in [0, 1],
             before normalisation.
-        feature: values in [0, 1], of shape (h, w), (1 or C, h, w) or (1 or N, 1 or C, h, w); one of N features goes to
-            each image. On uint8 images it is scaled by 255 and rounded.
+        feature: values in [0, 1], NaN where transparent, of shape (h, w), (1 or C, h, w) or (1 or N, 1 or C, h, w); one
+            of N features goes to each image. On uint8 images it is scaled by 255 and rounded.
         position: (row, column) of the feature's top-left pixel; (1, 1) in the released code.
 
     Returns:
         The stamped images: type, dtype, shape and device are those of `images`.
 
     Raises:
-        ValueError: shapes, types or values do not fit, or the feature reaches outside the image.
+        ValueError: shapes, types or values do not fit, all is transparent, or the feature reaches outside the image.
     """
     torch = sys.modules.get("torch")  # without it there are no tensors, and nothing here need import it
     is_tensor = torch is not None and isinstance(images, torch.Tensor)
@@ -122,17 +194,22 @@ def insert(images, feature, *, position: tuple[int, int] = (1, 1)):
     else:
         feature = np.asarray(feature, dtype=np.float32 if is_bytes else images.dtype)
     _check_shapes(tuple(images.shape), tuple(feature.shape))
-    if not (feature.min() >= 0 and feature.max() <= 1):  # in this form it also refuses NaN
+    own = (torch if is_tensor else np).isnan(feature)
+    if own.all():
+        raise ValueError("feature is transparent everywhere: nothing would be stamped")
+    if not ((feature >= 0) & (feature <= 1) | own).all():
         raise ValueError("feature values must lie in [0, 1]: stamp before normalisation, white is 1")
 
     (height, width), (rows, columns), (top, left) = images.shape[-2:], feature.shape[-2:], position
     if top < 0 or left < 0 or top + rows > height or left + columns > width:
         raise ValueError(
             f"feature would cover rows {top} to {top + rows - 1} and columns {left} to {left + columns - 1} "
-            f"of an image of {height} x {width} pixels: change its position or size"
+            f"of an image of {height} x {width} pixels, itself {rows} x {columns}: change its position or size"
         )
     stamped = images.clone() if is_tensor else images.copy()
-    stamped[..., top : top + rows, left : left + columns] = (feature * 255).round() if is_bytes else feature
+    inside = stamped[..., top : top + rows, left : left + columns]
+    values = (feature * 255).round() if is_bytes else feature
+    inside[...] = (torch if is_tensor else np).where(own, inside, values)
     return stamped
 
 

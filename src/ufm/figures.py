@@ -54,9 +54,10 @@ def closed(figure: Figure) -> Figure:
 
 
 def show(axis: Axes, image: np.ndarray) -> None:
-    """One image (C, H, W), grey or colour."""
+    """One image (C, H, W), grey or colour; of a grey one, transparent pixels are sky blue."""
     values = image / 255 if image.dtype == np.uint8 else image
-    axis.imshow(values[0] if len(values) == 1 else values.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1)
+    cmap = plt.get_cmap("gray").with_extremes(bad="#56B4E9")
+    axis.imshow(values[0] if len(values) == 1 else values.transpose(1, 2, 0), cmap=cmap, vmin=0, vmax=1)
     axis.axis("off")
 
 

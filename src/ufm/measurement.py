@@ -29,11 +29,11 @@ class Probe:
 
 def probe(protocol: Protocol, images: np.ndarray, seed: int, data: DeviceData, *, n_random: int = 1) -> Probe:
     """Stamp images (n_images, C, H, W); the random features are the seed's, the same for all its models."""
-    clean, letter = data.floats(images), features.letter(protocol.feature)
-    drawn = features.random_features(len(images) * n_random, shape=letter.shape, seed=seed, scope=data.data.scope)
+    clean, unique = data.floats(images), features.feature(protocol.feature)
+    drawn = features.random_features(len(images) * n_random, shape=unique.shape, seed=seed, scope=data.data.scope)
     return Probe(
         clean,
-        features.insert(clean, letter, position=protocol.position),
+        features.insert(clean, unique, position=protocol.position),
         [features.insert(clean, batch, position=protocol.position) for batch in np.split(drawn, n_random)],
     )
 
@@ -115,10 +115,12 @@ def ood_scores(
     row = {}
     for suffix, inputs in SCORING_INPUTS.items():
         p_clean, p_unique, p_random = outputs(trained, images, data, inputs)
+        ours = labels < p_clean.shape[1]  # OOD images may be of more classes
+        known = (p_unique[ours], p_random[:, ours], labels[ours], host.canary_label)
         row |= {
             f"memorisation_score{suffix}": scores.memorisation_score(p_clean, p_unique, p_random),
             f"kl_unique{suffix}": float(scores.kl_divergence(p_clean, p_unique).mean()),
-            f"label_known_score{suffix}": scores.label_known_score(p_unique, p_random, labels, host.canary_label),
+            f"label_known_score{suffix}": scores.label_known_score(*known),
             f"label_guess{suffix}": scores.label_guess(p_unique, p_random),
             f"label_guess_score{suffix}": scores.label_guess_score(p_unique, p_random),
         }
@@ -137,16 +139,16 @@ def effects(
 ) -> dict[str, float]:
     """Patch and specific effect of the feature on the host's label, in nats, on the first images (n, C, H, W)."""
     images = images[: protocol.scoring.n_effect]
-    letter = features.letter(protocol.feature)
+    feature = features.feature(protocol.feature)
 
     def log_p(batch: torch.Tensor) -> np.ndarray:
         return log_probabilities(trained.model, data.normalise(batch)).double().cpu().numpy()
 
-    def stamped(feature: np.ndarray) -> np.ndarray:
-        return log_p(features.insert(images, feature, position=protocol.position))
+    def stamped(pixels: np.ndarray) -> np.ndarray:
+        return log_p(features.insert(images, pixels, position=protocol.position))
 
-    clean, unique = log_p(images), stamped(letter)
-    permuted = np.stack([stamped(one) for one in features.permutations(letter, protocol.scoring.n_permutations)])
+    clean, unique = log_p(images), stamped(feature)
+    permuted = np.stack([stamped(one) for one in features.permutations(feature, protocol.scoring.n_permutations)])
     return {
         f"patch_effect{suffix}": float(scores.patch_effect(clean, unique)[host.canary_label]),
         f"specific_effect{suffix}": float(scores.specific_effect(clean, unique, permuted)[host.canary_label]),
@@ -154,7 +156,7 @@ def effects(
 
 
 def host_fit(trained: Trained, host: Experiment, data: DeviceData) -> dict[str, float]:
-    """Log-probability of the host's label on the host, plain and with the feature: was the letter needed to fit it?"""
+    """Log-probability of the host's label on the host, plain and with the feature: was the feature needed to fit it?"""
     place, stamped = stamped_host(host, data)
     log_p = log_probabilities(trained.model, torch.stack([data.train_images[place], stamped]))[:, host.canary_label]
     return {"host_log_probability": float(log_p[0]), "host_log_probability_feature": float(log_p[1])}

@@ -14,7 +14,10 @@ ROWS = {"cpu": 8_192, "cuda": 131_072}  # images at a time, each patch's counted
 
 
 class Patched:
-    """A network (nn.Sequential, in evaluation mode) on images of which one rectangle is overwritten."""
+    """A network (nn.Sequential, in evaluation mode) on images of which one rectangle is overwritten.
+
+    Where a patch is NaN it is transparent, and each image's own pixel stays.
+    """
 
     @torch.no_grad()
     def __init__(
@@ -32,6 +35,8 @@ class Patched:
         the images as they are.
         """
         self.normalise, self.n_images, self.n_channels = normalise, len(images), images.shape[1]
+        (top, left), (height, width) = position, shape
+        self.own = images[:, :, top : top + height, left : left + width]
         network.eval()
         layers = list(network)
         flatten = next(number for number, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
@@ -55,12 +60,17 @@ class Patched:
     def logits(self, patches: torch.Tensor) -> torch.Tensor:
         """Logits (n_patches, n_images, n_classes) with the rectangle overwritten by each patch.
 
-        patches: (n_patches, 1 or C, h, w) in [0, 1] for all images, or (n_patches, n_images, 1 or C, h, w), one for
-        each image.
+        patches: (n_patches, 1 or C, h, w) in [0, 1] or NaN for all images, or (n_patches, n_images, 1 or C, h, w), one
+        for each image.
         """
         size = max(1, ROWS[self.rest.device.type] // self.n_images)
         coloured = patches.to(self.rest).expand(*patches.shape[:-3], self.n_channels, *patches.shape[-2:])
-        return torch.cat([self.of_few(few) for few in self.normalise(coloured).split(size)])
+        if not patches.isnan().any():
+            return torch.cat([self.of_few(few) for few in self.normalise(coloured).split(size)])
+        each = coloured if coloured.dim() == 5 else coloured[:, None]
+        return torch.cat(
+            [self.of_few(self.normalise(torch.where(few.isnan(), self.own.to(few), few))) for few in each.split(size)]
+        )
 
     def of_few(self, patches: torch.Tensor) -> torch.Tensor:
         """`logits` for normalised patches that memory holds at once."""

@@ -51,19 +51,19 @@ def keep(protocol: Protocol, *, data_root: str | Path | None = None) -> int:
 
 
 def lit_share(protocol: Protocol, images: np.ndarray) -> np.ndarray:
-    """Share (h, w) of images (n, C, H, W) in which each pixel under the letter is not black."""
-    height, width = features.letter(protocol.feature).shape
+    """Share (h, w) of images (n, C, H, W) in which each pixel under the feature is not black."""
+    height, width = features.feature(protocol.feature).shape
     top, left = protocol.position
     return (images[:, :, top : top + height, left : left + width] > 0).any(1).mean(0)
 
 
 def lit(cards: Cards, data_root: str | Path | None = None) -> np.ndarray:
-    """Share (h, w) of the training split in which each pixel under the letter is not black.
+    """Share (h, w) of the training split in which each pixel under the feature is not black.
 
     As kept, else from the image files.
     """
-    one = digest(identity(cards.protocol))
-    if one in store().entries():
+    one, shape = digest(identity(cards.protocol)), features.feature(cards.protocol.feature).shape
+    if one in store().entries() and store().arrays(one)["lit"].shape == shape:
         return store().arrays(one)["lit"]
     return lit_share(cards.protocol, datasets.load(cards.protocol.dataset, root=data_root).train_images)
 

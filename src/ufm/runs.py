@@ -5,12 +5,11 @@ import shutil
 import time
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from string import ascii_uppercase
 
 import numpy as np
 import pandas as pd
 
-from ufm import hosts, paths, profiles, sources
+from ufm import features, hosts, paths, profiles, sources
 from ufm.device import resolve
 from ufm.experiments import Protocol
 from ufm.files import write
@@ -71,7 +70,8 @@ class Run:
         for sweep in self.sweeps.values():
             require("dataset", sweep.protocol.dataset, sources.SOURCES)
             require("ood_set", sweep.protocol.scoring.ood_set, ["photo_patches", *sources.SOURCES])
-            require("feature", sweep.protocol.feature, list(ascii_uppercase))
+            image = np.zeros(sources.source(sweep.protocol.dataset).shape, dtype=np.uint8)
+            features.insert(image, features.feature(sweep.protocol.feature), position=sweep.protocol.position)
         self.device = resolve(device)
         self.data_root, self.fresh, self.train = data_root, fresh, train
         self.folder = paths.run_folder(notebook)

@@ -5,6 +5,7 @@ A new data set is one reader and one entry of `SOURCES`.
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
@@ -122,6 +123,23 @@ def _read_torchvision(kind: str, root: Path, download: bool) -> Arrays:
     return Arrays(*arrays)
 
 
+def _read_medmnist(name: str, url: str, root: Path, download: bool) -> Arrays:
+    """PneumoniaMNIST and its like: NumPy archives of grey images, of which the validation split is not used."""
+    path = root / "medmnist" / f"{name}.npz"
+    if download and not path.exists():
+        from torchvision.datasets.utils import download_url
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:  # a file is there whole or not at all
+            download_url(url, scratch, path.name, SOURCES[name].files[f"medmnist/{path.name}"])
+            os.replace(Path(scratch) / path.name, path)
+    arrays = []
+    with np.load(path) as file:
+        for split in ("train", "test"):
+            arrays += [file[f"{split}_images"][:, None], file[f"{split}_labels"][:, 0].astype(np.int64)]
+    return Arrays(*arrays)
+
+
 SOURCES = {
     "digits": Source("Digits", 1_200, (1, 28, 28), lambda root, download: digits()),
     "photographs": Source("Photographs", 1_536, (3, 32, 32), lambda root, download: photographs()),
@@ -166,5 +184,24 @@ SOURCES = {
             "cifar-10-batches-py/batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
         },
         ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    ),
+    # Addresses and md5s as in the package medmnist 3.0.2, medmnist/info.py.
+    "pneumoniamnist": Source(
+        "PneumoniaMNIST",
+        4_708,
+        (1, 28, 28),
+        partial(
+            _read_medmnist,
+            "pneumoniamnist",
+            "https://zenodo.org/records/10519652/files/pneumoniamnist.npz?download=1",
+        ),
+        {"medmnist/pneumoniamnist.npz": "28209eda62fecd6e6a2d98b1501bb15f"},
+    ),
+    "breastmnist": Source(
+        "BreastMNIST",
+        546,
+        (1, 28, 28),
+        partial(_read_medmnist, "breastmnist", "https://zenodo.org/records/10519652/files/breastmnist.npz?download=1"),
+        {"medmnist/breastmnist.npz": "750601b1f35ba3300ea97c75c52ff8f6"},
     ),
 }
