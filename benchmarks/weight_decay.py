@@ -1,7 +1,7 @@
 """Which weight decay a practitioner would choose: the one with the lowest loss on images that early stopping watches.
 
-Controls of pilot seeds at the small size, a value of the weight decay each; mean over seeds of the lowest stopping loss, of
-the training loss at that epoch and of that epoch. Nothing is stamped, and no score is looked at.
+Controls of pilot seeds at the small size, for each value of the weight decay; mean over seeds of the lowest stopping
+loss, of the training loss at that epoch and of that epoch. Nothing is stamped, and no score is looked at.
 
     .venv/bin/python benchmarks/weight_decay.py > book/benchmarks/weight_decay.md
     .venv/bin/python benchmarks/weight_decay.py 10 30    # rows of other values

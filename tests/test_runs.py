@@ -403,7 +403,7 @@ def test_chapters_that_share_a_sweep_train_it_once(chapters, trained):
     assert list(found) == ["small", "full"]
     assert found["small"].protocol == chapters["small"].protocol
     assert found["small"].tables["models"]["seed"].tolist() == [10, 10, 11, 11, 12, 12]
-    assert [found[name].title for name in found] == ["Digits, small", "Digits, full"]
+    assert [found[name].trained_on for name in found] == ["Digits, small", "Digits, full"]
     pd.testing.assert_frame_equal(found["full"].tables["scores"], full.tables["scores"])
     assert executed("full").entries().keys() == runs.fingerprints(chapters["full"]).keys()
 
@@ -411,7 +411,7 @@ def test_chapters_that_share_a_sweep_train_it_once(chapters, trained):
 def test_one_population_is_one(chapters, trained):
     with pytest.raises(ValueError, match="too many values"):
         Run("left", profile="embedded").population()
-    assert Run("left", profile="embedded", n_train=400).population().title == "Digits, small"
+    assert Run("left", profile="embedded", n_train=400).population().trained_on == "Digits, small"
 
 
 def test_a_population_without_records_is_absent_but_planned(chapters, trained, tmp_path):
