@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ufm import evidence, profiles
-from ufm.cards import SUBSETS
+from ufm.cards import SHORT, SUBSETS
 
 N_CLASSES = 10
 PROTOCOL = profiles.population("mnist", 10_000)
@@ -92,3 +92,19 @@ def models(protocol, entries, accuracy=0.9):
         for role, host in roles
     ]
     return pd.DataFrame(rows)
+
+
+def three(setting, n_seeds=12, *, title="", host="hard", accuracy=0.8, **changes):
+    """Short cards, stacked: control, canary and placebo of the hard hosts, which get the name of a kind of host."""
+    protocol, entries, arrays = population(n_seeds, **changes)
+    of_hard, short = [0, 3, 4], []
+    features = [0, *range(2, N_SHORT)]  # the letter, the hard host's placebo feature, fifty permutations
+    for card in arrays:
+        own = np.flatnonzero(card["host_kind"] == 1)
+        kept = {name: card[name][of_hard][:, features] for name in SHORT}
+        kept["host_log_probability"] = card["host_log_probability"][of_hard][:, :, own]
+        kept |= {name: card[name][own] for name in ("host_seed", "host_index", "host_label")}
+        short.append(kept | {"host_kind": np.zeros(len(own), np.int8)})
+    protocol = replace(protocol, hosts=(host,), measure="short card")
+    rows = models(protocol, entries, accuracy)
+    return evidence.stack(protocol, entries, short, rows, trained_on=title, setting=setting, needed=n_seeds)

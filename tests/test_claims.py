@@ -172,6 +172,42 @@ def judged(rows):
     return rows
 
 
+# C4: groups of hosts by their influence under clean models; rank shares of the host in control and canary.
+GROUPS = {
+    "mnist-small-most-influential-hosts": range(3000, 3024),
+    "mnist-small-least-influential-hosts": range(3024, 3048),
+    "mnist-small-random-hosts": range(3048, 3108),
+}
+
+
+@cache
+def groups():
+    """C4's groups that have all their seeds: the rise of the rank share by the letter, and how high it is with it."""
+    rows = {}
+    for name, seeds in GROUPS.items():
+        manifest = RECORDS / name / "manifest.json"
+        entries = json.loads(manifest.read_text()) if manifest.exists() else {}
+        records = {entry["seed"]: record for record, entry in entries.items() if entry["seed"] in seeds}
+        if len(records) == len(seeds):
+            ranks = []
+            for seed in seeds:
+                with np.load(RECORDS / name / "arrays" / f"{records[seed]}.npz") as card:
+                    ranks.append(card["influence_rank"][:2, 0].astype(float))
+            without, with_letter = np.array(ranks).T
+            rise = with_letter - without
+            low, high = interval(rise)
+            rows[name] = {"estimate": rise.mean(), "low": low, "high": high, "n": len(rise), "p": sign_flips(rise)}
+            rows[name]["highly"] = with_letter.mean() >= 0.95
+    corrected = holm({name: row["p"] for name, row in rows.items()})
+    for name, row in rows.items():
+        raised = corrected[name] < 0.05 and row["estimate"] > 0
+        if row["highly"] and (raised or "most" in name):
+            row["verdict"] = "agrees"
+        else:
+            row["verdict"] = "raised" if raised else "not raised" if row["high"] < 0.05 else "undecided"
+    return rows
+
+
 # C5: every seed on the same ten hosts, the models of each host in turn; the letter, ten placebo features, permutations.
 SAME_HOSTS, THIRTY = "mnist-small-the-same-hosts", range(2000, 2180, 6)
 
@@ -282,23 +318,39 @@ def claims():
     tables = {
         claim: rows for claim, rows in (("C1", cells()), ("C2", sets()), ("C3", ways()), ("C5", spread())) if rows
     }
-    largest = {claim: max((row["p"] for row in rows.values()), default=nan) for claim, rows in tables.items()}
+    judged = {claim: {name: row for name, row in rows.items() if "most" not in name} for claim, rows in tables.items()}
+    largest = {claim: max((row["p"] for row in rows.values()), default=nan) for claim, rows in judged.items()}
     undecided = {claim for claim, rows in tables.items() if any(isnan(row["p"]) for row in rows.values())}
     corrected = holm({claim: p for claim, p in largest.items() if claim not in undecided})
     found = {}
     for claim, rows in tables.items():
         p = corrected.get(claim, nan)
-        verdict = {"C2": c2, "C5": c5}.get(claim, in_every_cell)(rows, p)
+        verdict = {"C2": c2, "C4": c4, "C5": c5}.get(claim, in_every_cell)(rows, p)
         names = {key if isinstance(key, str) else key[0] for key in rows}
-        seeds = {"C3": lambda name: FORTY, "C5": lambda name: THIRTY}.get(claim, lambda name: population(name)["seed"])
-        n = sum(len(seeds(name)) for name in names)
-        asked, word = {"C1": (8, "cells"), "C2": (3, "sets"), "C3": (12, "cells"), "C5": (1, "sets")}[claim]
+        n = sum(len(seeds_of(claim, name)) for name in names)
+        asked, word = ASKED[claim]
         least = {"C2": 0.5, "C5": 0.25}.get(claim)
-        agree = [row["verdict"] == "memorised" if least is None else row["low"] > least for row in rows.values()]
-        weakest = min(rows.values(), key=lambda row: np.inf if isnan(row["low"]) else row["low"])
+        word_for = "agrees" if claim == "C4" else "memorised"
+        agree = [row["verdict"] == word_for if least is None else row["low"] > least for row in rows.values()]
+        weakest = min(judged[claim].values(), key=lambda row: np.inf if isnan(row["low"]) else row["low"])
         found[claim] = weakest | {"p": p, "n": n, "in": f"{sum(agree)} of {asked} {word}"}
         found[claim] |= {"verdict": verdict + (" so far" if len(rows) < asked else "")}
     return found
+
+
+ASKED = {
+    "C1": (8, "cells"),
+    "C2": (3, "sets"),
+    "C3": (12, "cells"),
+    "C4": (3, "groups"),
+    "C5": (1, "sets"),
+}
+
+
+def seeds_of(claim, name):
+    """The seeds on which a claim stands, of a sweep."""
+    asked = {"C3": {name: FORTY}, "C4": GROUPS, "C5": {name: THIRTY}}
+    return asked[claim][name] if claim in asked else population(name)["seed"]
 
 
 def in_every_cell(rows, p):
@@ -317,6 +369,16 @@ def c2(rows, p):
     if any(above):
         return "holds in part"
     return "does not hold" if all(row["high"] < 0.6 for row in rows.values()) else "undecided"
+
+
+def c4(rows, p):
+    words = {name: row["verdict"] for name, row in rows.items()}
+    if set(words.values()) == {"agrees"} and p < 0.05:
+        return "holds"
+    rest = [word for name, word in words.items() if "most" not in name]
+    if {"agrees", "raised"} & set(rest):
+        return "holds in part"
+    return "does not hold" if set(rest) == {"not raised"} else "undecided"
 
 
 def c5(rows, p):
@@ -408,7 +470,7 @@ def test_ways_to_prevent_overfitting_have_the_librarys_verdicts(library):
         close_ends(row, one, share=0.1)
 
 
-@pytest.mark.parametrize("claim", ["C1", "C2", "C3", "C5"])
+@pytest.mark.parametrize("claim", ["C1", "C2", "C3", "C4", "C5"])
 def test_the_verdict_on_a_claim_is_the_librarys(library, claim):
     theirs = library[1].loc[claim]
     if claim not in claims():
@@ -432,7 +494,7 @@ def numbers(text):
     return [float(one.replace("−", "-")) for one in re.findall(r"[-−]?\d+\.\d+", text)]
 
 
-@pytest.mark.parametrize("claim", ["C1", "C2", "C3", "C5"])
+@pytest.mark.parametrize("claim", ["C1", "C2", "C3", "C4", "C5"])
 def test_the_page_says_what_the_records_say(claim):
     _, _, verdict, holds_in, effect, p, seeds = page()[0][claim]
     if claim not in claims():

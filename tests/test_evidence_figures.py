@@ -64,6 +64,17 @@ def histories(populations):
     return {title: pd.DataFrame(rows) for title in TITLES[: len(populations)]}
 
 
+def shares(populations):
+    """What `host_influence.by_seed` makes."""
+    rows = [
+        {"setting": title, "seed": seed, "role": role, "rank": rank}
+        for title in TITLES[: len(populations)]
+        for role, rank in (("control", 0.2), ("canary", 0.8), ("placebo", 0.5))
+        for seed in range(5)
+    ]
+    return pd.DataFrame(rows)
+
+
 # What each figure is drawn from, given populations.
 DRAWN = {
     "scores_by_role": lambda some: [of(some, controls.scores_by_role)],
@@ -78,11 +89,12 @@ DRAWN = {
     "released": lambda some: [ten(some)],
     "areas": lambda some: [of(some, performance.areas, host, (LABEL_KNOWN, PAPER)) for host in ("hard", "random")],
     "learning_curves": lambda some: [histories(some)],
+    "rank_shares": lambda some: [shares(some)],
     "by_setting": settings,
     "trade_off": lambda some: settings(some)[1:],
 }
 SETTINGS = {"hosts": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0}, "contrast_cells": {"smallest": 0.02}}
-ONE_PANEL = {"power": 2, "contrast_cells": 1, "released": 1}  # whatever the number of populations
+ONE_PANEL = {"rank_shares": 1, "power": 2, "contrast_cells": 1, "released": 1}  # whatever the number of populations
 BY_POPULATION = sorted(set(DRAWN) - set(ONE_PANEL) - {"pictures"})
 
 
@@ -323,3 +335,12 @@ def test_learning_curves_are_two_lines_a_model_and_named_once(populations):
     assert [len(axis.lines) for axis in visible(figure)] == [8, 8]
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["control, training", "control, held out", "canary, training", "canary, held out"]
+
+
+def test_rank_shares_are_rows_of_points_by_group_and_role(populations):
+    figure = draw("rank_shares", [shares(populations[:2])])
+    [axis] = figure.axes
+    assert clouds(axis) == [5] * 6
+    ranks = [one.get_offsets()[0, 0] for one in axis.collections if isinstance(one, PathCollection)]
+    assert ranks == [0.2, 0.5, 0.8] * 2
+    assert len(figure.legends[0].get_texts()) == 3

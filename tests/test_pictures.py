@@ -168,3 +168,13 @@ def test_every_population_has_a_row_a_kind_of_host():
     found = pictures.extremes({"one": one, "two": two})
     assert len(found) == 4
     assert all({image.shape for image, _ in row} == {(1, 28, 28)} for row in found.values())
+
+
+def test_hosts_of_a_population_are_shown_with_their_labels():
+    cards, whole = planted_on_digits(5), datasets.load("digits").train_images
+    found = pictures.hosts_of({"digits": replace(cards, setting="")}, n=3)
+    assert list(found) == ["random hosts", "hard hosts"]
+    for kind, row in enumerate(found.values()):
+        assert [word for _, word in row] == [str(label) for label in cards.labels[:3, kind]]
+        for (image, _), index in zip(row, cards.indices[:3, kind], strict=True):
+            np.testing.assert_array_equal(image, whole[index])

@@ -7,29 +7,16 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm import evidence, profiles, regularisers, verdicts
 from ufm import evidence_tables as tables
-from ufm.cards import SHORT
+from ufm import profiles, regularisers, verdicts
 from ufm.evidence import contrasts
 
 ONE = "MNIST, small"
 
 
 def way(setting, n_seeds=12, **changes):
-    """Short cards of models of one way, three a seed on hard hosts, on the seeds that `planted.population` has."""
-    protocol, entries, arrays = planted.population(n_seeds, **changes)
-    of_hard = [0, 3, 4]
-    features = [0, *range(2, 53)]  # the letter, the hard host's placebo feature, fifty permutations
-    short = []
-    for card in arrays:
-        own = np.flatnonzero(card["host_kind"] == 1)
-        kept = {name: card[name][of_hard][:, features] for name in SHORT}
-        kept["host_log_probability"] = card["host_log_probability"][of_hard][:, :, own]
-        kept |= {name: card[name][own] for name in ("host_seed", "host_index", "host_label")}
-        short.append(kept | {"host_kind": np.zeros(len(own), np.int8)})
-    protocol = replace(protocol, hosts=("hard",), measure="short card")
-    models = planted.models(protocol, entries, accuracy=0.8)
-    return evidence.stack(protocol, entries, short, models, trained_on=ONE, setting=setting, needed=n_seeds)
+    """Models of one way."""
+    return planted.three(setting, n_seeds, title=ONE, **changes)
 
 
 def plain(n_seeds=20, **changes):

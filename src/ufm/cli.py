@@ -201,10 +201,10 @@ def hosts(dataset: str, n_train: int | None = None, kind: str = "hard", device: 
 
 @app.command()
 def pictures() -> None:
-    """Keep the images of the populations' hosts in book/records, so that pages show them without the image files."""
+    """Keep the images of the hosts that pages show in book/records, so that they need no image files."""
     from ufm import pictures, profiles
 
-    for name in profiles.POPULATIONS["paper"]:
+    for name in (*profiles.POPULATIONS["paper"], *profiles.INFLUENCE["paper"]):
         print(f"{name}: {pictures.keep(profiles.sweeps()[name].protocol)} images")
 
 

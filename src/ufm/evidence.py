@@ -151,8 +151,8 @@ def of(populations: Mapping[str, Population], *, beside: bool = False) -> dict[s
     }
 
 
-def plain(populations: Mapping[str, Cards]) -> dict[str, Cards]:
-    """The populations that nothing sets apart: those that decide C1 and C2."""
+def plain(populations: Mapping[str, T]) -> dict[str, T]:
+    """The populations, or their sweeps, that nothing sets apart: those that decide C1 and C2."""
     return {name: cards for name, cards in populations.items() if not cards.setting}
 
 

@@ -325,3 +325,27 @@ def learning_curves(tables: Mapping[str, pd.DataFrame]) -> Figure:
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
     sns.despine(figure)
     return closed(figure)
+
+
+def rank_shares(table: pd.DataFrame) -> Figure:
+    """Rank shares of hosts, a row a group and role, a point a seed, the mean as a line.
+
+    Columns: setting, role, rank.
+    """
+    settings = list(table["setting"].unique())
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.9 + 1.1 * len(settings)), layout="constrained")
+    named = {"control": "plain host, control", "placebo": "with its placebo feature", "canary": "with the letter"}
+    for group, setting in enumerate(settings):
+        for place, (role, words) in enumerate(named.items()):
+            ours = table.loc[(table["setting"] == setting) & (table["role"] == role), "rank"]
+            row = group + 0.28 * (place - 1)
+            _, colour, marker = KINDS[role, "" if role == "control" else "hard"]
+            spread = np.random.default_rng(0).uniform(-0.09, 0.09, len(ours))
+            axis.scatter(ours, row + spread, 12, color=colour, marker=marker, linewidths=0, alpha=0.6)
+            axis.collections[-1].set_label(words if group == 0 else "_")
+            axis.plot([ours.mean()] * 2, [row - 0.13, row + 0.13], color="black", linewidth=1.6)
+    axis.set(yticks=range(len(settings)), yticklabels=settings, xlim=(-0.02, 1.02), xlabel="rank share of the host")
+    axis.invert_yaxis()
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)

@@ -344,6 +344,35 @@ def settings_summary(
     return summary(quantities)
 
 
+def influence(table: pd.DataFrame) -> pd.DataFrame:
+    """C4's groups as the book prints them."""
+    rows = [
+        {
+            "group": row["setting"],
+            "seeds": row["n"],
+            "without": with_interval(row, end="without"),
+            "with the letter": with_interval(row, end="with_letter"),
+            "with the placebo": with_interval(row, end="with_placebo"),
+            "rise by the letter": with_interval(row, digits=3),
+            "p": p_text(row["p_holm"]),
+            "verdict": row["verdict"],
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def influence_summary(table: pd.DataFrame) -> pd.DataFrame:
+    """What the Influence chapter found, as a summary table, by group."""
+    quantities: dict[str, dict] = {"rise": {}}
+    for row in table.to_dict("records"):
+        quantities["rise"][row["setting"]] = row
+        for name in ("without", "with_letter", "with_placebo", "contrast"):
+            interval = {"estimate": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": row["n"]}
+            quantities.setdefault(name.replace("_", " "), {})[row["setting"]] = interval
+    return summary(quantities)
+
+
 def regularisers_summary(costs: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
     """What the Regularisers chapter found, as a summary table."""
     quantities: dict[str, dict] = {}

@@ -82,6 +82,19 @@ def images(protocol: Protocol, indices: np.ndarray, *, data_root: str | Path | N
     return datasets.load(protocol.dataset, root=data_root).train_images[indices]
 
 
+def hosts_of(
+    populations: Mapping[str, Cards], *, n: int = 8, data_root: str | Path | None = None
+) -> dict[str, list[tuple[np.ndarray, str]]]:
+    """Hosts of the first n seeds: images (C, H, W), each with its label; a row a population and kind of host."""
+    found = {}
+    for cards in populations.values():
+        for kind, host in enumerate(cards.protocol.hosts):
+            pixels = images(cards.protocol, cards.indices[:n, kind], data_root=data_root)
+            words = [str(label) for label in cards.labels[:n, kind]]
+            found[cards.setting or f"{host} hosts"] = list(zip(pixels, words, strict=True))
+    return found
+
+
 def extremes(
     populations: Mapping[str, Cards], *, n: int = 4, data_root: str | Path | None = None
 ) -> dict[str, list[tuple[np.ndarray, str]]]:

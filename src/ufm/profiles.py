@@ -92,7 +92,9 @@ CHAPTERS = {
     "seeds": SEEDS,
     "influence": INFLUENCE,
     "verdicts": {
-        profile: tuple(dict.fromkeys(name for one in (POPULATIONS, CNNS, REGULARISERS, SEEDS) for name in one[profile]))
+        profile: tuple(
+            dict.fromkeys(name for one in (POPULATIONS, CNNS, REGULARISERS, INFLUENCE, SEEDS) for name in one[profile])
+        )
         for profile in PROFILES
     },
 }
@@ -205,7 +207,7 @@ def by_influence(name: str, plain: Protocol, seeds: list[range], turn: int) -> d
     """Hosts of most, of least and of any self-influence beside a population: three models a seed."""
     found = {}
     for (setting, host), ours in zip(BY_INFLUENCE.items(), seeds, strict=True):
-        three = replace(plain, hosts=(host,), measure="influence card")
+        three = replace(plain, hosts=(host,), measure="influence card", planned=(ours.start, ours.stop))
         found[sweep_name(name, setting)] = Sweep(three, ours, len(ours), turn, setting)
     return found
 

@@ -1,15 +1,17 @@
 """The verdict on each claim, as the plan page decides it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import isnan, nan
 from typing import TypeVar
 
 import pandas as pd
 
-from ufm import detectors, regularisers, seed_variance
+from ufm import detectors, host_influence, regularisers, seed_variance
 from ufm.cells import LEVEL, MEMORISED, NOT_MEMORISED, UNDECIDED, contrast_cells
 from ufm.evidence import Cards, learnt, plain
+from ufm.host_influence import AGREES, MOST, NOT_RAISED, RAISED
 from ufm.performance import evidence
 from ufm.profiles import CNN_SETTINGS, SAME_HOSTS, Sweep
 from ufm.statistics import holm
@@ -19,6 +21,7 @@ FEWEST_LEARNT = 20  # canaries, below which a set decides nothing about detectio
 CHOSEN_ON = "mnist-small"  # the population on which the detector was chosen, so no part of C2's evidence
 
 T = TypeVar("T")
+S = TypeVar("S", Cards, Sweep)
 HOLDS, IN_PART, DOES_NOT_HOLD, NOT_TESTED = "holds", "holds in part", "does not hold", "not tested"
 
 
@@ -36,7 +39,7 @@ CLAIMS = (
     Claim("C1, CNNs", "The same of convolutional networks (small size, batches of 128).", "cnns"),
     Claim("C2", "The feature and the model's outputs are enough to show it.", "detection"),
     Claim("C3", "Usual ways to prevent overfitting do not prevent it.", "regularisers"),
-    Claim("C4", "An image with a unique feature is highly influential."),
+    Claim("C4", "An image with a unique feature is highly influential.", "influence"),
     Claim("C5", "Memorisation varies much with the training seed.", "seeds"),
     Claim("C6", "The risk matters for medical images."),
 )
@@ -90,13 +93,25 @@ def varies(table: pd.DataFrame, p_corrected: float) -> str:
     return DOES_NOT_HOLD if (table["high"] < seed_variance.SMALLEST_SHARE).all() else UNDECIDED
 
 
+def influential(groups: pd.DataFrame, p_corrected: float) -> str:
+    """C4's verdict from its groups of hosts and the claim's corrected p."""
+    verdict = groups.set_index("setting")["verdict"]
+    if (verdict == AGREES).all() and p_corrected < LEVEL:
+        return HOLDS
+    rest = verdict.drop(MOST, errors="ignore")
+    if rest.isin([AGREES, RAISED]).any():
+        return IN_PART
+    return DOES_NOT_HOLD if len(rest) and (rest == NOT_RAISED).all() else UNDECIDED
+
+
 @dataclass(frozen=True)
 class Result:
     """What the populations say of one claim."""
 
-    table: pd.DataFrame  # a row a cell: estimate, low, high, p among others
-    rule: Callable[[pd.DataFrame, float], str]  # from the table and the corrected p to the verdict
+    table: pd.DataFrame  # cells by which it is judged: estimate, low, high, p among others
+    verdict: Callable[[float], str]  # from the corrected p
     agree: int  # cells in which the claim holds
+    there: int  # cells that have all their seeds
     asked: int  # cells that the plan asks for
     cells: str  # what a cell is called
     unit: str
@@ -105,37 +120,78 @@ class Result:
 
 def results(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, Result]:
     """By claim, of those that any population with all its seeds says something of."""
-    there, found = {name: cards for name, cards in populations.items() if cards.complete}, {}
-    asked = {name: sweep for name, sweep in planned.items() if not sweep.setting}
-    ours = plain(there)
-    if ours:
-        table, n = contrast_cells(ours), sum(len(cards.seeds) for cards in ours.values())
-        n_asked = sum(len(sweep.protocol.hosts) for sweep in asked.values())
-        found["C1"] = Result(table, memorised, count(table), n_asked, "cells", "nats", n)
-    nets = {name: cards for name, cards in there.items() if cards.setting in CNN_SETTINGS.values()}
-    if nets:
-        table, n = contrast_cells(nets), sum(len(cards.seeds) for cards in nets.values())
-        n_asked = sum(sweep.setting in CNN_SETTINGS.values() for sweep in planned.values())
-        found["C1, CNNs"] = Result(table, memorised, count(table), n_asked, "cells", "nats", n)
-    ours = headline(ours)
-    if ours:
-        table, n = detection_sets(ours), sum(len(cards.seeds) for cards in ours.values())
-        agree = int((table["low"] > 0.5).sum())
-        found["C2"] = Result(table, detectable, agree, len(headline(asked)), "sets", "area", n)
+    there = {name: cards for name, cards in populations.items() if cards.complete}
+    found = {
+        "C1": of_contrasts(plain(there), plain(planned)),
+        "C1, CNNs": of_contrasts(networks(there), networks(planned)),
+        "C2": of_detection(headline(plain(there)), headline(plain(planned))),
+        "C3": of_ways(there, planned),
+        "C4": of_groups(there, planned),
+        "C5": of_seeds(there, planned),
+    }
+    return {claim: result for claim, result in found.items() if result is not None}
+
+
+def networks(populations: Mapping[str, S]) -> dict[str, S]:
+    """The populations of convolutional networks."""
+    return {name: one for name, one in populations.items() if one.setting in CNN_SETTINGS.values()}
+
+
+def of_contrasts(there: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
+    """C1, a cell a population and kind of host."""
+    if not there:
+        return None
+    table, asked = contrast_cells(there), sum(len(sweep.protocol.hosts) for sweep in planned.values())
+    return Result(
+        table, partial(memorised, table), count(table), len(table), asked, "cells", "nats", n_seeds(there.values())
+    )
+
+
+def of_detection(there: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
+    """C2, a set a population."""
+    if not there:
+        return None
+    table = detection_sets(there)
+    agree, n = int((table["low"] > 0.5).sum()), n_seeds(there.values())
+    return Result(table, partial(detectable, table), agree, len(table), len(planned), "sets", "area", n)
+
+
+def of_ways(there: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
+    """C3, a cell a data set and way to prevent overfitting."""
     ways = regularisers.ways(there)
-    if ways:
-        table, n = regularisers.cells(there), sum(len(next(iter(of.values())).seeds) for of in ways.values())
-        found["C3"] = Result(table, memorised, count(table), regularisers.asked(planned), "cells", "nats", n)
+    if not ways:
+        return None
+    table, n = regularisers.cells(there), n_seeds(next(iter(of.values())) for of in ways.values())
+    asked = regularisers.asked(planned)
+    return Result(table, partial(memorised, table), count(table), len(table), asked, "cells", "nats", n)
+
+
+def of_groups(there: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
+    """C4, a group a kind of host; its effect and p are of the groups that have room to rise."""
+    groups = host_influence.groups(there)
+    if not groups:
+        return None
+    table = host_influence.cells(groups)
+    judged, agree = table[table["setting"] != MOST], int((table["verdict"] == AGREES).sum())
+    asked, n = len(host_influence.groups(planned)), n_seeds(groups.values())
+    return Result(judged, partial(influential, table), agree, len(table), asked, "groups", "of the ranks", n)
+
+
+def of_seeds(there: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
+    """C5, one set of seeds on the same hosts."""
     ours = seed_variance.crossed(there)
-    if ours is not None:
-        row = seed_variance.relative_spread(seed_variance.by_host_and_seed(ours), seed_variance.noise(there))
-        table = pd.DataFrame([{"population": ours.trained_on} | row])
-        agree, n_asked = (
-            int(row["low"] > seed_variance.SMALLEST_SHARE),
-            sum(sweep.setting == SAME_HOSTS for sweep in planned.values()),
-        )
-        found["C5"] = Result(table, varies, agree, n_asked, "sets", "of the mean", len(ours.seeds))
-    return found
+    if ours is None:
+        return None
+    row = seed_variance.relative_spread(seed_variance.by_host_and_seed(ours), seed_variance.noise(there))
+    table = pd.DataFrame([{"population": ours.trained_on} | row])
+    agree = int(row["low"] > seed_variance.SMALLEST_SHARE)
+    asked = sum(sweep.setting == SAME_HOSTS for sweep in planned.values())
+    return Result(table, partial(varies, table), agree, 1, asked, "sets", "of the mean", len(ours.seeds))
+
+
+def n_seeds(populations: Iterable[Cards]) -> int:
+    """Seeds of several populations."""
+    return sum(len(cards.seeds) for cards in populations)
 
 
 def count(cells: pd.DataFrame) -> int:
@@ -151,7 +207,7 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) 
     while one lacks seeds, the verdict is one "so far". `holds_in` says in how many of the cells asked for.
     """
     found = results(populations, planned)
-    raw = {name: float(result.table["p"].max(skipna=False)) for name, result in found.items()}
+    raw = {name: float(result.table["p"].max(skipna=False)) for name, result in found.items() if len(result.table)}
     tested = [name for name, p in raw.items() if not isnan(p)]
     corrected = dict(zip(tested, holm([raw[name] for name in tested]), strict=True)) if tested else {}
     rows = []
@@ -160,9 +216,10 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) 
         row |= {"p": nan, "n": 0, "holds_in": "", "verdict": NOT_TESTED, "chapter": claim.chapter}
         if claim.name in found:
             result, p = found[claim.name], corrected.get(claim.name, nan)
-            weakest = result.table.sort_values("low").iloc[0]  # of those with an effect
-            row |= {"effect": weakest["estimate"], "low": weakest["low"], "high": weakest["high"], "unit": result.unit}
-            row |= {"p": p, "n": result.n, "holds_in": f"{result.agree} of {result.asked} {result.cells}"}
-            row |= {"verdict": result.rule(result.table, p) + (" so far" if len(result.table) < result.asked else "")}
+            for weakest in result.table.sort_values("low").head(1).to_dict("records"):  # of those with an effect
+                row |= {"effect": weakest["estimate"], "low": weakest["low"], "high": weakest["high"]}
+            row |= {"unit": result.unit, "p": p, "n": result.n}
+            row |= {"holds_in": f"{result.agree} of {result.asked} {result.cells}"}
+            row |= {"verdict": result.verdict(p) + (" so far" if result.there < result.asked else "")}
         rows.append(row)
     return pd.DataFrame(rows)

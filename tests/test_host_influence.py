@@ -1,0 +1,113 @@
+"""How influential hosts are with a letter and without, on made-up rank shares."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import planted
+import pytest
+
+from ufm import evidence_tables as tables
+from ufm import host_influence, profiles, verdicts
+from ufm.evidence import contrasts
+
+SETTINGS = list(profiles.BY_INFLUENCE)
+
+
+def group(setting, *, without, with_letter, with_placebo=0.5, n_seeds=24, rng=0):
+    """Cards of a group whose hosts have about these rank shares in control, canary and placebo."""
+    cards = planted.three(
+        setting, n_seeds, host=profiles.BY_INFLUENCE[setting], title="MNIST, small", effect=0.3, rng=rng
+    )
+    means = np.array([without, with_letter, with_placebo])
+    ranks = np.clip(means + np.random.default_rng(rng).normal(0, 0.01, (n_seeds, 3)), 0, 1)
+    return replace(cards, arrays=cards.arrays | {"influence_rank": ranks[..., None].astype(np.float32)})
+
+
+@pytest.fixture(scope="module")
+def populations():
+    """The least influential rise to the top, random ones rise a little, the most influential stay."""
+    return {
+        "most": group(SETTINGS[0], without=0.99, with_letter=0.985),
+        "least": group(SETTINGS[1], without=0.05, with_letter=0.97, rng=1),
+        "random": group(SETTINGS[2], without=0.5, with_letter=0.6, with_placebo=0.55, rng=2),
+        "mnist-small": planted.cards(24, title="MNIST, small", effect=0.3),
+    }
+
+
+def test_groups_are_judged_as_the_plan_says(populations):
+    table = host_influence.cells(populations).set_index("setting")
+    assert list(table.index) == SETTINGS
+    assert table["verdict"].tolist() == ["agrees", "agrees", "raised"]
+    ranks = populations["random"].arrays["influence_rank"][..., 0].astype(float)
+    row = table.loc[SETTINGS[2]]
+    assert row["estimate"] == pytest.approx((ranks[:, 1] - ranks[:, 0]).mean())
+    assert [row[name] for name in ("without", "with_letter", "with_placebo")] == pytest.approx(ranks.mean(0).tolist())
+    kind = profiles.BY_INFLUENCE[SETTINGS[2]]
+    assert row["contrast"] == pytest.approx(contrasts(populations["random"], kind).mean())
+    assert (table["p_holm"] >= table["p"]).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "agrees"),
+        ({"with_letter": 0.949}, "raised"),
+        ({"p_holm": 0.05}, "undecided"),
+        ({"p_holm": 0.05, "setting": SETTINGS[0]}, "agrees"),
+        ({"p_holm": 0.05, "setting": SETTINGS[0], "with_letter": 0.9}, "undecided"),
+        ({"p_holm": 0.5, "high": 0.049}, "not raised"),
+        ({"estimate": -0.1, "high": -0.05}, "not raised"),
+    ],
+)
+def test_a_group_is_judged(changes, expected):
+    row = {"setting": SETTINGS[1], "estimate": 0.1, "high": 0.2, "p_holm": 0.01, "with_letter": 0.95}
+    assert host_influence.group_verdict(row | changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "p", "expected"),
+    [
+        (["agrees"] * 3, 0.01, "holds"),
+        (["agrees"] * 3, 0.05, "holds in part"),
+        (["agrees", "raised", "not raised"], 0.01, "holds in part"),
+        (["agrees", "undecided", "undecided"], 0.5, "undecided"),
+        (["agrees", "not raised", "not raised"], 0.5, "does not hold"),
+        (["undecided", "not raised", "not raised"], 0.5, "does not hold"),
+        (["agrees", "not raised", "undecided"], 0.5, "undecided"),
+    ],
+)
+def test_the_claim_is_judged_by_its_groups(words, p, expected):
+    assert verdicts.influential(pd.DataFrame({"setting": SETTINGS, "verdict": words}), p) == expected
+
+
+def test_the_claims_effect_is_of_a_group_with_room_to_rise(populations):
+    planned = {name: profiles.sweeps()[name] for name in profiles.INFLUENCE["paper"]}
+    row = verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C4"]
+    assert (row["verdict"], row["holds_in"], row["n"]) == ("holds in part", "2 of 3 groups", 72)
+    assert row["effect"] == host_influence.cells(populations).set_index("setting").loc[SETTINGS[2], "estimate"]
+    lacking = populations | {"random": replace(populations["random"], needed=25)}
+    row = verdicts.verdicts(lacking, planned=planned).set_index("claim").loc["C4"]
+    assert (row["verdict"], row["holds_in"]) == ("holds so far", "2 of 3 groups")
+    alone = {"most": populations["most"]}
+    row = verdicts.verdicts(alone, planned=planned).set_index("claim").loc["C4"]
+    assert (row["verdict"], row["holds_in"]) == ("undecided so far", "1 of 3 groups")
+    assert pd.isna(row["effect"])
+
+
+def test_a_group_that_lacks_seeds_is_open(populations):
+    lacking = populations | {"random": replace(populations["random"], needed=25)}
+    table = host_influence.cells(lacking).set_index("setting")
+    assert table.loc[SETTINGS[2], "verdict"] == "seeds pending"
+    assert pd.isna(table.loc[SETTINGS[2], "p"])
+
+
+def test_the_table_and_the_points_of_the_chapter(populations):
+    table = host_influence.cells(populations)
+    printed = tables.influence(table)
+    assert printed["group"].tolist() == SETTINGS
+    assert not printed.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)
+    summary = tables.influence_summary(table).set_index("quantity")
+    assert summary.loc[f"rise; {SETTINGS[2]}", "estimate"] == table["estimate"].iloc[2]
+    points = host_influence.by_seed(populations)
+    assert points.groupby(["setting", "role"]).size().unique().tolist() == [24]
