@@ -3,8 +3,8 @@
 Controls of pilot seeds at the small size, for each value of the weight decay; mean over seeds of the lowest stopping
 loss, of the training loss at that epoch and of that epoch. Nothing is stamped, and no score is looked at.
 
-    .venv/bin/python benchmarks/weight_decay.py > book/benchmarks/weight_decay.md
-    .venv/bin/python benchmarks/weight_decay.py 10 30    # rows of other values
+    .venv/bin/python benchmarks/weight_decay.py > book/benchmarks/weight-decay.md
+    .venv/bin/python benchmarks/weight_decay.py 10 30    # rows of these values alone
 """
 
 import sys
@@ -17,7 +17,7 @@ from ufm.device import to_device
 from ufm.seeds import experiments
 from ufm.training import train
 
-VALUES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+VALUES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SEEDS = range(500, 504)  # pilot seeds
 
 

@@ -89,6 +89,8 @@ def test_hard_hosts_are_the_same_for_every_variant_and_measure():
     for model in (CNN1(), CNN2(dropout=True)):
         assert hosts.fingerprint(Protocol("cifar10", model=model, scoring=Scoring("mnist")), 0) == colour
     assert hosts.clean(Protocol("cifar10", scoring=Scoring("mnist"))).model == CNN2()
+    narrow = Protocol("cifar10", model=CNN1(channels=(8, 16)), scoring=Scoring("mnist"))
+    assert hosts.clean(narrow).model == CNN2(channels=(8, 16))
 
 
 # Added fields

@@ -70,6 +70,13 @@ def test_hosts_by_influence_by_hand(kind, places):
     assert pool["loss"].tolist() == [200 + place for place in places]
 
 
+def test_a_small_training_set_has_the_pool_of_a_part(monkeypatch):
+    data, losses = load("digits"), np.arange(1200.0)[None]
+    assert len(hosts.ranked({"loss": losses}, data, "hard")) == 50
+    monkeypatch.setattr(hosts, "FULL", 1200)
+    assert len(hosts.ranked({"loss": losses}, data, "hard")) == 200
+
+
 def test_image_losses_against_the_definition():
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3, dtype=torch.float64))
     images, labels = torch.randn(9, 1, 2, 2, dtype=torch.float64), torch.arange(9) % 3

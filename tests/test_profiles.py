@@ -177,3 +177,15 @@ def test_convolutional_networks_stand_on_one_pool_of_hosts():
     assert (cnn1.model, cnn2.model) == (CNN1(), CNN2())
     assert (cnn1.dataset, cnn1.n_train, cnn1.training, cnn1.scoring.ood_set) == ("cifar10", 10_000, Training(), "mnist")
     assert hosts.identity(cnn1, 0) == hosts.identity(cnn2, 0)
+
+
+def test_medical_images_carry_a_letter_or_a_name():
+    letter, name, network = (sweeps()[one] for one in profiles.MEDICAL["paper"])
+    assert [one.seeds for one in (letter, name, network)] == [range(1000, 1050), range(1000, 1040), range(1000, 1020)]
+    assert {one.protocol.dataset for one in (letter, name, network)} == {"pneumoniamnist"}
+    assert (letter.protocol.hosts, name.protocol.hosts, network.protocol.hosts) == (
+        ("random", "hard"),
+        ("hard",),
+        ("hard",),
+    )
+    assert (letter.protocol.feature, name.protocol.feature, network.protocol.model) == ("A", "J. DOE", CNN1())

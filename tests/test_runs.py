@@ -277,8 +277,8 @@ def test_the_codes_digest_changes_with_any_module(monkeypatch, tmp_path):
     ("parameter", "value", "known"),
     [
         ("profile", "nonsense", "embedded, paper"),
-        ("dataset", "nonsense", "digits, mnist, fashion_mnist, cifar10"),
-        ("ood_set", "nonsense", "photo_patches, digits, mnist, fashion_mnist, cifar10"),
+        ("dataset", "nonsense", "digits, photographs, mnist, fashion_mnist, cifar10"),
+        ("ood_set", "nonsense", "photo_patches, digits, photographs, mnist, fashion_mnist, cifar10"),
         ("ood_set", "digits", "what the models are trained on"),
         ("feature", "a", "A to Z"),
         ("feature", "nowhere.png", "no file"),

@@ -171,3 +171,13 @@ def test_cells_as_figures_take_them():
     [points] = cells.points({"one": cards}, "hard").values()
     assert points["contrast"].mean() == pytest.approx(table["estimate"].iloc[0])
     assert set(points["setting"]) == {"CNN-1"}
+
+
+def test_medical_images_are_judged_by_their_own_cells():
+    populations = {
+        "letter": planted.cards(12, effect=1.5, random_effect=0.9, title="X-rays", setting="MLP, letter"),
+        "name": planted.three("MLP, name", 12, title="X-rays", effect=0.8),
+    }
+    planned = {name: profiles.sweeps()[name] for name in profiles.MEDICAL["paper"]}
+    row = verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C6"]
+    assert (row["verdict"], row["holds_in"], row["n"]) == ("holds so far", "3 of 4 cells", 24)

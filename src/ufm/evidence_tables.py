@@ -303,6 +303,11 @@ def costs(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def medical(cells: pd.DataFrame) -> pd.DataFrame:
+    """C6's cells as the book prints them: by network and feature, and by kind of host."""
+    return by_way(cells, "network, feature").assign(hosts=cells["host"])
+
+
 def moved(table: pd.DataFrame) -> pd.DataFrame:
     """`ufm.cells.moved` as the book prints it, a column a setting."""
     return wide(dict(iter(table.groupby("setting", sort=False))), "place", digits=3)
@@ -331,15 +336,15 @@ def seeds_summary(spread: Mapping[str, float], table: pd.DataFrame, null: np.nda
 
 
 def settings_summary(
-    cells: pd.DataFrame, learnt: Mapping[str, Mapping[str, float]], moved: pd.DataFrame
+    cells: pd.DataFrame, learnt: Mapping[str, Mapping[str, float]], moved: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """What the CNNs chapter found, as a summary table, by setting."""
+    """What a chapter of several settings found, as a summary table, by setting."""
     quantities: dict[str, dict] = {}
     for row in cells.to_dict("records"):
         title = f"{row['population']}, {row['setting']}"
         quantities.setdefault("contrast", {})[row["setting"]] = row
         quantities.setdefault("learnt", {})[row["setting"]] = learnt[title]
-    for row in moved.to_dict("records"):
+    for row in [] if moved is None else moved.to_dict("records"):
         quantities.setdefault(f"contrast, {row['place']}", {})[row["setting"]] = row
     return summary(quantities)
 

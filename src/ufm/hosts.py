@@ -29,6 +29,7 @@ from ufm.records import Measured, Records, committed, executed
 from ufm.streams import stream
 from ufm.training import train
 
+FULL = 10_000  # images from which on a whole training set has the larger pool
 N_MODELS = 3  # clean models, over which an image's loss or self-influence is averaged
 FIRST_SEED = 900_000  # theirs; no other model has a seed from here on
 MIDDLING = 1.0  # nats: the loss near which a host is middling
@@ -89,8 +90,10 @@ def clean(protocol: Protocol) -> Protocol:
     colour = sources.source(protocol.dataset).shape[0] == 3
     if isinstance(protocol.model, CNN2 if colour else MLP):
         model = replace(protocol.model, batch_norm=False, dropout=False, augmentation=False)
+    elif isinstance(protocol.model, CNN1) and colour:
+        model = CNN2(channels=protocol.model.channels)
     else:
-        model = CNN2(channels=protocol.model.channels) if colour and isinstance(protocol.model, CNN1) else MLP()
+        model = CNN2() if colour else MLP()
     return replace(
         protocol,
         model=model,
@@ -235,7 +238,7 @@ def ranked(values: dict[str, np.ndarray], data: datasets.Dataset, kind: str) -> 
     values: of each image in each model, (n_models, n_images): the loss in nats, and what the kind goes by.
     """
     found, mean = POOLS[kind], {name: one.mean(axis=0) for name, one in values.items()}
-    size = found.sizes["full" if data.n_train is None else "part"]
+    size = found.sizes["full" if len(data.train_labels) >= FULL and data.n_train is None else "part"]
     places = np.argsort(found.distance(mean[found.value]), kind="stable")[:size]
     return pd.DataFrame(
         {

@@ -13,7 +13,7 @@ from ufm.cells import LEVEL, MEMORISED, NOT_MEMORISED, UNDECIDED, contrast_cells
 from ufm.evidence import Cards, learnt, plain
 from ufm.host_influence import AGREES, MOST, NOT_RAISED, RAISED
 from ufm.performance import evidence
-from ufm.profiles import CNN_SETTINGS, SAME_HOSTS, Sweep
+from ufm.profiles import CNN_SETTINGS, MEDICAL_SETTINGS, SAME_HOSTS, Sweep
 from ufm.statistics import holm
 
 SMALLEST_AREA = 0.6  # the smallest area that matters
@@ -41,7 +41,7 @@ CLAIMS = (
     Claim("C3", "Usual ways to prevent overfitting do not prevent it.", "regularisers"),
     Claim("C4", "An image with a unique feature is highly influential.", "influence"),
     Claim("C5", "Memorisation varies much with the training seed.", "seeds"),
-    Claim("C6", "The risk matters for medical images."),
+    Claim("C6", "The risk matters for medical images.", "medical"),
 )
 
 
@@ -128,6 +128,7 @@ def results(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> d
         "C3": of_ways(there, planned),
         "C4": of_groups(there, planned),
         "C5": of_seeds(there, planned),
+        "C6": of_contrasts(medical(there), medical(planned)),
     }
     return {claim: result for claim, result in found.items() if result is not None}
 
@@ -137,8 +138,13 @@ def networks(populations: Mapping[str, S]) -> dict[str, S]:
     return {name: one for name, one in populations.items() if one.setting in CNN_SETTINGS.values()}
 
 
+def medical(populations: Mapping[str, S]) -> dict[str, S]:
+    """The populations of medical images."""
+    return {name: one for name, one in populations.items() if one.setting in MEDICAL_SETTINGS}
+
+
 def of_contrasts(there: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
-    """C1, a cell a population and kind of host."""
+    """C1 and C6, a cell a population and kind of host."""
     if not there:
         return None
     table, asked = contrast_cells(there), sum(len(sweep.protocol.hosts) for sweep in planned.values())
