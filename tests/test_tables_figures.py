@@ -250,3 +250,8 @@ def test_scores_are_sorted_by_the_canary():
         for role in ("canary", "control"):
             (points,) = [one for one in axis.collections if one.get_label() == role]
             np.testing.assert_array_equal(points.get_offsets()[:, 1], wide[role])
+
+
+def test_a_table_without_rows_says_so():
+    found = tables.printed(pd.DataFrame({"seeds": []}), caption="Mean contrast", name="x").data
+    assert found == "<p>Mean contrast: nothing is recorded yet.</p>"

@@ -116,9 +116,11 @@ def by_role(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def printed(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) -> "HTML":
-    """A table as the book prints it; the same table gives the same bytes."""
+    """A table as the book prints it; the same table gives the same bytes. One without rows says so."""
     from IPython.display import HTML  # a machine that only trains has none
 
+    if table.empty:
+        return HTML(f"<p>{caption}: nothing is recorded yet.</p>")
     # An element of its own stays in view beside a table that scrolls.
     said = f"<span>{caption}</span>"
     style = Styler(table, precision=digits, uuid=name, cell_ids=False, caption=said).hide(axis="index")
