@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tiny
 
-from ufm import book, cli, paths, reproduce, training, verification
+from ufm import book, cli, hosts, paths, profiles, reproduce, training, verification
 from ufm.records import Measured, committed
 from ufm.statistics import SUMMARY_COLUMNS
 
@@ -84,6 +84,8 @@ def books(monkeypatch):
         ("records import nowhere.zip", ["nowhere.zip"]),
         ("records verify --retrain -1", ["retrain", "-1"]),
         ("records verify --retrain 1 --device tpu", ["device", "'tpu'", "auto, cpu, cuda"]),
+        ("hosts mnist --kind nonsense", ["kind", "'nonsense'", "hard, middling"]),
+        ("hosts mnist --n-train 10000 --part 6", ["part", "0 to 5", "6"]),
         ("hosts nonsense", ["'nonsense'", "mnist, fashion_mnist, cifar10"]),
     ],
 )
@@ -96,6 +98,24 @@ def test_bad_input_is_one_line(ufm, tmp_path, monkeypatch, arguments, expected):
     for words in expected:
         assert words in errors[0]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts", "kind"),
+    [
+        ("cifar10 --n-train 10000 --part 0", [0], "hard"),
+        ("mnist --kind influential", None, "influential"),
+    ],
+)
+def test_hosts_are_found_for_the_sweeps_that_ask_for_them(ufm, monkeypatch, arguments, parts, kind):
+    asked = []
+    monkeypatch.setattr(hosts, "find", lambda protocol, parts, **how: asked.append((protocol, parts, how["kind"])))
+    assert ufm("hosts", *arguments.split())[0] == 0
+    [(protocol, found, of_kind)] = asked
+    assert (found, of_kind) == (parts, kind)
+    if protocol.dataset == "cifar10":
+        network = profiles.sweeps()["cifar10-small-cnn2"].protocol
+        assert hosts.fingerprint(protocol, 0) == hosts.fingerprint(network, 0)
 
 
 def test_bad_folders_to_compare_are_named(ufm, tmp_path):

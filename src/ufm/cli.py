@@ -189,14 +189,21 @@ def verify(
 
 
 @app.command()
-def hosts(dataset: str, n_train: int | None = None, kind: str = "hard", device: str = "cpu") -> None:
+def hosts(
+    dataset: str, n_train: int | None = None, kind: str = "hard", part: int | None = None, device: str = "cpu"
+) -> None:
     """Find the hosts of a kind among the training images, such as those fitted worst, and keep them in book/records."""
     from ufm.hosts import POOLS, find
     from ufm.profiles import PROFILES, changed
     from ufm.runs import require
 
     require("kind", kind, POOLS)
-    find(changed(PROFILES["paper"], dataset=dataset, n_train=n_train), kind=kind, device=device)
+    # No score is taken of the models that find them, but a protocol has OOD images other than its own.
+    ood_set = "mnist" if dataset == "cifar10" else None
+    protocol = changed(PROFILES["paper"], dataset=dataset, n_train=n_train, ood_set=ood_set)
+    if part is not None and not 0 <= part < protocol.n_parts:
+        raise ValueError(f"part: {dataset} has parts 0 to {protocol.n_parts - 1} of that size, got {part}")
+    find(protocol, None if part is None else [part], kind=kind, device=device)
 
 
 @app.command()
