@@ -252,16 +252,16 @@ def exploratory(cells: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> pd.Dat
     return pd.DataFrame(shown)
 
 
-def by_way(cells: pd.DataFrame, name: str = "way") -> pd.DataFrame:
+def by_way(cells: pd.DataFrame, name: str = "way", *, digits: int = 3) -> pd.DataFrame:
     """Cells of several settings as the book prints them; `name` heads the column of settings."""
     rows = [
         {
             "population": row["population"],
             name: row["setting"],
             "seeds": row["n"],
-            "mean D, nats": with_interval(row, digits=3),
+            "mean D, nats": with_interval(row, digits=digits),
             "p": p_text(row["p_holm"]),
-            "epoch 10": with_interval(row, digits=3, end="early"),
+            "epoch 10": with_interval(row, digits=digits, end="early"),
             "verdict": row["verdict"],
         }
         for row in cells.to_dict("records")
@@ -310,7 +310,7 @@ def medical(cells: pd.DataFrame) -> pd.DataFrame:
 
 def moved(table: pd.DataFrame) -> pd.DataFrame:
     """`ufm.cells.moved` as the book prints it, a column a setting."""
-    return wide(dict(iter(table.groupby("setting", sort=False))), "place", digits=3)
+    return wide(dict(iter(table.groupby("setting", sort=False))), "place")
 
 
 def components(table: pd.DataFrame) -> pd.DataFrame:
