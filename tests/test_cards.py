@@ -432,6 +432,9 @@ def test_a_moved_card_has_the_shifts_of_features_stamped_elsewhere(trained, data
     assert found.shape == (5, 4, 53, 10)
     places = [(2, 2), (1, 22), (11, 11), (22, 22)]  # of 5 × 5 pixels on 28 × 28
     assert cards.elsewhere((28, 28), (5, 5)) == places
+    for shape in ((10, 27), (27, 27)):  # all of them fit
+        for place in cards.elsewhere((28, 28), shape):
+            features.insert(ood.images[0], np.ones(shape, np.float32), position=place)
     images = ood.images[: PROTOCOL.scoring.n_effect]
     letter = features.letter("A")
     for one, shifts in zip(trained, found, strict=True):

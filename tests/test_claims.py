@@ -291,7 +291,9 @@ def easy_contrasts():
                 if card["host_seed"][row] in losses:
                     losses[card["host_seed"][row]].append(-plain[row])
     easy = np.array([np.mean(losses[seed]) < 0.01 for seed in cards["seed"]])
-    return contrast(cards, "random", "ood_shift")[easy]
+    random = (CANARY["random"], PLACEBO["random"], PLACEBO_FEATURE["random"], slice(3, 53))
+    values = [d(effect, label, *random) for effect, label in zip(cards["ood_shift"], cards["random"], strict=True)]
+    return np.array(values)[easy]
 
 
 def standardised(values):

@@ -9,7 +9,7 @@ import pytest
 
 from ufm import evidence_tables as tables
 from ufm import profiles, regularisers, verdicts
-from ufm.evidence import contrasts
+from ufm.evidence import contrasts, on_seeds
 
 ONE = "MNIST, small"
 
@@ -103,12 +103,20 @@ def test_a_way_that_raises_is_not_said_to_reduce(populations):
 
 
 def test_a_way_that_lacks_seeds_is_open(populations):
-    some = {**populations, "mnist-small-dropout": replace(populations["mnist-small-dropout"], needed=13)}
+    some = {**populations, "mnist-small-dropout": on_seeds(populations["mnist-small-dropout"], range(1011))}
     table = regularisers.differences(some).set_index("setting")
     assert table.loc["dropout", "reading"] == "seeds pending"
     assert pd.isna(table.loc["dropout", "p"])
     assert table.loc["weight decay", "reading"] == "reduces"
     assert regularisers.cells(some).set_index("setting").loc["dropout", "verdict"] == "seeds pending"
+
+
+def test_plain_models_wait_for_the_seeds_of_the_ways(populations):
+    """Else a first look at them would be taken on the few that happen to be there."""
+    some = {"mnist-small": populations["mnist-small"], "d": replace(populations["mnist-small-dropout"], needed=40)}
+    cells = regularisers.cells(some).set_index("setting")
+    assert cells.loc["early stopping", "verdict"] == "seeds pending"
+    assert pd.isna(cells.loc["early stopping", "p"])
 
 
 def test_costs_have_every_way_with_its_own_models(populations):

@@ -136,9 +136,13 @@ def moved_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
 
 
 def elsewhere(image: tuple[int, int], feature: tuple[int, int]) -> list[tuple[int, int]]:
-    """Where a feature is moved to: row and column 2, the top right corner, the centre, the bottom right."""
-    bottom, right = (size - extent - 1 for size, extent in zip(image, feature, strict=True))
-    return [(2, 2), (1, right), (bottom // 2, right // 2), (bottom, right)]
+    """Where a feature is moved to: row and column 2, the top right corner, the centre, the bottom right.
+
+    One that is as large as the image allows stays nearer to where it was.
+    """
+    bottom, right = (max(size - extent - 1, 0) for size, extent in zip(image, feature, strict=True))
+    top = min(1, bottom)
+    return [(min(2, bottom + 1), min(2, right + 1)), (top, right), (bottom // 2, right // 2), (bottom, right)]
 
 
 def histories(trained: list[Trained]) -> list[np.ndarray]:

@@ -40,11 +40,15 @@ def contrast_cells(populations: Mapping[str, Cards], hosts: Collection[str] | No
                 | {"detectable": detectable, "seeds_for_half": seeds_needed(detectable / 2, spread)}
             )
     table = pd.DataFrame(rows, columns=[*WHAT, *NUMBERS, "seeds_for_half"])
-    decided = table["p"].notna()
-    if decided.any():
-        table.loc[decided, "p_holm"] = holm(table.loc[decided, "p"])
+    table["p_holm"] = corrected(table["p"])
     table["verdict"] = [cell_verdict(row) if not isnan(row["p"]) else OPEN for row in table.to_dict("records")]
     return table
+
+
+def corrected(p: pd.Series) -> pd.Series:
+    """p-values after Holm over those that are there; NaN, of a cell that lacks seeds, stays."""
+    there = p.dropna()
+    return pd.Series(holm(there) if len(there) else [], there.index, dtype=float).reindex(p.index)
 
 
 def cell_verdict(row: Mapping[str, float]) -> str:

@@ -38,6 +38,11 @@ def summary(quantities: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pd.D
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
 
 
+def interval_of(row: Mapping[str, float], name: str) -> dict[str, float]:
+    """The columns name, name_low and name_high as those of an interval, with n."""
+    return {"estimate": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": row["n"]}
+
+
 def ranges(table: pd.DataFrame, *, digits: int = 2) -> dict[str, str]:
     """For the text: each quantity's estimates over populations, "0.45 to 0.52", or one number where all round alike.
 
@@ -373,8 +378,7 @@ def influence_summary(table: pd.DataFrame) -> pd.DataFrame:
     for row in table.to_dict("records"):
         quantities["rise"][row["setting"]] = row
         for name in ("without", "with_letter", "with_placebo", "contrast"):
-            interval = {"estimate": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": row["n"]}
-            quantities.setdefault(name.replace("_", " "), {})[row["setting"]] = interval
+            quantities.setdefault(name.replace("_", " "), {})[row["setting"]] = interval_of(row, name)
     return summary(quantities)
 
 
@@ -383,8 +387,7 @@ def regularisers_summary(costs: pd.DataFrame, differences: pd.DataFrame) -> pd.D
     quantities: dict[str, dict] = {}
     for row in costs.to_dict("records"):
         for name in ("contrast", "accuracy", "learnt"):
-            interval = {"estimate": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": row["n"]}
-            quantities.setdefault(f"{name}, {row['setting']}", {})[row["population"]] = interval
+            quantities.setdefault(f"{name}, {row['setting']}", {})[row["population"]] = interval_of(row, name)
     for row in differences.to_dict("records"):
         quantities.setdefault(f"change, {row['setting']}", {})[row["population"]] = row
     return summary(quantities)

@@ -12,10 +12,10 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from ufm.cells import LEVEL, OPEN, UNDECIDED
+from ufm.cells import LEVEL, OPEN, UNDECIDED, corrected
 from ufm.evidence import Cards, contrasts
 from ufm.profiles import BY_INFLUENCE
-from ufm.statistics import bootstrap_interval, holm, sign_flip_test
+from ufm.statistics import bootstrap_interval, sign_flip_test
 
 T = TypeVar("T")
 MOST = "most influential hosts"  # they have no room to rise
@@ -56,9 +56,7 @@ def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
             row |= {name: mean.estimate, f"{name}_low": mean.low, f"{name}_high": mean.high}
         rows.append(row)
     table = pd.DataFrame(rows)
-    decided = table["p"].notna()
-    if decided.any():
-        table.loc[decided, "p_holm"] = holm(table.loc[decided, "p"])
+    table["p_holm"] = corrected(table["p"])
     table["verdict"] = [OPEN if isnan(row["p"]) else group_verdict(row) for row in table.to_dict("records")]
     return table
 

@@ -33,7 +33,7 @@ LAYERS = {
     "augmentation": {"augmentation": True},
     "dropout + augmentation": {"dropout": True, "augmentation": True},
 }
-WEIGHT_DECAY = {"digits": 0.1, "mnist": 3.0, "fashion_mnist": 3.0}  # by data set (benchmarks/weight_decay.py)
+WEIGHT_DECAY = {"digits": 0.1, "mnist": 3.0, "fashion_mnist": 3.0}  # of the last two by benchmarks/weight_decay.py
 TO_THE_END = "to the end"  # plain models whose training is not stopped early
 
 
@@ -110,12 +110,10 @@ CHAPTERS = {
 }
 
 EVIDENCE = range(1000, 1100)  # seeds of the populations that decide a claim, see the plan
-EXTENDED = range(1000, 1200)  # the same where the plan's extension is due
 CNN_SEEDS, PHOTOGRAPH_SEEDS = range(1000, 1050, 5), range(0, 96, 12)  # all of one part, so that one pool of hosts does
 QUARTER = (CNN1(channels=(8, 16), hidden=(32, 32)), CNN2(channels=(8, 16), hidden=(256,)))  # of the width
 # Convolutions in float64 take ten times as long.
 QUICK = Training(learning_rate=1e-3, batch_size=32, epochs=5, early_stopping="none")
-MOVED = {"hosts": ("hard",), "measure": "moved card"}  # three models a seed
 FIVE_MODELS = {"hosts": ("random", "hard"), "roles": ("canary", "placebo"), "measure": "card"}  # a seed, with cards
 # Hosts of the released notebook on MNIST, all of them with the seed that the released code has for every model.
 RELEASED = ("52734", "15725", "54370", "17730", "28030", "15377", "7763", "46203", "58937", "23766")
@@ -190,9 +188,9 @@ def cnns(
     dataset: str, n_train: int, models: tuple[Model, ...], training: Training, scoring: Scoring, seeds: range
 ) -> dict[str, Sweep]:
     """Convolutional networks on hard hosts, three models a seed, with the feature moved at test time too."""
-    found = {}
+    found, three = {}, FIVE_MODELS | {"hosts": ("hard",), "measure": "moved card"}
     for model in models:
-        protocol = Protocol(dataset, n_train, model, training, scoring, **FIVE_MODELS | MOVED, planned=(0, 0))
+        protocol = Protocol(dataset, n_train, model, training, scoring, **three, planned=(0, 0))
         setting = CNN_SETTINGS[model.name]
         found[f"{dataset}-small-{model.name}"] = Sweep(protocol, seeds, len(seeds), 7, setting)
     return found

@@ -13,11 +13,11 @@ import pandas as pd
 
 from ufm import detectors
 from ufm.cards import N_SHORT
-from ufm.cells import LEVEL, contrast_cells, points
+from ufm.cells import LEVEL, contrast_cells, corrected, points
 from ufm.evidence import Cards, contrasts, learnt, on_seeds
 from ufm.performance import areas
 from ufm.profiles import TO_THE_END, WAYS, Sweep
-from ufm.statistics import bootstrap_interval, holm, share_interval, sign_flip_test
+from ufm.statistics import bootstrap_interval, share_interval, sign_flip_test
 
 EARLY_STOPPING, PLAIN = "early stopping", "plain"  # the way of a population's models that stop early, or do not
 HOST = "hard"
@@ -26,7 +26,7 @@ HOST = "hard"
 def ways(populations: Mapping[str, Cards]) -> dict[str, dict[str, Cards]]:
     """By data set and size the cards of each way, the population's own models first.
 
-    All on the seeds that the ways are asked for, against as many permutations. Populations that stand alone are left
+    All on the seeds that the ways have and need, against as many permutations. Populations that stand alone are left
     out.
     """
     found = {}
@@ -38,8 +38,9 @@ def ways(populations: Mapping[str, Cards]) -> dict[str, dict[str, Cards]]:
         }
         if ours and not plain.setting:
             seeds = sorted({int(seed) for cards in ours.values() for seed in cards.seeds})
+            needed = max(cards.needed for cards in ours.values())
             way = PLAIN if plain.protocol.training.early_stopping == "none" else EARLY_STOPPING
-            own = replace(on_seeds(plain, seeds), setting=way, needed=len(seeds), n_permutations=N_SHORT)
+            own = replace(on_seeds(plain, seeds), setting=way, needed=needed, n_permutations=N_SHORT)
             found[plain.trained_on] = {way: own, **ours}
     return found
 
@@ -86,9 +87,7 @@ def differences(populations: Mapping[str, Cards]) -> pd.DataFrame:
                 | {"accuracy": cost["estimate"], "accuracy_low": cost["low"], "accuracy_high": cost["high"]}
             )
     table = pd.DataFrame(rows)
-    decided = table["p"].notna()
-    if decided.any():
-        table.loc[decided, "p_holm"] = holm(table.loc[decided, "p"])
+    table["p_holm"] = corrected(table["p"])
     table["reading"] = [reading(row) for row in table.to_dict("records")]
     return table
 

@@ -5,12 +5,13 @@ seed, so what varies over seeds for one host is the seed's own part, its part to
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import nan
 
 import numpy as np
 import pandas as pd
 
-from ufm.evidence import FEWEST_SEEDS, Cards, clean_losses, contrasts
+from ufm.evidence import FEWEST_SEEDS, Cards, clean_losses, contrasts, plain
 from ufm.statistics import bootstrap_interval
 
 NEEDS_NO_LETTER = 0.01  # nats: the loss under clean models below which a host is fitted without any letter
@@ -34,12 +35,13 @@ def noise(populations: Mapping[str, Cards]) -> np.ndarray:
 
     Of the population beside the crossed one, on as many permutations.
     """
-    ours, found = crossed(populations), np.zeros(0)
-    for cards in populations.values():
-        if ours is not None and cards.trained_on == ours.trained_on and "random" in cards.protocol.hosts:
+    ours = crossed(populations)
+    for cards in plain(populations).values() if ours is not None else ():
+        if cards.trained_on == ours.trained_on:
             losses = clean_losses(cards)[:, cards.protocol.hosts.index("random")]
-            found = contrasts(cards, "random")[losses < NEEDS_NO_LETTER]
-    return found
+            as_many = replace(cards, n_permutations=ours.n_permutations)
+            return contrasts(as_many, "random")[losses < NEEDS_NO_LETTER]
+    return np.zeros(0)
 
 
 def points(cards: Cards) -> dict[str, pd.DataFrame]:
