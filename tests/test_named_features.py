@@ -21,7 +21,7 @@ from ufm.features import FIXED, feature, insert, letter, permutations, placebo, 
 from ufm.measurement import score_seed
 from ufm.models import build
 from ufm.records import Records
-from ufm.training import stamped_host, train
+from ufm.training import stamped_images, train
 
 J_DOE = """
 ...........................
@@ -384,9 +384,9 @@ def test_the_stamped_hosts_are_what_is_trained_on(named):
     data = to_device(load("digits", n_train=400, part=1), precision="float64")
     control, canary, other = seeds.experiments(replace(SHORT, feature=name), SEED, data.data)
     own = placebo(pixels.astype(np.float32), seed=SEED, host="random", scope="digits/400")
-    assert stamped_host(control, data) is None
+    assert stamped_images(control, data) == {}
     for one, what in ((canary, pixels), (other, own)):
-        place, image = stamped_host(one, data)
+        [(place, image)] = stamped_images(one, data).items()
         plain = stamp(data.data.train_images[place : place + 1] / 255, what)
         np.testing.assert_allclose(image, (plain[0] - data.data.mean[0]) / data.data.std[0], rtol=0, atol=1e-6)
 

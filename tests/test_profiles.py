@@ -6,7 +6,7 @@ import pytest
 
 from ufm import hosts, profiles
 from ufm.experiments import Protocol, Training
-from ufm.models import CNN1, CNN2
+from ufm.models import CNN1, CNN2, MLP
 from ufm.profiles import CHAPTERS, chapter, shown, sweeps
 from ufm.sources import source
 
@@ -189,3 +189,48 @@ def test_medical_images_carry_a_letter_or_a_name():
         ("hard",),
     )
     assert (letter.protocol.feature, name.protocol.feature, network.protocol.model) == ("A", "J. DOE", CNN1())
+
+
+@pytest.mark.parametrize(
+    ("profile", "changes", "expected"),
+    [
+        ("paper", {"model": "cnn2"}, CNN2()),
+        ("paper", {"model": "mlp", "variant": "dropout"}, MLP(dropout=True)),
+        ("paper", {"variant": "dropout + augmentation"}, MLP(dropout=True, augmentation=True)),
+        ("paper", {"model": "cnn2", "variant": "batch norm"}, CNN2(batch_norm=True)),
+        ("embedded", {"model": "cnn1"}, CNN1(channels=(8, 16), hidden=(32, 32))),
+        ("embedded", {"variant": "batch norm"}, MLP(hidden=(128, 64), batch_norm=True)),
+    ],
+)
+def test_network_and_variant_are_chosen_by_name(profile, changes, expected):
+    found = shown("controls", profile, **changes)
+    assert {sweep.protocol.model for sweep in found.values()} == {expected}
+
+
+def test_another_network_keeps_the_ways_to_prevent_overfitting():
+    found = shown("regularisers", "paper", dataset="mnist", model="cnn2")
+    variants = {sweep.setting: sweep.protocol.model for sweep in found.values()}
+    assert variants["dropout + augmentation"] == CNN2(dropout=True, augmentation=True)
+    assert variants[""] == CNN2()
+
+
+def test_the_feature_is_placed_by_row_and_column():
+    for changes, position in (({"row": 3}, (3, 1)), ({"column": 0}, (1, 0)), ({"row": 9, "column": 8}, (9, 8))):
+        assert {sweep.protocol.position for sweep in shown("hosts", "paper", **changes).values()} == {position}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "resnet"}, "^model: 'resnet' is not one of mlp, cnn1, cnn2"),
+        (
+            {"variant": "l2"},
+            r"^variant: 'l2' is not plain, nor batch norm, dropout, augmentation, several joined by ' \+ '$",
+        ),
+        ({"model": "cnn1", "variant": "dropout"}, "^variant: cnn1 has no variant dropout, only plain$"),
+        ({"n_carriers": 0}, "^n_carriers: must be at least 1, got 0$"),
+    ],
+)
+def test_a_wrong_network_is_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        shown("controls", "paper", **changes)

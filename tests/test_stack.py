@@ -207,7 +207,7 @@ def test_members_of_a_seed_see_the_images_in_the_same_order_and_others_do_not(da
         assert [one[0] for one in batches] == list(range(10 * epoch - 10, 10 * epoch))
         assert torch.equal(images[0], images[2])
         assert not torch.equal(images[0], images[1])
-        order = feed.order(1, epoch)
+        order = feed.order(experiments[0], epoch)
         assert sorted(order.tolist()) == list(range(125))
         assert torch.equal(images[0], on_device.train_images[order])
         assert torch.equal(labels[3], on_device.train_labels[order])

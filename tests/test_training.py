@@ -15,7 +15,7 @@ from ufm.experiments import Protocol, Training
 from ufm.models import CNN1, CNN2, MLP, build
 from ufm.optimiser import Adam
 from ufm.stack import Stack
-from ufm.training import Feed, evaluate, log_probabilities, stack_size, stamped_host, train, train_epoch
+from ufm.training import Feed, evaluate, log_probabilities, stack_size, stamped_images, train, train_epoch
 
 # So high a learning rate that the stopping loss rises before the last epoch.
 SETTINGS = Training(learning_rate=0.02, batch_size=64, epochs=20, patience=2, precision="float64")
@@ -168,7 +168,7 @@ def test_batches_come_in_file_order_with_the_host_stamped(place, data, double):
     expected, experiment = double.train_images.clone(), control
     if place is not None:
         experiment = at(canary, place, data)
-        where, expected[place] = stamped_host(experiment, double)
+        [(where, expected[place])] = stamped_images(experiment, double).items()
         assert where == place
         assert not torch.equal(expected, double.train_images)
     feed = Feed([control, experiment], double)
@@ -186,7 +186,7 @@ def test_each_member_has_its_own_host(data, double):
     members, expected = [3, 1, 0, 2], double.train_images.repeat(4, 1, 1, 1, 1)
     for place, one in enumerate(members):
         if one:
-            host, image = stamped_host(experiments[one], double)
+            [(host, image)] = stamped_images(experiments[one], double).items()
             expected[place, host] = image
     assert not torch.equal(expected[0], expected[1])
     for number, (_, images, _) in enumerate(Feed(experiments, double).epoch(1, members)):
@@ -206,14 +206,14 @@ def test_the_train_loss_is_the_mean_over_images(data, double):
 
 def test_the_feature_is_stamped_before_normalisation(data, double):
     canary = pair(data)[1]
-    place, image = stamped_host(canary, double)
+    [(place, image)] = stamped_images(canary, double).items()
     raw = data.train_images[place] / 255
     raw[0, 1:6, 1:6] = LETTER
     np.testing.assert_allclose(image, (raw - data.mean[0]) / data.std[0], rtol=0, atol=1e-15)
     lit, dark = image[0, 1, 3], image[0, 1, 1]
     assert lit == pytest.approx((1 - data.mean[0]) / data.std[0])
     assert dark == pytest.approx(-data.mean[0] / data.std[0])
-    assert stamped_host(pair(data)[0], double) is None
+    assert stamped_images(pair(data)[0], double) == {}
 
 
 @pytest.mark.parametrize("changes", [{}, {"dropout": True, "augmentation": True}], ids=["plain", "regularised"])

@@ -20,7 +20,7 @@ from ufm.influence import N_CHECKPOINTS, checkpoints, self_influence
 from ufm.measurement import model_row
 from ufm.patched import Patched
 from ufm.records import Measured
-from ufm.training import Trained, log_probabilities, stamped_host
+from ufm.training import Trained, log_probabilities, stamped_images
 
 N_PERMUTATIONS = features.FIXED  # of the feature's pixels, the same for every model
 N_SHORT = 50  # permutations for which more than the best epoch's shift and KL divergence is kept
@@ -55,11 +55,12 @@ def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
     features, the other letters, in the top left corner of a black rectangle of the feature's size; where that is too
     small there are none. All but the placebo features are the same for every model.
     """
-    unique = features.feature(protocol.feature)
+    unique = protocol.unique
     placebos = [features.placebo(unique, seed=seed, host=host, scope=scope) for host in protocol.hosts]
-    below, beside = (size - 5 for size in unique.shape)
+    how = {"magnified": protocol.magnified, "brightness": protocol.brightness}
+    below, beside = (size - 5 * protocol.magnified for size in unique.shape)
     others = [
-        np.pad(features.letter(name), ((0, below), (0, beside)))[None, None]
+        np.pad(features.feature(name, **how), ((0, below), (0, beside)))[None, None]
         for name in features.LETTERS
         if name != protocol.feature and min(below, beside) >= 0
     ]
@@ -102,7 +103,7 @@ def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood:
             arrays.setdefault(f"score_{name}", []).append(values)
     shared = {
         "placebo": stamped[1 : 1 + len(protocol.hosts), 0].astype(
-            np.uint8 if protocol.feature in features.LETTERS else np.float16
+            np.uint8 if protocol.feature in features.LETTERS and protocol.brightness == 1 else np.float16
         ),
         "score_n_images": np.array(subsets(len(ood.images)), np.int32),
     }
@@ -156,6 +157,31 @@ def histories(trained: list[Trained]) -> list[np.ndarray]:
     return found
 
 
+def epoch_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
+    """A short card, and after every epoch the shifts, and how the hosts are fitted.
+
+    Raises a ValueError where models may stop at different epochs.
+    """
+    if protocol.training.early_stopping != "none":
+        raise ValueError("early_stopping: an epoch card needs models that are all trained to the end")
+    short, seed = short_card(protocol, trained, data, ood), trained[0].experiment.seed
+    own = feature_list(protocol, seed, data.data.scope)[: 1 + len(protocol.hosts) + N_SHORT]
+    planned = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
+    stamped, pictures = data.floats(own.astype(np.float32)), host_versions(protocol, planned, data)
+    images = {name: kind.images for name, kind in kinds(protocol, data, ood).items() if name in ("ood", "test")}
+
+    def after(model: nn.Sequential) -> dict[str, np.ndarray]:
+        shifts = {
+            f"{name}_shift": mean_shift(patched(protocol, model, ours, data), stamped) for name, ours in images.items()
+        }
+        return shifts | {"host_log_probability": host_log_probabilities(model, pictures, planned, data)}
+
+    found = [[after(one.snapshots[epoch]) for epoch in range(1, 1 + len(one.history))] for one in trained]
+    names = [f"{name}_shift" for name in images] + ["host_log_probability"]
+    by_epoch = {f"epoch_{name}": np.array([[one[name] for one in epochs] for epochs in found]) for name in names}
+    return Measured(short.tables, short.arrays | by_epoch)
+
+
 def influence_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
     """The models' rows, a short card, and the self-influence of the training images as each model was trained on them.
 
@@ -165,10 +191,9 @@ def influence_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     places = np.searchsorted(data.data.train_indices, short.arrays["host_index"])
     arrays: dict[str, list[np.ndarray]] = {}
     for one in trained:
-        images = data.train_images
-        if stamped := stamped_host(one.experiment, data):
-            images = images.clone()
-            images[stamped[0]] = stamped[1]
+        images = data.train_images.clone()
+        for place, image in stamped_images(one.experiment, data).items():
+            images[place] = image
         for name, values in of_hosts(self_influence(one, images, data.train_labels), places).items():
             arrays.setdefault(f"influence_{name}", []).append(values)
         epochs = checkpoints(one.history)
@@ -240,11 +265,10 @@ def answers(
     return arrays
 
 
-def patched(protocol: Protocol, model: nn.Sequential, images: torch.Tensor, data: DeviceData, *, raw: bool = False):
+def patched(protocol: Protocol, model: nn.Sequential, images: torch.Tensor, data: DeviceData) -> Patched:
     """The model on images (n_images, C, H, W) in [0, 1] of which a rectangle of the feature's size changes."""
-    shape = features.feature(protocol.feature).shape
-    normalise = (lambda batch: batch) if raw else data.normalise
-    return Patched(model, images, normalise=normalise, position=protocol.position, shape=shape)
+    normalise = data.normalise if protocol.scoring.inputs == "normalised" else lambda batch: batch
+    return Patched(model, images, normalise=normalise, position=protocol.position, shape=protocol.unique.shape)
 
 
 def mean_shift(images: Patched, stamped: torch.Tensor) -> np.ndarray:
@@ -319,8 +343,7 @@ def hosts_of(planned: pd.DataFrame, protocol: Protocol) -> dict[str, np.ndarray]
 
 def host_versions(protocol: Protocol, planned: pd.DataFrame, data: DeviceData) -> torch.Tensor:
     """Each host plain, with the feature and with its own seed's placebo feature, normalised: (n_hosts * 3, C, H, W)."""
-    unique = features.feature(protocol.feature)
-    versions = []
+    unique, versions = protocol.unique, []
     for row in planned.itertuples():
         image = data.floats(data.data.train_images[row.place])
         placebo = features.placebo(unique, seed=row.seed, host=row.host, scope=data.data.scope)
@@ -350,12 +373,12 @@ def published(
 
     images: (n_images, C, H, W) in [0, 1]; random: (n_images, 1, h, w), a fresh random feature for each.
     """
-    unique = data.floats(features.feature(protocol.feature)[None, None])
+    unique = data.floats(protocol.unique[None, None])
     found: dict[str, list[np.ndarray]] = {}
     for inputs in INPUTS:
-        parts = []
+        given, parts = replace(protocol, scoring=replace(protocol.scoring, inputs=inputs)), []
         for batch, own in zip(images.split(IMAGES_AT_ONCE), random.split(IMAGES_AT_ONCE), strict=True):
-            few = patched(protocol, model, batch, data, raw=inputs == "raw")
+            few = patched(given, model, batch, data)
             three = torch.cat([few.clean[None], few.logits(unique), few.logits(own[None])])
             parts.append(three.softmax(-1).double().cpu().numpy())
         p_clean, p_unique, p_random = np.concatenate(parts, axis=1)

@@ -72,9 +72,11 @@ class Cards:
     def model(self, role: str, host: str = "") -> int:
         """Place of a model among those of a seed; a control has no host."""
         if role == "control":
+            if not self.protocol.control:
+                raise ValueError(f"{self.title}: its seeds have no control")
             return 0
         roles = self.protocol.roles
-        return 1 + self.protocol.hosts.index(host) * len(roles) + roles.index(role)
+        return self.protocol.control + self.protocol.hosts.index(host) * len(roles) + roles.index(role)
 
     def placebo(self, host: str) -> int:
         """Place of a kind of host's placebo feature in the list of features; the letter's is 0."""
@@ -248,7 +250,8 @@ def moved_contrasts(cards: Cards, host: str) -> dict[str, np.ndarray]:
 def curves(cards: Cards) -> pd.DataFrame:
     """The models' histories: columns seed, role, host, epoch, train_loss, stopping_loss (nats), stopping_accuracy."""
     tables = []
-    roles = [("control", ""), *((role, host) for host in cards.protocol.hosts for role in cards.protocol.roles)]
+    stamped = [(role, host) for host in cards.protocol.hosts for role in cards.protocol.roles]
+    roles = [("control", ""), *stamped] if cards.protocol.control else stamped
     for seed, models in zip(cards.seeds, cards.histories, strict=True):
         for (role, host), history in zip(roles, models, strict=True):
             table = pd.DataFrame(history, columns=["train_loss", "stopping_loss", "stopping_accuracy"]).dropna()
@@ -265,7 +268,7 @@ def gains(cards: Cards, host: str, role: str = "canary", epoch: str = "best") ->
     version = LETTER if role == "canary" else PLACEBO
     fits = cards.fits[:, :, EPOCHS.index(epoch), cards.protocol.hosts.index(host)]
     gain = fits[..., version] - fits[..., PLAIN]
-    return gain[:, cards.model(role, host)] - gain[:, 0]
+    return gain[:, cards.model(role, host)] - gain[:, cards.model("control")]
 
 
 def learnt(cards: Cards, host: str, role: str = "canary") -> np.ndarray:
@@ -313,7 +316,7 @@ def by_host(cards: Cards) -> pd.DataFrame:
             "learnt": learnt(cards, host),
             "contrast": contrasts(cards, host),
             "contrast_test": contrasts(cards, host, "test"),
-            "effect": effects[:, cards.model("canary", host)] - effects[:, 0],
+            "effect": effects[:, cards.model("canary", host)] - effects[:, cards.model("control")],
         }
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)

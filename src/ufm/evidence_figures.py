@@ -349,3 +349,35 @@ def rank_shares(table: pd.DataFrame) -> Figure:
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
     sns.despine(figure)
     return closed(figure)
+
+
+def epoch_by_epoch(seeds: pd.DataFrame, averages: pd.DataFrame, best: pd.Series) -> Figure:
+    """Contrast, fit of the host and losses against the epoch, one above the other, with 95 % intervals over seeds.
+
+    seeds: columns seed, epoch, contrast, thin lines; averages: columns epoch and the measures of `ufm.epochs`, each
+    with its low and high end; best: epochs, whose mean is the dashed line.
+    """
+    figure, axes = plt.subplots(3, sharex=True, figsize=(WIDTH, 6.6), layout="constrained")
+    groups = (
+        ("contrast D (nats)", {"contrast": "OOD images", "contrast_test": "test images"}),
+        (
+            "log-probability (nats)",
+            {"letter": "host with the letter", "plain": "host without it", "control": "host in the control"},
+        ),
+        ("loss (nats)", {"train_loss": "training", "held_out_loss": "held out"}),
+    )
+    for _, rows in seeds.groupby("seed"):
+        axes[0].plot(rows["epoch"], rows["contrast"], color="0.6", linewidth=0.5, alpha=0.5)
+    for axis, (title, lines) in zip(axes, groups, strict=True):
+        for number, (name, words) in enumerate(lines.items()):
+            colour = sns.color_palette("colorblind")[(0, 3, 7)[number]]
+            ends = averages[f"{name}_low"], averages[f"{name}_high"]
+            axis.fill_between(averages["epoch"], *ends, color=colour, alpha=0.2, linewidth=0)
+            axis.plot(averages["epoch"], averages[name], ("-", "--", ":")[number], color=colour, label=words)
+        axis.axvline(best.mean(), color="0.4", linewidth=0.8, linestyle="--")
+        axis.set_ylabel(title)
+        axis.legend(fontsize="small", frameon=False)
+    axes[0].axhline(0, color="0.4", linewidth=0.8)
+    axes[2].set(xlabel="epoch", yscale="log")
+    sns.despine(figure)
+    return closed(figure)

@@ -318,6 +318,33 @@ def moved(table: pd.DataFrame) -> pd.DataFrame:
     return wide(dict(iter(table.groupby("setting", sort=False))), "place")
 
 
+def sensitivity(averages: pd.DataFrame) -> pd.DataFrame:
+    """`ufm.sensitivity.means` as the book prints them."""
+    rows = [
+        {
+            "population": row["population"],
+            "varied": row["what"],
+            "setting": row["setting"],
+            "seeds": row["n"],
+            "mean D, nats": with_interval(row, digits=3, end="contrast"),
+            "change, nats": "–" if isnan(row["change"]) else with_interval(row, digits=3, end="change"),
+        }
+        for row in averages.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def sensitivity_summary(averages: pd.DataFrame) -> pd.DataFrame:
+    """What the Sensitivity chapter found, as a summary table: the contrast by what is varied, of every setting."""
+    quantities: dict[str, dict] = {}
+    for row in averages.to_dict("records"):
+        name = row["setting"] if row["what"] != "letter" else f"letter {row['setting']}"
+        quantities.setdefault(f"contrast, {row['what']}", {})[f"{row['population']}, {name}"] = interval_of(
+            row, "contrast"
+        )
+    return summary(quantities)
+
+
 def components(table: pd.DataFrame) -> pd.DataFrame:
     """Variance components as the book prints them."""
     what = {"seed": "seed, alike for all hosts", "host": "host", "rest": "seed together with the host, and noise"}

@@ -5,6 +5,7 @@ stamped where: the *control* never sees a feature, the *canary* has it, most oft
 host, and the *placebo* has a permutation of its pixels there.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,7 @@ from ufm.datasets import Dataset, array_checksum
 from ufm.fingerprints import RECIPE, added, digest, settings
 from ufm.models import MLP, MODELS, Model, names
 from ufm.sources import checksum, source
+from ufm.streams import stream
 
 # Kinds of host; the number of a training image names that image.
 HOSTS = ("random", "hard", "middling", "influential", "uninfluential")
@@ -62,8 +64,11 @@ class Scoring:
     n_effect: int = 2_000  # OOD images, and at most as many test images, for patch and specific effects
     n_permutations: int = 60  # permutations of the feature's pixels for the specific effect
     n_random: int = 1  # random features for every OOD image
+    inputs: str = added("normalised")  # on which shifts are measured: as in training, or "raw" images in [0, 1]
 
     def __post_init__(self):
+        if self.inputs not in ("normalised", "raw"):
+            raise ValueError(f"inputs: {self.inputs!r} is not one of normalised, raw")
         whole_numbers(self, "n_ood", "n_effect", "n_permutations", "n_random")
         for name in ("n_ood", "n_effect", "n_permutations", "n_random"):
             if getattr(self, name) < 1:
@@ -86,6 +91,15 @@ class Experiment:
     canary_label: int | None = None
     feature: str = ""  # as of a protocol; a placebo's own is a permutation of it; empty for a control
     position: tuple[int, int] = (1, 1)  # row and column of the feature's top-left pixel
+    magnified: int = added(1)  # as of a protocol, like the fields below
+    brightness: float = added(1.0)
+    n_carriers: int = added(1)
+    batch: int | None = added(None)
+
+    @property
+    def unique(self) -> np.ndarray:
+        """The feature, (h, w) in [0, 1]."""
+        return features.feature(self.feature, magnified=self.magnified, brightness=self.brightness)
 
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with any setting, the data or the recipe."""
@@ -101,11 +115,10 @@ class Experiment:
 
     def pixels(self) -> np.ndarray:
         """What is stamped on the host, (h, w): the feature, or the placebo feature of this seed and kind of host."""
-        unique = features.feature(self.feature)
         if self.role == "canary":
-            return unique
+            return self.unique
         return features.placebo(
-            unique, seed=self.seed, host=self.host, scope=f"{self.dataset}/{self.n_train or 'full'}"
+            self.unique, seed=self.seed, host=self.host, scope=f"{self.dataset}/{self.n_train or 'full'}"
         )
 
 
@@ -124,8 +137,20 @@ class Protocol:
     measure: str = "scores"  # what is kept of the trained models: a key of `ufm.seeds.MEASURES`
     roles: tuple[str, ...] = added(("canary",))  # stamped roles
     planned: tuple[int, int] = added((1000, 1200))  # seeds, from … up to but not …, of whose hosts every card knows
+    control: bool = added(True)  # whether a seed has one
+    magnified: int = added(1)  # rows and columns that each pixel of the feature becomes
+    brightness: float = added(1.0)  # what the feature's values are multiplied by, in [0, 1]
+    n_carriers: int = added(1)  # training images that it is stamped on: the host, and others of its label
+    # The batch of an epoch, from 0 or from the end by -1, into which stamped models have their host moved, in exchange
+    # for another image; None: as the file has it. Controls keep the file's order.
+    batch: int | None = added(None)
 
     def __post_init__(self):
+        whole_numbers(self, "magnified", "n_carriers")
+        if self.n_carriers < 1:
+            raise ValueError(f"n_carriers: must be at least 1, got {self.n_carriers}")
+        if self.batch is not None and self.training.shuffle:
+            raise ValueError("batch: images that are shuffled are in no fixed batch")
         if not isinstance(self.model, Model):
             raise ValueError(f"model: {self.model!r} is not one of {', '.join(MODELS)}")
         if (self.dataset, self.scoring.ood_set) == ("photographs", "photo_patches") or (
@@ -153,7 +178,12 @@ class Protocol:
     @property
     def n_models(self) -> int:
         """Models of each seed."""
-        return 1 + len(self.hosts) * len(self.roles)
+        return self.control + len(self.hosts) * len(self.roles)
+
+    @property
+    def unique(self) -> np.ndarray:
+        """The feature, (h, w) in [0, 1]."""
+        return features.feature(self.feature, magnified=self.magnified, brightness=self.brightness)
 
     def identity(self, seed: int) -> dict[str, object]:
         """All on which a finished seed depends: settings, seed, data, recipe and feature. Needs no image files."""
@@ -202,6 +232,27 @@ def check(experiment: Experiment, data: Dataset) -> None:
             f"which is {data.train_labels[place]}"
         )
     features.insert(data.train_images[place], experiment.pixels(), position=experiment.position)
+    same = int((data.train_labels == experiment.canary_label).sum())
+    if experiment.n_carriers > same:
+        raise ValueError(f"n_carriers: only {same} training images are of the host's label {experiment.canary_label}")
+    n_batches = math.ceil(len(data.train_labels) / experiment.training.batch_size)
+    if experiment.batch is not None and not -n_batches <= experiment.batch < n_batches:
+        raise ValueError(f"batch: an epoch has {n_batches} batches, so there is none of number {experiment.batch}")
+
+
+def carriers(experiment: Experiment, data: Dataset) -> list[int]:
+    """Places (0 … n − 1) of the training images that carry what is stamped: the host, then others of its label.
+
+    The others are drawn at random, the same ones for canary and placebo; the first m of n are those of any other n >=
+    m. A control has none.
+    """
+    if experiment.role == "control":
+        return []
+    host = int(np.searchsorted(data.train_indices, experiment.canary_index))
+    others = np.flatnonzero(data.train_labels == experiment.canary_label)
+    draws = stream(f"carriers, {experiment.host} host", seed=experiment.seed, scope=data.scope)
+    drawn = draws.permutation(others[others != host])[: experiment.n_carriers - 1]
+    return [host, *drawn.tolist()]
 
 
 def whole_numbers(settings: object, *names: str) -> None:

@@ -13,7 +13,7 @@ from ufm.experiments import Experiment, Protocol
 from ufm.models import names
 from ufm.records import Measured
 from ufm.sources import source
-from ufm.training import Trained, evaluate, log_probabilities, stamped_host
+from ufm.training import Trained, evaluate, log_probabilities, stamped_images
 
 SCORING_INPUTS = {"": "normalised", "_raw": "raw"}  # a column's suffix → what the model is given
 
@@ -29,7 +29,7 @@ class Probe:
 
 def probe(protocol: Protocol, images: np.ndarray, seed: int, data: DeviceData, *, n_random: int = 1) -> Probe:
     """Stamp images (n_images, C, H, W); the random features are the seed's, the same for all its models."""
-    clean, unique = data.floats(images), features.feature(protocol.feature)
+    clean, unique = data.floats(images), protocol.unique
     drawn = features.random_features(len(images) * n_random, shape=unique.shape, seed=seed, scope=data.data.scope)
     return Probe(
         clean,
@@ -139,16 +139,16 @@ def effects(
 ) -> dict[str, float]:
     """Patch and specific effect of the feature on the host's label, in nats, on the first images (n, C, H, W)."""
     images = images[: protocol.scoring.n_effect]
-    feature = features.feature(protocol.feature)
+    feature = protocol.unique
 
     def log_p(batch: torch.Tensor) -> np.ndarray:
         return log_probabilities(trained.model, data.normalise(batch)).double().cpu().numpy()
 
-    def stamped(pixels: np.ndarray) -> np.ndarray:
+    def with_pixels(pixels: np.ndarray) -> np.ndarray:
         return log_p(features.insert(images, pixels, position=protocol.position))
 
-    clean, unique = log_p(images), stamped(feature)
-    permuted = np.stack([stamped(one) for one in features.permutations(feature, protocol.scoring.n_permutations)])
+    clean, unique = log_p(images), with_pixels(feature)
+    permuted = np.stack([with_pixels(one) for one in features.permutations(feature, protocol.scoring.n_permutations)])
     return {
         f"patch_effect{suffix}": float(scores.patch_effect(clean, unique)[host.canary_label]),
         f"specific_effect{suffix}": float(scores.specific_effect(clean, unique, permuted)[host.canary_label]),
@@ -157,6 +157,6 @@ def effects(
 
 def host_fit(trained: Trained, host: Experiment, data: DeviceData) -> dict[str, float]:
     """Log-probability of the host's label on the host, plain and with the feature: was the feature needed to fit it?"""
-    place, stamped = stamped_host(host, data)
-    log_p = log_probabilities(trained.model, torch.stack([data.train_images[place], stamped]))[:, host.canary_label]
+    place, image = next(iter(stamped_images(host, data).items()))
+    log_p = log_probabilities(trained.model, torch.stack([data.train_images[place], image]))[:, host.canary_label]
     return {"host_log_probability": float(log_p[0]), "host_log_probability_feature": float(log_p[1])}

@@ -1,6 +1,6 @@
 """Architectures: a frozen dataclass describes one, `build` makes it with its seed's initial weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import nn
 from ufm.fingerprints import added
 from ufm.streams import stream
 
+VARIANTS = {"batch norm": "batch_norm", "dropout": "dropout", "augmentation": "augmentation"}  # in words → field
 BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults; its momentum of 0.99 is torch's 0.01
 
 
@@ -26,8 +27,7 @@ class Regularised:
     @property
     def variant(self) -> str:
         """Such as "plain", "dropout" or "dropout + augmentation"."""
-        there = {"batch norm": self.batch_norm, "dropout": self.dropout, "augmentation": self.augmentation}
-        return " + ".join(name for name, used in there.items() if used) or "plain"
+        return " + ".join(name for name, flag in VARIANTS.items() if getattr(self, flag)) or "plain"
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,17 @@ class CNN2(Regularised):
 
 Model = MLP | CNN1 | CNN2
 MODELS = {one.name: one for one in (MLP, CNN1, CNN2)}
+
+
+def of_variant(model: Model, variant: str) -> Model:
+    """The architecture with a regularised variant, such as "plain", "dropout" or "dropout + augmentation".
+
+    Raises a ValueError where there is no such variant, or the architecture does not have it.
+    """
+    parts = [] if variant == "plain" else variant.split(" + ")
+    if not set(parts) <= set(VARIANTS):
+        raise ValueError(f"variant: {variant!r} is not plain, nor {', '.join(VARIANTS)}, several joined by ' + '")
+    return replace(model, **{flag: name in parts for name, flag in VARIANTS.items()})
 
 
 def names(model: Model) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ufm import datasets, features, hosts
+from ufm import datasets, hosts
 from ufm.evidence import Cards, by_host
 from ufm.experiments import Protocol
 from ufm.fingerprints import RECIPE, digest
@@ -52,7 +52,7 @@ def keep(protocol: Protocol, *, data_root: str | Path | None = None) -> int:
 
 def lit_share(protocol: Protocol, images: np.ndarray) -> np.ndarray:
     """Share (h, w) of images (n, C, H, W) in which each pixel under the feature is not black."""
-    height, width = features.feature(protocol.feature).shape
+    height, width = protocol.unique.shape
     top, left = protocol.position
     return (images[:, :, top : top + height, left : left + width] > 0).any(1).mean(0)
 
@@ -62,7 +62,7 @@ def lit(cards: Cards, data_root: str | Path | None = None) -> np.ndarray:
 
     As kept, else from the image files.
     """
-    one, shape = digest(identity(cards.protocol)), features.feature(cards.protocol.feature).shape
+    one, shape = digest(identity(cards.protocol)), cards.protocol.unique.shape
     if one in store().entries() and store().arrays(one)["lit"].shape == shape:
         return store().arrays(one)["lit"]
     return lit_share(cards.protocol, datasets.load(cards.protocol.dataset, root=data_root).train_images)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields, replace
 
 from ufm import sources
 from ufm.experiments import Protocol, Scoring, Training
-from ufm.models import CNN1, CNN2, MLP, Model
+from ufm.features import LETTERS
+from ufm.models import CNN1, CNN2, MLP, MODELS, Model, of_variant
 
 PROFILES = {
     # No file but the packages is needed. Float64 and a fixed number of epochs, so that another processor's rounding
@@ -39,7 +40,7 @@ TO_THE_END = "to the end"  # plain models whose training is not stopped early
 
 def sweep_name(population: str, setting: str) -> str:
     """The folder of records of a sweep beside a population, from what sets it apart in words."""
-    return f"{population}-{re.sub(r'[^a-z]+', '-', setting)}"
+    return f"{population}-{re.sub(r'[^a-z0-9]+', '-', setting.lower())}"
 
 
 WAYS = (*LAYERS, "weight decay")
@@ -85,6 +86,55 @@ INFLUENCE = {
     profile: tuple(sweep_name(small, setting) for setting in BY_INFLUENCE)
     for profile, small in (("embedded", "digits-small"), ("paper", "mnist-small"))
 }
+# The experiment varied in one thing at a time: in what, and what each value of it changes.
+USUAL = "usual"  # not varied
+VARIED = {
+    "letter": {name: {"feature": name} for name in LETTERS if name != "A"},
+    "place": {"edge": {"position": (1, 11)}, "centre": {"position": (11, 11)}},
+    "size": {"10 × 10": {"magnified": 2}, "15 × 15": {"magnified": 3}},
+    "brightness": {"0.5": {"brightness": 0.5}, "0.25": {"brightness": 0.25}},
+    "images with the letter": {str(n): {"n_carriers": n} for n in (2, 5, 10, 100)},
+    "batch of the host": {
+        "first": {"batch": 0},
+        "middle": {"batch": 39},
+        "last": {"batch": -1},
+        "shuffled": {"shuffle": True},
+    },
+    "scoring images": {"Fashion-MNIST": {"ood_set": "fashion_mnist"}, "photo patches": {"ood_set": "photo_patches"}},
+    "scoring inputs": {"raw": {"inputs": "raw"}},
+}
+FEW_VARIED = {
+    "letter": ("L",),
+    "place": ("centre",),
+    "size": ("10 × 10",),
+    "brightness": ("0.5",),
+    "images with the letter": ("5",),
+    "batch of the host": ("last",),
+    "scoring inputs": ("raw",),
+}
+VARIATIONS = {
+    "embedded": {what: {value: VARIED[what][value] for value in few} for what, few in FEW_VARIED.items()},
+    "paper": VARIED,
+}
+
+
+def varied_in(what: str, value: str) -> str:
+    """The setting of a sweep that is varied, in words."""
+    return f"{what}: {value}"
+
+
+SENSITIVITY = {
+    profile: tuple(
+        sweep_name(small, setting)
+        for setting in (USUAL, *(varied_in(what, value) for what, of in VARIATIONS[profile].items() for value in of))
+    )
+    for profile, small in (("embedded", "digits-small"), ("paper", "mnist-small"))
+}
+EPOCH_BY_EPOCH = "epoch by epoch"
+WHEN = {
+    "embedded": (sweep_name("digits-small", EPOCH_BY_EPOCH),),
+    "paper": (sweep_name("mnist-small", EPOCH_BY_EPOCH),),
+}
 DECIDING = (POPULATIONS, CNNS, REGULARISERS, INFLUENCE, SEEDS, MEDICAL)  # what the verdicts stand on
 # The sweeps that each chapter shows under each profile, in this order.
 CHAPTERS = {
@@ -99,6 +149,8 @@ CHAPTERS = {
     "seeds": SEEDS,
     "influence": INFLUENCE,
     "medical": MEDICAL,
+    "sensitivity": SENSITIVITY,
+    "when": WHEN,
     "verdicts": {
         profile: tuple(
             dict.fromkeys(
@@ -112,6 +164,7 @@ CHAPTERS = {
 EVIDENCE = range(1000, 1100)  # seeds of the populations that decide a claim, see the plan
 CNN_SEEDS, PHOTOGRAPH_SEEDS = range(1000, 1050, 5), range(0, 96, 12)  # all of one part, so that one pool of hosts does
 QUARTER = (CNN1(channels=(8, 16), hidden=(32, 32)), CNN2(channels=(8, 16), hidden=(256,)))  # of the width
+NARROW = {one.name: one for one in (PROFILES["embedded"].model, *QUARTER)}  # networks of the embedded profile by name
 # Convolutions in float64 take ten times as long.
 QUICK = Training(learning_rate=1e-3, batch_size=32, epochs=5, early_stopping="none")
 FIVE_MODELS = {"hosts": ("random", "hard"), "roles": ("canary", "placebo"), "measure": "card"}  # a seed, with cards
@@ -151,6 +204,8 @@ def embedded() -> dict[str, Sweep]:
         **regularised("digits-small", small, range(8), turn=0),
         **medical("embedded", small, (range(400, 408), range(400, 408)), turn=0),
         **same_hosts("digits-small", small, DIGITS_HOSTS, range(200, 216, 2), turn=0),
+        **varied("digits-small", small, VARIATIONS["embedded"], range(8), turn=0),
+        **epoch_by_epoch("digits-small", small, base.training.epochs, range(8), turn=0),
         **by_influence("digits-small", small, [range(100, 108), range(108, 116), range(116, 124)], turn=0),
     }
 
@@ -164,7 +219,7 @@ def paper() -> dict[str, Sweep]:
         "method": Sweep(changed(base, measure="walkthrough", n_random=10), range(1), 1, 0),
         "mlp": Sweep(base, range(20), 20, 0),
         "as-released": Sweep(released, RELEASED_SEEDS, 1, 0),
-        "mnist-small": Sweep(mnist, EVIDENCE, 100, 1),
+        "mnist-small": Sweep(mnist, range(1000, 1200), 200, 1),
         "fashion_mnist-small": Sweep(fashion, EVIDENCE, 100, 1),
         "mnist-full": Sweep(population("mnist"), EVIDENCE, 40, 1),
         "fashion_mnist-full": Sweep(population("fashion_mnist"), EVIDENCE, 20, 1),
@@ -174,6 +229,8 @@ def paper() -> dict[str, Sweep]:
         **cnns("cifar10", 10_000, (CNN1(), CNN2()), base.training, replace(mnist.scoring, ood_set="mnist"), CNN_SEEDS),
         **medical("paper", population("pneumoniamnist"), (EVIDENCE[:50], EVIDENCE[:40], EVIDENCE[:20]), turn=4),
         **same_hosts("mnist-small", mnist, MNIST_HOSTS, range(2000, 2180, 6), turn=6),
+        **varied("mnist-small", mnist, VARIATIONS["paper"], EVIDENCE[:20], turn=8),
+        **epoch_by_epoch("mnist-small", mnist, 60, EVIDENCE[:20], turn=9),
         **by_influence("mnist-small", mnist, [range(3000, 3024), range(3024, 3048), range(3048, 3108)], turn=5),
     }
 
@@ -233,6 +290,28 @@ def by_influence(name: str, plain: Protocol, seeds: list[range], turn: int) -> d
     return found
 
 
+def varied(
+    name: str, plain: Protocol, variations: dict[str, dict[str, dict]], seeds: range, turn: int
+) -> dict[str, Sweep]:
+    """Exploratory: the canary and the placebo of a seed on its hard host, varied in one thing at a time."""
+    usual = replace(plain, hosts=("hard",), control=False, measure="short card")
+    settings = {USUAL: replace(usual, measure="moved card")} | {
+        varied_in(what, value): changed(usual, **changes)
+        for what, of in variations.items()
+        for value, changes in of.items()
+    }
+    return {
+        sweep_name(name, setting): Sweep(one, seeds, len(seeds), turn, setting) for setting, one in settings.items()
+    }
+
+
+def epoch_by_epoch(name: str, plain: Protocol, epochs: int, seeds: range, turn: int) -> dict[str, Sweep]:
+    """Exploratory: three models a seed on its hard host, trained to the end and measured after every epoch."""
+    training = replace(plain.training, early_stopping="none", epochs=epochs)
+    three = replace(plain, training=training, hosts=("hard",), measure="epoch card")
+    return {sweep_name(name, EPOCH_BY_EPOCH): Sweep(three, seeds, len(seeds), turn, EPOCH_BY_EPOCH)}
+
+
 def population(dataset: str, n_train: int | None = None) -> Protocol:
     """Five models a seed, with cards: the control, and canary and placebo on a random and on a hard host."""
     # Twice as many images move no shift by a tenth of its spread (benchmarks/card_images.py).
@@ -261,13 +340,18 @@ def shown(
     n_train: int | None = None,
     seed: int | None = None,
     n_seeds: int | None = None,
+    model: str | None = None,
+    variant: str | None = None,
+    row: int | None = None,
+    column: int | None = None,
     **changes: object,
 ) -> dict[str, Sweep]:
     """What a notebook shows with these parameters, by name; one that is None changes nothing.
 
     Data set and number of training images choose among the chapter's sweeps; where none is like that, its first sweep
-    and those of the same images are changed to be. The other changes, fields of `Protocol` or `Scoring`, go for each.
-    Seeds start at `seed` and are `n_seeds`. Raises ValueError, naming the parameter.
+    and those of the same images are changed to be. The other changes go for each: the network and its variant by name,
+    row and column of the feature's top-left pixel, and fields of `Protocol`, `Training` or `Scoring`. Seeds start at
+    `seed` and are `n_seeds`. Raises ValueError, naming the parameter.
     """
     if n_seeds is not None and n_seeds < 1:
         raise ValueError(f"n_seeds: at least one is needed, got {n_seeds}")
@@ -281,10 +365,30 @@ def shown(
         changes |= {"dataset": dataset, "n_train": n_train}
     found = {}
     for name, sweep in like.items():
+        if dataset is not None and sweep.protocol.scoring.ood_set == dataset and len(like) > 1:
+            continue  # what is trained on now is not out of distribution
         start, step = sweep.seeds.start if seed is None else seed, sweep.seeds.step
         seeds = range(start, start + step * (len(sweep.seeds) if n_seeds is None else n_seeds), step)
-        found[name] = replace(sweep, protocol=changed(sweep.protocol, **changes), seeds=seeds)
+        protocol = placed(networked(sweep.protocol, profile, model, variant), row, column)
+        found[name] = replace(sweep, protocol=changed(protocol, **changes), seeds=seeds)
     return found
+
+
+def networked(protocol: Protocol, profile: str, model: str | None, variant: str | None) -> Protocol:
+    """A protocol with another network, as wide as the profile has it, or another variant; None changes nothing."""
+    network = protocol.model
+    if model not in (None, network.name):
+        if model not in MODELS:
+            raise ValueError(f"model: {model!r} is not one of {', '.join(MODELS)}")
+        other = NARROW[model] if profile == "embedded" else MODELS[model]()
+        network = of_variant(other, network.variant)
+    return replace(protocol, model=network if variant is None else of_variant(network, variant))
+
+
+def placed(protocol: Protocol, row: int | None, column: int | None) -> Protocol:
+    """A protocol with the feature at another row or column; None changes nothing."""
+    top, left = protocol.position
+    return replace(protocol, position=(top if row is None else row, left if column is None else column))
 
 
 def trains_on(protocol: Protocol, dataset: str | None, n_train: int | None) -> bool:
@@ -294,7 +398,9 @@ def trains_on(protocol: Protocol, dataset: str | None, n_train: int | None) -> b
 
 
 def changed(protocol: Protocol, **changes: object) -> Protocol:
-    """A protocol with those changes, fields of `Protocol` or `Scoring`, that are not None."""
+    """A protocol with those changes, fields of `Protocol`, `Training` or `Scoring`, that are not None."""
     changes = {key: value for key, value in changes.items() if value is not None}
-    scoring = {one.name: changes.pop(one.name) for one in fields(Scoring) if one.name in changes}
-    return replace(protocol, scoring=replace(protocol.scoring, **scoring), **changes)
+    for group, kind in (("training", Training), ("scoring", Scoring)):
+        ours = {one.name: changes.pop(one.name) for one in fields(kind) if one.name in changes}
+        changes[group] = replace(getattr(protocol, group), **ours)
+    return replace(protocol, **changes)

@@ -71,7 +71,7 @@ class Run:
             require("dataset", sweep.protocol.dataset, sources.SOURCES)
             require("ood_set", sweep.protocol.scoring.ood_set, ["photo_patches", *sources.SOURCES])
             image = np.zeros(sources.source(sweep.protocol.dataset).shape, dtype=np.uint8)
-            features.insert(image, features.feature(sweep.protocol.feature), position=sweep.protocol.position)
+            features.insert(image, sweep.protocol.unique, position=sweep.protocol.position)
         self.device = resolve(device)
         self.data_root, self.fresh, self.train = data_root, fresh, train
         self.folder = paths.run_folder(notebook)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ufm import datasets, hosts
-from ufm.cards import full_card, influence_card, moved_card, short_card
+from ufm.cards import epoch_card, full_card, influence_card, moved_card, short_card
 from ufm.datasets import Dataset
 from ufm.device import to_device
 from ufm.experiments import Experiment, Protocol
@@ -26,12 +26,13 @@ MEASURES: dict[str, Callable[..., Measured]] = {
     "card": full_card,
     "short card": short_card,
     "moved card": moved_card,
+    "epoch card": epoch_card,
     "influence card": influence_card,
 }
 
 
 def experiments(protocol: Protocol, seed: int, data: Dataset) -> list[Experiment]:
-    """The models of one seed: the control, then on each kind of host one of every stamped role."""
+    """The models of one seed: the control if it has one, then on each kind of host one of every stamped role."""
     control = Experiment(
         dataset=protocol.dataset,
         n_train=protocol.n_train,
@@ -47,15 +48,26 @@ def experiments(protocol: Protocol, seed: int, data: Dataset) -> list[Experiment
         place = hosts.place(protocol, host, seed, data)
         index, label = int(data.train_indices[place]), int(data.train_labels[place])
         stamped += [
-            replace(control, role=role, host=host, canary_index=index, canary_label=label, feature=protocol.feature)
+            replace(
+                control,
+                role=role,
+                host=host,
+                canary_index=index,
+                canary_label=label,
+                feature=protocol.feature,
+                magnified=protocol.magnified,
+                brightness=protocol.brightness,
+                n_carriers=protocol.n_carriers,
+                batch=protocol.batch,
+            )
             for role in protocol.roles
         ]
-    return [control, *stamped]
+    return [control, *stamped] if protocol.control else stamped
 
 
 def snapshots(protocol: Protocol) -> Collection[int]:
     """Epochs whose weights the measure needs beside the best ones."""
-    if protocol.measure == "influence card":
+    if protocol.measure in ("epoch card", "influence card"):
         return range(1, protocol.training.epochs + 1)
     return [protocol.training.same_age] if "card" in protocol.measure else []
 
@@ -76,6 +88,8 @@ def finish(
     started, scoring, training = time.perf_counter(), protocol.scoring, protocol.training
     if protocol.measure not in MEASURES:
         raise ValueError(f"measure: {protocol.measure!r} is not one of {', '.join(MEASURES)}")
+    if not protocol.control and "card" not in protocol.measure:
+        raise ValueError(f"control: {protocol.measure} needs one; choose a card")
     if "placebo" in protocol.roles and "card" not in protocol.measure:
         raise ValueError(f"measure: {protocol.measure} knows no placebo; choose a card")
     part = seeds[0] % protocol.n_parts

@@ -9,6 +9,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from ufm.experiments import Protocol
+from ufm.models import Model
 from ufm.scores import kl_divergence
 from ufm.statistics import SUMMARY_COLUMNS, Interval, mean_interval, share_interval, summary
 
@@ -170,6 +171,12 @@ def counted(words: pd.Series) -> str:
     return ", ".join(f"{word} {count}" for word, count in words.value_counts(sort=False).items())
 
 
+def widths(model: Model) -> str:
+    """How wide the layers of a network are, in words."""
+    hidden = f"{'–'.join(map(str, model.hidden))} hidden units"
+    return f"{'–'.join(map(str, model.channels))} channels, {hidden}" if hasattr(model, "channels") else hidden
+
+
 def training_settings(protocol: Protocol) -> pd.DataFrame:
     """How the models of a protocol are trained, a row a setting: columns setting, value."""
     training, n_epochs = protocol.training, protocol.training.epochs
@@ -180,7 +187,7 @@ def training_settings(protocol: Protocol) -> pd.DataFrame:
     }[training.early_stopping]
     best = "the last epoch's" if training.early_stopping == "none" else "those of the epoch with the lowest such loss"
     rows = {
-        "network": f"fully connected, {'–'.join(map(str, protocol.model.hidden))} hidden units, ReLU",
+        "network": f"{protocol.model.name}, {protocol.model.variant}, {widths(protocol.model)}, ReLU",
         "initial weights": "Glorot-uniform, biases zero",
         "optimiser": f"Adam, learning rate {training.learning_rate:g}, epsilon {training.epsilon:g}",
         "batches": f"{training.batch_size} images in file order, never shuffled",

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from ufm import counters, features
 from ufm.augmentation import N_DRAWS, augment
 from ufm.device import DeviceData, free_memory
-from ufm.experiments import Experiment, Protocol, check
+from ufm.experiments import Experiment, Protocol, carriers, check
 from ufm.models import build
 from ufm.optimiser import Adam
 from ufm.progress import progress
@@ -175,7 +175,7 @@ class Feed:
 
     def __init__(self, experiments: list[Experiment], data: DeviceData):
         self.experiments, self.data = experiments, data
-        self.hosts = [stamped_host(one, data) for one in experiments]
+        self.stamped = [stamped_images(one, data) for one in experiments]
         self.keys = keys("augmentation", experiments, data)
 
     def epoch(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
@@ -186,19 +186,20 @@ class Feed:
         images, labels, experiment = self.data.train_images, self.data.train_labels, self.experiments[0]
         size, n_images = experiment.training.batch_size, len(labels)
         first_step = (epoch - 1) * math.ceil(n_images / size)
-        hosts = {place: self.hosts[member] for place, member in enumerate(members) if self.hosts[member]}
+        stamped = [
+            (place, at, image) for place, member in enumerate(members) for at, image in self.stamped[member].items()
+        ]
         order = None
-        if experiment.training.shuffle:
-            orders = {seed: self.order(seed, epoch) for seed in {self.experiments[member].seed for member in members}}
-            order = torch.stack([orders[self.experiments[member].seed] for member in members])
-            hosts = {place: (int((order[place] == at).nonzero()), image) for place, (at, image) in hosts.items()}
+        if experiment.training.shuffle or any(self.experiments[member].batch is not None for member in members):
+            order = torch.stack([self.order(self.experiments[member], epoch) for member in members])
+            stamped = [(place, int((order[place] == at).nonzero()), image) for place, at, image in stamped]
         for number, start in enumerate(range(0, n_images, size)):
             now = slice(start, start + size) if order is None else order[:, start : start + size]
             batch, targets, step = images[now], labels[now], first_step + number
-            here = {place: host for place, host in hosts.items() if start <= host[0] < start + size}
+            here = [one for one in stamped if start <= one[1] < start + size]
             if here and order is None:
                 batch = batch.repeat(len(members), 1, 1, 1, 1)
-            for place, (at, image) in here.items():
+            for place, at, image in here:
                 batch[place, at - start] = image
             if experiment.model.augmentation:
                 batch = self.augmented(batch, step, members)
@@ -212,10 +213,18 @@ class Feed:
         draws = draws[0] if len(different) == 1 else draws[which]
         return augment(batch, draws, flip=self.experiments[0].model.flip)
 
-    def order(self, seed: int, epoch: int) -> torch.Tensor:
-        """The order in which a seed's models see the images of an epoch, (n_images,)."""
-        draws = stream("order", seed=seed, scope=f"{self.data.data.scope}/epoch {epoch}")
-        return torch.from_numpy(draws.permutation(len(self.data.train_labels))).to(self.data.train_images.device)
+    def order(self, experiment: Experiment, epoch: int) -> torch.Tensor:
+        """The order in which a model sees the images of an epoch, (n_images,): places in the file."""
+        order = np.arange(len(self.data.train_labels))
+        if experiment.training.shuffle:
+            draws = stream("order", seed=experiment.seed, scope=f"{self.data.data.scope}/epoch {epoch}")
+            order = draws.permutation(len(order))
+        elif experiment.batch is not None:
+            host, size = carriers(experiment, self.data.data)[0], experiment.training.batch_size
+            starts = range(0, len(order), size)
+            there = min(starts[experiment.batch] + host % size, len(order) - 1)  # the last batch may be shorter
+            order[[host, there]] = order[[there, host]]
+        return torch.from_numpy(order).to(self.data.train_images.device)
 
 
 def train_epoch(
@@ -281,14 +290,14 @@ def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: in
     return seconds[-1] / (steps * settings.batch_size) * n_images * settings.epochs / n_models
 
 
-def stamped_host(experiment: Experiment, data: DeviceData) -> tuple[int, torch.Tensor] | None:
-    """The host's place among the training images, and it normalised (C, H, W) with the feature; None without one."""
-    if not experiment.host:
-        return None
-    place = int(np.searchsorted(data.data.train_indices, experiment.canary_index))
-    image = data.floats(data.data.train_images[place])
+def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
+    """What a model sees of the images that carry its feature: normalised (C, H, W), by place, the host first."""
+    places = carriers(experiment, data.data)
+    if not places:
+        return {}
     # Stamped before normalisation, on the [0, 1] image.
-    return place, data.normalise(features.insert(image, experiment.pixels(), position=experiment.position))
+    images, pixels = data.floats(data.data.train_images[places]), experiment.pixels()
+    return dict(zip(places, data.normalise(features.insert(images, pixels, position=experiment.position)), strict=True))
 
 
 @torch.inference_mode()

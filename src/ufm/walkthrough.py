@@ -76,7 +76,7 @@ def pictures(protocol: Protocol, trained: list[Trained], images: Probe, data: De
     examples = {"clean": images.clean, "unique": images.unique, "random": images.random[0]}
     return {
         "host": plain,
-        "host_with_feature": features.insert(plain, features.feature(protocol.feature), position=protocol.position),
+        "host_with_feature": features.insert(plain, protocol.unique, position=protocol.position),
         **{
             f"examples_{name}": (batch[:EXAMPLES] * 255).round().byte().cpu().numpy()
             for name, batch in examples.items()

@@ -1,0 +1,107 @@
+"""The contrast after every epoch, on made-up cards."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import planted
+import pytest
+
+from ufm import epochs, evidence_figures, profiles
+from ufm.evidence import contrasts
+
+N_SEEDS, N_EPOCHS = 10, 4
+GROWTH = np.array([0.0, 0.5, 1.0, 2.0])  # of the contrast, by epoch
+
+
+@pytest.fixture(scope="module")
+def cards():
+    """Contrasts that grow from epoch to epoch; held-out losses that are lowest after epoch 2, or 3 for seed 1001."""
+    short = planted.three(profiles.EPOCH_BY_EPOCH, N_SEEDS, title="MNIST, small", effect=0.4)
+    by_epoch = {
+        f"epoch_{name}_shift": short.arrays[f"{name}_shift"][:, :, None] * GROWTH[:, None, None]
+        for name in ("ood", "test")
+    }
+    fits = np.zeros((N_SEEDS, 3, N_EPOCHS, 1, 3), np.float16)
+    fits[:, 1, :, 0, 0], fits[:, 1, :, 0, 1], fits[:, 0, :, 0, 0] = -3, -0.5, -np.arange(4)
+    histories = []
+    for seed in short.seeds:
+        losses = np.zeros((3, N_EPOCHS, 3), np.float32)
+        losses[:, :, 0] = [4, 3, 2, 1]
+        losses[:, :, 1] = [4, 2, 3, 3.5] if seed != 1001 else [4, 3, 2, 3]
+        losses[0, :, :2] = 9  # the control's
+        histories.append(losses)
+    arrays = short.arrays | by_epoch | {"epoch_host_log_probability": fits}
+    return replace(short, arrays=arrays, histories=histories)
+
+
+def test_a_row_a_seed_and_epoch(cards):
+    table = epochs.by_seed(cards)
+    assert len(table) == N_SEEDS * N_EPOCHS
+    final = contrasts(cards, "hard")
+    for place, seed in enumerate(cards.seeds):
+        rows = table[table["seed"] == seed]
+        assert rows["epoch"].tolist() == [1, 2, 3, 4]
+        np.testing.assert_allclose(rows["contrast"], final[place] * GROWTH, atol=1e-12)
+        assert rows["train_loss"].tolist() == [4, 3, 2, 1]
+        assert rows["control"].tolist() == [0, -1, -2, -3]
+        assert set(rows["plain"]) == {-3}
+        assert set(rows["letter"]) == {-0.5}
+    test = contrasts(cards, "hard", "test")
+    np.testing.assert_allclose(table.loc[table["epoch"] == 3, "contrast_test"], test, atol=1e-12)
+
+
+def test_the_best_epoch_is_the_canarys_own(cards):
+    best = epochs.best_epochs(epochs.by_seed(cards))
+    assert best.to_dict() == {int(seed): 3 if seed == 1001 else 2 for seed in cards.seeds}
+
+
+def test_means_and_summary(cards):
+    table = epochs.by_seed(cards)
+    averages = epochs.means(table)
+    mean = contrasts(cards, "hard").mean()
+    np.testing.assert_allclose(averages["contrast"], mean * GROWTH, atol=1e-12)
+    assert (averages["contrast_low"][1:] < averages["contrast"][1:]).all()
+    summary = epochs.summary(table).set_index("quantity")["estimate"]
+    assert summary["best epoch"] == pytest.approx(2.1)
+    assert summary["contrast after the last epoch"] == pytest.approx(2 * mean)
+    own = contrasts(cards, "hard") * np.where(cards.seeds == 1001, 1.0, 0.5)
+    assert summary["contrast at the best epoch"] == pytest.approx(own.mean())
+    assert summary["last less best epoch"] == pytest.approx(2 * mean - own.mean())
+    assert summary["control host after the last epoch"] == -3
+
+
+@pytest.mark.parametrize(
+    ("low", "expected"),
+    [
+        ([0.1, 0.1, 0.1], "from epoch 1 on"),
+        ([0.1, 0.0, 0.1], "from epoch 3 on"),
+        ([-1, np.nan, 0.1], "from epoch 3 on"),
+        ([0.1, 0.1, -0.1], "not by the last epoch"),
+    ],
+)
+def test_from_which_epoch_on_there_is_a_contrast(low, expected):
+    assert epochs.first_above_zero(pd.DataFrame({"epoch": [1, 2, 3], "contrast_low": low})) == expected
+
+
+def test_the_figure_shows_every_seed_and_three_groups_of_lines(cards):
+    table = epochs.by_seed(cards)
+    averages, best = epochs.means(table), epochs.best_epochs(table)
+    figure = evidence_figures.epoch_by_epoch(table, averages, best)
+    contrast, fit, loss = figure.axes
+    assert len(contrast.lines) == N_SEEDS + 2 + 2  # seeds, two means, the best epoch and zero
+    assert [line.get_label() for line in fit.lines[:3]] == [
+        "host with the letter",
+        "host without it",
+        "host in the control",
+    ]
+    np.testing.assert_allclose(contrast.lines[N_SEEDS].get_ydata(), averages["contrast"])
+    assert loss.lines[2].get_xdata()[0] == pytest.approx(2.1)
+
+
+def test_models_are_trained_to_the_end():
+    for profile in profiles.PROFILES:
+        [name] = profiles.WHEN[profile]
+        protocol = profiles.sweeps(profile)[name].protocol
+        assert (protocol.training.early_stopping, protocol.measure) == ("none", "epoch card")
+        assert protocol.control

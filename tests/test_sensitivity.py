@@ -1,0 +1,119 @@
+"""What varying the experiment changes, on made-up cards in which it is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import planted
+import pytest
+
+from ufm import evidence_tables as tables
+from ufm import profiles, sensitivity
+from ufm.evidence import ELSEWHERE, contrasts, on_seeds
+from ufm.runs import NotYetRun
+
+ONE = "MNIST, small"
+
+
+def setting(name, n_seeds=12, **changes):
+    """Models of one setting."""
+    return planted.three(name, n_seeds, title=ONE, **changes)
+
+
+@pytest.fixture(scope="module")
+def populations():
+    """A usual setting, a letter that is memorised twice as much, and another place where nothing is."""
+    usual = setting(profiles.USUAL, effect=0.3)
+    share = {"one pixel on": 0.5, "top right": 0.0, "centre": 0.0, "bottom right": -1.0}
+    moved = np.stack([usual.arrays["ood_shift"] * share[place] for place in ELSEWHERE], axis=2)
+    return {
+        "usual": replace(usual, arrays=usual.arrays | {"ood_moved_shift": moved}),
+        "letter": setting("letter: B", effect=0.6),
+        "place": on_seeds(setting("place: centre", effect=0.0), range(1000, 1009)),
+        "images": setting("scoring images: Fashion-MNIST", effect=0.3),
+    }
+
+
+def test_each_seed_has_a_contrast_in_every_setting(populations):
+    points = sensitivity.points(populations)
+    assert points["population"].unique().tolist() == [ONE]
+    assert points["what"].unique().tolist() == list(sensitivity.USUALLY)
+    usual = contrasts(populations["usual"], "hard")
+    for what in sensitivity.USUALLY:
+        rows = points[points["what"] == what]
+        assert rows["setting"].iloc[0] == {"scoring images": "CIFAR-10"}.get(what, sensitivity.USUALLY[what])
+        np.testing.assert_array_equal(rows["contrast"].iloc[:12], usual)
+    settings = points.groupby("what")["setting"].unique().map(list)
+    assert settings["letter"] == ["A", "B"]
+    assert settings["size"] == ["5 × 5"]
+    assert settings["scoring images"] == ["CIFAR-10", "test images", "black image", "Fashion-MNIST"]
+    assert settings["moved at test time"] == ["as in training", *ELSEWHERE]
+    other = points[(points["what"] == "letter") & (points["setting"] == "B")]
+    np.testing.assert_array_equal(other["contrast"], contrasts(populations["letter"], "hard"))
+    black = points[points["setting"] == "black image"]
+    np.testing.assert_array_equal(black["contrast"], contrasts(populations["usual"], "hard", "black"))
+
+
+def test_changes_are_paired_over_seeds(populations):
+    points = sensitivity.points(populations)
+    means = sensitivity.means(points).set_index(["what", "setting"])
+    usual, other = (contrasts(populations[name], "hard") for name in ("usual", "letter"))
+    row = means.loc["letter", "B"]
+    assert row["contrast"] == pytest.approx(other.mean())
+    assert row["change"] == pytest.approx((other - usual).mean())
+    assert row["change_low"] > 0
+    assert row["n"] == 12
+    # Planted noise is the seed's own, so that pairs differ less than settings do.
+    spread = contrasts(populations["place"], "hard") - usual[:9]
+    row = means.loc["place", "centre"]
+    assert (row["n"], row["change"]) == (9, pytest.approx(spread.mean()))
+    assert row["change_high"] < 0
+    assert np.isnan(means.loc["letter", "A"]["change"])
+    half = means.loc["moved at test time", "one pixel on"]
+    assert half["contrast"] == pytest.approx(usual.mean() / 2)
+
+
+def test_rows_of_one_thing_by_population(populations):
+    points = sensitivity.points(populations)
+    assert list(sensitivity.of(points, "letter")) == [ONE]
+    assert set(sensitivity.of(points, "letter")[ONE]["setting"]) == {"A", "B"}
+    assert sensitivity.of(points, "nothing") == {}
+
+
+def test_without_the_usual_setting_nothing_is_shown(populations):
+    with pytest.raises(NotYetRun, match="^The usual setting, beside which the others stand, has too few seeds yet.$"):
+        sensitivity.points({"letter": populations["letter"]})
+
+
+def test_the_table_says_what_changes(populations):
+    means = sensitivity.means(sensitivity.points(populations))
+    printed = tables.sensitivity(means)
+    assert list(printed) == ["population", "varied", "setting", "seeds", "mean D, nats", "change, nats"]
+    assert printed.loc[0, "change, nats"] == "–"
+    ranges = tables.ranges(tables.sensitivity_summary(means), digits=3)
+    letters = means[means["what"] == "letter"]["contrast"]
+    assert ranges["contrast_letter"] == f"{letters.min():.3f} to {letters.max():.3f}"
+    assert " to " not in ranges["contrast_size"]
+
+
+def test_every_sweep_differs_from_the_usual_one_in_one_thing():
+    for profile in profiles.PROFILES:
+        known = profiles.sweeps(profile)
+        sweeps = [known[name] for name in profiles.SENSITIVITY[profile]]
+        usual = replace(sweeps[0].protocol, measure="short card")
+        assert (sweeps[0].setting, sweeps[0].protocol.measure) == (profiles.USUAL, "moved card")
+        assert len({sweep.protocol for sweep in sweeps}) == len(sweeps)
+        for sweep in sweeps[1:]:
+            what, _, value = sweep.setting.partition(": ")
+            [(field, changed)] = profiles.VARIED[what][value].items()
+            holder = next(name for name in ("scoring", "training", "") if hasattr(getattr(usual, name, usual), field))
+            there = getattr(sweep.protocol, holder) if holder else sweep.protocol
+            assert getattr(there, field) == changed
+            back = {field: getattr(getattr(usual, holder) if holder else usual, field)}
+            assert replace(sweep.protocol, **({holder: replace(there, **back)} if holder else back)) == usual
+        assert set(sensitivity.USUALLY) >= {sweep.setting.partition(": ")[0] for sweep in sweeps[1:]}
+
+
+def test_images_that_are_trained_on_are_not_scored():
+    found = profiles.shown("sensitivity", "paper", dataset="fashion_mnist")
+    assert set(profiles.SENSITIVITY["paper"]) - set(found) == {"mnist-small-scoring-images-fashion-mnist"}
+    assert {sweep.protocol.dataset for sweep in found.values()} == {"fashion_mnist"}
