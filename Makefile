@@ -46,8 +46,8 @@ regression: $(READY) ## re-run the reference notebooks and compare every output
 	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE CUDA_VISIBLE_DEVICES= \
 	UFM_RUNS=$$empty/runs UFM_RECORDS=$$empty/records $(BIN)/pytest -n 2 --dist loadscope --nbval --nbval-current-env tests/reference/*.ipynb
 
-run: $(READY) ## execute one notebook: NOTEBOOK=mlp ARGS="-p dataset mnist -p n_seeds 5"
-	@test -n "$(NOTEBOOK)" || { echo 'make run: say which, e.g. make run NOTEBOOK=mlp ARGS="-p n_seeds 5"' >&2; exit 2; }
+run: $(READY) ## execute one notebook: NOTEBOOK=mlp ARGS="-p dataset mnist -p n_seeds 8"
+	@test -n "$(NOTEBOOK)" || { echo 'make run: say which, e.g. make run NOTEBOOK=mlp ARGS="-p n_seeds 8"' >&2; exit 2; }
 	$(UFM) run $(NOTEBOOK) $(ARGS)
 
 compare: $(READY) ## set a re-run's numbers beside the book's: RUN=_build/runs/…

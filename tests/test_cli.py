@@ -69,18 +69,18 @@ def books(monkeypatch):
         ("execute nonsense", ["'nonsense'", "method, mlp"]),
         ("execute mlp --profile nonsense", ["profile", "'nonsense'", "embedded, paper"]),
         ("book --profile nonsense", ["profile", "'nonsense'", "not executed"]),
-        ("reproduce nonsense", ["chapter", "'nonsense'", "method, mlp", "mnist-small"]),
-        ("reproduce mlp nonsense --list", ["chapter", "'nonsense'", "method, mlp"]),
-        ("reproduce mlp --device nonsense", ["device", "'nonsense'", "auto, cpu, cuda"]),
-        ("reproduce mlp --device tpu --list", ["device", "'tpu'", "auto, cpu, cuda"]),
-        ("reproduce mlp --device cuda", ["device", "'cuda' is not there"]),
-        ("reproduce mlp --profile embedded", ["profile", "'embedded'", "only paper"]),
+        ("reproduce nonsense", ["chapter", "'nonsense'", "method, as-released", "mnist-small"]),
+        ("reproduce method nonsense --list", ["chapter", "'nonsense'", "method, as-released"]),
+        ("reproduce method --device nonsense", ["device", "'nonsense'", "auto, cpu, cuda"]),
+        ("reproduce method --device tpu --list", ["device", "'tpu'", "auto, cpu, cuda"]),
+        ("reproduce method --device cuda", ["device", "'cuda' is not there"]),
+        ("reproduce method --profile embedded", ["profile", "'embedded'", "only paper"]),
         *(
-            (f"reproduce mlp --budget {text}", ["budget", f"'{text}'", "9m"])
+            (f"reproduce method --budget {text}", ["budget", f"'{text}'", "9m"])
             for text in ("9", "m", "-5m", "1.5h", "5m1h")
         ),
-        ("reproduce mlp --workers 0", ["workers", "0"]),
-        ("reproduce mlp --workers -1", ["workers", "-1"]),
+        ("reproduce method --workers 0", ["workers", "0"]),
+        ("reproduce method --workers -1", ["workers", "-1"]),
         ("records import nowhere.zip", ["nowhere.zip"]),
         ("records verify --retrain -1", ["retrain", "-1"]),
         ("records verify --retrain 1 --device tpu", ["device", "'tpu'", "auto, cpu, cuda"]),

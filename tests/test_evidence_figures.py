@@ -11,7 +11,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from ufm import cells, controls, evidence, performance
+from ufm import cells, controls, epochs, evidence, performance, published
 from ufm import evidence_figures as figures
 from ufm.detectors import LABEL_KNOWN, PAPER
 
@@ -75,6 +75,14 @@ def shares(populations):
     return pd.DataFrame(rows)
 
 
+def by_epoch(populations):
+    """What `epochs.by_seed`, `epochs.means` and `epochs.best_epochs` make."""
+    rng = np.random.default_rng(4)
+    rows = [{"seed": seed, "epoch": epoch} for seed in range(1, 6) for epoch in range(1, 5)]
+    table = pd.DataFrame(rows).assign(**{name: rng.random(20) for name in epochs.MEASURED})
+    return [table, epochs.means(table), epochs.best_epochs(table)]
+
+
 # What each figure is drawn from, given populations.
 DRAWN = {
     "scores_by_role": lambda some: [of(some, controls.scores_by_role)],
@@ -92,9 +100,17 @@ DRAWN = {
     "rank_shares": lambda some: [shares(some)],
     "by_setting": settings,
     "trade_off": lambda some: settings(some)[1:],
+    "beside_controls": lambda some: [of(some, published.of_hosts)],
+    "epoch_by_epoch": by_epoch,
 }
 SETTINGS = {"hosts": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0}, "contrast_cells": {"smallest": 0.02}}
-ONE_PANEL = {"rank_shares": 1, "power": 2, "contrast_cells": 1, "released": 1}  # whatever the number of populations
+ONE_PANEL = {
+    "rank_shares": 1,
+    "power": 2,
+    "contrast_cells": 1,
+    "released": 1,
+    "epoch_by_epoch": 3,
+}  # whatever the number of populations
 BY_POPULATION = sorted(set(DRAWN) - set(ONE_PANEL) - {"pictures"})
 
 

@@ -356,18 +356,19 @@ def test_five_lines_of_pandas_read_the_records(tmp_path, capsys):
     lines = [line for line in block.splitlines() if line]
     assert len(lines) == 5
     assert "ufm" not in block
-    store = Records(tmp_path / "mlp")
+    store = Records(tmp_path / "as-released")
     for seed in range(3):
-        rows = {"dataset": ["mnist"] * 2, "n_train": [60_000] * 2, "seed": [seed] * 2, "role": ["control", "canary"]}
+        rows = {"dataset": ["mnist"] * 2, "n_train": [60_000] * 2, "canary_index": [seed] * 2}
+        rows["role"] = ["control", "canary"]
         models = pd.DataFrame(rows | {"accuracy": [0.5, 0.75]})
-        scores = pd.DataFrame(rows | {"memorisation_score": [0.0, [0.5, -0.5, 0.25][seed]]})
+        scores = pd.DataFrame(rows | {"memorisation_score_raw": [0.0, [0.5, -0.5, 0.25][seed]]})
         store.add(PLANNED[seed], entry(seed), Measured({"models": models, "scores": scores}))
-    other = pd.DataFrame({"dataset": ["digits"], "n_train": [1200], "seed": [0], "role": ["canary"]})
-    small = {"models": other.assign(accuracy=1.0), "scores": other.assign(memorisation_score=9.0)}
+    other = pd.DataFrame({"dataset": ["digits"], "n_train": [1200], "canary_index": [0], "role": ["canary"]})
+    small = {"models": other.assign(accuracy=1.0), "scores": other.assign(memorisation_score_raw=9.0)}
     store.add(PLANNED[3], entry(0), Measured(small))  # of another data set, which they leave out
-    assert block.count("book/records/mlp") == 2
+    assert block.count("book/records/as-released") == 2
     found = {}
-    exec(block.replace("book/records/mlp", str(store.folder)), found)
+    exec(block.replace("book/records/as-released", str(store.folder)), found)
     assert found["wide"]["canary"].tolist() == [0.5, -0.5, 0.25]
     printed = capsys.readouterr().out
     assert "0.6666666666666666" in printed

@@ -11,11 +11,19 @@ from ufm import hosts, paths
 from ufm.experiments import Experiment, Protocol, Scoring, Training
 from ufm.fingerprints import added, digest, settings
 from ufm.models import CNN1, CNN2, MLP
+from ufm.profiles import population
 
 RECORDS = paths.BOOK / "records"
 ADDED = [
     (Protocol, "roles", ("canary", "placebo")),
     (Protocol, "planned", (0, 8)),
+    (Protocol, "control", False),
+    (Protocol, "magnified", 2),
+    (Protocol, "brightness", 0.5),
+    (Protocol, "n_carriers", 2),
+    (Protocol, "batch", 3),
+    (Protocol, "twice", True),
+    (Scoring, "inputs", "raw"),
     (Training, "weight_decay", 0.1),
     (Training, "shuffle", True),
     *((kind, name, True) for kind in (MLP, CNN2) for name in ("batch_norm", "dropout", "augmentation")),
@@ -30,7 +38,7 @@ def with_field(protocol, kind, name, value):
     """The protocol with one field of its own, of its training or of its model changed."""
     if kind is Protocol:
         return replace(protocol, **{name: value})
-    part = "training" if kind is Training else "model"
+    part = {Training: "training", Scoring: "scoring"}.get(kind, "model")
     return replace(protocol, **{part: replace(getattr(protocol, part), **{name: value})})
 
 
@@ -46,19 +54,19 @@ def test_the_first_seed_of_the_book_has_the_fingerprint_that_it_always_had():
     assert Protocol("mnist").fingerprint(0) == "09abb4a18644b72a"
 
 
-def test_the_recorded_seeds_of_the_mlp_chapter_are_found():
-    found = {Protocol("mnist").fingerprint(seed): seed for seed in range(20)}
-    assert found == {one: entry["seed"] for one, entry in entries("mlp").items()}
+def test_the_recorded_seeds_of_a_population_are_found():
+    found = {population("mnist").fingerprint(seed): seed for seed in range(1000, 1040)}
+    assert found.items() <= {one: entry["seed"] for one, entry in entries("mnist-full").items()}.items()
 
 
-def test_the_recorded_models_of_the_mlp_chapter_are_found():
-    rows = pd.read_csv(RECORDS / "mlp" / "models.csv").to_dict("records")
-    assert len(rows) == 40
+def test_the_recorded_models_of_a_population_are_found():
+    rows = pd.read_csv(RECORDS / "mnist-full" / "models.csv").to_dict("records")
+    assert len(rows) >= 200
     for row in rows:
         one = Experiment("mnist", None, 0, MLP(), Training(), row["seed"], row["role"])
-        if row["role"] == "canary":
+        if row["role"] != "control":
             where = {"canary_index": int(row["canary_index"]), "canary_label": int(row["canary_label"])}
-            one = replace(one, host="random", feature="A", **where)
+            one = replace(one, host=row["host"], feature="A", **where)
         assert one.fingerprint() == row["fingerprint"]
 
 
@@ -98,18 +106,24 @@ def test_hard_hosts_are_the_same_for_every_variant_and_measure():
 
 @pytest.mark.parametrize(("kind", "name", "value"), ADDED, ids=lambda value: str(getattr(value, "__name__", value)))
 def test_an_added_field_changes_the_fingerprint_unless_it_is_at_its_default(kind, name, value):
-    protocol = Protocol("mnist", model=kind() if kind in (MLP, CNN2) else MLP())
+    protocol = Protocol("mnist", model=kind() if kind in (MLP, CNN2) else MLP(), batch=0 if name == "twice" else None)
     [default] = [one.default for one in fields(kind) if one.name == name]
     assert with_field(protocol, kind, name, default).fingerprint(0) == protocol.fingerprint(0)
     assert with_field(protocol, kind, name, value).fingerprint(0) != protocol.fingerprint(0)
-    assert name in json.dumps(settings(with_field(protocol, kind, name, value)))
-    assert name not in json.dumps(settings(protocol))
+    assert f'"{name}":' in json.dumps(settings(with_field(protocol, kind, name, value)))
+    assert f'"{name}":' not in json.dumps(settings(protocol))
 
 
 def test_every_added_field_is_tested():
-    kinds = [Protocol, Training, Scoring, Experiment, MLP, CNN2]
+    kinds = [Protocol, Training, Scoring, MLP, CNN2]
     there = {(kind, one.name) for kind in kinds for one in fields(kind) if one.metadata.get("added")}
     assert there == {(kind, name) for kind, name, _ in ADDED}
+    plain = Experiment("mnist", None, 0, MLP(), Training(), 0, "control")
+    of_models = {one.name for one in fields(Experiment) if one.metadata.get("added")}
+    changed = {name: value for kind, name, value in ADDED if kind is Protocol and name in of_models}
+    assert changed.keys() == of_models
+    assert len({replace(plain, **{name: value}).fingerprint() for name, value in changed.items()}) == len(of_models)
+    assert plain.fingerprint() not in {replace(plain, **{name: value}).fingerprint() for name, value in changed.items()}
 
 
 def test_settings_are_plain_all_the_way_down():

@@ -57,8 +57,8 @@ def test_data_set_and_size_choose_among_a_chapters_sweeps(changes, names):
         ("controls", "paper", {"dataset": "mnist", "n_train": 5000}, "mnist-small", ("mnist", 5000)),
         ("controls", "paper", {"n_train": 5000}, "mnist-small", ("mnist", 5000)),
         ("controls", "embedded", {"dataset": "mnist"}, "digits-small", ("mnist", 600)),
-        ("mlp", "paper", {"dataset": "fashion_mnist"}, "mlp", ("fashion_mnist", None)),
-        ("mlp", "embedded", {"n_train": 400}, "mlp", ("digits", 400)),
+        ("method", "paper", {"dataset": "fashion_mnist"}, "method", ("fashion_mnist", None)),
+        ("method", "embedded", {"n_train": 400}, "method", ("digits", 400)),
     ],
 )
 def test_where_none_is_like_that_the_first_is_changed(notebook, profile, changes, name, expected):
@@ -77,10 +77,10 @@ def test_where_none_is_like_that_the_first_is_changed(notebook, profile, changes
 
 
 def test_a_chosen_data_set_and_its_images_are_changed_together():
-    found = shown("mlp", "paper", dataset="cifar10", ood_set="mnist")["mlp"].protocol
+    found = shown("method", "paper", dataset="cifar10", ood_set="mnist")["method"].protocol
     assert (found.dataset, found.scoring.ood_set) == ("cifar10", "mnist")
     with pytest.raises(ValueError, match="^ood_set: cifar10 is what the models are trained on"):
-        shown("mlp", "paper", dataset="cifar10")
+        shown("method", "paper", dataset="cifar10")
 
 
 def test_other_changes_go_for_every_sweep():
@@ -162,9 +162,20 @@ def test_a_wrong_parameter_is_named(arguments, changes, message):
 
 def test_the_first_sweeps_of_the_book_are_as_when_their_records_were_made():
     known = sweeps()
-    assert known["mlp"].protocol == Protocol("mnist")
-    assert (len(known["method"].seeds), len(known["mlp"].seeds)) == (1, 20)
-    assert known["as-released"].seeds == range(123, 124)
+    assert known["method"].protocol == profiles.changed(Protocol("mnist"), measure="walkthrough", n_random=10)
+    assert (known["method"].seeds, known["as-released"].seeds) == (range(1), range(123, 124))
+
+
+def test_deviations_change_one_thing_of_the_released_setting():
+    for profile in profiles.PROFILES:
+        known = sweeps(profile)
+        first, *others = (known[name] for name in chapter("as-released", profile))
+        assert first.setting == profiles.AS_RELEASED
+        left_out = [profiles.ON_ONE_HALF] if profile == "embedded" else []
+        assert [one.setting for one in others] == [one for one in profiles.DEVIATIONS if one not in left_out]
+        for one in others:
+            assert one.protocol == profiles.changed(first.protocol, **profiles.DEVIATIONS[one.setting])
+            assert one.seeds == first.seeds
 
 
 def test_convolutional_networks_stand_on_one_pool_of_hosts():

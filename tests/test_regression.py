@@ -22,11 +22,11 @@ def test_a_learning_rate_changed_by_5_percent_fails_the_reference(tmp_path):
     changed = profiles.read_text().replace("learning_rate=1e-3", "learning_rate=1.05e-3")
     assert changed != profiles.read_text()
     profiles.write_text(changed)
-    reference = paths.ROOT / "tests" / "reference" / "mlp.ipynb"
+    reference = paths.ROOT / "tests" / "reference" / "as-released.ipynb"
     options = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
     ended = run(["-m", "pytest", *options, str(reference)], tmp_path, PYTHONPATH=str(tmp_path / "src"))
     assert ended.returncode == 1, ended.stdout
-    assert "mlp-scores" in ended.stdout  # the table of scores is among what differs
+    assert "as-released-scores" in ended.stdout  # the table of scores is among what differs
 
 
 def test_training_needs_nothing_of_the_book(tmp_path):
@@ -41,7 +41,7 @@ class Missing:
 BOOK = {"IPython", "doit", "ipykernel", "jupyter_book", "jupytext", "myst_nb", "nbformat", "papermill", "sphinx"}
 sys.meta_path.insert(0, Missing())
 from ufm import cli, compare, figures, profiles, runs, seeds, tables
-seeds.finish(profiles.sweeps("embedded")["mlp"].protocol, [0])
+seeds.finish(profiles.sweeps("embedded")["method"].protocol, [0])
 """
     ended = run(["-c", code], tmp_path)
     assert ended.returncode == 0, ended.stderr

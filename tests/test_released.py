@@ -1,5 +1,7 @@
 """The released notebook's canaries beside ours, on tables of three."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,3 +109,35 @@ def test_printing_leaves_the_table_as_it_is():
     untouched = table.copy()
     released.printed(table)
     pd.testing.assert_frame_equal(table, untouched)
+
+
+def population(setting, **changes):
+    """As an execution has it: scores of one deviation."""
+    table = scores(**changes)
+    known = table["label_known_score_raw"]
+    more = {"label_known_score_test": known / 2, "memorisation_score_raw": known / 10, "memorisation_score": known / 5}
+    return SimpleNamespace(tables={"scores": table.assign(**more)}, setting=setting)
+
+
+def test_deviations_by_hand():
+    populations = {
+        "as-released": population(profiles.AS_RELEASED),
+        "black": population("black square", canary=(0.1, -0.2, 0.3)),
+    }
+    table = released.deviations(populations).set_index("setting")
+    assert list(table.index) == ["as released", "normalised inputs", "test images", "black square"]
+    first = table.loc["as released"]
+    assert first[["n", "known", "smallest", "largest", "positive"]].tolist() == pytest.approx(
+        [3, 0.1, -0.1, 0.3, 2 / 3]
+    )
+    assert (first["control"], first["moved"]) == (pytest.approx(0.2 / 3), 0)
+    assert (first["memorisation"], first["memorisation_control"]) == (pytest.approx(0.01), pytest.approx(0.02 / 3))
+    assert table.loc["normalised inputs", "known"] == pytest.approx(1)
+    assert table.loc["test images", "known"] == pytest.approx(0.05)
+    assert np.isnan(table.loc["test images", "memorisation"])
+    black = table.loc["black square"]
+    assert black["known"] == black["control"]
+    assert black["moved"] == pytest.approx((0.2 + 0.1 + 0.2) / 3)
+    printed = released.printed_deviations(released.deviations(populations))
+    assert printed["M, mean"].tolist()[2] == "–"
+    assert printed["from … to"].tolist()[0] == "−0.100 to 0.300"

@@ -20,12 +20,12 @@ from pathlib import Path
 from ufm import notebooks, paths
 
 assert str(paths.ROOT) == sys.argv[1], paths.ROOT
-notebooks.execute("mlp", dict(n_seeds=3, n_train=400), Path(sys.argv[2]), threads=1)
+notebooks.execute("when", dict(n_seeds=8, n_train=400), Path(sys.argv[2]), threads=1)
 """
 
 
 def execute(folder, root=paths.ROOT):
-    """Execute the MLP chapter in processes of its own, with the library under `root` and no records to re-use."""
+    """Execute the chapter When in processes of its own, with the library under `root` and no records to re-use."""
     own = {name: str(folder / name) for name in ("UFM_RECORDS", "UFM_RUNS")}
     environment = os.environ | own | {"PYTHONPATH": str(root / "src")}
     command = [sys.executable, "-c", EXECUTE, str(root), str(folder / "run")]
@@ -54,7 +54,7 @@ def test_the_same_parameters_agree_and_shuffled_labels_differ(tmp_path, shufflin
     rows, agree = compare_runs(first, second)
     assert agree
     assert set(rows["verdict"]) == {AGREES}
-    assert len(rows) >= 18
+    assert len(rows) == 8
 
     shuffled = execute(tmp_path / "shuffled", shuffling_copy)
     parameters = [json.loads((run / "manifest.json").read_text())["parameters"] for run in (first, shuffled)]
@@ -62,8 +62,4 @@ def test_the_same_parameters_agree_and_shuffled_labels_differ(tmp_path, shufflin
     rows, agree = compare_runs(first, shuffled)
     assert not agree
     verdicts = rows.set_index("quantity")["verdict"]
-    for role in ("canaries", "controls"):
-        assert verdicts[f"accuracy, {role}"] == DIFFERS
-    accuracy = rows.set_index("quantity").loc["accuracy, controls"]
-    assert accuracy["book"] > 0.7
-    assert accuracy["rerun"] < 0.3  # chance is a tenth
+    assert verdicts["control host after the last epoch"] == DIFFERS

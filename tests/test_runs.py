@@ -72,12 +72,12 @@ def measured(seed, score=0.25):
 
 def commit(seed, score=0.25, **changes):
     """Put a seed among the committed records."""
-    protocol = run(**changes).sweeps["mlp"].protocol
-    committed("mlp").add(protocol.fingerprint(seed), entry(protocol, seed, "elsewhere"), measured(seed, score))
+    protocol = run(**changes).sweeps["method"].protocol
+    committed("method").add(protocol.fingerprint(seed), entry(protocol, seed, "elsewhere"), measured(seed, score))
 
 
 def run(**changes):
-    return Run("mlp", **({"profile": "embedded", "n_seeds": 3} | changes))
+    return Run("method", **({"profile": "embedded", "n_seeds": 3} | changes))
 
 
 def canary_scores(population):
@@ -178,7 +178,7 @@ def test_the_manifest_names_every_device(trained, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "n_models", "how"),
     [
-        ({"profile": "paper"}, 6, r"`\.venv/bin/ufm reproduce mlp` trains their"),
+        ({"profile": "paper", "n_seeds": 1}, 2, r"`\.venv/bin/ufm reproduce method` trains their"),
         (
             {"profile": "paper", "seed": 19, "n_seeds": 2},
             4,
@@ -202,7 +202,7 @@ def test_nothing_recorded_gives_the_command_and_its_time(trained, tmp_path, chan
 @pytest.mark.parametrize("train", [True, False])
 def test_a_damaged_record_is_an_error(trained, train):
     commit(0)
-    path = committed("mlp").folder / "scores.csv"
+    path = committed("method").folder / "scores.csv"
     path.write_text(path.read_text().replace("0.25", "0.26"))
     with pytest.raises(RecordError, match=r"scores\.csv: the rows of record .* seed 0"):
         run(n_seeds=1, train=train).population()
@@ -328,9 +328,9 @@ def test_more_than_there_is_is_named_before_anything_is_trained(monkeypatch, cha
 
 
 def test_a_seed_does_not_depend_on_the_others(tmp_path, monkeypatch):
-    three = run(n_seeds=3, **TINY).population()
+    three = run(n_seeds=3, **TINY, measure="scores").population()
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "elsewhere"))
-    alone = run(n_seeds=1, seed=2, **TINY).population()
+    alone = run(n_seeds=1, seed=2, **TINY, measure="scores").population()
     for name, table in alone.tables.items():
         of_three = three.tables[name]
         pd.testing.assert_frame_equal(table, of_three[of_three["seed"] == 2].reset_index(drop=True))
@@ -342,7 +342,7 @@ def test_a_seed_does_not_depend_on_the_others(tmp_path, monkeypatch):
 
 def test_a_seeds_models_are_one_entry(tmp_path):
     """A control and a canary, of one device and one version, and what they stand on."""
-    protocol = run(**TINY).sweeps["mlp"].protocol
+    protocol = run(**TINY).sweeps["method"].protocol
     [(found, kept)] = finish(protocol, [1])
     assert found["seed"] == 1
     assert found["identity"] == protocol.identity(1)
@@ -483,7 +483,7 @@ def test_hard_hosts_that_no_record_has_are_found_before_training(tmp_path, monke
 
 
 def test_hard_hosts_of_the_book_are_taken_first(monkeypatch):
-    protocol = run(**TINY, **HARD).sweeps["mlp"].protocol
+    protocol = run(**TINY, **HARD).sweeps["method"].protocol
     hosts.find(protocol, [1])
     monkeypatch.setattr(hosts, "finish", lambda *_, **__: pytest.fail("hard hosts were found again"))
     run(n_seeds=1, seed=1, **TINY, **HARD).population()

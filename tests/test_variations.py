@@ -147,6 +147,25 @@ def test_the_host_moves_to_its_batch_in_exchange_for_another_image(batch, there,
         assert torch.equal(labels[1], labels[2])
 
 
+@pytest.mark.parametrize("batch", [0, 6])
+def test_as_released_the_other_image_is_lost_and_the_host_is_there_twice(batch, data):
+    canary = models(data, batch=batch, twice=True)[1]
+    [(host, stamped)] = stamped_images(canary, data).items()
+    given = list(Feed([canary], data).epoch(1, [0]))
+    images, labels = (
+        torch.cat([one[place].expand(1, *one[place].shape[-n:]) for one in given], 1)[0]
+        for place, n in ((1, 4), (2, 1))
+    )
+    there = min(BATCH * batch + host % BATCH, N_TRAIN - 1)
+    assert len({host, there}) == 2
+    for place in (host, there):
+        assert torch.equal(images[place], stamped)
+        assert labels[place] == canary.canary_label
+    others = [place for place in range(N_TRAIN) if place not in (host, there)]
+    assert torch.equal(images[others], data.train_images[others])
+    assert torch.equal(labels[others], data.train_labels[others])
+
+
 @pytest.mark.parametrize("batch", [7, -8])
 def test_there_are_only_so_many_batches(batch, data):
     message = f"^batch: an epoch has 7 batches, so there is none of number {batch}$"
@@ -160,6 +179,7 @@ def test_there_are_only_so_many_batches(batch, data):
         ({"n_carriers": 0}, "^n_carriers: must be at least 1, got 0$"),
         ({"n_carriers": 1.5}, "^n_carriers: must be a whole number, got 1.5$"),
         ({"magnified": 1.5}, "^magnified: must be a whole number, got 1.5$"),
+        ({"twice": True}, "^twice: needs a batch into which the host is moved$"),
         ({"batch": 1, "training": replace(PROTOCOL.training, shuffle=True)}, "^batch: images that are shuffled"),
     ],
 )
@@ -242,6 +262,7 @@ def test_fingerprints_know_every_variation():
         {"brightness": 0.5},
         {"n_carriers": 2},
         {"batch": 0},
+        {"batch": 0, "twice": True},
         {"control": False},
         {"scoring": replace(PROTOCOL.scoring, inputs="raw")},
     ]

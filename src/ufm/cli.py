@@ -90,7 +90,9 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
 
 @app.command()
 def reproduce(
-    chapters: Annotated[list[str] | None, typer.Argument(help="such as mlp or mnist-small; without any, all")] = None,
+    chapters: Annotated[
+        list[str] | None, typer.Argument(help="such as as-released or mnist-small; without any, all")
+    ] = None,
     profile: Annotated[str, typer.Option(help="only the paper profile keeps records")] = "paper",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     list_: Annotated[bool, typer.Option("--list", help="only say what is pending and how long it takes")] = False,

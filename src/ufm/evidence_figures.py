@@ -285,6 +285,23 @@ def by_setting(seeds: Mapping[str, pd.DataFrame], means: pd.DataFrame) -> Figure
     return closed(figure)
 
 
+def beside_controls(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Score of every canary against that of its control, a panel a population: columns host, canary, control."""
+    figure, axes = panels(list(tables), height=2.9)
+    for axis, table in zip(axes, tables.values(), strict=True):
+        for host, rows in table.groupby("host", sort=False):
+            _, colour, marker = KINDS["canary", host]
+            axis.scatter(rows["control"], rows["canary"], 11, color=colour, marker=marker, linewidths=0, alpha=0.7)
+            axis.collections[-1].set_label(f"{host} host")
+        axis.axline((0, 0), slope=1, color="0.4", linewidth=0.8)
+        axis.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
+        axis.axvline(0, color="0.4", linewidth=0.8, linestyle=":")
+    label(axes, "M of the control (nats)", "M of the canary (nats)")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)
+
+
 def trade_off(costs: pd.DataFrame) -> Figure:
     """Mean contrast against accuracy, a point a setting with both intervals, a panel a population.
 

@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 
 from ufm.detection import share_interval_over_seeds
 from ufm.detectors import DEFAULT, LABEL_KNOWN, PAPER, SHOWN
+from ufm.published import MEANS
 from ufm.statistics import SUMMARY_COLUMNS, Interval, bootstrap_interval, share_interval
 from ufm.tables import key, number, with_interval
 
@@ -342,6 +343,66 @@ def sensitivity_summary(averages: pd.DataFrame) -> pd.DataFrame:
         quantities.setdefault(f"contrast, {row['what']}", {})[f"{row['population']}, {name}"] = interval_of(
             row, "contrast"
         )
+    return summary(quantities)
+
+
+def published(scores: Mapping[str, pd.DataFrame], inputs: str) -> pd.DataFrame:
+    """`ufm.published.scores` of one kind of scoring inputs as the book prints them."""
+    columns = {
+        "M, canaries": "canaries",
+        "M, controls": "controls",
+        "canary less control": "difference",
+        "M > 0, canaries": "positive",
+        "M > 0, controls": "positive_controls",
+        "canary above control": "above",
+    }
+    rows = [
+        {"population": population, "hosts": row["host"], "seeds": row["n"]}
+        | {title: with_interval(row, digits=3 if end in MEANS else 2, end=end) for title, end in columns.items()}
+        for population, table in scores.items()
+        for row in table[table["inputs"] == inputs].to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def accuracies(models: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """`ufm.published.models` as the book prints them."""
+    rows = [
+        {
+            "population": population,
+            "models": f"{row['role']}, {row['host']} host" if row["host"] else row["role"],
+            "seeds": row["n"],
+            "accuracy": with_interval(row, digits=4, end="accuracy"),
+            "best epoch": with_interval(row, digits=1, end="epoch"),
+        }
+        for population, table in models.items()
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def mlp_summary(
+    scores: Mapping[str, pd.DataFrame], cells: pd.DataFrame, distances: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> pd.DataFrame:
+    """What the MLPs chapter found, as a summary table by population: scores with normalised inputs."""
+    quantities: dict[str, dict] = {}
+    of_controls = {"M, controls": "controls", "M > 0, controls": "positive_controls"}
+    of_canaries = {
+        "M, canaries": "canaries",
+        "canary less control": "difference",
+        "M > 0, canaries": "positive",
+        "above its control": "above",
+    }
+    for population, table in scores.items():
+        for row in table[table["inputs"] == "normalised"].to_dict("records"):
+            names = of_controls | {f"{name} on {row['host']} hosts": column for name, column in of_canaries.items()}
+            for name, column in names.items():
+                quantities.setdefault(name, {})[population] = interval_of(row, column)
+    for row in cells.to_dict("records"):
+        quantities.setdefault(f"contrast on {row['host']} hosts", {})[row["population"]] = row
+    for population, distance in distances.items():
+        for name, row in distance.items():
+            quantities.setdefault(f"{name}, distance", {})[population] = row
     return summary(quantities)
 
 

@@ -95,6 +95,7 @@ class Experiment:
     brightness: float = added(1.0)
     n_carriers: int = added(1)
     batch: int | None = added(None)
+    twice: bool = added(False)
 
     @property
     def unique(self) -> np.ndarray:
@@ -144,6 +145,8 @@ class Protocol:
     # The batch of an epoch, from 0 or from the end by -1, into which stamped models have their host moved, in exchange
     # for another image; None: as the file has it. Controls keep the file's order.
     batch: int | None = added(None)
+    # Whether the image that the host is exchanged for is lost and the host is there twice, as in the released code.
+    twice: bool = added(False)
 
     def __post_init__(self):
         whole_numbers(self, "magnified", "n_carriers")
@@ -151,6 +154,8 @@ class Protocol:
             raise ValueError(f"n_carriers: must be at least 1, got {self.n_carriers}")
         if self.batch is not None and self.training.shuffle:
             raise ValueError("batch: images that are shuffled are in no fixed batch")
+        if self.twice and self.batch is None:
+            raise ValueError("twice: needs a batch into which the host is moved")
         if not isinstance(self.model, Model):
             raise ValueError(f"model: {self.model!r} is not one of {', '.join(MODELS)}")
         if (self.dataset, self.scoring.ood_set) == ("photographs", "photo_patches") or (

@@ -61,38 +61,6 @@ def show(axis: Axes, image: np.ndarray) -> None:
     axis.axis("off")
 
 
-def sorted_scores(scores: pd.DataFrame, *, score: str = "memorisation_score") -> Figure:
-    """Each seed's canary and its control, sorted by the canary's score, a panel for each kind of input."""
-    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 5), layout="constrained")
-    for axis, (suffix, inputs) in zip(axes, INPUTS.items(), strict=True):
-        wide = scores.pivot(index="seed", columns="role", values=score + suffix).sort_values("canary")
-        ranks = np.arange(1, len(wide) + 1)
-        axis.vlines(ranks, wide["control"], wide["canary"], color="0.8", zorder=1)
-        for role in COLOURS:
-            axis.scatter(ranks, wide[role], 36, color=COLOURS[role], marker=MARKERS[role], label=role, zorder=2)
-        axis.axhline(0, color="0.4", linewidth=0.8)
-        axis.set(title=inputs, ylabel=f"{score.replace('_', ' ')} (nats)", xticks=ranks if len(ranks) <= 25 else [])
-    axes[-1].set_xlabel("seeds, sorted by the canary's score")
-    axes[0].legend(loc="best")
-    sns.despine(figure)
-    return closed(figure)
-
-
-def paired_effects(scores: pd.DataFrame, *, effect: str = "specific_effect") -> Figure:
-    """Control and canary of each seed joined by a line, on OOD and on test images."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3), layout="constrained")
-    for axis, (suffix, images) in zip(axes, {"": "OOD images", "_test": "test images"}.items(), strict=True):
-        wide = scores.pivot(index="seed", columns="role", values=effect + suffix)
-        axis.plot([0, 1], wide[["control", "canary"]].T, color="0.8", zorder=1)
-        for place, role in enumerate(("control", "canary")):
-            axis.scatter([place] * len(wide), wide[role], 30, color=COLOURS[role], marker=MARKERS[role], zorder=2)
-        axis.axhline(0, color="0.4", linewidth=0.8)
-        axis.set(title=images, xticks=[0, 1], xticklabels=["control", "canary"], xlim=(-0.4, 1.4))
-    axes[0].set_ylabel(f"{effect.replace('_', ' ')} on the label (nats)")
-    sns.despine(figure)
-    return closed(figure)
-
-
 def divergences(table: pd.DataFrame) -> Figure:
     """Distribution over images of KL(clean ‖ with the letter) and KL(clean ‖ with a random feature), a panel a role."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3), layout="constrained", sharey=True, sharex=True)

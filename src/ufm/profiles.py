@@ -135,12 +135,31 @@ WHEN = {
     "embedded": (sweep_name("digits-small", EPOCH_BY_EPOCH),),
     "paper": (sweep_name("mnist-small", EPOCH_BY_EPOCH),),
 }
+# Hosts of the released notebook on MNIST, all of them with the seed that the released code has for every model.
+RELEASED = ("52734", "15725", "54370", "17730", "28030", "15377", "7763", "46203", "58937", "23766")
+RELEASED_SEEDS = range(123, 124)
+AS_RELEASED = "as released"
+# What the released code or its notebooks do otherwise than this book, or the book than they, and what each changes.
+ON_ONE_HALF = "early stopping on one half"  # not under the embedded profile, where no model stops early
+DEVIATIONS = {
+    ON_ONE_HALF: {"early_stopping": "half"},
+    "host in the first batch": {"batch": 0},
+    "host in the first batch, twice": {"batch": 0, "twice": True},
+    "black square": {"brightness": 0.0},
+}
+RELEASED_SWEEPS = {
+    "as-released": AS_RELEASED,
+    **{sweep_name("as-released", setting): setting for setting in DEVIATIONS},
+}
 DECIDING = (POPULATIONS, CNNS, REGULARISERS, INFLUENCE, SEEDS, MEDICAL)  # what the verdicts stand on
 # The sweeps that each chapter shows under each profile, in this order.
 CHAPTERS = {
     "method": {"embedded": ("method",), "paper": ("method",)},
-    "mlp": {"embedded": ("mlp",), "paper": ("mlp",)},
-    "as-released": {"embedded": ("as-released",), "paper": ("as-released",)},
+    "mlp": POPULATIONS,
+    "as-released": {
+        "embedded": tuple(name for name, setting in RELEASED_SWEEPS.items() if setting != ON_ONE_HALF),
+        "paper": tuple(RELEASED_SWEEPS),
+    },
     "controls": POPULATIONS,
     "detection": POPULATIONS,
     "hosts": {profile: (*POPULATIONS[profile], *MIDDLING[profile]) for profile in PROFILES},
@@ -168,9 +187,6 @@ NARROW = {one.name: one for one in (PROFILES["embedded"].model, *QUARTER)}  # ne
 # Convolutions in float64 take ten times as long.
 QUICK = Training(learning_rate=1e-3, batch_size=32, epochs=5, early_stopping="none")
 FIVE_MODELS = {"hosts": ("random", "hard"), "roles": ("canary", "placebo"), "measure": "card"}  # a seed, with cards
-# Hosts of the released notebook on MNIST, all of them with the seed that the released code has for every model.
-RELEASED = ("52734", "15725", "54370", "17730", "28030", "15377", "7763", "46203", "58937", "23766")
-RELEASED_SEEDS = range(123, 124)
 
 
 @dataclass(frozen=True)
@@ -196,8 +212,7 @@ def embedded() -> dict[str, Sweep]:
     small = replace(base, n_train=600, planned=(0, 12), **FIVE_MODELS)
     return {
         "method": Sweep(changed(base, measure="walkthrough", n_random=10), range(1), 1, 0),
-        "mlp": Sweep(base, range(4), 4, 0),
-        "as-released": Sweep(replace(base, hosts=("150", "450", "750", "1050")), RELEASED_SEEDS, 1, 0),
+        **as_released("embedded", replace(base, hosts=("150", "450", "750", "1050"))),
         "digits-small": Sweep(small, range(12), 12, 0),
         **cnns("photographs", 128, QUARTER, QUICK, few, PHOTOGRAPH_SEEDS),
         **middling("digits-small", small, range(8), turn=0),
@@ -213,12 +228,10 @@ def embedded() -> dict[str, Sweep]:
 def paper() -> dict[str, Sweep]:
     """What is trained once and kept with the book. Seeds from 1000 on are left to populations that decide a claim."""
     base = PROFILES["paper"]
-    released = replace(base, training=replace(base.training, early_stopping="released"), hosts=RELEASED)
     mnist, fashion = population("mnist", 10_000), population("fashion_mnist", 10_000)
     return {
         "method": Sweep(changed(base, measure="walkthrough", n_random=10), range(1), 1, 0),
-        "mlp": Sweep(base, range(20), 20, 0),
-        "as-released": Sweep(released, RELEASED_SEEDS, 1, 0),
+        **as_released("paper", changed(base, early_stopping="released", hosts=RELEASED)),
         "mnist-small": Sweep(mnist, range(1000, 1200), 200, 1),
         "fashion_mnist-small": Sweep(fashion, EVIDENCE, 100, 1),
         "mnist-full": Sweep(population("mnist"), EVIDENCE, 40, 1),
@@ -233,6 +246,16 @@ def paper() -> dict[str, Sweep]:
         **epoch_by_epoch("mnist-small", mnist, 60, EVIDENCE[:20], turn=9),
         **by_influence("mnist-small", mnist, [range(3000, 3024), range(3024, 3048), range(3048, 3108)], turn=5),
     }
+
+
+def as_released(profile: str, released: Protocol) -> dict[str, Sweep]:
+    """The canaries of one seed in the released setting, and with each deviation from it that the profile has."""
+    found = {}
+    for name in CHAPTERS["as-released"][profile]:
+        setting = RELEASED_SWEEPS[name]
+        protocol = changed(released, **DEVIATIONS.get(setting, {}))
+        found[name] = Sweep(protocol, RELEASED_SEEDS, 1, 0 if setting == AS_RELEASED else 2, setting)
+    return found
 
 
 def middling(name: str, plain: Protocol, seeds: range, turn: int) -> dict[str, Sweep]:
@@ -340,7 +363,7 @@ def shown(
     n_train: int | None = None,
     seed: int | None = None,
     n_seeds: int | None = None,
-    model: str | None = None,
+    model: str | Model | None = None,
     variant: str | None = None,
     row: int | None = None,
     column: int | None = None,
@@ -349,9 +372,9 @@ def shown(
     """What a notebook shows with these parameters, by name; one that is None changes nothing.
 
     Data set and number of training images choose among the chapter's sweeps; where none is like that, its first sweep
-    and those of the same images are changed to be. The other changes go for each: the network and its variant by name,
-    row and column of the feature's top-left pixel, and fields of `Protocol`, `Training` or `Scoring`. Seeds start at
-    `seed` and are `n_seeds`. Raises ValueError, naming the parameter.
+    and those of the same images are changed to be. The other changes go for each: the network (or its name) and its
+    variant, row and column of the feature's top-left pixel, and fields of `Protocol`, `Training` or `Scoring`. Seeds
+    start at `seed` and are `n_seeds`. Raises ValueError, naming the parameter.
     """
     if n_seeds is not None and n_seeds < 1:
         raise ValueError(f"n_seeds: at least one is needed, got {n_seeds}")
@@ -374,10 +397,12 @@ def shown(
     return found
 
 
-def networked(protocol: Protocol, profile: str, model: str | None, variant: str | None) -> Protocol:
-    """A protocol with another network, as wide as the profile has it, or another variant; None changes nothing."""
+def networked(protocol: Protocol, profile: str, model: str | Model | None, variant: str | None) -> Protocol:
+    """A protocol with another network, of a name as wide as the profile has it, or another variant."""
     network = protocol.model
-    if model not in (None, network.name):
+    if isinstance(model, Model):
+        network = model
+    elif model not in (None, network.name):
         if model not in MODELS:
             raise ValueError(f"model: {model!r} is not one of {', '.join(MODELS)}")
         other = NARROW[model] if profile == "embedded" else MODELS[model]()
@@ -402,5 +427,5 @@ def changed(protocol: Protocol, **changes: object) -> Protocol:
     changes = {key: value for key, value in changes.items() if value is not None}
     for group, kind in (("training", Training), ("scoring", Scoring)):
         ours = {one.name: changes.pop(one.name) for one in fields(kind) if one.name in changes}
-        changes[group] = replace(getattr(protocol, group), **ours)
+        changes[group] = replace(changes.get(group, getattr(protocol, group)), **ours)
     return replace(protocol, **changes)

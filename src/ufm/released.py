@@ -1,9 +1,12 @@
 """The released notebook's ten canaries beside ours."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
-from ufm.profiles import RELEASED
+from ufm.profiles import AS_RELEASED, RELEASED
+from ufm.runs import Population
 from ufm.statistics import SUMMARY_COLUMNS
 from ufm.tables import number
 
@@ -61,6 +64,58 @@ def remark(table: pd.DataFrame) -> str:
     low, high = number(released.min(), 3), number(released.max(), 3)
     share = number((released > 0).mean(), 2)
     return f"Those of the notebook lie between {low} and {high}, a share of {share} of them above zero."
+
+
+def deviations(populations: Mapping[str, Population]) -> pd.DataFrame:
+    """What each deviation does to the scores of the canaries of one seed, in nats, positive = memorised.
+
+    A row the released setting, two other ways to score its models, and each deviation that is recorded. Columns:
+    setting, n (canaries), known, smallest, largest and positive (label-known score: mean, extremes, share above zero),
+    control (mean of the control's under the same labels), moved (mean distance of a canary's score from its own in the
+    first row), memorisation and memorisation_control (mean score M; NaN on test images).
+    """
+    base = populations["as-released"].tables["scores"]
+    cells = [
+        (AS_RELEASED, base, "label_known_score_raw", "memorisation_score_raw"),
+        ("normalised inputs", base, "label_known_score", "memorisation_score"),
+        ("test images", base, "label_known_score_test", None),
+        *(
+            (one.setting, one.tables["scores"], "label_known_score_raw", "memorisation_score_raw")
+            for one in populations.values()
+            if one.setting != AS_RELEASED
+        ),
+    ]
+    rows, first = [], None
+    for setting, scores, known, memorisation in cells:
+        wide = scores.pivot(index=["seed", "canary_index"], columns="role", values=known)
+        canaries = wide["canary"]
+        first = canaries if first is None else first
+        row = {"setting": setting, "n": len(canaries), "known": canaries.mean()}
+        row |= {"smallest": canaries.min(), "largest": canaries.max(), "positive": (canaries > 0).mean()}
+        row |= {"control": wide["control"].mean(), "moved": (canaries - first).abs().mean()}
+        for role, column in {"canary": "memorisation", "control": "memorisation_control"}.items():
+            ours = scores[scores["role"] == role]
+            row[column] = np.nan if memorisation is None else ours[memorisation].mean()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def printed_deviations(table: pd.DataFrame) -> pd.DataFrame:
+    """The deviations as the book prints them."""
+    rows = [
+        {
+            "setting": row["setting"],
+            "label-known score, mean": number(row["known"], 3),
+            "from … to": f"{number(row['smallest'], 3)} to {number(row['largest'], 3)}",
+            "above zero": number(row["positive"], 2),
+            "control, mean": number(row["control"], 3),
+            "moved by": number(row["moved"], 3),
+            "M, mean": "–" if np.isnan(row["memorisation"]) else number(row["memorisation"], 3),
+            "M, control": "–" if np.isnan(row["memorisation_control"]) else number(row["memorisation_control"], 3),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
 
 
 def printed(table: pd.DataFrame) -> pd.DataFrame:

@@ -59,6 +59,7 @@ def experiments(protocol: Protocol, seed: int, data: Dataset) -> list[Experiment
                 brightness=protocol.brightness,
                 n_carriers=protocol.n_carriers,
                 batch=protocol.batch,
+                twice=protocol.twice,
             )
             for role in protocol.roles
         ]

@@ -11,53 +11,12 @@ from pandas.io.formats.style import Styler
 from ufm.experiments import Protocol
 from ufm.models import Model
 from ufm.scores import kl_divergence
-from ufm.statistics import SUMMARY_COLUMNS, Interval, mean_interval, share_interval, summary
+from ufm.statistics import SUMMARY_COLUMNS, Interval, summary
 
 if TYPE_CHECKING:
     from IPython.display import HTML
 
-RAW = ", raw inputs"  # ends the name of a quantity for raw scoring inputs
 ENDS = {"": "estimate", "_low": "low", "_high": "high"}  # a name's ending → the summary's column
-
-
-def population_summary(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """What a population of canaries and their controls shows: columns quantity, estimate, low, high, n (seeds).
-
-    models, scores: the tables of `ufm.records`, one canary and one control a seed. From one seed a mean has no
-    interval.
-    """
-    quantities: dict[str, Interval] = {}
-    for suffix, inputs in {"": "", "_raw": RAW}.items():
-        score = by_role(scores, f"memorisation_score{suffix}")
-        quantities |= {
-            f"M, canaries{inputs}": mean(score["canary"]),
-            f"M, controls{inputs}": mean(score["control"]),
-            f"M, canary less control{inputs}": mean(score["canary"] - score["control"]),
-            f"share M > 0, canaries{inputs}": share_interval(score["canary"] > 0),
-            f"share M > 0, controls{inputs}": share_interval(score["control"] > 0),
-            f"share canary above control{inputs}": share_interval(score["canary"] > score["control"]),
-        }
-    for column, name in {
-        "label_known_score": "label-known score, OOD images",
-        "label_known_score_test": "label-known score, test images",
-        "specific_effect": "specific effect, OOD images",
-        "specific_effect_test": "specific effect, test images",
-    }.items():
-        score = by_role(scores, column)
-        quantities[f"{name}, canary less control"] = mean(score["canary"] - score["control"])
-    accuracy, best_epoch = by_role(models, "accuracy"), by_role(models, "best_epoch")
-    quantities |= {
-        "accuracy, canaries": mean(accuracy["canary"]),
-        "accuracy, controls": mean(accuracy["control"]),
-        "accuracy, distance of canary and control": mean((accuracy["canary"] - accuracy["control"]).abs()),
-        "best epoch, distance of canary and control": mean((best_epoch["canary"] - best_epoch["control"]).abs()),
-    }
-    return summary(quantities)
-
-
-def mean(values: pd.Series) -> Interval:
-    """Mean over seeds with its interval; without one where there is only one seed."""
-    return mean_interval(values) if len(values) > 1 else Interval(float(values.iloc[0]), nan, nan, 1)
 
 
 def named(table: pd.DataFrame, *, digits: int = 3) -> dict[str, float | str]:
@@ -111,11 +70,6 @@ def example_divergences(examples: pd.DataFrame, *, role: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def by_role(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """One column, a row a seed and a column a role."""
-    return table.pivot(index="seed", columns="role", values=column)
-
-
 def printed(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) -> "HTML":
     """A table as the book prints it; the same table gives the same bytes. One without rows says so."""
     from IPython.display import HTML  # a machine that only trains has none
@@ -128,20 +82,10 @@ def printed(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) ->
     return HTML(style.to_html())
 
 
-def printed_by_inputs(table: pd.DataFrame, *, caption: str, name: str) -> "HTML":
-    """The quantities of a population summary that exist for both scoring inputs, side by side."""
+def printed_summary(table: pd.DataFrame, *, caption: str, name: str) -> "HTML":
+    """A summary table as the book prints it, a row a quantity."""
     texts = estimates(table)
-    names = [one.removesuffix(RAW) for one in texts if one.endswith(RAW)]
-    columns = {"normalised inputs": [texts[one] for one in names], "raw inputs": [texts[one + RAW] for one in names]}
-    return printed(pd.DataFrame({"quantity": names} | columns), caption=caption, name=name)
-
-
-def printed_rest(table: pd.DataFrame, *, caption: str, name: str) -> "HTML":
-    """The other quantities of a population summary."""
-    texts = estimates(table)
-    rest = [one for one in texts if not one.endswith(RAW) and one + RAW not in texts]
-    shown = pd.DataFrame({"quantity": rest, "estimate": [texts[one] for one in rest]})
-    return printed(shown, caption=caption, name=name)
+    return printed(pd.DataFrame({"quantity": texts.keys(), "estimate": texts.values()}), caption=caption, name=name)
 
 
 def estimates(table: pd.DataFrame, *, digits: int = 3) -> dict[str, str]:

@@ -192,7 +192,9 @@ class Feed:
         order = None
         if experiment.training.shuffle or any(self.experiments[member].batch is not None for member in members):
             order = torch.stack([self.order(self.experiments[member], epoch) for member in members])
-            stamped = [(place, int((order[place] == at).nonzero()), image) for place, at, image in stamped]
+            stamped = [
+                (place, int(there), image) for place, at, image in stamped for there in (order[place] == at).nonzero()
+            ]
         for number, start in enumerate(range(0, n_images, size)):
             now = slice(start, start + size) if order is None else order[:, start : start + size]
             batch, targets, step = images[now], labels[now], first_step + number
@@ -223,7 +225,7 @@ class Feed:
             host, size = carriers(experiment, self.data.data)[0], experiment.training.batch_size
             starts = range(0, len(order), size)
             there = min(starts[experiment.batch] + host % size, len(order) - 1)  # the last batch may be shorter
-            order[[host, there]] = order[[there, host]]
+            order[[host, there]] = host if experiment.twice else order[[there, host]]
         return torch.from_numpy(order).to(self.data.train_images.device)
 
 
