@@ -6,7 +6,7 @@ import numpy as np
 import planted
 import pytest
 
-from ufm import evidence
+from ufm import cells, evidence
 from ufm.runs import NotYetRun, Population
 
 
@@ -166,3 +166,17 @@ def test_curves_end_where_a_model_stopped():
     table = evidence.curves(cards)
     assert table.groupby(["seed", "role", "host"], sort=False)["epoch"].max().tolist() == [3, 3, 1, 3, 3] * 2
     assert table["role"].head(3).tolist() == ["control"] * 3
+
+
+def test_what_the_plan_does_not_ask_for_has_no_test():
+    populations = {
+        "one": replace(planted.cards(8, title="CIFAR-10", effect=0.5), needed=8),
+        "deeper": planted.cards(8, title="CIFAR-10", setting="DenseNet-BC", effect=0.5),
+    }
+    assert list(cells.deciding(populations)) == ["one"]
+    others = cells.exploratory(populations)
+    assert others["setting"].unique().tolist() == ["DenseNet-BC"]
+    assert not {"p", "p_holm", "verdict"} & set(others)
+    mean = evidence.contrasts(populations["deeper"], "hard").mean()
+    assert others.set_index("host").loc["hard", "estimate"] == pytest.approx(mean)
+    assert cells.exploratory({"one": populations["one"]}).empty

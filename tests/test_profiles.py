@@ -6,7 +6,7 @@ import pytest
 
 from ufm import hosts, profiles
 from ufm.experiments import Protocol, Training
-from ufm.models import CNN1, CNN2, MLP
+from ufm.models import CNN1, CNN2, MLP, DenseNetBC
 from ufm.profiles import CHAPTERS, chapter, shown, sweeps
 from ufm.sources import source
 
@@ -187,7 +187,11 @@ def test_convolutional_networks_stand_on_one_pool_of_hosts():
     cnn1, cnn2 = (sweeps()[name].protocol for name in profiles.CNNS["paper"])
     assert (cnn1.model, cnn2.model) == (CNN1(), CNN2())
     assert (cnn1.dataset, cnn1.n_train, cnn1.training, cnn1.scoring.ood_set) == ("cifar10", 10_000, Training(), "mnist")
-    assert hosts.identity(cnn1, 0) == hosts.identity(cnn2, 0)
+    [name] = profiles.DENSENETS["paper"]
+    deeper = sweeps()[name]
+    assert deeper.protocol == replace(cnn2, model=DenseNetBC())
+    assert (deeper.needed, deeper.seeds) == (0, sweeps()[profiles.CNNS["paper"][1]].seeds)
+    assert hosts.identity(cnn1, 0) == hosts.identity(cnn2, 0) == hosts.identity(deeper.protocol, 0)
 
 
 def test_medical_images_carry_a_letter_or_a_name():

@@ -45,6 +45,17 @@ def contrast_cells(populations: Mapping[str, Cards], hosts: Collection[str] | No
     return table
 
 
+def deciding(populations: Mapping[str, Cards]) -> dict[str, Cards]:
+    """The populations that the plan asks for."""
+    return {name: cards for name, cards in populations.items() if cards.needed}
+
+
+def exploratory(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """`contrast_cells` of the others, without tests: they decide nothing."""
+    others = {name: cards for name, cards in populations.items() if not cards.needed}
+    return contrast_cells(others).drop(columns=["p", "p_holm", "verdict"])
+
+
 def corrected(p: pd.Series) -> pd.Series:
     """p-values after Holm over those that are there; NaN, of a cell that lacks seeds, stays."""
     there = p.dropna()

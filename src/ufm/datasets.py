@@ -10,6 +10,7 @@ import numpy as np
 
 from ufm import sources
 from ufm.embedded import photo_patches, read_only, resize_bilinear
+from ufm.folders import is_folder
 from ufm.streams import stratified_order, stream
 
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
@@ -146,7 +147,7 @@ def _normalisation(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, 
 def _ood_images(name: str, shape: tuple[int, int, int], n: int | None, root: Path) -> ImageSet:
     if name == "photo_patches":
         pixels, labels = photo_patches()
-    elif name in sources.SOURCES:
+    elif name in sources.SOURCES or is_folder(name):
         pixels, labels = sources.read(name, root)[:2]
     else:
         raise ValueError(f"unknown images {name!r}: choose from photo_patches, {', '.join(sources.SOURCES)}")

@@ -275,6 +275,21 @@ def by_way(cells: pd.DataFrame, name: str = "way", *, digits: int = 3) -> pd.Dat
     return pd.DataFrame(rows)
 
 
+def without_verdict(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells that decide nothing, by setting."""
+    rows = [
+        {
+            "population": row["population"],
+            "network": row["setting"],
+            "seeds": row["n"],
+            "mean D, nats": with_interval(row),
+            "epoch 10": with_interval(row, end="early"),
+        }
+        for row in cells.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
 def changes(differences: pd.DataFrame) -> pd.DataFrame:
     """What each way changes, as the book prints it."""
     rows = [

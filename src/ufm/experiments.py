@@ -13,7 +13,7 @@ import numpy as np
 from ufm import features
 from ufm.datasets import Dataset, array_checksum
 from ufm.fingerprints import RECIPE, added, digest, settings
-from ufm.models import MLP, MODELS, Model, names
+from ufm.models import MLP, MODELS, Model, Published, names
 from ufm.sources import checksum, source
 from ufm.streams import stream
 
@@ -220,6 +220,11 @@ def check(experiment: Experiment, data: Dataset) -> None:
     """Raise a ValueError that names the field of an experiment which cannot be trained on these data."""
     if experiment.role not in ("control", *STAMPED):
         raise ValueError(f"role: {experiment.role!r} is not one of control, {', '.join(STAMPED)}")
+    n_images, size = len(data.train_labels), experiment.training.batch_size
+    if n_images % size == 1 and (isinstance(experiment.model, Published) or experiment.model.batch_norm):
+        raise ValueError(
+            f"batch_size: of {n_images} images in batches of {size} one is left alone, which batch norm cannot have"
+        )
     if (experiment.role == "control") != (experiment.host == ""):
         raise ValueError(
             f"host: {experiment.host!r} does not go with the role {experiment.role}; only controls have none"
@@ -240,7 +245,7 @@ def check(experiment: Experiment, data: Dataset) -> None:
     same = int((data.train_labels == experiment.canary_label).sum())
     if experiment.n_carriers > same:
         raise ValueError(f"n_carriers: only {same} training images are of the host's label {experiment.canary_label}")
-    n_batches = math.ceil(len(data.train_labels) / experiment.training.batch_size)
+    n_batches = math.ceil(n_images / size)
     if experiment.batch is not None and not -n_batches <= experiment.batch < n_batches:
         raise ValueError(f"batch: an epoch has {n_batches} batches, so there is none of number {experiment.batch}")
 

@@ -22,7 +22,7 @@ from ufm.device import to_device
 from ufm.experiments import Experiment, Protocol
 from ufm.fingerprints import RECIPE, digest, settings
 from ufm.influence import self_influence
-from ufm.models import CNN1, CNN2, MLP, names
+from ufm.models import CNN1, CNN2, MLP, DenseNet121, ResNet18, names
 from ufm.progress import progress
 from ufm.provenance import made
 from ufm.records import Measured, Records, committed, executed
@@ -92,6 +92,8 @@ def clean(protocol: Protocol) -> Protocol:
         model = replace(protocol.model, batch_norm=False, dropout=False, augmentation=False)
     elif isinstance(protocol.model, CNN1) and colour:
         model = CNN2(channels=protocol.model.channels)
+    elif isinstance(protocol.model, ResNet18 | DenseNet121):  # of images that are too large for the others
+        model = protocol.model
     else:
         model = CNN2() if colour else MLP()
     return replace(

@@ -8,12 +8,15 @@ own loss, without the learning rate, which all checkpoints have in common.
 import numpy as np
 import torch
 from torch import nn
+from torch.func import functional_call, grad, vmap
 from torch.nn import functional as f
 
+from ufm.models import Trunk
 from ufm.progress import progress
 from ufm.training import Trained
 
 N_CHECKPOINTS = 10
+TRUNK_IMAGES = 16  # whose gradients are built at once
 FALL = 0.95  # share of the fall of the training loss that is reached at the last checkpoint
 
 
@@ -58,7 +61,7 @@ def squared_gradient_norms(
     layer's is an outer product; that of a convolution is built for the images of a batch.
 
     Args:
-        model: layers of weights are linear ones, convolutions of one group, and batch norms.
+        model: layers of weights are linear ones, convolutions of one group, batch norms, and trunks.
         images: normalised, (n_images, C, H, W).
         labels: (n_images,).
         batch_size: images at a time.
@@ -82,6 +85,8 @@ def squared_gradient_norms(
 
 def of_layer(layer: nn.Module, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     """A layer's share of the squared norms, (n_images,), from its inputs and the loss's gradient by its outputs."""
+    if isinstance(layer, Trunk):
+        return of_trunk(layer, x, gradient)
     if isinstance(layer, nn.Linear):
         return squares(gradient) * (squares(x) + 1)
     by_place = gradient.reshape(*gradient.shape[:2], -1)  # image, channel, place
@@ -94,6 +99,20 @@ def of_layer(layer: nn.Module, x: torch.Tensor, gradient: torch.Tensor) -> torch
     else:
         raise TypeError(f"the gradient norm of a {type(layer).__name__} is not known")
     return squares(weight) + squares(by_place.sum(2))
+
+
+def of_trunk(layer: Trunk, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """A trunk's share of the squared norms, (n_images,): its gradients are built, image by image."""
+    weights = {name: values.detach() for name, values in layer.named_parameters()}
+    buffers = dict(layer.named_buffers())
+
+    def of_one(image: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        def product(weights: dict[str, torch.Tensor]) -> torch.Tensor:
+            return (functional_call(layer, weights | buffers, (image[None],)) * output).sum()
+
+        return sum(one.double().square().sum() for one in grad(product)(weights).values())
+
+    return vmap(of_one, chunk_size=TRUNK_IMAGES)(x, gradient)
 
 
 def squares(values: torch.Tensor) -> torch.Tensor:

@@ -116,8 +116,84 @@ class CNN2(Regularised):
         return nn.Sequential(*layers, nn.Linear(self.hidden[-1], n_classes))
 
 
-Model = MLP | CNN1 | CNN2
-MODELS = {one.name: one for one in (MLP, CNN1, CNN2)}
+class Trunk(nn.Sequential):
+    """Layers that work on each member of a stack as they are: convolutions with skip connections and the like."""
+
+
+@dataclass(frozen=True)
+class Published(Regularised):
+    """A network as published, in torchvision's implementation, without pretrained weights. It has no variants."""
+
+    def __post_init__(self):
+        if self.variant != "plain":
+            raise ValueError(f"variant: {self.name} has no variant {self.variant}, only plain")
+
+
+@dataclass(frozen=True)
+class DenseNetBC(Published):
+    """DenseNet-BC for images of 32 × 32 (Huang et al., CVPR 2017): depth 100, growth 12, compression one half."""
+
+    depth: int = 100
+    growth: int = 12
+
+    name = "densenet_bc"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.depth < 10 or (self.depth - 4) % 6 or self.growth < 1:
+            raise ValueError(f"depth: must be 6 n + 4 with growth at least 1, got {self.depth} and {self.growth}")
+
+    def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> nn.Sequential:
+        """Layers from images (N, C, H, W) to logits (N, n_classes)."""
+        from torchvision.models import DenseNet  # takes seconds to import, and small networks do without
+
+        blocks = ((self.depth - 4) // 6,) * 3
+        found = DenseNet(self.growth, blocks, 2 * self.growth, num_classes=n_classes).features
+        # Of images so small nothing is left out at the start.
+        stem = nn.Conv2d(image_shape[0], 2 * self.growth, 3, padding=1, bias=False)
+        rest = [layer for name, layer in found.named_children() if name not in ("conv0", "norm0", "relu0", "pool0")]
+        trunk = Trunk(stem, *rest, nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        return nn.Sequential(trunk, nn.Flatten(), nn.Linear(found.norm5.num_features, n_classes))
+
+
+@dataclass(frozen=True)
+class ResNet18(Published):
+    """ResNet-18 (He et al., CVPR 2016), for images of about 224 × 224."""
+
+    name = "resnet18"
+
+    def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> nn.Sequential:
+        """Layers from images (N, C, H, W) to logits (N, n_classes)."""
+        from torchvision.models import resnet18
+
+        _, *rest, average, last = resnet18(num_classes=n_classes).children()
+        stem = nn.Conv2d(image_shape[0], 64, 7, stride=2, padding=3, bias=False)
+        return nn.Sequential(Trunk(stem, *rest, average), nn.Flatten(), last)
+
+
+@dataclass(frozen=True)
+class DenseNet121(Published):
+    """DenseNet-121 (Huang et al., CVPR 2017) with the released code's head: 2048–512, batch norm, dropout 0.2."""
+
+    name = "densenet121"
+
+    def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> nn.Sequential:
+        """Layers from images (N, C, H, W) to logits (N, n_classes)."""
+        from torchvision.models import densenet121
+
+        if min(image_shape[1:]) < 32:
+            height, width = image_shape[1:]
+            raise ValueError(f"model: {self.name} needs images of 32 × 32 pixels or more, not {height} × {width}")
+        found = densenet121().features
+        found.conv0 = nn.Conv2d(image_shape[0], 64, 7, stride=2, padding=3, bias=False)
+        layers: list[nn.Module] = [Trunk(*found.children(), nn.ReLU(), nn.AdaptiveAvgPool2d(1)), nn.Flatten()]
+        for fan_in, fan_out in pairwise((found.norm5.num_features, 2048, 512)):
+            layers += [nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out, **BATCH_NORM), nn.ReLU(), nn.Dropout(0.2)]
+        return nn.Sequential(*layers, nn.Linear(512, n_classes))
+
+
+Model = MLP | CNN1 | CNN2 | DenseNetBC | ResNet18 | DenseNet121
+MODELS = {one.name: one for one in (MLP, CNN1, CNN2, DenseNetBC, ResNet18, DenseNet121)}
 
 
 def of_variant(model: Model, variant: str) -> Model:
@@ -162,10 +238,11 @@ def build(
     model = settings.layers(image_shape, n_classes).to(dtype)
     draws = stream("initialisation", seed=seed, scope=scope)
     with torch.no_grad():
-        for layer in model:
+        for layer in model.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):
                 n_out, n_in, *kernel = layer.weight.shape
                 limit = np.sqrt(6 / ((n_in + n_out) * np.prod(kernel, dtype=int)))
                 layer.weight.copy_(torch.from_numpy(draws.uniform(-limit, limit, tuple(layer.weight.shape))))
-                layer.bias.zero_()
+                if layer.bias is not None:
+                    layer.bias.zero_()
     return model.to(device)

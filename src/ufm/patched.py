@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as f
 
+from ufm.models import Trunk
+
 ROWS = {"cpu": 8_192, "cuda": 131_072}  # images at a time, each patch's counted
 
 
@@ -113,6 +115,10 @@ class Step:
             ]
             needed, padded = [(start * size, stop * size) for start, stop in self.changed], clean
             self.inside = [slice(start - low, stop - low) for (start, stop), (low, _) in zip(box, needed, strict=True)]
+        elif isinstance(layer, Trunk):  # the patch may reach everything
+            self.changed = [(0, size) for size in layer(clean[:1]).shape[-2:]]
+            needed, padded = [(0, size) for size in clean.shape[-2:]], clean
+            self.inside = [slice(start, stop) for start, stop in box]
         else:  # element by element
             self.changed = box
             return

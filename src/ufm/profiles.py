@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from ufm import sources
 from ufm.experiments import Protocol, Scoring, Training
 from ufm.features import LETTERS
-from ufm.models import CNN1, CNN2, MLP, MODELS, Model, of_variant
+from ufm.models import CNN1, CNN2, MLP, MODELS, DenseNetBC, Model, of_variant
 
 PROFILES = {
     # No file but the packages is needed. Float64 and a fixed number of epochs, so that another processor's rounding
@@ -71,6 +71,7 @@ CNNS = {
     profile: tuple(f"{images}-{model}" for model in CNN_SETTINGS)
     for profile, images in {"embedded": "photographs-small", "paper": "cifar10-small"}.items()
 }
+DENSENETS = {"embedded": (), "paper": ("cifar10-small-densenet_bc",)}  # exploratory
 MIDDLING_HOSTS = "middling hosts"
 MIDDLING = {
     "embedded": (sweep_name("digits-small", MIDDLING_HOSTS),),
@@ -164,7 +165,7 @@ CHAPTERS = {
     "detection": POPULATIONS,
     "hosts": {profile: (*POPULATIONS[profile], *MIDDLING[profile]) for profile in PROFILES},
     "regularisers": REGULARISERS,
-    "cnns": CNNS,
+    "cnns": {profile: (*CNNS[profile], *DENSENETS[profile]) for profile in PROFILES},
     "seeds": SEEDS,
     "influence": INFLUENCE,
     "medical": MEDICAL,
@@ -229,6 +230,8 @@ def paper() -> dict[str, Sweep]:
     """What is trained once and kept with the book. Seeds from 1000 on are left to populations that decide a claim."""
     base = PROFILES["paper"]
     mnist, fashion = population("mnist", 10_000), population("fashion_mnist", 10_000)
+    scoring = replace(mnist.scoring, ood_set="mnist")
+    colour = cnns("cifar10", 10_000, (CNN1(), CNN2()), base.training, scoring, CNN_SEEDS)
     return {
         "method": Sweep(changed(base, measure="walkthrough", n_random=10), range(1), 1, 0),
         **as_released("paper", changed(base, early_stopping="released", hosts=RELEASED)),
@@ -239,7 +242,8 @@ def paper() -> dict[str, Sweep]:
         **middling("fashion_mnist-full", population("fashion_mnist"), EVIDENCE[:20], turn=2),
         **regularised("mnist-small", mnist, EVIDENCE[:40], turn=3),
         **regularised("fashion_mnist-small", fashion, EVIDENCE[:40], turn=3),
-        **cnns("cifar10", 10_000, (CNN1(), CNN2()), base.training, replace(mnist.scoring, ood_set="mnist"), CNN_SEEDS),
+        **colour,
+        **densenet(colour["cifar10-small-cnn2"]),
         **medical("paper", population("pneumoniamnist"), (EVIDENCE[:50], EVIDENCE[:40], EVIDENCE[:20]), turn=4),
         **same_hosts("mnist-small", mnist, MNIST_HOSTS, range(2000, 2180, 6), turn=6),
         **varied("mnist-small", mnist, VARIATIONS["paper"], EVIDENCE[:20], turn=8),
@@ -274,6 +278,13 @@ def cnns(
         setting = CNN_SETTINGS[model.name]
         found[f"{dataset}-small-{model.name}"] = Sweep(protocol, seeds, len(seeds), 7, setting)
     return found
+
+
+def densenet(cnn: Sweep) -> dict[str, Sweep]:
+    """Exploratory: DenseNet-BC in the place of another network, on the same hosts; nothing waits for it."""
+    protocol = replace(cnn.protocol, model=DenseNetBC())
+    [name] = DENSENETS["paper"]
+    return {name: Sweep(protocol, cnn.seeds, 0, 10, "DenseNet-BC")}
 
 
 def medical(profile: str, plain: Protocol, seeds: tuple[range, ...], turn: int) -> dict[str, Sweep]:
@@ -405,7 +416,7 @@ def networked(protocol: Protocol, profile: str, model: str | Model | None, varia
     elif model not in (None, network.name):
         if model not in MODELS:
             raise ValueError(f"model: {model!r} is not one of {', '.join(MODELS)}")
-        other = NARROW[model] if profile == "embedded" else MODELS[model]()
+        other = NARROW.get(model, MODELS[model]()) if profile == "embedded" else MODELS[model]()
         network = of_variant(other, network.variant)
     return replace(protocol, model=network if variant is None else of_variant(network, variant))
 

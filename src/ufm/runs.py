@@ -14,6 +14,7 @@ from ufm.device import resolve
 from ufm.experiments import Protocol
 from ufm.files import write
 from ufm.fingerprints import RECIPE
+from ufm.folders import is_folder
 from ufm.profiles import Sweep
 from ufm.progress import duration, progress
 from ufm.provenance import device_name, source_digest
@@ -68,8 +69,10 @@ class Run:
         self.notebook, self.profile = notebook, profile
         self.sweeps: dict[str, Sweep] = profiles.shown(notebook, profile, seed=seed, n_seeds=n_seeds, **changes)
         for sweep in self.sweeps.values():
-            require("dataset", sweep.protocol.dataset, sources.SOURCES)
-            require("ood_set", sweep.protocol.scoring.ood_set, ["photo_patches", *sources.SOURCES])
+            for parameter, name in (("dataset", sweep.protocol.dataset), ("ood_set", sweep.protocol.scoring.ood_set)):
+                known = [*sources.SOURCES] if parameter == "dataset" else ["photo_patches", *sources.SOURCES]
+                if not is_folder(name):
+                    require(parameter, name, [*known, "the path of a folder"])
             image = np.zeros(sources.source(sweep.protocol.dataset).shape, dtype=np.uint8)
             features.insert(image, sweep.protocol.unique, position=sweep.protocol.position)
         self.device = resolve(device)

@@ -13,12 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ufm import paths
+from ufm import folders, paths
 from ufm.embedded import Arrays, digits, photo_patches, photographs, read_only
-
-
-class DataError(ValueError):
-    """The files of a data set are missing, damaged, or could not be downloaded."""
+from ufm.folders import DataError, is_folder
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,22 @@ def data_root(root: str | Path | None = None) -> Path:
 
 
 def source(name: str) -> Source:
-    """Return the source called `name`; a ValueError lists the known names."""
+    """Return the source called `name`, or that of a folder of one's own, see `ufm.folders`.
+
+    Raises a ValueError that lists the known names, a DataError where a folder does not hold what it should.
+    """
+    if is_folder(name):
+        return folder_source(name)
     if name not in SOURCES:
-        raise ValueError(f"unknown data set {name!r}: choose from {', '.join(SOURCES)}")
+        raise ValueError(f"unknown data set {name!r}: choose from {', '.join(SOURCES)}, or give the path of a folder")
     return SOURCES[name]
+
+
+@cache
+def folder_source(path: str) -> Source:
+    """The source of a folder of image files."""
+    found = folders.described(path)
+    return Source(found.title, found.n_train, found.shape, lambda root, download: folders.read(path))
 
 
 @cache

@@ -6,9 +6,11 @@ Gradients of weights and biases are written to buffers that are made once, not i
 import torch
 from torch import nn
 from torch.autograd import Function
+from torch.func import functional_call
 from torch.nn import functional as f
 
 from ufm.counters import uniforms
+from ufm.models import Trunk
 
 
 class Stack:
@@ -23,6 +25,8 @@ class Stack:
         self.parameters = {name: value.requires_grad_() for name, value in self.weights.items() if name in trained}
         self.gradients = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
         self.dropout_keys = dropout_keys
+        self.trunks = [f"{number}." for number, layer in enumerate(self.template) if isinstance(layer, Trunk)]
+        self.share_gradients()
 
     def __len__(self) -> int:
         return len(self.dropout_keys)
@@ -35,7 +39,10 @@ class Stack:
         `gradients`.
         """
         x: torch.Tensor | list[torch.Tensor] = images
-        if isinstance(self.template[0], nn.Conv2d):
+        if step is not None:
+            for gradient in self.of_trunks(self.gradients).values():
+                gradient.zero_()  # autograd adds to it
+        if isinstance(self.template[0], nn.Conv2d | Trunk):
             # Convolutions go member by member: a whole batch keeps the device busy, and grouped ones are slower.
             x = list(images) if images.dim() == 5 else [images] * len(self)
             x = [one.contiguous(memory_format=torch.channels_last) for one in x]
@@ -46,6 +53,8 @@ class Stack:
                 x = Linear.apply(x, *self.of(number))
             elif isinstance(layer, nn.Conv2d):
                 x = [Convolution.apply(one, m, layer.padding, *self.of(number)) for m, one in enumerate(x)]
+            elif isinstance(layer, Trunk):
+                x = self.through(x, number, layer, training=step is not None)
             elif isinstance(layer, nn.ReLU):
                 x = [one.relu_() for one in x] if isinstance(x, list) else x.relu()
             elif isinstance(layer, nn.MaxPool2d):
@@ -57,6 +66,26 @@ class Stack:
             else:
                 raise TypeError(f"a stack has no {type(layer).__name__}")
         return x
+
+    def through(self, x: list[torch.Tensor], number: int, layer: Trunk, *, training: bool) -> list[torch.Tensor]:
+        """Every member's images through its own trunk; running statistics are updated in place."""
+        layer.train(training)
+        prefix = f"{number}."
+        every = {
+            name.removeprefix(prefix): values.unbind()
+            for name, values in self.of_trunks(self.weights).items()
+            if name.startswith(prefix)
+        }
+        return [functional_call(layer, {name: of[m] for name, of in every.items()}, (one,)) for m, one in enumerate(x)]
+
+    def of_trunks(self, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Those of the values that belong to a trunk."""
+        return {name: one for name, one in values.items() if name.startswith(tuple(self.trunks))}
+
+    def share_gradients(self) -> None:
+        """Let autograd write the gradients of trunks where the other layers write theirs."""
+        for name, parameter in self.of_trunks(self.parameters).items():
+            parameter.grad = self.gradients[name]
 
     def of(self, number: int) -> tuple[torch.Tensor, ...]:
         """Weight and bias of a layer, and the buffers of their gradients."""
@@ -93,6 +122,7 @@ class Stack:
         self.parameters = {name: self.weights[name].requires_grad_() for name in self.parameters}
         self.gradients = {name: value[members] for name, value in self.gradients.items()}
         self.dropout_keys = self.dropout_keys[members]
+        self.share_gradients()
 
     @torch.no_grad()
     def state(self, member: int) -> dict[str, torch.Tensor]:

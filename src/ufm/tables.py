@@ -117,6 +117,8 @@ def counted(words: pd.Series) -> str:
 
 def widths(model: Model) -> str:
     """How wide the layers of a network are, in words."""
+    if not hasattr(model, "hidden"):
+        return "as published"
     hidden = f"{'–'.join(map(str, model.hidden))} hidden units"
     return f"{'–'.join(map(str, model.channels))} channels, {hidden}" if hasattr(model, "channels") else hidden
 

@@ -266,10 +266,16 @@ def stack_size(experiment: Experiment, data: DeviceData) -> int:
     module = network(experiment, data)
     n_weights = sum(one.numel() for one in module.parameters())
     n_activations, x = 0, data.train_images[:1]
+
+    def count(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+        nonlocal n_activations
+        n_activations += output.numel()
+
+    for layer in module.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(count)
     with torch.no_grad():
-        for layer in module.eval():
-            x = layer(x)
-            n_activations += x.numel()
+        module.eval()(x)
     # Activations are kept for the way back, where their gradients join them.
     numbers = COPIES * n_weights + 3 * experiment.training.batch_size * n_activations
     return max(1, free_memory(x.device) // 2 // (numbers * x.element_size()))

@@ -1,0 +1,144 @@
+"""Folders of one's own images: read as they are, and what is wrong with them is said in one line."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ufm import datasets, seeds, sources
+from ufm.experiments import Protocol, Scoring, Training
+from ufm.folders import DataError
+from ufm.models import MLP
+from ufm.runs import Run
+from ufm.sources import checksum, source
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (2, 2, 6, 12, 14), dtype=np.uint8)  # split, class, image, row, column
+
+
+@pytest.fixture(autouse=True)
+def fresh(tmp_path, monkeypatch):
+    """Nothing is remembered of a folder of another test, and records are the test's own."""
+    for cached in (sources.folder_source, sources.checksum, sources.read, datasets._load, datasets._ood_images):
+        cached.cache_clear()
+    monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "records"))
+    monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Grey images, twelve a split."""
+    for split, of_split in zip(("train", "test"), PIXELS, strict=True):
+        for name, images in zip(("healthy", "ill"), of_split, strict=True):
+            where = tmp_path / "scans" / split / name
+            where.mkdir(parents=True)
+            for number, pixels in enumerate(images):
+                Image.fromarray(pixels).save(where / f"{number}.png")
+    (tmp_path / "scans" / "train" / "ill" / "notes.txt").write_text("no image")
+    return tmp_path / "scans"
+
+
+def colour(path):
+    Image.fromarray(RNG.integers(0, 256, (12, 14, 3), dtype=np.uint8)).save(path)
+
+
+def test_images_and_labels_are_those_of_the_files(folder):
+    data = datasets.load(str(folder))
+    np.testing.assert_array_equal(data.train_images, PIXELS[0].reshape(12, 1, 12, 14))
+    np.testing.assert_array_equal(data.test_images, PIXELS[1].reshape(12, 1, 12, 14))
+    assert data.train_labels.tolist() == data.test_labels.tolist() == [0] * 6 + [1] * 6
+    assert data.n_classes == 2
+    assert (source(str(folder)).title, source(str(folder)).shape) == ("scans", (1, 12, 14))
+    assert data.mean[0] == pytest.approx(PIXELS[0].mean() / 255, abs=1e-4)
+
+
+def test_colour_is_kept_and_one_image_of_16_bits_is_scaled(folder):
+    for split in ("train", "test"):
+        for name in ("healthy", "ill"):
+            for number in range(6):
+                colour(folder / split / name / f"{number}.png")
+    deep = RNG.integers(0, 2**16, (12, 14), dtype=np.uint16)
+    assert datasets.load(str(folder)).train_images.shape == (12, 3, 12, 14)
+    shutil.rmtree(folder / "train" / "healthy")
+    (folder / "train" / "healthy").mkdir()
+    Image.fromarray(deep).save(folder / "train" / "healthy" / "0.png")
+    for cached in (sources.folder_source, sources.read, datasets._load):
+        cached.cache_clear()
+    data = datasets.load(str(folder))
+    assert data.train_images.shape == (7, 1, 12, 14)
+    np.testing.assert_array_equal(data.train_images[0, 0], np.rint(deep / 257))
+
+
+def test_the_checksum_is_of_the_pixels(folder):
+    before = checksum(str(folder))
+    Image.fromarray(255 - PIXELS[0, 0, 0]).save(folder / "train" / "healthy" / "0.png")
+    for cached in (sources.folder_source, sources.checksum, sources.read):
+        cached.cache_clear()
+    assert checksum(str(folder)) != before
+
+
+def test_a_seed_is_trained_and_measured_on_a_folder(folder):
+    protocol = Protocol(
+        str(folder),
+        model=MLP(hidden=(8,)),
+        training=Training(batch_size=4, epochs=2, early_stopping="none", precision="float64"),
+        scoring=Scoring("photo_patches", n_ood=60, n_effect=20),
+        measure="short card",
+        roles=("canary", "placebo"),
+        planned=(0, 0),
+    )
+    [(entry, measured)] = seeds.finish(protocol, [3])
+    assert measured.arrays["ood_shift"].shape == (3, 52, 2)
+    assert measured.tables["models"]["dataset"].unique().tolist() == [str(folder)]
+    assert entry["identity"]["data"][0] == checksum(str(folder))
+
+
+def test_a_chapter_can_be_asked_for_a_folder(folder):
+    sweep = Run("method", profile="embedded", dataset=str(folder)).sweeps["method"]
+    assert sweep.protocol.dataset == str(folder)
+    assert Run("method", profile="embedded", ood_set=str(folder)).sweeps["method"].protocol.scoring.ood_set == str(
+        folder
+    )
+
+
+def emptied(folder):
+    for file in (folder / "test" / "ill").iterdir():
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            lambda folder: shutil.rmtree(folder / "test"),
+            "needs train/CLASS/ and test/CLASS/ .*train/ with healthy, ill and test/ with none",
+        ),
+        (lambda folder: shutil.rmtree(folder), "train/ with none and test/ with none"),
+        (
+            lambda folder: (folder / "train" / "ill").rename(folder / "train" / "sick"),
+            "train/ with healthy, sick and test/ with healthy, ill",
+        ),
+        (emptied, "test/ill holds no image [(].png, .jpg"),
+        (
+            lambda folder: (folder / "train" / "ill" / "3.png").write_bytes(b"nothing"),
+            "train/ill/3.png is no image that can be read",
+        ),
+        (
+            lambda folder: Image.fromarray(PIXELS[0, 0, 0][:10]).save(folder / "test" / "ill" / "2.png"),
+            "test/ill/2.png has 10 × 14 pixels and the first image 12 × 14: make all of one size",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_said_in_one_line(folder, damage, message):
+    damage(folder)
+    with pytest.raises(DataError, match=f"^dataset: .*{message}") as raised:
+        datasets.load(str(folder))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_name_without_a_separator_is_no_folder():
+    with pytest.raises(
+        ValueError, match="^unknown data set 'scans': choose from digits, .*, or give the path of a folder$"
+    ):
+        datasets.load("scans")
