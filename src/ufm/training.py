@@ -21,7 +21,7 @@ from ufm.stack import Stack
 from ufm.streams import stream
 
 AUGMENTATION_LAYER = counters.LAYERS - 1  # no network has as many layers
-COPIES = 7  # of the weights: themselves, gradients, two moments, the best epoch's, two of a snapshot
+COPIES = 5  # of the weights: themselves, gradients, two moments, the best epoch's; beside these two of a snapshot
 EVALUATED = 5_000  # images at a time, when nothing is learnt
 
 
@@ -65,7 +65,7 @@ def train(
         groups.setdefault((one.model, one.training), []).append(place)
     trained: dict[int, Trained] = {}
     for places in groups.values():
-        size = stack_size(experiments[places[0]], data)
+        size = stack_size(experiments[places[0]], data, len(snapshots))
         while places:
             now = places[:size]
             try:
@@ -261,8 +261,8 @@ def cross_entropies(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor
     return cross_entropy(logits.flatten(0, 1), every, reduction="none").view(logits.shape[:2])
 
 
-def stack_size(experiment: Experiment, data: DeviceData) -> int:
-    """How many such members fit into half of the device's free memory."""
+def stack_size(experiment: Experiment, data: DeviceData, n_snapshots: int = 0) -> int:
+    """How many such members, each with so many snapshots, fit into half of the device's free memory."""
     module = network(experiment, data)
     n_weights = sum(one.numel() for one in module.parameters())
     n_activations, x = 0, data.train_images[:1]
@@ -277,7 +277,7 @@ def stack_size(experiment: Experiment, data: DeviceData) -> int:
     with torch.no_grad():
         module.eval()(x)
     # Activations are kept for the way back, where their gradients join them.
-    numbers = COPIES * n_weights + 3 * experiment.training.batch_size * n_activations
+    numbers = (COPIES + 2 * n_snapshots) * n_weights + 3 * experiment.training.batch_size * n_activations
     return max(1, free_memory(x.device) // 2 // (numbers * x.element_size()))
 
 
