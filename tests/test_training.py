@@ -370,7 +370,7 @@ def test_a_stack_takes_half_of_the_memory_that_is_free(data, double, sizes, monk
     assert size(200 * least) == pytest.approx(2 * size(100 * least), abs=1)
     assert size(100 * least, data=to_device(data)) == pytest.approx(2 * size(100 * least), abs=1)
     assert size(100 * least, replace(control, training=replace(control.training, batch_size=400))) < size(100 * least)
-    assert size(100 * least, replace(control, model=MLP(hidden=(64, 8)))) < size(100 * least) / 2
+    assert size(100 * least, replace(control, model=MLP(hidden=(96, 8)))) < size(100 * least) / 2
     assert size(100 * least, replace(control, model=CNN2())) == 1
     monkeypatch.setattr(training, "free_memory", lambda device: 100 * least)
     assert stack_size(control, double, 50) < stack_size(control, double, 1) < stack_size(control, double)
