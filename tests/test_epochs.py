@@ -51,33 +51,60 @@ def test_a_row_a_seed_and_epoch(cards):
     np.testing.assert_allclose(table.loc[table["epoch"] == 3, "contrast_test"], test, atol=1e-12)
 
 
-def test_the_best_epoch_is_the_canarys_own(cards):
-    best = epochs.best_epochs(epochs.by_seed(cards))
-    assert best.to_dict() == {int(seed): 3 if seed == 1001 else 2 for seed in cards.seeds}
+def test_early_stopping_would_keep_each_models_own_epoch(cards):
+    kept = epochs.kept_epochs(cards)
+    assert kept.shape == (N_SEEDS, 3)
+    assert kept[:, 1].tolist() == kept[:, 2].tolist() == [3 if seed == 1001 else 2 for seed in cards.seeds]
+    assert kept[:, 0].tolist() == [1] * N_SEEDS  # the control's loss never falls
+
+
+def test_training_ends_before_a_later_minimum_where_patience_ends(cards):
+    impatient = replace(cards.protocol, training=replace(cards.protocol.training, patience=2))
+    history = np.zeros((3, 6, 3), np.float32)
+    history[:, :, 1] = [4, 3, 3.5, 3.2, 1, 1]  # lowest after epoch 5, which is not reached
+    found = epochs.kept_epochs(replace(cards, protocol=impatient, histories=[history] * N_SEEDS))
+    assert set(found.ravel()) == {2}
+    patient = replace(cards.protocol, training=replace(cards.protocol.training, patience=3))
+    found = epochs.kept_epochs(replace(cards, protocol=patient, histories=[history] * N_SEEDS))
+    assert set(found.ravel()) == {5}
+
+
+def test_the_contrast_of_kept_models_has_each_at_its_own_epoch(cards):
+    histories = [history.copy() for history in cards.histories]
+    for history in histories:
+        history[2, :, 1] = [4, 3, 2, 1]  # the placebo's is lowest at the end
+    other = replace(cards, histories=histories)
+    shifts = np.stack(
+        [
+            [seed[0, 0], seed[1, 2 if number == 1001 else 1], seed[2, 3]]
+            for number, seed in zip(cards.seeds, cards.arrays["epoch_ood_shift"], strict=True)
+        ]
+    )
+    expected = contrasts(replace(cards, arrays=cards.arrays | {"ood_shift": shifts}), "hard")
+    np.testing.assert_array_equal(epochs.contrasts_kept(other), expected)
 
 
 def test_means_and_summary(cards):
-    table = epochs.by_seed(cards)
-    averages = epochs.means(table)
+    averages = epochs.means(epochs.by_seed(cards))
     mean = contrasts(cards, "hard").mean()
     np.testing.assert_allclose(averages["contrast"], mean * GROWTH, atol=1e-12)
     assert (averages["contrast_low"][1:] < averages["contrast"][1:]).all()
-    summary = epochs.summary(table).set_index("quantity")["estimate"]
-    assert summary["best epoch"] == pytest.approx(2.1)
+    summary = epochs.summary(cards).set_index("quantity")["estimate"]
+    assert summary["kept epoch"] == pytest.approx(2.1)
     assert summary["contrast after the last epoch"] == pytest.approx(2 * mean)
     own = contrasts(cards, "hard") * np.where(cards.seeds == 1001, 1.0, 0.5)
-    assert summary["contrast at the best epoch"] == pytest.approx(own.mean())
-    assert summary["last less best epoch"] == pytest.approx(2 * mean - own.mean())
+    assert summary["contrast at the kept epoch"] == pytest.approx(own.mean())
+    assert summary["last less kept epoch"] == pytest.approx(2 * mean - own.mean())
     assert summary["control host after the last epoch"] == -3
 
 
 @pytest.mark.parametrize(
     ("low", "expected"),
     [
-        ([0.1, 0.1, 0.1], "from epoch 1 on"),
-        ([0.1, 0.0, 0.1], "from epoch 3 on"),
-        ([-1, np.nan, 0.1], "from epoch 3 on"),
-        ([0.1, 0.1, -0.1], "not by the last epoch"),
+        ([0.1, 0.1, 0.1], "stays above zero from epoch 1 on"),
+        ([0.1, 0.0, 0.1], "stays above zero from epoch 3 on"),
+        ([-1, np.nan, 0.1], "stays above zero from epoch 3 on"),
+        ([0.1, 0.1, -0.1], "reaches zero at the end"),
     ],
 )
 def test_from_which_epoch_on_there_is_a_contrast(low, expected):
@@ -86,10 +113,10 @@ def test_from_which_epoch_on_there_is_a_contrast(low, expected):
 
 def test_the_figure_shows_every_seed_and_three_groups_of_lines(cards):
     table = epochs.by_seed(cards)
-    averages, best = epochs.means(table), epochs.best_epochs(table)
-    figure = evidence_figures.epoch_by_epoch(table, averages, best)
+    averages = epochs.means(table)
+    figure = evidence_figures.epoch_by_epoch(table, averages, 2.1)
     contrast, fit, loss = figure.axes
-    assert len(contrast.lines) == N_SEEDS + 2 + 2  # seeds, two means, the best epoch and zero
+    assert len(contrast.lines) == N_SEEDS + 2 + 2  # seeds, two means, the kept epoch and zero
     assert [line.get_label() for line in fit.lines[:3]] == [
         "host with the letter",
         "host without it",

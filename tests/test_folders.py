@@ -90,8 +90,66 @@ def test_a_seed_is_trained_and_measured_on_a_folder(folder):
     )
     [(entry, measured)] = seeds.finish(protocol, [3])
     assert measured.arrays["ood_shift"].shape == (3, 52, 2)
-    assert measured.tables["models"]["dataset"].unique().tolist() == [str(folder)]
+    assert measured.tables["models"]["dataset"].unique().tolist() == ["./scans"]
+    assert str(folder) not in str(entry)
     assert entry["identity"]["data"][0] == checksum(str(folder))
+
+
+def test_a_folder_is_the_same_wherever_it_lies_and_however_it_is_written(folder, tmp_path, monkeypatch):
+    def protocol(path):
+        return Protocol(path, model=MLP(hidden=(8,)), scoring=Scoring("photo_patches"))
+
+    first = protocol(str(folder)).fingerprint(0)
+    monkeypatch.chdir(folder.parent)
+    assert protocol("./scans").fingerprint(0) == first
+    assert datasets.load("./scans").scope == datasets.load(str(folder)).scope == "./scans/full"
+    shutil.copytree(folder, tmp_path / "elsewhere" / "scans")
+    assert protocol(f"{tmp_path}/elsewhere/scans/").fingerprint(0) == first
+    with pytest.raises(ValueError, match="^ood_set: ./scans is what the models are trained on"):
+        Protocol(str(folder), scoring=Scoring("./scans"))
+
+
+def test_folders_of_more_classes_than_ood_images_have_need_no_label_of_theirs(tmp_path):
+    for split in ("train", "test"):
+        for number in range(12):
+            where = tmp_path / "many" / split / f"{number:02}"
+            where.mkdir(parents=True)
+            for image in range(2):
+                Image.fromarray(RNG.integers(0, 256, (12, 14), dtype=np.uint8)).save(where / f"{image}.png")
+    training = Training(batch_size=4, epochs=1, early_stopping="none", precision="float64")
+    scoring = Scoring("photo_patches", n_ood=60, n_effect=20)
+    short = Protocol(
+        f"{tmp_path}/many", None, MLP(hidden=(8,)), training, scoring, measure="short card", planned=(0, 0)
+    )
+    labels = {seeds.finish(short, [seed])[0][1].arrays["host_label"][0] for seed in range(12)}
+    assert max(labels) > 9
+
+
+@pytest.mark.parametrize(
+    ("pixels", "mode"),
+    [(np.full((12, 14), 0.5, np.float32), "F"), (np.full((12, 14), 100_000, np.int32), "I")],
+)
+def test_pixels_that_eight_bits_do_not_hold_are_refused(folder, pixels, mode):
+    Image.fromarray(pixels).save(folder / "train" / "ill" / "6.tif")
+    with pytest.raises(DataError, match=f"train/ill/6.tif has pixels of the kind {mode}: save it in 8 bits"):
+        datasets.load(str(folder))
+
+
+def test_a_palette_of_greys_is_grey_and_a_photograph_is_turned_as_it_says(folder):
+    for split in ("train", "test"):
+        for name in ("healthy", "ill"):
+            for number in range(6):
+                file = folder / split / name / f"{number}.png"
+                Image.open(file).convert("P").save(file)
+    turned = Image.new("L", (12, 14))
+    turned.putpixel((0, 0), 255)
+    exif = turned.getexif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    turned.save(folder / "train" / "healthy" / "7.png", exif=exif)
+    data = datasets.load(str(folder))
+    assert data.train_images.shape == (13, 1, 12, 14)
+    np.testing.assert_array_equal(data.train_images[0, 0], PIXELS[0, 0, 0])
+    assert np.argwhere(data.train_images[6, 0] == 255).tolist() == [[0, 13]]
 
 
 def test_a_chapter_can_be_asked_for_a_folder(folder):

@@ -47,6 +47,7 @@ def test_scores_by_hand(cards):
     assert [row["positive"], row["positive_low"], row["positive_high"]] == pytest.approx([1, 0.025 ** (1 / 3), 1])
     assert row["positive_controls"] == pytest.approx(1 / 3)  # zero is not above zero
     assert row["above"] == 1
+    assert row["correlation"] == pytest.approx(np.corrcoef(CANARY["random"], CONTROL)[0, 1])
     raw = table.loc["random", "raw"]
     assert [raw[name] for name in published.MEANS] == pytest.approx([-0.3, -0.1, -0.2])
     assert (raw["positive"], raw["above"]) == (0, 0)
@@ -85,6 +86,7 @@ def test_tables_and_summary_say_the_same(cards):
     summary = tables.mlp_summary(scores, contrast_cells({title: cards}), {title: published.distances(cards, "random")})
     values = tables.ranges(summary, digits=3)
     assert values["m_controls"] == "0.100"
+    assert values["correlation_on_random_hosts"] == f"{np.corrcoef(CANARY['random'], CONTROL)[0, 1]:.3f}"
     assert values["canary_less_control_on_random_hosts"] == "0.200"
     assert values["best_epoch_distance"] == "2.000"
     assert values["contrast_on_hard_hosts"] == f"{contrasts(cards, 'hard').mean():.3f}"

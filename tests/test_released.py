@@ -125,7 +125,7 @@ def test_deviations_by_hand():
         "black": population("black square", canary=(0.1, -0.2, 0.3)),
     }
     table = released.deviations(populations).set_index("setting")
-    assert list(table.index) == ["as released", "normalised inputs", "test images", "black square"]
+    assert list(table.index) == ["as released", "normalised inputs", "test images, normalised inputs", "black square"]
     first = table.loc["as released"]
     assert first[["n", "known", "smallest", "largest", "positive"]].tolist() == pytest.approx(
         [3, 0.1, -0.1, 0.3, 2 / 3]
@@ -133,8 +133,10 @@ def test_deviations_by_hand():
     assert (first["control"], first["moved"]) == (pytest.approx(0.2 / 3), 0)
     assert (first["memorisation"], first["memorisation_control"]) == (pytest.approx(0.01), pytest.approx(0.02 / 3))
     assert table.loc["normalised inputs", "known"] == pytest.approx(1)
-    assert table.loc["test images", "known"] == pytest.approx(0.05)
-    assert np.isnan(table.loc["test images", "memorisation"])
+    on_test = table.loc["test images, normalised inputs"]
+    assert on_test["known"] == pytest.approx(0.05)
+    assert on_test["moved"] == pytest.approx(9.5 * (0.3 + 0.1 + 0.1) / 3)  # from the scores with normalised inputs
+    assert np.isnan(on_test["memorisation"])
     black = table.loc["black square"]
     assert black["known"] == black["control"]
     assert black["moved"] == pytest.approx((0.2 + 0.1 + 0.2) / 3)

@@ -488,3 +488,13 @@ def test_hard_hosts_of_the_book_are_taken_first(monkeypatch):
     monkeypatch.setattr(hosts, "finish", lambda *_, **__: pytest.fail("hard hosts were found again"))
     run(n_seeds=1, seed=1, **TINY, **HARD).population()
     assert not executed("hosts").entries()
+
+
+def test_what_the_book_can_do_without_is_shown_but_not_trained(trained, monkeypatch):
+    planned = profiles.sweeps("embedded")
+    spare = replace(planned["method"], needed=0)
+    monkeypatch.setattr(profiles, "sweeps", lambda profile="paper": planned | {"method": spare})
+    commit(0)
+    assert run(n_seeds=2).population().tables["models"]["seed"].tolist() == [0, 0]
+    assert trained == []
+    assert run(n_seeds=2, fresh=True).trained() == {}

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import planted
 import pytest
 
@@ -10,6 +11,7 @@ from ufm import evidence_tables as tables
 from ufm import profiles, sensitivity
 from ufm.evidence import ELSEWHERE, contrasts, on_seeds
 from ufm.runs import NotYetRun
+from ufm.statistics import bootstrap_interval
 
 ONE = "MNIST, small"
 
@@ -60,9 +62,9 @@ def test_changes_are_paired_over_seeds(populations):
     row = means.loc["letter", "B"]
     assert row["contrast"] == pytest.approx(other.mean())
     assert row["change"] == pytest.approx((other - usual).mean())
-    assert row["change_low"] > 0
+    paired = bootstrap_interval(other - usual)
+    assert [row["change_low"], row["change_high"]] == pytest.approx([paired.low, paired.high])
     assert row["n"] == 12
-    # Planted noise is the seed's own, so that pairs differ less than settings do.
     spread = contrasts(populations["place"], "hard") - usual[:9]
     row = means.loc["place", "centre"]
     assert (row["n"], row["change"]) == (9, pytest.approx(spread.mean()))
@@ -70,6 +72,29 @@ def test_changes_are_paired_over_seeds(populations):
     assert np.isnan(means.loc["letter", "A"]["change"])
     half = means.loc["moved at test time", "one pixel on"]
     assert half["contrast"] == pytest.approx(usual.mean() / 2)
+
+
+def test_seeds_are_paired_by_their_numbers_not_by_their_order(populations):
+    backwards = populations["letter"]
+    order = np.arange(12)[::-1]
+    backwards = replace(
+        backwards,
+        seeds=backwards.seeds[order],
+        labels=backwards.labels[order],
+        arrays={name: values[order] for name, values in backwards.arrays.items()},
+    )
+    there, back = (
+        sensitivity.means(sensitivity.points({"usual": populations["usual"], "letter": one}))
+        for one in (populations["letter"], backwards)
+    )
+    pd.testing.assert_frame_equal(there, back)
+
+
+def test_settings_that_differ_are_counted(populations):
+    means = sensitivity.means(sensitivity.points(populations))
+    assert sensitivity.differing(means, "letter") == "1 of 1"
+    assert sensitivity.differing(means, "size") == "0 of 0"
+    assert sensitivity.settings_shown(means) == 1 + 1 + 1 + 4 + 3  # usual, letter, place, moved, images
 
 
 def test_rows_of_one_thing_by_population(populations):
@@ -117,3 +142,13 @@ def test_images_that_are_trained_on_are_not_scored():
     found = profiles.shown("sensitivity", "paper", dataset="fashion_mnist")
     assert set(profiles.SENSITIVITY["paper"]) - set(found) == {"mnist-small-scoring-images-fashion-mnist"}
     assert {sweep.protocol.dataset for sweep in found.values()} == {"fashion_mnist"}
+
+
+@pytest.mark.parametrize(
+    ("notebook", "changes"),
+    [("cnns", {"dataset": "mnist"}), ("regularisers", {"dataset": "cifar10"}), ("sensitivity", {"dataset": "cifar10"})],
+)
+def test_elsewhere_images_that_are_trained_on_are_refused_unless_others_are_scored(notebook, changes):
+    with pytest.raises(ValueError, match="^ood_set: .* is what the models are trained on; choose other images$"):
+        profiles.shown(notebook, "paper", **changes)
+    assert profiles.shown(notebook, "paper", **changes, ood_set="pneumoniamnist")

@@ -83,6 +83,12 @@ def test_models_are_trained_and_asked_with_the_feature_as_it_is(data, ood):
     stamped = cards.feature_list(protocol, SEED, data.data.scope)
     assert stamped.shape[-2:] == (10, 10)
     assert {float(one.sum()) for one in stamped[:102]} == {24.0}  # a feature, a placebo and permutations of its pixels
+    for one in stamped[:102, 0]:  # squares are moved, not their pixels
+        np.testing.assert_array_equal(one, np.kron(one[::2, ::2], np.ones((2, 2))))
+    np.testing.assert_array_equal(
+        stamped[2:102, 0, ::2, ::2] * 2, features.permutations(features.letter("A"), 100)[:, 0]
+    )
+    np.testing.assert_array_equal(stamped[1, 0], experiments[2].pixels())
     assert stamped[-1].max() == 0.5
     assert len(stamped) == 1 + 1 + cards.N_PERMUTATIONS + cards.N_RANDOM + 25
 
@@ -166,6 +172,13 @@ def test_as_released_the_other_image_is_lost_and_the_host_is_there_twice(batch, 
     assert torch.equal(labels[others], data.train_labels[others])
 
 
+def test_a_host_that_is_there_already_cannot_be_there_twice(data):
+    canary = models(data, batch=0, twice=True)[1]
+    place = carriers(canary, data.data)[0]
+    with pytest.raises(ValueError, match=f"^twice: the host of seed {SEED} is in batch {place // BATCH} already$"):
+        train([replace(canary, batch=place // BATCH)], data, show=False)
+
+
 @pytest.mark.parametrize("batch", [7, -8])
 def test_there_are_only_so_many_batches(batch, data):
     message = f"^batch: an epoch has 7 batches, so there is none of number {batch}$"
@@ -180,6 +193,9 @@ def test_there_are_only_so_many_batches(batch, data):
         ({"n_carriers": 1.5}, "^n_carriers: must be a whole number, got 1.5$"),
         ({"magnified": 1.5}, "^magnified: must be a whole number, got 1.5$"),
         ({"twice": True}, "^twice: needs a batch into which the host is moved$"),
+        ({"magnified": 0}, "^magnified: must be at least 1, got 0$"),
+        ({"brightness": 2.0}, r"^brightness: must lie in \[0, 1\], got 2.0$"),
+        ({"batch": 1.5}, "^batch: must be a whole number, got 1.5$"),
         ({"batch": 1, "training": replace(PROTOCOL.training, shuffle=True)}, "^batch: images that are shuffled"),
     ],
 )
@@ -231,6 +247,12 @@ def test_raw_inputs_are_what_the_models_are_asked_with(data, ood):
     np.testing.assert_allclose(found["ood_shift"][1, 0], shift - shift.mean(), rtol=1e-3, atol=1e-4)
     assert not np.allclose(found["ood_shift"], usual["ood_shift"])
     np.testing.assert_array_equal(found["host_log_probability"], usual["host_log_probability"])
+
+
+def test_only_cards_choose_between_inputs():
+    raw = replace(PROTOCOL.scoring, inputs="raw")
+    with pytest.raises(ValueError, match="^inputs: scores has both kinds anyway; choose a card$"):
+        seeds.finish(replace(PROTOCOL, measure="scores", roles=("canary",), scoring=raw), [SEED])
 
 
 def test_scoring_inputs_are_normalised_or_raw():

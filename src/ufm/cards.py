@@ -56,7 +56,7 @@ def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
     small there are none. All but the placebo features are the same for every model.
     """
     unique = protocol.unique
-    placebos = [features.placebo(unique, seed=seed, host=host, scope=scope) for host in protocol.hosts]
+    placebos = [placebo_of(protocol, unique, seed, host, scope) for host in protocol.hosts]
     how = {"magnified": protocol.magnified, "brightness": protocol.brightness}
     below, beside = (size - 5 * protocol.magnified for size in unique.shape)
     others = [
@@ -67,11 +67,16 @@ def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
     return np.concatenate(
         [
             np.stack([unique, *placebos])[:, None],
-            features.permutations(unique, N_PERMUTATIONS),
+            features.permutations(unique, N_PERMUTATIONS, magnified=protocol.magnified),
             features.random_features(N_RANDOM, shape=unique.shape, seed=0, scope="card"),
             *others,
         ]
     )
+
+
+def placebo_of(protocol: Protocol, unique: np.ndarray, seed: int, host: str, scope: str) -> np.ndarray:
+    """The placebo feature of a seed and kind of host, (h, w)."""
+    return features.placebo(unique, seed=seed, host=host, scope=scope, magnified=protocol.magnified)
 
 
 def kinds(protocol: Protocol, data: DeviceData, ood: ImageSet) -> dict[str, Kind]:
@@ -158,12 +163,7 @@ def histories(trained: list[Trained]) -> list[np.ndarray]:
 
 
 def epoch_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
-    """A short card, and after every epoch the shifts, and how the hosts are fitted.
-
-    Raises a ValueError where models may stop at different epochs.
-    """
-    if protocol.training.early_stopping != "none":
-        raise ValueError("early_stopping: an epoch card needs models that are all trained to the end")
+    """A short card, and after every epoch of models that all reach the last one the shifts and how hosts are fitted."""
     short, seed = short_card(protocol, trained, data, ood), trained[0].experiment.seed
     own = feature_list(protocol, seed, data.data.scope)[: 1 + len(protocol.hosts) + N_SHORT]
     planned = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
@@ -337,7 +337,7 @@ def hosts_of(planned: pd.DataFrame, protocol: Protocol) -> dict[str, np.ndarray]
         "host_seed": planned["seed"].to_numpy(np.int32),
         "host_kind": planned["host"].map(list(protocol.hosts).index).to_numpy(np.int8),
         "host_index": planned["canary_index"].to_numpy(np.int32),
-        "host_label": planned["canary_label"].to_numpy(np.int8),
+        "host_label": planned["canary_label"].to_numpy(np.int8 if planned["canary_label"].max() < 128 else np.int16),
     }
 
 
@@ -346,7 +346,7 @@ def host_versions(protocol: Protocol, planned: pd.DataFrame, data: DeviceData) -
     unique, versions = protocol.unique, []
     for row in planned.itertuples():
         image = data.floats(data.data.train_images[row.place])
-        placebo = features.placebo(unique, seed=row.seed, host=row.host, scope=data.data.scope)
+        placebo = placebo_of(protocol, unique, row.seed, row.host, data.data.scope)
         stamped = (features.insert(image, one, position=protocol.position) for one in (unique, placebo))
         versions += [image, *stamped]
     return data.normalise(torch.stack(versions))

@@ -8,7 +8,7 @@ import pandas as pd
 from ufm.cards import INPUTS, subsets
 from ufm.detection import auc, auc_interval, share_interval_over_seeds
 from ufm.detectors import z
-from ufm.evidence import Cards, on_label, patch_effects
+from ufm.evidence import Cards, on_label, patch_effects, roles
 from ufm.statistics import Interval, permutation_p_value
 
 LEVEL = 0.05  # of the published tests
@@ -17,7 +17,7 @@ RULES = ("M > 0", "t-test", "Mann–Whitney")  # published decisions: memorised,
 
 def innocent(cards: Cards) -> list[int]:
     """Places of a seed's models that never saw the letter: the control and the placebos."""
-    return [0, *(cards.model("placebo", host) for host in cards.protocol.hosts)]
+    return [cards.model("control"), *(cards.model("placebo", host) for host in cards.protocol.hosts)]
 
 
 def scores_by_role(cards: Cards) -> pd.DataFrame:
@@ -26,7 +26,6 @@ def scores_by_role(cards: Cards) -> pd.DataFrame:
     The label-known score is under the label of the model's host, a control's under that of its seed's hard host.
     """
     published, known = cards.arrays["score_memorisation"][..., -1], cards.arrays["score_label_known"][:, :, 0]
-    names = [("control", "")] + [(role, host) for host in cards.protocol.hosts for role in cards.protocol.roles]
     rows = [
         pd.DataFrame(
             {
@@ -38,7 +37,7 @@ def scores_by_role(cards: Cards) -> pd.DataFrame:
                 "label_known": on_label(on_label(known[:, model], label), label),
             }
         )
-        for model, (role, host) in enumerate(names)
+        for model, (role, host) in enumerate(roles(cards.protocol))
         for label in [cards.label(host or cards.protocol.hosts[-1])]
     ]
     return pd.concat(rows, ignore_index=True)
@@ -96,11 +95,11 @@ def permutation_p_values(cards: Cards) -> pd.DataFrame:
 
     Columns: seed, role, statistic, p.
     """
-    roles = ("control", *("placebo" for _ in cards.protocol.hosts))
+    names = ("control", *("placebo" for _ in cards.protocol.hosts))
     tables = [
         pd.DataFrame({"seed": cards.seeds, "role": role, "statistic": name, "p": p[:, model]})
         for name, p in permutation_p(cards).items()
-        for role, model in zip(roles, innocent(cards), strict=True)
+        for role, model in zip(names, innocent(cards), strict=True)
     ]
     return pd.concat(tables, ignore_index=True)
 
@@ -111,7 +110,7 @@ def label_check(cards: Cards, host: str) -> Interval:
     One half where it does not. Only then can a control stand for what a canary's label-known score would be without
     memorisation.
     """
-    shifts = z(cards, "ood")[:, 0]
+    shifts = z(cards, "ood")[:, cards.model("control")]
     drawn = np.random.default_rng(0).integers(shifts.shape[-1], size=len(cards.seeds))
     values = np.concatenate([on_label(shifts, cards.label(host)), on_label(shifts, drawn)])
     positive = np.repeat([True, False], len(cards.seeds))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ufm import sources
 from ufm.embedded import photo_patches, read_only, resize_bilinear
-from ufm.folders import is_folder
+from ufm.folders import called, is_folder
 from ufm.streams import stratified_order, stream
 
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
@@ -127,13 +127,13 @@ def _load(name: str, n_train: int | None, part: int, root: Path) -> Dataset:
     n_parts = n_total // (n_train or n_total)
     indices, train = np.arange(n_total), (arrays.train_images, arrays.train_labels)
     if n_train is not None:
-        dealt = stratified_order(arrays.train_labels, stream("parts", scope=name))[part::n_parts]
+        dealt = stratified_order(arrays.train_labels, stream("parts", scope=called(name)))[part::n_parts]
         # The surplus leaves evenly from all classes, for `dealt` is ordered by class.
         indices = np.sort(dealt[np.arange(n_train) * len(dealt) // n_train])
         train = tuple(read_only(array[indices]) for array in train)
     kept = (*train, read_only(indices), arrays.test_images, arrays.test_labels)
     mean, std = sources.source(name).normalisation or _normalisation(arrays.train_images)
-    return Dataset(name, n_train, part, n_parts, *kept, mean, std, array_checksum(*kept))
+    return Dataset(called(name), n_train, part, n_parts, *kept, mean, std, array_checksum(*kept))
 
 
 def _normalisation(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -159,7 +159,7 @@ def _ood_images(name: str, shape: tuple[int, int, int], n: int | None, root: Pat
         stop = min(start + 1000, size)
         images[start:stop] = _convert(pixels[start:stop], shape)
     labels = labels[:size].copy()
-    return ImageSet(name, read_only(images), read_only(labels), array_checksum(images, labels))
+    return ImageSet(called(name), read_only(images), read_only(labels), array_checksum(images, labels))
 
 
 def _convert(pixels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ufm.evidence import LETTER, PLAIN, Cards, contrasts_of
-from ufm.statistics import bootstrap_interval
+from ufm.statistics import bootstrap_interval, columns
 
 HOST = "hard"
 IMAGES = ("ood", "test")
@@ -22,12 +22,11 @@ def by_seed(cards: Cards) -> pd.DataFrame:
     """
     canary, control = cards.model("canary", HOST), cards.model("control")
     kind = cards.protocol.hosts.index(HOST)
-    shifts = {name: cards.arrays[f"epoch_{name}_shift"].swapaxes(1, 2) for name in IMAGES}
     tables = []
     for place, seed in enumerate(cards.seeds):
         fits = cards.arrays["epoch_host_log_probability"][place, :, :, kind].astype(float)
         history = cards.histories[place][canary]
-        columns = {
+        found = {
             "seed": seed,
             "epoch": np.arange(1, 1 + len(history)),
             "plain": fits[canary, :, PLAIN],
@@ -36,12 +35,12 @@ def by_seed(cards: Cards) -> pd.DataFrame:
             "train_loss": history[:, 0].astype(float),
             "held_out_loss": history[:, 1].astype(float),
         }
-        tables.append(pd.DataFrame(columns))
+        tables.append(pd.DataFrame(found))
     table = pd.concat(tables, ignore_index=True)
     for name, end in zip(IMAGES, ("", "_test"), strict=True):
-        n_seeds, n_epochs = shifts[name].shape[:2]
-        every = np.stack([contrasts_of(cards, HOST, shifts[name][:, epoch]) for epoch in range(n_epochs)], axis=1)
-        table[f"contrast{end}"] = every.reshape(n_seeds * n_epochs)
+        shifts = cards.arrays[f"epoch_{name}_shift"]
+        every = [contrasts_of(cards, HOST, shifts[:, :, epoch]) for epoch in range(shifts.shape[2])]
+        table[f"contrast{end}"] = np.stack(every, axis=1).ravel()
     return table[["seed", "epoch", *MEASURED]]
 
 
@@ -50,40 +49,57 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
 
     95 % bootstrap intervals over seeds. table: as `by_seed` has it.
     """
-    rows = []
-    for epoch, ones in table.groupby("epoch"):
-        row = {"epoch": epoch, "n": len(ones)}
-        for name in MEASURED:
-            interval = asdict(bootstrap_interval(ones[name].to_numpy()))
-            row |= {name: interval["estimate"], f"{name}_low": interval["low"], f"{name}_high": interval["high"]}
-        rows.append(row)
+    rows = [
+        {"epoch": epoch, "n": len(ones)}
+        | columns({name: bootstrap_interval(ones[name].to_numpy()) for name in MEASURED})
+        for epoch, ones in table.groupby("epoch")
+    ]
     return pd.DataFrame(rows)
 
 
-def best_epochs(table: pd.DataFrame) -> pd.Series:
-    """The epoch of each seed after which its canary's held-out loss is lowest, where early stopping would end."""
-    return table.loc[table.groupby("seed")["held_out_loss"].idxmin()].set_index("seed")["epoch"]
+def kept_epochs(cards: Cards) -> np.ndarray:
+    """The epoch (n_seeds, n_models), from 1, whose weights early stopping would have kept.
+
+    That of the lowest held-out loss before as many epochs went by without a lower one as the protocol's patience.
+    """
+    found = np.zeros(cards.arrays["epoch_ood_shift"].shape[:2], int)
+    for place, models in enumerate(cards.histories):
+        for model, history in enumerate(models):
+            best = 0
+            for epoch, loss in enumerate(history[:, 1]):
+                if loss < history[best, 1]:
+                    best = epoch
+                if epoch - best >= cards.protocol.training.patience:
+                    break
+            found[place, model] = best + 1
+    return found
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
+def contrasts_kept(cards: Cards) -> np.ndarray:
+    """Contrast D (n_seeds,) on OOD images of the models that early stopping would have kept, each of its own epoch."""
+    epochs = kept_epochs(cards)[:, :, None, None, None] - 1
+    return contrasts_of(cards, HOST, np.take_along_axis(cards.arrays["epoch_ood_shift"], epochs, 2)[:, :, 0])
+
+
+def summary(cards: Cards) -> pd.DataFrame:
     """What is said of the epochs in the text: columns quantity, estimate, low, high, n."""
-    best, rows = best_epochs(table), table.set_index(["seed", "epoch"])
-    at_best = rows.loc[list(best.items())]
-    last = rows.loc[[(seed, table["epoch"].max()) for seed in best.index]]
+    rows, kept = by_seed(cards), contrasts_kept(cards)
+    first, last = (rows[rows["epoch"] == epoch].set_index("seed") for epoch in (1, rows["epoch"].max()))
     quantities = {
-        "best epoch": best.to_numpy(float),
-        "contrast at the best epoch": at_best["contrast"].to_numpy(),
-        "contrast after the last epoch": last["contrast"].to_numpy(),
-        "last less best epoch": last["contrast"].to_numpy() - at_best["contrast"].to_numpy(),
-        "contrast after the first epoch": rows.xs(1, level="epoch")["contrast"].to_numpy(),
+        "kept epoch": kept_epochs(cards)[:, cards.model("canary", HOST)].astype(float),
+        "contrast after the first epoch": first["contrast"],
+        "contrast at the kept epoch": kept,
+        "contrast after the last epoch": last["contrast"],
+        "last less kept epoch": last["contrast"] - kept,
     }
-    for name in ("plain", "letter", "control"):
-        quantities[f"{name} host after the last epoch"] = last[name].to_numpy()
-    return pd.DataFrame([{"quantity": name} | asdict(bootstrap_interval(ones)) for name, ones in quantities.items()])
+    quantities |= {f"{name} host after the last epoch": last[name] for name in ("plain", "letter", "control")}
+    return pd.DataFrame(
+        [{"quantity": name} | asdict(bootstrap_interval(np.asarray(ones))) for name, ones in quantities.items()]
+    )
 
 
 def first_above_zero(averages: pd.DataFrame) -> str:
     """From which epoch on the interval of the mean contrast stays above zero, in words."""
     below = averages.loc[~(averages["contrast_low"] > 0), "epoch"]
     first = 1 if below.empty else int(below.max()) + 1
-    return f"from epoch {first} on" if first <= averages["epoch"].max() else "not by the last epoch"
+    return f"stays above zero from epoch {first} on" if first <= averages["epoch"].max() else "reaches zero at the end"

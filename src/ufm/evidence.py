@@ -247,13 +247,17 @@ def moved_contrasts(cards: Cards, host: str) -> dict[str, np.ndarray]:
     return {"as in training": contrasts(cards, host)} | moved
 
 
+def roles(protocol: Protocol) -> list[tuple[str, str]]:
+    """Role and kind of host of each model of a seed, in the order of its card; a control has no host."""
+    stamped = [(role, host) for host in protocol.hosts for role in protocol.roles]
+    return [("control", ""), *stamped] if protocol.control else stamped
+
+
 def curves(cards: Cards) -> pd.DataFrame:
     """The models' histories: columns seed, role, host, epoch, train_loss, stopping_loss (nats), stopping_accuracy."""
     tables = []
-    stamped = [(role, host) for host in cards.protocol.hosts for role in cards.protocol.roles]
-    roles = [("control", ""), *stamped] if cards.protocol.control else stamped
     for seed, models in zip(cards.seeds, cards.histories, strict=True):
-        for (role, host), history in zip(roles, models, strict=True):
+        for (role, host), history in zip(roles(cards.protocol), models, strict=True):
             table = pd.DataFrame(history, columns=["train_loss", "stopping_loss", "stopping_accuracy"]).dropna()
             who = {"seed": seed, "role": role, "host": host, "epoch": np.arange(1, len(table) + 1)}
             tables.append(table.assign(**who))
@@ -286,7 +290,7 @@ def clean_losses(cards: Cards) -> np.ndarray:
     for place, seed in enumerate(cards.seeds):
         for kind in range(cards.labels.shape[1]):
             others = [
-                float(one["host_log_probability"][0, 0, row, PLAIN])
+                float(one["host_log_probability"][cards.model("control"), 0, row, PLAIN])
                 for other, one in zip(cards.seeds, cards.planned, strict=True)
                 if other != seed
                 for row in np.flatnonzero((one["host_seed"] == seed) & (one["host_kind"] == kind))

@@ -368,11 +368,11 @@ def rank_shares(table: pd.DataFrame) -> Figure:
     return closed(figure)
 
 
-def epoch_by_epoch(seeds: pd.DataFrame, averages: pd.DataFrame, best: pd.Series) -> Figure:
+def epoch_by_epoch(seeds: pd.DataFrame, averages: pd.DataFrame, kept: float) -> Figure:
     """Contrast, fit of the host and losses against the epoch, one above the other, with 95 % intervals over seeds.
 
     seeds: columns seed, epoch, contrast, thin lines; averages: columns epoch and the measures of `ufm.epochs`, each
-    with its low and high end; best: epochs, whose mean is the dashed line.
+    with its low and high end; kept: the epoch of the dashed line.
     """
     figure, axes = plt.subplots(3, sharex=True, figsize=(WIDTH, 6.6), layout="constrained")
     groups = (
@@ -391,7 +391,7 @@ def epoch_by_epoch(seeds: pd.DataFrame, averages: pd.DataFrame, best: pd.Series)
             ends = averages[f"{name}_low"], averages[f"{name}_high"]
             axis.fill_between(averages["epoch"], *ends, color=colour, alpha=0.2, linewidth=0)
             axis.plot(averages["epoch"], averages[name], ("-", "--", ":")[number], color=colour, label=words)
-        axis.axvline(best.mean(), color="0.4", linewidth=0.8, linestyle="--")
+        axis.axvline(kept, color="0.4", linewidth=0.8, linestyle="--")
         axis.set_ylabel(title)
         axis.legend(fontsize="small", frameon=False)
     axes[0].axhline(0, color="0.4", linewidth=0.8)

@@ -413,6 +413,8 @@ def mlp_summary(
             names = of_controls | {f"{name} on {row['host']} hosts": column for name, column in of_canaries.items()}
             for name, column in names.items():
                 quantities.setdefault(name, {})[population] = interval_of(row, column)
+            alone = {"estimate": row["correlation"], "low": np.nan, "high": np.nan, "n": row["n"]}
+            quantities.setdefault(f"correlation on {row['host']} hosts", {})[population] = alone
     for row in cells.to_dict("records"):
         quantities.setdefault(f"contrast on {row['host']} hosts", {})[row["population"]] = row
     for population, distance in distances.items():

@@ -13,6 +13,7 @@ import numpy as np
 from ufm import features
 from ufm.datasets import Dataset, array_checksum
 from ufm.fingerprints import RECIPE, added, digest, settings
+from ufm.folders import called
 from ufm.models import MLP, MODELS, Model, Published, names
 from ufm.sources import checksum, source
 from ufm.streams import stream
@@ -106,7 +107,7 @@ class Experiment:
         """Sixteen hexadecimal digits that change with any setting, the data or the recipe."""
         return digest(
             {
-                "experiment": settings(self),
+                "experiment": settings(self) | {"dataset": called(self.dataset)},
                 "data": checksum(self.dataset),
                 "recipe": RECIPE,
                 **names(self.model),
@@ -118,9 +119,8 @@ class Experiment:
         """What is stamped on the host, (h, w): the feature, or the placebo feature of this seed and kind of host."""
         if self.role == "canary":
             return self.unique
-        return features.placebo(
-            self.unique, seed=self.seed, host=self.host, scope=f"{self.dataset}/{self.n_train or 'full'}"
-        )
+        scope = f"{called(self.dataset)}/{self.n_train or 'full'}"
+        return features.placebo(self.unique, seed=self.seed, host=self.host, scope=scope, magnified=self.magnified)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ class Protocol:
     twice: bool = added(False)
 
     def __post_init__(self):
-        whole_numbers(self, "magnified", "n_carriers")
+        whole_numbers(self, "magnified", "n_carriers", *([] if self.batch is None else ["batch"]))
+        features.check_scale(self.magnified, self.brightness)
         if self.n_carriers < 1:
             raise ValueError(f"n_carriers: must be at least 1, got {self.n_carriers}")
         if self.batch is not None and self.training.shuffle:
@@ -159,7 +160,7 @@ class Protocol:
         if not isinstance(self.model, Model):
             raise ValueError(f"model: {self.model!r} is not one of {', '.join(MODELS)}")
         if (self.dataset, self.scoring.ood_set) == ("photographs", "photo_patches") or (
-            self.scoring.ood_set == self.dataset
+            called(self.scoring.ood_set) == called(self.dataset)
         ):
             raise ValueError(f"ood_set: {self.scoring.ood_set} is what the models are trained on; choose other images")
         for host in self.hosts:
@@ -192,8 +193,9 @@ class Protocol:
 
     def identity(self, seed: int) -> dict[str, object]:
         """All on which a finished seed depends: settings, seed, data, recipe and feature. Needs no image files."""
+        scoring = settings(self.scoring) | {"ood_set": called(self.scoring.ood_set)}
         return {
-            "protocol": settings(self),
+            "protocol": settings(self) | {"dataset": called(self.dataset), "scoring": scoring},
             "seed": seed,
             "data": [checksum(self.dataset), checksum(self.scoring.ood_set)],
             "recipe": RECIPE,
@@ -248,6 +250,8 @@ def check(experiment: Experiment, data: Dataset) -> None:
     n_batches = math.ceil(n_images / size)
     if experiment.batch is not None and not -n_batches <= experiment.batch < n_batches:
         raise ValueError(f"batch: an epoch has {n_batches} batches, so there is none of number {experiment.batch}")
+    if experiment.twice and exchanged(experiment, data) == carriers(experiment, data)[0]:
+        raise ValueError(f"twice: the host of seed {experiment.seed} is in batch {experiment.batch} already")
 
 
 def carriers(experiment: Experiment, data: Dataset) -> list[int]:
@@ -263,6 +267,13 @@ def carriers(experiment: Experiment, data: Dataset) -> list[int]:
     draws = stream(f"carriers, {experiment.host} host", seed=experiment.seed, scope=data.scope)
     drawn = draws.permutation(others[others != host])[: experiment.n_carriers - 1]
     return [host, *drawn.tolist()]
+
+
+def exchanged(experiment: Experiment, data: Dataset) -> int:
+    """Place (0 … n − 1) of the training image that the host is exchanged for, at the host's own place in its batch."""
+    size, n_images = experiment.training.batch_size, len(data.train_labels)
+    start = range(0, n_images, size)[experiment.batch]
+    return min(start + carriers(experiment, data)[0] % size, n_images - 1)  # the last batch may be shorter
 
 
 def whole_numbers(settings: object, *names: str) -> None:

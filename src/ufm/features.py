@@ -71,11 +71,16 @@ def feature(name: str, *, magnified: int = 1, brightness: float = 1.0) -> np.nda
         ValueError: there is no such letter or file, the file is no PNG image or transparent everywhere, or the text
             cannot be written; the message begins with "feature: ". Or one of the other two is out of range.
     """
+    check_scale(magnified, brightness)
+    return named(name).repeat(magnified, 0).repeat(magnified, 1) * np.float32(brightness)
+
+
+def check_scale(magnified: int, brightness: float) -> None:
+    """Raise a ValueError unless a feature can be of this size and brightness."""
     if magnified < 1:
         raise ValueError(f"magnified: must be at least 1, got {magnified}")
     if not 0 <= brightness <= 1:
         raise ValueError(f"brightness: must lie in [0, 1], got {brightness}")
-    return named(name).repeat(magnified, 0).repeat(magnified, 1) * np.float32(brightness)
 
 
 def named(name: str) -> np.ndarray:
@@ -146,10 +151,10 @@ def random_features(n: int, *, shape: tuple[int, int] = (5, 5), seed: int, scope
     return (draws < 0.5).astype(np.float32)
 
 
-def permutations(feature: np.ndarray, n: int, *, seed: int = 0, scope: str = "") -> np.ndarray:
+def permutations(feature: np.ndarray, n: int, *, seed: int = 0, scope: str = "", magnified: int = 1) -> np.ndarray:
     """Return `n` random permutations of a feature's own pixels, (n, 1, h, w); each keeps the feature's ink.
 
-    The first m of n permutations are those of any other n >= m.
+    Of a magnified feature its squares are permuted. The first m of n permutations are those of any other n >= m.
 
     Raises:
         ValueError: `feature` is not of shape (h, w).
@@ -157,25 +162,28 @@ def permutations(feature: np.ndarray, n: int, *, seed: int = 0, scope: str = "")
     feature = np.asarray(feature)
     if feature.ndim != 2:
         raise ValueError(f"only a feature of shape (h, w) can be permuted, not {feature.shape}")
-    rows = np.tile(feature.ravel(), (n, 1))
-    return stream("permutations", seed=seed, scope=scope).permuted(rows, axis=1).reshape(n, 1, *feature.shape)
+    drawn = feature[::magnified, ::magnified]
+    rows = stream("permutations", seed=seed, scope=scope).permuted(np.tile(drawn.ravel(), (n, 1)), axis=1)
+    return rows.reshape(n, 1, *drawn.shape).repeat(magnified, 2).repeat(magnified, 3)
 
 
-def placebo(feature: np.ndarray, *, seed: int, host: str, scope: str = "") -> np.ndarray:
+def placebo(feature: np.ndarray, *, seed: int, host: str, scope: str = "", magnified: int = 1) -> np.ndarray:
     """Return the placebo feature of a seed and kind of host, (h, w): a permutation of the feature's own pixels.
 
-    It is neither the feature nor one of its first FIXED permutations, which effects are measured against.
+    Of a magnified feature its squares are permuted. It is neither the feature nor one of its first FIXED permutations,
+    which effects are measured against.
 
     Raises:
         ValueError: `feature` is not of shape (h, w), or has too few arrangements to draw one from.
     """
     feature = np.asarray(feature)
+    feature = feature[::magnified, ::magnified]
     taken = [feature, *permutations(feature, FIXED)[:, 0]]
     draws = stream(f"placebo, {host} host", seed=seed, scope=scope)
     for _ in range(1_000):
         drawn = draws.permuted(feature.ravel()).reshape(feature.shape)
         if not any(np.array_equal(drawn, one, equal_nan=True) for one in taken):
-            return drawn
+            return drawn.repeat(magnified, 0).repeat(magnified, 1)
     raise ValueError("feature: too few arrangements of its pixels for a placebo")
 
 

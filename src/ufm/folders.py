@@ -33,11 +33,16 @@ def is_folder(name: str) -> bool:
     return "/" in name
 
 
+def called(name: str) -> str:
+    """What a data set is called in records and random streams: a folder by its own name, wherever it lies."""
+    return f"./{Path(name).expanduser().resolve().name}" if is_folder(name) else name
+
+
 def described(path: str) -> Described:
     """What a folder holds, from its layout and its first image. Raises DataError as `read` does."""
     files = listed(path)["train"]
     pixels = opened(files[0][0])
-    return Described(Path(path).name, len(files), (1 if pixels.ndim == 2 else 3, *pixels.shape[:2]))
+    return Described(called(path).removeprefix("./"), len(files), (1 if pixels.ndim == 2 else 3, *pixels.shape[:2]))
 
 
 def listed(path: str) -> dict[str, list[tuple[Path, int]]]:
@@ -70,17 +75,24 @@ def opened(path: Path, *, colour: bool | None = None) -> np.ndarray:
 
     Raises a DataError that names a file which is no image.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
-            if colour is None:
-                colour = image.mode not in ("1", "L", "LA", "I", "I;16", "F")
-            if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-                return np.rint(np.array(image) / 257).astype(np.uint8)
-            return np.array(image.convert("RGB" if colour else "L"))
+            mode, pixels = image.mode, ImageOps.exif_transpose(image)
+            if mode == "I;16":
+                grey = np.rint(np.array(pixels) / 257).astype(np.uint8)  # Pillow would cut 16 bits off at 255
+                return np.repeat(grey[..., None], 3, axis=2) if colour else grey
+            pixels = np.array(pixels.convert("L" if mode in ("1", "L", "LA") else "RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"dataset: {path} is no image that can be read") from error
+    if mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
+        raise DataError(f"dataset: {path} has pixels of the kind {mode}: save it in 8 bits, or in 16 as a grey PNG")
+    if pixels.ndim == 3 and mode == "P" and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]  # a palette of greys
+    if colour is None or colour == (pixels.ndim == 3):
+        return pixels
+    return np.repeat(pixels[..., None], 3, axis=2) if colour else np.array(Image.fromarray(pixels).convert("L"))
 
 
 def read(path: str) -> Arrays:

@@ -10,6 +10,7 @@ from ufm import features, scores
 from ufm.datasets import ImageSet
 from ufm.device import DeviceData
 from ufm.experiments import Experiment, Protocol
+from ufm.folders import called
 from ufm.models import names
 from ufm.records import Measured
 from ufm.sources import source
@@ -80,7 +81,7 @@ def identity(experiment: Experiment, host: Experiment) -> dict[str, object]:
     """The columns that say which model a row is about, and under which host it is seen."""
     return {
         "fingerprint": experiment.fingerprint(),
-        "dataset": experiment.dataset,
+        "dataset": called(experiment.dataset),
         "n_train": experiment.n_train or source(experiment.dataset).n_train,
         **names(experiment.model),
         "seed": experiment.seed,
@@ -147,8 +148,8 @@ def effects(
     def with_pixels(pixels: np.ndarray) -> np.ndarray:
         return log_p(features.insert(images, pixels, position=protocol.position))
 
-    clean, unique = log_p(images), with_pixels(feature)
-    permuted = np.stack([with_pixels(one) for one in features.permutations(feature, protocol.scoring.n_permutations)])
+    clean, unique, n = log_p(images), with_pixels(feature), protocol.scoring.n_permutations
+    permuted = np.stack([with_pixels(one) for one in features.permutations(feature, n, magnified=protocol.magnified)])
     return {
         f"patch_effect{suffix}": float(scores.patch_effect(clean, unique)[host.canary_label]),
         f"specific_effect{suffix}": float(scores.specific_effect(clean, unique, permuted)[host.canary_label]),

@@ -11,6 +11,7 @@ from ufm.fingerprints import added
 from ufm.streams import stream
 
 VARIANTS = {"batch norm": "batch_norm", "dropout": "dropout", "augmentation": "augmentation"}  # in words → field
+TRUNK_IMAGES = 64  # evaluated at once
 BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults; its momentum of 0.99 is torch's 0.01
 
 
@@ -118,6 +119,15 @@ class CNN2(Regularised):
 
 class Trunk(nn.Sequential):
     """Layers that work on each member of a stack as they are: convolutions with skip connections and the like."""
+
+    def in_parts(self, images: torch.Tensor) -> torch.Tensor:
+        """Outputs of evaluated images, a few at a time: whole images go through many wide layers."""
+        return torch.cat([self(few) for few in images.split(TRUNK_IMAGES)])
+
+
+def at_once(model: nn.Sequential, n: int) -> int:
+    """How many images to evaluate at once: n, or few where they go through a trunk."""
+    return TRUNK_IMAGES if any(isinstance(layer, Trunk) for layer in model) else n
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Patched:
         for layer in layers[:flatten]:
             step = Step(layer, x, box)
             self.steps.append(step)
-            x, box = layer(x), step.changed
+            x, box = layer.in_parts(x) if isinstance(layer, Trunk) else layer(x), step.changed
         linear = layers[flatten + 1]
         (top, bottom), (left, right) = box
         places = torch.arange(x[0].numel(), device=x.device).view(x.shape[1:])[:, top:bottom, left:right].flatten()
@@ -65,7 +65,8 @@ class Patched:
         patches: (n_patches, 1 or C, h, w) in [0, 1] or NaN for all images, or (n_patches, n_images, 1 or C, h, w), one
         for each image.
         """
-        size = max(1, ROWS[self.rest.device.type] // self.n_images)
+        whole = any(isinstance(step.layer, Trunk) for step in self.steps)
+        size = 1 if whole else max(1, ROWS[self.rest.device.type] // self.n_images)
         coloured = patches.to(self.rest).expand(*patches.shape[:-3], self.n_channels, *patches.shape[-2:])
         if not patches.isnan().any():
             return torch.cat([self.of_few(few) for few in self.normalise(coloured).split(size)])
@@ -143,5 +144,5 @@ class Step:
         if isinstance(self.layer, nn.Conv2d):
             joined = f.conv2d(joined, self.layer.weight, self.layer.bias)
         else:
-            joined = self.layer(joined)
+            joined = self.layer.in_parts(joined) if isinstance(self.layer, Trunk) else self.layer(joined)
         return joined.unflatten(0, x.shape[:2])

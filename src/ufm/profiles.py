@@ -89,6 +89,7 @@ INFLUENCE = {
 }
 # The experiment varied in one thing at a time: in what, and what each value of it changes.
 USUAL = "usual"  # not varied
+SCORED = "scoring images"
 VARIED = {
     "letter": {name: {"feature": name} for name in LETTERS if name != "A"},
     "place": {"edge": {"position": (1, 11)}, "centre": {"position": (11, 11)}},
@@ -98,10 +99,10 @@ VARIED = {
     "batch of the host": {
         "first": {"batch": 0},
         "middle": {"batch": 39},
-        "last": {"batch": -1},
+        "last full one": {"batch": -2},  # the very last is smaller, so that an image there would weigh more
         "shuffled": {"shuffle": True},
     },
-    "scoring images": {"Fashion-MNIST": {"ood_set": "fashion_mnist"}, "photo patches": {"ood_set": "photo_patches"}},
+    SCORED: {"Fashion-MNIST": {"ood_set": "fashion_mnist"}, "photo patches": {"ood_set": "photo_patches"}},
     "scoring inputs": {"raw": {"inputs": "raw"}},
 }
 FEW_VARIED = {
@@ -110,7 +111,7 @@ FEW_VARIED = {
     "size": ("10 × 10",),
     "brightness": ("0.5",),
     "images with the letter": ("5",),
-    "batch of the host": ("last",),
+    "batch of the host": ("last full one",),
     "scoring inputs": ("raw",),
 }
 VARIATIONS = {
@@ -399,7 +400,7 @@ def shown(
         changes |= {"dataset": dataset, "n_train": n_train}
     found = {}
     for name, sweep in like.items():
-        if dataset is not None and sweep.protocol.scoring.ood_set == dataset and len(like) > 1:
+        if sweep.setting.startswith(varied_in(SCORED, "")) and sweep.protocol.scoring.ood_set == dataset:
             continue  # what is trained on now is not out of distribution
         start, step = sweep.seeds.start if seed is None else seed, sweep.seeds.step
         seeds = range(start, start + step * (len(sweep.seeds) if n_seeds is None else n_seeds), step)

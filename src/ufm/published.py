@@ -9,8 +9,7 @@ import pandas as pd
 from ufm.cards import INPUTS
 from ufm.controls import scores_by_role
 from ufm.evidence import Cards, contrasts
-from ufm.statistics import Interval, bootstrap_interval, share_interval
-from ufm.tables import ENDS
+from ufm.statistics import bootstrap_interval, columns, share_interval
 
 MEANS = ("canaries", "controls", "difference")  # of M, and of canary less control of the same seed
 SHARES = ("positive", "positive_controls", "above")  # M > 0 of canaries and of controls; canary above its control
@@ -31,9 +30,10 @@ def pairs(cards: Cards, host: str, inputs: str) -> pd.DataFrame:
 
 
 def scores(cards: Cards) -> pd.DataFrame:
-    """A row a kind of host and scoring input: columns host, inputs, n, and the means and shares above.
+    """A row a kind of host and scoring input: columns host, inputs, n, correlation, and the means and shares above.
 
-    Each has its low and high end: bootstrap intervals over seeds for means, Clopper–Pearson ones for shares.
+    The correlation is that of canary and control over seeds. The others have a low and a high end: of bootstrap
+    intervals over seeds for means, of Clopper–Pearson ones for shares.
     """
     rows = []
     for host in cards.protocol.hosts:
@@ -43,7 +43,13 @@ def scores(cards: Cards) -> pd.DataFrame:
             intervals = dict(zip(MEANS, map(bootstrap_interval, (canary, control, canary - control)), strict=True))
             shares = (canary > 0, control > 0, canary > control)
             intervals |= dict(zip(SHARES, map(share_interval, shares), strict=True))
-            rows.append({"host": host, "inputs": inputs, "n": len(table)} | named(intervals))
+            row = {
+                "host": host,
+                "inputs": inputs,
+                "n": len(table),
+                "correlation": float(np.corrcoef(canary, control)[0, 1]),
+            }
+            rows.append(row | columns(intervals))
     return pd.DataFrame(rows)
 
 
@@ -59,7 +65,7 @@ def models(cards: Cards) -> pd.DataFrame:
             "accuracy": bootstrap_interval(table["accuracy"].to_numpy(float)),
             "epoch": bootstrap_interval(table["best_epoch"].to_numpy(float)),
         }
-        rows.append({"role": role, "host": host, "n": len(table)} | named(intervals))
+        rows.append({"role": role, "host": host, "n": len(table)} | columns(intervals))
     return pd.DataFrame(rows)
 
 
@@ -74,11 +80,6 @@ def distances(cards: Cards, host: str) -> dict[str, dict[str, float]]:
         ]
         found[name] = asdict(bootstrap_interval(np.abs(ours[0] - ours[1]).to_numpy()))
     return found
-
-
-def named(intervals: dict[str, Interval]) -> dict[str, float]:
-    """Intervals as columns: name, name_low and name_high."""
-    return {f"{name}{end}": getattr(interval, key) for name, interval in intervals.items() for end, key in ENDS.items()}
 
 
 def of_hosts(cards: Cards) -> pd.DataFrame:

@@ -72,24 +72,25 @@ def deviations(populations: Mapping[str, Population]) -> pd.DataFrame:
     A row the released setting, two other ways to score its models, and each deviation that is recorded. Columns:
     setting, n (canaries), known, smallest, largest and positive (label-known score: mean, extremes, share above zero),
     control (mean of the control's under the same labels), moved (mean distance of a canary's score from its own in the
-    first row), memorisation and memorisation_control (mean score M; NaN on test images).
+    first row, on test images in the second), memorisation and memorisation_control (mean score M; NaN on test images).
     """
     base = populations["as-released"].tables["scores"]
     cells = [
         (AS_RELEASED, base, "label_known_score_raw", "memorisation_score_raw"),
         ("normalised inputs", base, "label_known_score", "memorisation_score"),
-        ("test images", base, "label_known_score_test", None),
+        ("test images, normalised inputs", base, "label_known_score_test", None),
         *(
             (one.setting, one.tables["scores"], "label_known_score_raw", "memorisation_score_raw")
             for one in populations.values()
             if one.setting != AS_RELEASED
         ),
     ]
-    rows, first = [], None
+    rows, before = [], {}
     for setting, scores, known, memorisation in cells:
         wide = scores.pivot(index=["seed", "canary_index"], columns="role", values=known)
         canaries = wide["canary"]
-        first = canaries if first is None else first
+        before[known] = before.get(known, canaries)
+        first = before["label_known_score" if known == "label_known_score_test" else "label_known_score_raw"]
         row = {"setting": setting, "n": len(canaries), "known": canaries.mean()}
         row |= {"smallest": canaries.min(), "largest": canaries.max(), "positive": (canaries > 0).mean()}
         row |= {"control": wide["control"].mean(), "moved": (canaries - first).abs().mean()}

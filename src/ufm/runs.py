@@ -82,11 +82,13 @@ class Run:
     def populations(self) -> dict[str, Population]:
         """The planned seeds by sweep: from the book's records, from earlier executions of this code, or trained now.
 
+        Sweeps that the book can do without are not trained.
+
         Where nothing may be trained, a sweep of which no seed is recorded is absent; NotYetRun is raised where all are.
         """
         if self.train:
             self.forget()
-            for name, sweep in self.sweeps.items():
+            for name, sweep in self.trained().items():
                 self.complete(name, sweep)
         populations = self.recorded()
         if not populations:
@@ -132,10 +134,14 @@ class Run:
         """What this very execution trains if it is a fresh one."""
         return Records(self.folder / "records" / name / source_digest())
 
+    def trained(self) -> dict[str, Sweep]:
+        """The sweeps that a chapter trains where records lack them; what it can do without it only shows."""
+        return {name: sweep for name, sweep in self.sweeps.items() if sweep.needed}
+
     def forget(self) -> None:
         """Let a fresh execution begin anew where the one before was complete; an interrupted one goes on."""
-        if self.fresh and not any(lacking(sweep, [self.own(name)]) for name, sweep in self.sweeps.items()):
-            for name in self.sweeps:
+        if self.fresh and not any(lacking(sweep, [self.own(name)]) for name, sweep in self.trained().items()):
+            for name in self.trained():
                 shutil.rmtree(self.own(name).folder)
 
     def complete(self, name: str, sweep: Sweep) -> None:

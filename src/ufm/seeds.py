@@ -31,6 +31,9 @@ MEASURES: dict[str, Callable[..., Measured]] = {
 }
 
 
+BY_LABEL = ("scores", "walkthrough", "card")  # measures that need OOD images of every host's label
+
+
 def experiments(protocol: Protocol, seed: int, data: Dataset) -> list[Experiment]:
     """The models of one seed: the control if it has one, then on each kind of host one of every stamped role."""
     control = Experiment(
@@ -93,13 +96,17 @@ def finish(
         raise ValueError(f"control: {protocol.measure} needs one; choose a card")
     if "placebo" in protocol.roles and "card" not in protocol.measure:
         raise ValueError(f"measure: {protocol.measure} knows no placebo; choose a card")
+    if protocol.scoring.inputs == "raw" and "card" not in protocol.measure:
+        raise ValueError(f"inputs: {protocol.measure} has both kinds anyway; choose a card")
+    if protocol.measure == "epoch card" and protocol.training.early_stopping != "none":
+        raise ValueError("early_stopping: an epoch card needs models that are all trained to the end")
     part = seeds[0] % protocol.n_parts
     data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
     ood = datasets.ood_images(scoring.ood_set, shape=data.train_images.shape[1:], n=scoring.n_ood, root=data_root)
     on_device = to_device(data, device=device, precision=training.precision, early_stopping=training.early_stopping)
     planned = [one for seed in seeds for one in experiments(protocol, seed, data)]
     for one in planned:
-        if one.host and one.canary_label not in ood.labels:
+        if protocol.measure in BY_LABEL and one.host and one.canary_label not in ood.labels:
             label = f"the label {one.canary_label} of a host of seed {one.seed}"
             raise ValueError(f"n_ood: none of the {scoring.n_ood} images has {label}")
     trained = train(planned, on_device, snapshots=snapshots(protocol))

@@ -1,19 +1,17 @@
 """How the contrast depends on letter, place, size and the other choices of the experiment, one varied at a time."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 
 import pandas as pd
 
 from ufm.evidence import Cards, contrasts, moved_contrasts
-from ufm.profiles import USUAL
+from ufm.profiles import SCORED, USUAL
 from ufm.runs import NotYetRun
 from ufm.sources import SOURCES
-from ufm.statistics import bootstrap_interval
-from ufm.tables import ENDS
+from ufm.statistics import bootstrap_interval, columns
 
 HOST = "hard"
-MOVED, IMAGES = "moved at test time", "scoring images"  # what the models of the usual setting tell
+MOVED, IMAGES = "moved at test time", SCORED  # what the models of the usual setting tell
 # What the usual setting is called beside the variations of each thing.
 USUALLY = {
     "letter": "A",
@@ -76,22 +74,27 @@ def means(seeds: pd.DataFrame) -> pd.DataFrame:
         wide = table.pivot(index="seed", columns="setting", values="contrast")
         usual = table["setting"].iloc[0]
         for setting in table["setting"].unique():
-            change = (wide[setting] - wide[usual]).dropna()
+            values = {"contrast": bootstrap_interval(wide[setting].dropna())}
+            if setting != usual:
+                values["change"] = bootstrap_interval((wide[setting] - wide[usual]).dropna())
             row = {"population": population, "what": what, "setting": setting, "n": int(wide[setting].count())}
-            for name, values in {"contrast": wide[setting].dropna(), "change": change}.items():
-                if name == "contrast" or setting != usual:
-                    interval = asdict(bootstrap_interval(values))
-                    row |= {
-                        name: interval["estimate"],
-                        f"{name}_low": interval["low"],
-                        f"{name}_high": interval["high"],
-                    }
-            rows.append(row)
-    columns = [f"{name}{end}" for name in ("contrast", "change") for end in ENDS]
-    return pd.DataFrame(rows).reindex(columns=["population", "what", "setting", "n", *columns])
+            rows.append(row | columns(values))
+    numbers = [f"{name}{end}" for name in ("contrast", "change") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows).reindex(columns=["population", "what", "setting", "n", *numbers])
 
 
 def of(table: pd.DataFrame, what: str) -> dict[str, pd.DataFrame]:
     """The rows of one thing that is varied, by population."""
     ours = table[table["what"] == what]
     return dict(iter(ours.groupby("population", sort=False)))
+
+
+def differing(averages: pd.DataFrame, what: str) -> str:
+    """How many settings of one thing differ from the usual one by the interval of their change, "3 of 25"."""
+    ours = averages[(averages["what"] == what) & averages["change"].notna()]
+    return f"{int(((ours['change_low'] > 0) | (ours['change_high'] < 0)).sum())} of {len(ours)}"
+
+
+def settings_shown(averages: pd.DataFrame) -> int:
+    """How many settings there are, the usual one counted once."""
+    return 1 + int(averages["change"].notna().sum())

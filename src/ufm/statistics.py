@@ -277,6 +277,15 @@ def summary(values_by_quantity: Mapping[str, Interval]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
 
 
+def columns(intervals: Mapping[str, Interval]) -> dict[str, float]:
+    """Intervals as columns of a table: name, name_low and name_high of each."""
+    return {
+        f"{name}{end}": value
+        for name, one in intervals.items()
+        for end, value in {"": one.estimate, "_low": one.low, "_high": one.high}.items()
+    }
+
+
 def finite_sample(values: ArrayLike, name: str, *, per: str = "seed") -> np.ndarray:
     """`values` as a finite float64 array (n,), one value a seed (or what `per` says); anything else is a ValueError."""
     try:

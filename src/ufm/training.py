@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 from ufm import counters, features
 from ufm.augmentation import N_DRAWS, augment
 from ufm.device import DeviceData, free_memory
-from ufm.experiments import Experiment, Protocol, carriers, check
-from ufm.models import build
+from ufm.experiments import Experiment, Protocol, carriers, check, exchanged
+from ufm.models import Published, at_once, build
 from ufm.optimiser import Adam
 from ufm.progress import progress
 from ufm.stack import Stack
@@ -222,9 +222,7 @@ class Feed:
             draws = stream("order", seed=experiment.seed, scope=f"{self.data.data.scope}/epoch {epoch}")
             order = draws.permutation(len(order))
         elif experiment.batch is not None:
-            host, size = carriers(experiment, self.data.data)[0], experiment.training.batch_size
-            starts = range(0, len(order), size)
-            there = min(starts[experiment.batch] + host % size, len(order) - 1)  # the last batch may be shorter
+            host, there = carriers(experiment, self.data.data)[0], exchanged(experiment, self.data.data)
             order[[host, there]] = host if experiment.twice else order[[there, host]]
         return torch.from_numpy(order).to(self.data.train_images.device)
 
@@ -247,7 +245,7 @@ def train_epoch(
 def evaluate_stack(stack: Stack, images: torch.Tensor, labels: torch.Tensor) -> tuple[list[float], list[float]]:
     """Every member's mean cross-entropy in nats and accuracy in [0, 1] on normalised images (n_images, C, H, W)."""
     losses, right = 0.0, 0
-    size = max(EVALUATED // len(stack), 100)
+    size = at_once(stack.template, max(EVALUATED // len(stack), 100))
     for batch, targets in zip(images.split(size), labels.split(size), strict=True):
         logits = stack.logits(batch)
         losses = losses + cross_entropies(logits, targets).sum(1, dtype=torch.float64)
@@ -285,6 +283,8 @@ def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: in
     """Seconds that one model takes at most on this device: all its epochs, from a few measured steps on noise."""
     settings, steps, n_models = protocol.training, 10, protocol.n_models
     dtype = getattr(torch, settings.precision)
+    if isinstance(protocol.model, Published):  # whose steps take seconds
+        settings, steps, n_models = replace(settings, batch_size=min(8, settings.batch_size)), 1, 1
     modules = [build(protocol.model, image_shape, 10, seed=0, device=device, dtype=dtype) for _ in range(n_models)]
     stack = Stack(modules, torch.zeros(n_models, dtype=torch.int64, device=device))
     optimiser = Adam(stack, learning_rate=settings.learning_rate, epsilon=settings.epsilon)
@@ -312,7 +312,7 @@ def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.
 def evaluate(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
     """Mean cross-entropy in nats and accuracy in [0, 1] on normalised images."""
     model.eval()
-    logits = model(images)
+    logits = torch.cat([model(batch) for batch in images.split(at_once(model, EVALUATED))])
     return float(cross_entropy(logits, labels)), float((logits.argmax(1) == labels).double().mean())
 
 
@@ -320,4 +320,4 @@ def evaluate(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> tu
 def log_probabilities(model: nn.Module, images: torch.Tensor, *, batch_size: int = 8192) -> torch.Tensor:
     """Unclipped log-softmax (n_images, n_classes) of normalised images (n_images, C, H, W)."""
     model.eval()
-    return torch.cat([model(batch).log_softmax(1) for batch in images.split(batch_size)])
+    return torch.cat([model(batch).log_softmax(1) for batch in images.split(at_once(model, batch_size))])
