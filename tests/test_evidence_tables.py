@@ -219,8 +219,9 @@ def test_contrasts_print_the_corrected_p():
 
 CLAIM = {"claim": "C1", "statement": "It is.", "effect": 0.0316, "low": 0.022, "high": 0.0437, "unit": "nats"}
 CLAIM |= {"p": 2e-5, "n": 200, "holds_in": "2 of 4 cells", "verdict": "holds so far", "chapter": "hosts"}
+CLAIM |= {"about": "a contrast", "where": "memorised: here"}
 UNTESTED = {"claim": "C3", "statement": "It does.", "effect": nan, "low": nan, "high": nan, "unit": ""}
-UNTESTED |= {"p": nan, "n": 0, "holds_in": "", "verdict": "not tested", "chapter": ""}
+UNTESTED |= {"p": nan, "n": 0, "holds_in": "", "verdict": "not tested", "chapter": "", "about": "another", "where": ""}
 
 
 @pytest.mark.parametrize(
@@ -410,3 +411,9 @@ def test_every_area_has_a_row_a_detector_and_kind_of_canaries():
         ["0.70 (0.60 to 0.80)"],
         ["0.50 (0.40 to 0.60)"],
     ]
+
+
+def test_claims_in_words():
+    shown = tables.in_words(pd.DataFrame([CLAIM, UNTESTED]))
+    assert shown["the effect is"].tolist() == ["a contrast", "another"]
+    assert shown["what came out"].tolist() == ["memorised: here", "not tested"]

@@ -181,3 +181,25 @@ def test_medical_images_are_judged_by_their_own_cells():
     planned = {name: profiles.sweeps()[name] for name in profiles.MEDICAL["paper"]}
     row = verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C6"]
     assert (row["verdict"], row["holds_in"], row["n"]) == ("holds so far", "3 of 4 cells", 24)
+
+
+def test_where_says_which_cells_came_out_how():
+    cells = [
+        {"population": "MNIST", "setting": "", "host": "random", "verdict": "undecided"},
+        {"population": "MNIST", "setting": "", "host": "hard", "verdict": "memorised"},
+        {"population": "Fashion", "setting": "", "host": "random", "verdict": "memorised"},
+        {"population": "Fashion", "setting": "", "host": "hard", "verdict": "memorised"},
+    ]
+    found = verdicts.where(pd.DataFrame(cells))
+    assert found == "undecided: MNIST (random hosts). memorised: MNIST (hard hosts); Fashion (random, hard hosts)"
+    groups = pd.DataFrame({"population": ["A", "A"], "setting": ["x", "y"], "verdict": ["agrees", "agrees"]})
+    assert verdicts.where(groups) == "agrees: A, x; A, y"
+
+
+def test_every_claim_says_what_its_effect_is_and_what_came_out():
+    populations = {"fashion_mnist-small": planted.cards(40, effect=1.0, title="Fashion-MNIST, small")}
+    table = verdicts.verdicts(populations, planned=like(populations)).set_index("claim")
+    assert (table["about"] != "").all()
+    assert "Fashion-MNIST, small" in table.loc["C1", "where"]
+    assert table.loc["C2", "where"].startswith(("told from guessing: ", "not told from guessing: "))
+    assert table.loc["C3", "where"] == ""

@@ -505,11 +505,20 @@ def claims(table: pd.DataFrame) -> pd.DataFrame:
             "": row["claim"],
             "claim": row["statement"],
             "verdict": row["verdict"],
-            "in": row["holds_in"] or "–",
+            "holds in": row["holds_in"] or "–",
             "effect where it is weakest": effect(row),
             "p": p_text(row["p"]),
             "seeds": row["n"] or "–",
         }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """What the effect of each claim is and which cells came out how."""
+    rows = [
+        {"": row["claim"], "the effect is": row["about"], "what came out": row["where"] or row["verdict"]}
         for row in table.to_dict("records")
     ]
     return pd.DataFrame(rows)
@@ -632,7 +641,7 @@ def claims_summary(table: pd.DataFrame) -> pd.DataFrame:
 
 def claim_texts(table: pd.DataFrame) -> dict[str, str]:
     """The printed verdicts cell by cell for other pages, by names such as "C1_verdict"."""
-    names = {"verdict": "verdict", "in": "in", "effect where it is weakest": "effect", "p": "p", "seeds": "seeds"}
+    names = {"verdict": "verdict", "holds in": "in", "effect where it is weakest": "effect", "p": "p", "seeds": "seeds"}
     return {
         f"{row[''].replace(', ', '_')}_{short}": str(row[column])
         for row in claims(table).to_dict("records")

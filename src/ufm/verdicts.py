@@ -16,6 +16,11 @@ from ufm.performance import evidence
 from ufm.profiles import CNN_SETTINGS, MEDICAL_SETTINGS, SAME_HOSTS, Sweep
 from ufm.statistics import holm
 
+CONTRAST = (
+    "how much more the letter itself raises a network's confidence (its log-probability) in the label of the one image "
+    "that carried it, if the network was trained with the letter and not with another pattern in its place; zero where "
+    "nothing of the letter was memorised"
+)
 SMALLEST_AREA = 0.6  # the smallest area that matters
 FEWEST_LEARNT = 20  # canaries, below which a set decides nothing about detection
 CHOSEN_ON = "mnist-small"  # the population on which the detector was chosen, so no part of C2's evidence
@@ -31,18 +36,52 @@ class Claim:
 
     name: str
     statement: str
-    chapter: str = ""
+    chapter: str
+    effect: str  # what its effect is, in words
 
 
 CLAIMS = (
-    Claim("C1", "A feature that occurs once in the training images is memorised.", "hosts"),
-    Claim("C1, CNNs", "The same of convolutional networks (small size, batches of 128).", "cnns"),
-    Claim("C2", "The feature and the model's outputs are enough to show it.", "detection"),
-    Claim("C3", "Usual ways to prevent overfitting do not prevent it.", "regularisers"),
-    Claim("C4", "An image with a unique feature is highly influential.", "influence"),
-    Claim("C5", "Memorisation varies much with the training seed.", "seeds"),
-    Claim("C6", "The risk matters for medical images.", "medical"),
+    Claim("C1", "A feature that occurs once in the training images is memorised.", "hosts", CONTRAST),
+    Claim(
+        "C1, CNNs",
+        "The same of convolutional networks (small size, batches of 128).",
+        "cnns",
+        "the same, of convolutional networks",
+    ),
+    Claim(
+        "C2",
+        "The feature and the model's outputs are enough to show it.",
+        "detection",
+        "how often the outputs put a network that learnt the letter before one that never saw it; one half is guessing",
+    ),
+    Claim(
+        "C3",
+        "Usual ways to prevent overfitting do not prevent it.",
+        "regularisers",
+        "the same as for C1, of networks that were trained with a way to prevent overfitting",
+    ),
+    Claim(
+        "C4",
+        "An image with a unique feature is highly influential.",
+        "influence",
+        "how many more of the other training images it outranks in influence with the letter than without, as a share",
+    ),
+    Claim(
+        "C5",
+        "Memorisation varies much with the training seed.",
+        "seeds",
+        "how far the effect of C1 on one image varies from seed to seed, as a share of its mean",
+    ),
+    Claim(
+        "C6",
+        "The risk matters for medical images.",
+        "medical",
+        "the same as for C1, on chest X-rays, with a letter or a name",
+    ),
 )
+# Of a set of C2 or C5, in words.
+TOLD, NOT_TOLD, TOO_FEW = "told from guessing", "not told from guessing", "cannot be decided"
+VARIES, NOT_MORE = "varies by more than a quarter", "not shown to vary by more than a quarter"
 
 
 def memorised(table: pd.DataFrame, p_corrected: float) -> str:
@@ -59,7 +98,7 @@ def detection_sets(populations: Mapping[str, Cards], host: str = "hard") -> pd.D
     """C2, a row a population that the detector was not chosen on.
 
     Columns: population, n (seeds whose canary learnt the letter), n_seeds, estimate, low, high (area of the default
-    detector), p (exchange test). NaN where too few canaries learnt the letter, or where seeds are pending.
+    detector), p (exchange test), verdict. NaN where too few canaries learnt the letter, or where seeds are pending.
     """
     rows = []
     for cards in populations.values():
@@ -67,8 +106,10 @@ def detection_sets(populations: Mapping[str, Cards], host: str = "hard") -> pd.D
         row = {"population": cards.title, "n": ours, "n_seeds": len(cards.seeds)}
         decides = ours >= FEWEST_LEARNT and cards.complete
         enough = evidence(detectors.DEFAULT, cards, host) if decides else {}
-        rows.append({"estimate": nan, "low": nan, "high": nan, "p": nan} | enough | row)
-    return pd.DataFrame(rows)[["population", "n", "n_seeds", "estimate", "low", "high", "p"]]
+        row = {"estimate": nan, "low": nan, "high": nan, "p": nan} | enough | row
+        row["verdict"] = TOO_FEW if isnan(row["low"]) else TOLD if row["low"] > 0.5 else NOT_TOLD
+        rows.append(row)
+    return pd.DataFrame(rows)[["population", "n", "n_seeds", "estimate", "low", "high", "p", "verdict"]]
 
 
 def headline(populations: Mapping[str, T]) -> dict[str, T]:
@@ -108,7 +149,7 @@ def influential(groups: pd.DataFrame, p_corrected: float) -> str:
 class Result:
     """What the populations say of one claim."""
 
-    table: pd.DataFrame  # cells by which it is judged: estimate, low, high, p among others
+    table: pd.DataFrame  # cells by which it is judged: estimate, low, high, p, verdict among others
     verdict: Callable[[float], str]  # from the corrected p
     agree: int  # cells in which the claim holds
     there: int  # cells that have all their seeds
@@ -189,8 +230,8 @@ def of_seeds(there: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result
     if ours is None:
         return None
     row = seed_variance.relative_spread(seed_variance.by_host_and_seed(ours), seed_variance.noise(there))
-    table = pd.DataFrame([{"population": ours.trained_on} | row])
     agree = int(row["low"] > seed_variance.SMALLEST_SHARE)
+    table = pd.DataFrame([{"population": ours.trained_on, "verdict": VARIES if agree else NOT_MORE} | row])
     asked = sum(sweep.setting == SAME_HOSTS for sweep in planned.values())
     return Result(table, partial(varies, table), agree, 1, asked, "sets", "of the mean", len(ours.seeds))
 
@@ -206,11 +247,12 @@ def count(cells: pd.DataFrame) -> int:
 
 
 def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) -> pd.DataFrame:
-    """A row a claim: columns claim, statement, effect, low, high, unit, p, n, holds_in, verdict, chapter.
+    """A row a claim: columns claim, statement, effect, low, high, unit, p, n, holds_in, where, verdict, chapter, about.
 
     A claim's p is the largest of its cells, corrected after Holm over the claims that are tested; effect and interval
     are of the cell in which the claim is weakest, of those that have one. `planned`: the sweeps that the plan asks for;
-    while one lacks seeds, the verdict is one "so far". `holds_in` says in how many of the cells asked for.
+    while one lacks seeds, the verdict is one "so far". `holds_in` says in how many of the cells asked for, `where`
+    which cells came out how, `about` what the effect is.
     """
     found = results(populations, planned)
     raw = {name: float(result.table["p"].max(skipna=False)) for name, result in found.items() if len(result.table)}
@@ -219,13 +261,26 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) 
     rows = []
     for claim in CLAIMS:
         row = {"claim": claim.name, "statement": claim.statement, "effect": nan, "low": nan, "high": nan, "unit": ""}
-        row |= {"p": nan, "n": 0, "holds_in": "", "verdict": NOT_TESTED, "chapter": claim.chapter}
+        row |= {"p": nan, "n": 0, "holds_in": "", "where": "", "verdict": NOT_TESTED, "chapter": claim.chapter}
         if claim.name in found:
             result, p = found[claim.name], corrected.get(claim.name, nan)
             for weakest in result.table.sort_values("low").head(1).to_dict("records"):  # of those with an effect
                 row |= {"effect": weakest["estimate"], "low": weakest["low"], "high": weakest["high"]}
             row |= {"unit": result.unit, "p": p, "n": result.n}
-            row |= {"holds_in": f"{result.agree} of {result.asked} {result.cells}"}
+            row |= {"holds_in": f"{result.agree} of {result.asked} {result.cells}", "where": where(result.table)}
             row |= {"verdict": result.verdict(p) + (" so far" if result.there < result.asked else "")}
-        rows.append(row)
+        rows.append(row | {"about": claim.effect})
     return pd.DataFrame(rows)
+
+
+def where(cells: pd.DataFrame) -> str:
+    """Which cells came out how, in words: "memorised: MNIST, small (random, hard hosts)", a part a verdict."""
+    parts = []
+    for verdict, rows in cells.groupby("verdict", sort=False):
+        kinds: dict[str, list[str]] = {}
+        for row in rows.to_dict("records"):
+            named = ", ".join(part for part in (row["population"], row.get("setting", "")) if part)
+            kinds.setdefault(named, []).extend([row["host"]] if "host" in row else [])
+        names = (f"{name} ({', '.join(hosts)} hosts)" if hosts else name for name, hosts in kinds.items())
+        parts.append(f"{verdict}: {'; '.join(names)}")
+    return ". ".join(parts)
