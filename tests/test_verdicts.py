@@ -197,7 +197,7 @@ def test_where_says_which_cells_came_out_how():
 
 
 def test_every_claim_says_what_its_effect_is_and_what_came_out():
-    populations = {"fashion_mnist-small": planted.cards(40, effect=1.0, title="Fashion-MNIST, small")}
+    populations = {"fashion_mnist-small": planted.cards(40, effect=0.3, title="Fashion-MNIST, small")}
     table = verdicts.verdicts(populations, planned=like(populations)).set_index("claim")
     assert (table["about"] != "").all()
     assert "Fashion-MNIST, small" in table.loc["C1", "where"]

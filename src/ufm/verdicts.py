@@ -64,7 +64,7 @@ CLAIMS = (
         "C4",
         "An image with a unique feature is highly influential.",
         "influence",
-        "how many more of the other training images it outranks in influence with the letter than without, as a share",
+        "what share of the other training images it rises above in influence, once it has the letter",
     ),
     Claim(
         "C5",
