@@ -3,7 +3,8 @@
 import math
 import time
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ufm import counters, features
 from ufm.augmentation import N_DRAWS, augment
 from ufm.device import DeviceData, free_memory
 from ufm.experiments import Experiment, Protocol, carriers, check, exchanged
-from ufm.models import Published, at_once, build
+from ufm.models import Model, Published, at_once, build
 from ufm.optimiser import Adam
 from ufm.progress import progress
 from ufm.stack import Stack
@@ -281,21 +282,30 @@ def stack_size(experiment: Experiment, data: DeviceData, n_snapshots: int = 0) -
 
 def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: int, device: str = "cpu") -> float:
     """Seconds that one model takes at most on this device: all its epochs, from a few measured steps on noise."""
-    settings, steps, n_models = protocol.training, 10, protocol.n_models
-    dtype = getattr(torch, settings.precision)
-    if isinstance(protocol.model, Published):  # whose steps take seconds
-        settings, steps, n_models = replace(settings, batch_size=min(8, settings.batch_size)), 1, 1
-    modules = [build(protocol.model, image_shape, 10, seed=0, device=device, dtype=dtype) for _ in range(n_models)]
+    batch_size, n_models = protocol.training.batch_size, protocol.n_models
+    if isinstance(protocol.model, Published):  # whose images take long enough
+        batch_size, n_models = min(8, batch_size), 1
+    one_image = seconds_an_image(protocol.model, image_shape, batch_size, n_models, protocol.training.precision, device)
+    return one_image * n_images * protocol.training.epochs
+
+
+@cache
+def seconds_an_image(
+    model: Model, image_shape: tuple[int, int, int], batch_size: int, n_models: int, precision: str, device: str
+) -> float:
+    """Seconds that training takes for an image and model of a stack of so many, measured once a process."""
+    steps, dtype = 1 if isinstance(model, Published) else 10, getattr(torch, precision)
+    modules = [build(model, image_shape, 10, seed=0, device=device, dtype=dtype) for _ in range(n_models)]
     stack = Stack(modules, torch.zeros(n_models, dtype=torch.int64, device=device))
-    optimiser = Adam(stack, learning_rate=settings.learning_rate, epsilon=settings.epsilon)
-    images = torch.rand(settings.batch_size, *image_shape, device=device, dtype=dtype)
-    labels = torch.zeros(len(images), device=device, dtype=torch.int64)
+    optimiser = Adam(stack, learning_rate=1e-3, epsilon=1e-7)
+    images = torch.rand(batch_size, *image_shape, device=device, dtype=dtype)
+    labels = torch.zeros(batch_size, device=device, dtype=torch.int64)
     seconds = []
     for _ in range(2):  # the first pass warms up
         started = time.perf_counter()
         train_epoch(stack, optimiser, [(step, images, labels) for step in range(steps)])
         seconds.append(time.perf_counter() - started)
-    return seconds[-1] / (steps * settings.batch_size) * n_images * settings.epochs / n_models
+    return seconds[-1] / (steps * batch_size * n_models)
 
 
 def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
