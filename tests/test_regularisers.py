@@ -1,5 +1,6 @@
 """Ways to prevent overfitting, on made-up cards in which it is known what each does."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import planted
 import pytest
 
 from ufm import evidence_tables as tables
-from ufm import profiles, regularisers, verdicts
+from ufm import paths, profiles, regularisers, verdicts
 from ufm.evidence import contrasts, on_seeds
 
 ONE = "MNIST, small"
@@ -159,3 +160,14 @@ def test_without_ways_the_claim_is_not_tested(populations):
     planned = {"mnist-small": profiles.sweeps()["mnist-small"]}
     table = verdicts.verdicts({"mnist-small": populations["mnist-small"]}, planned=planned).set_index("claim")
     assert table.loc["C3", "verdict"] == "not tested"
+
+
+def test_a_way_that_is_not_recorded_yet_has_a_text(populations):
+    some = {name: cards for name, cards in populations.items() if "weight-decay" not in name}
+    page = (paths.NOTEBOOKS / "regularisers.md").read_text()
+    texts = tables.regularisers_texts(
+        tables.regularisers_summary(regularisers.costs(some), regularisers.differences(some))
+    )
+    assert set(re.findall(r"`(contrast_\w+)`", page)) <= texts.keys()
+    assert texts["contrast_weight_decay"] == texts["contrast_augmentation"] == "not recorded yet"
+    assert texts["contrast_dropout"] != "not recorded yet"

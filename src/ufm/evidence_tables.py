@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 
 from ufm.detection import share_interval_over_seeds
 from ufm.detectors import DEFAULT, LABEL_KNOWN, PAPER, SHOWN
+from ufm.profiles import WAYS
 from ufm.published import MEANS
 from ufm.statistics import SUMMARY_COLUMNS, Interval, bootstrap_interval, share_interval
 from ufm.tables import key, number, with_interval
@@ -496,6 +497,11 @@ def regularisers_summary(costs: pd.DataFrame, differences: pd.DataFrame) -> pd.D
     for row in differences.to_dict("records"):
         quantities.setdefault(f"change, {row['setting']}", {})[row["population"]] = row
     return summary(quantities)
+
+
+def regularisers_texts(table: pd.DataFrame) -> dict[str, str]:
+    """`ranges` of that table, with a text for every way, recorded or not."""
+    return {key(f"contrast, {way}"): "not recorded yet" for way in WAYS} | ranges(table, digits=3)
 
 
 def claims(table: pd.DataFrame) -> pd.DataFrame:
