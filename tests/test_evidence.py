@@ -6,7 +6,7 @@ import numpy as np
 import planted
 import pytest
 
-from ufm import cells, evidence
+from ufm import cells, evidence, evidence_tables
 from ufm.runs import NotYetRun, Population
 
 
@@ -180,3 +180,6 @@ def test_what_the_plan_does_not_ask_for_has_no_test():
     mean = evidence.contrasts(populations["deeper"], "hard").mean()
     assert others.set_index("host").loc["hard", "estimate"] == pytest.approx(mean)
     assert cells.exploratory({"one": populations["one"]}).empty
+    shown = evidence_tables.by_way(others, "network")
+    assert list(shown) == ["population", "network", "seeds", "mean D, nats", "epoch 10"]
+    assert list(evidence_tables.by_way(cells.contrast_cells(populations)))[-3:] == ["p", "epoch 10", "verdict"]

@@ -260,31 +260,19 @@ def exploratory(cells: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> pd.Dat
 
 
 def by_way(cells: pd.DataFrame, name: str = "way", *, digits: int = 3) -> pd.DataFrame:
-    """Cells of several settings as the book prints them; `name` heads the column of settings."""
+    """Cells of several settings as the book prints them; `name` heads the column of settings.
+
+    Cells that decide nothing have no verdict, and then no p either.
+    """
     rows = [
         {
             "population": row["population"],
             name: row["setting"],
             "seeds": row["n"],
             "mean D, nats": with_interval(row, digits=digits),
-            "p": p_text(row["p_holm"]),
+            **({"p": p_text(row["p_holm"])} if "verdict" in row else {}),
             "epoch 10": with_interval(row, digits=digits, end="early"),
-            "verdict": row["verdict"],
-        }
-        for row in cells.to_dict("records")
-    ]
-    return pd.DataFrame(rows)
-
-
-def without_verdict(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells that decide nothing, by setting."""
-    rows = [
-        {
-            "population": row["population"],
-            "network": row["setting"],
-            "seeds": row["n"],
-            "mean D, nats": with_interval(row),
-            "epoch 10": with_interval(row, end="early"),
+            **({"verdict": row["verdict"]} if "verdict" in row else {}),
         }
         for row in cells.to_dict("records")
     ]
