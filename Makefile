@@ -13,6 +13,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 UFM := $(BIN)/ufm
+# References are made with the plainest kernels and compared with those of the processor at hand, both in places of their own.
+PLAIN := OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE CUDA_VISIBLE_DEVICES=
+REFERENCE := $(CURDIR)/_build/reference
+REGRESSION := $(CURDIR)/_build/regression
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,7 +35,7 @@ book: $(READY) ## execute the notebooks and build the book: PROFILE=embedded or 
 
 test: lint unit regression ## lint, unit tests, the notebooks against their references, the book of both profiles
 	$(MAKE) book PROFILE=paper
-	$(MAKE) book
+	UFM_RUNS=$(REGRESSION)/runs $(MAKE) book # which need not train again what the regression has trained
 
 lint: $(READY) ## ruff: lint and formatting
 	$(BIN)/ruff check .
@@ -41,10 +45,9 @@ unit: $(READY) ## unit and property tests, on every core
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 regression: $(READY) ## re-run the reference notebooks and compare every output
-	# On torch's plainest kernels and the CPU, with no record or earlier run in reach: everything is trained again.
-	empty=$$(mktemp -d) && trap 'rm -rf "$$empty"' EXIT && \
-	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE CUDA_VISIBLE_DEVICES= \
-	UFM_RUNS=$$empty/runs UFM_RECORDS=$$empty/records $(BIN)/pytest -n 2 --dist loadscope --nbval --nbval-current-env tests/reference/*.ipynb
+	rm -rf $(REGRESSION) # with no record or earlier run in reach, everything is trained again
+	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= UFM_RUNS=$(REGRESSION)/runs UFM_RECORDS=$(REGRESSION)/records \
+	$(BIN)/pytest -n 2 --dist loadscope --nbval --nbval-current-env tests/reference/*.ipynb
 
 run: $(READY) ## execute one notebook: NOTEBOOK=mlp ARGS="-p dataset mnist -p n_seeds 8"
 	@test -n "$(NOTEBOOK)" || { echo 'make run: say which, e.g. make run NOTEBOOK=mlp ARGS="-p n_seeds 8"' >&2; exit 2; }
@@ -59,8 +62,8 @@ notebooks: $(READY) ## write the notebooks as .ipynb files that open in Jupyter
 	$(UFM) ipynb _build/notebooks
 
 reference: $(READY) ## renew the reference notebooks in tests/reference
-	$(BIN)/doit -n 2 execute
-	$(UFM) ipynb tests/reference
+	$(PLAIN) UFM_RUNS=$(REFERENCE) $(BIN)/doit -n 2 execute
+	UFM_RUNS=$(REFERENCE) $(UFM) ipynb tests/reference
 
 bench: $(READY) ## measure how fast populations train and are scored, into book/benchmarks/speed.md
 	mkdir -p _build
@@ -75,6 +78,6 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
 	  --no-emit-index-url --no-header --upgrade --output-file requirements.lock
 
 clean: ## remove what was built; .venv and data stay
-	rm -rf _build .doit.db*
+	rm -rf _build
 
 .PHONY: help install book test lint unit regression run compare notebooks reference bench readme lock clean

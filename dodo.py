@@ -8,7 +8,8 @@ from doit import get_var
 from ufm import paths, profiles
 
 PROFILE = get_var("profile", "embedded")
-DOIT_CONFIG = {"dep_file": ".doit.db", "verbosity": 2}
+paths.runs().mkdir(parents=True, exist_ok=True)
+DOIT_CONFIG = {"dep_file": str(paths.runs() / ".doit.db"), "verbosity": 2}  # what it knows is of the executions there
 COMMON = ["requirements.lock", *sorted(map(str, Path("src/ufm").glob("*.py")))]
 
 

@@ -146,8 +146,11 @@ def test_an_address_where_no_scheduler_answers_is_one_line(tmp_path):
     with socket.socket() as taken:  # bound, but nobody listens
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        command = [sys.executable, "-m", "ufm.cli", "reproduce", "steps", "--scheduler", address]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        script = (
+            "import sys\nfrom ufm import cli, cluster\ncluster.PATIENCE = '1s'\n"
+            f"sys.argv = ['ufm', 'reproduce', 'steps', '--scheduler', '{address}']\ncli.main()"
+        )
+        done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
     assert done.stderr.startswith(f"ufm: scheduler: no Dask scheduler answers at {address}")
     assert not (tmp_path / "records").exists()

@@ -10,6 +10,7 @@ import papermill
 import pytest
 
 from ufm import notebooks, paths
+from ufm.compare import AGREES, compare_runs
 from ufm.profiles import CHAPTERS
 from ufm.records import locked
 
@@ -259,12 +260,15 @@ def twice(tmp_path_factory):
     return folders
 
 
-def test_two_executions_write_the_same_bytes(twice):
+def test_two_executions_write_the_same_bytes_and_agree(twice):
     first, second = ((folder / "notebook.ipynb").read_bytes() for folder in twice)
     assert first == second
     tables = [{path.name: path.read_bytes() for path in (folder / "tables").iterdir()} for folder in twice]
     assert tables[0] == tables[1]
     assert tables[0].keys() == {"summary.csv", "settling.csv"}
+    rows, agree = compare_runs(*twice)
+    assert agree
+    assert set(rows["verdict"]) == {AGREES}
 
 
 def test_an_executed_notebook_holds_no_trace_of_when_or_where(twice):

@@ -22,11 +22,11 @@ def test_a_learning_rate_changed_by_5_percent_fails_the_reference(tmp_path):
     changed = profiles.read_text().replace("learning_rate=1e-3", "learning_rate=1.05e-3")
     assert changed != profiles.read_text()
     profiles.write_text(changed)
-    reference = paths.ROOT / "tests" / "reference" / "as-released.ipynb"
+    reference = paths.ROOT / "tests" / "reference" / "method.ipynb"
     options = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
     ended = run(["-m", "pytest", *options, str(reference)], tmp_path, PYTHONPATH=str(tmp_path / "src"))
     assert ended.returncode == 1, ended.stdout
-    assert "as-released-scores" in ended.stdout  # the table of scores is among what differs
+    assert "method-examples" in ended.stdout  # a table of divergences is among what differs
 
 
 def test_training_needs_nothing_of_the_book(tmp_path):

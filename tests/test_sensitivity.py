@@ -8,7 +8,7 @@ import planted
 import pytest
 
 from ufm import evidence_tables as tables
-from ufm import profiles, sensitivity
+from ufm import parameters, profiles, sensitivity
 from ufm.evidence import ELSEWHERE, contrasts, on_seeds
 from ufm.runs import NotYetRun
 from ufm.statistics import bootstrap_interval
@@ -139,7 +139,7 @@ def test_every_sweep_differs_from_the_usual_one_in_one_thing():
 
 
 def test_images_that_are_trained_on_are_not_scored():
-    found = profiles.shown("sensitivity", "paper", dataset="fashion_mnist")
+    found = parameters.shown("sensitivity", "paper", dataset="fashion_mnist")
     assert set(profiles.SENSITIVITY["paper"]) - set(found) == {"mnist-small-scoring-images-fashion-mnist"}
     assert {sweep.protocol.dataset for sweep in found.values()} == {"fashion_mnist"}
 
@@ -150,5 +150,5 @@ def test_images_that_are_trained_on_are_not_scored():
 )
 def test_elsewhere_images_that_are_trained_on_are_refused_unless_others_are_scored(notebook, changes):
     with pytest.raises(ValueError, match="^ood_set: .* is what the models are trained on; choose other images$"):
-        profiles.shown(notebook, "paper", **changes)
-    assert profiles.shown(notebook, "paper", **changes, ood_set="pneumoniamnist")
+        parameters.shown(notebook, "paper", **changes)
+    assert parameters.shown(notebook, "paper", **changes, ood_set="pneumoniamnist")

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from math import isnan, nan
 
 import pandas as pd
@@ -26,23 +27,26 @@ def contrast_cells(populations: Mapping[str, Cards], hosts: Collection[str] | No
     10), detectable (the smallest mean that so many seeds show with a power of 80 %), seeds_for_half (how many would
     show half of it), verdict. A population that lacks seeds has no p and is open: it is looked at when it is complete.
     """
-    rows = []
-    for cards in populations.values():
-        for host in hosts or cards.protocol.hosts:
-            best, early = contrasts(cards, host), contrasts(cards, host, epoch="early")
-            at_ten, spread = bootstrap_interval(early), float(best.std(ddof=1))
-            detectable = smallest_detectable(spread, len(best))
-            rows.append(
-                {"population": cards.trained_on, "setting": cards.setting, "host": host}
-                | asdict(bootstrap_interval(best))
-                | {"p": sign_flip_test(best) if cards.complete else nan, "p_holm": nan}
-                | {"early": at_ten.estimate, "early_low": at_ten.low, "early_high": at_ten.high}
-                | {"detectable": detectable, "seeds_for_half": seeds_needed(detectable / 2, spread)}
-            )
+    rows = [contrast_cell(cards, host) for cards in populations.values() for host in hosts or cards.protocol.hosts]
     table = pd.DataFrame(rows, columns=[*WHAT, *NUMBERS, "seeds_for_half"])
     table["p_holm"] = corrected(table["p"])
     table["verdict"] = [cell_verdict(row) if not isnan(row["p"]) else OPEN for row in table.to_dict("records")]
     return table
+
+
+@lru_cache(maxsize=64)  # a chapter's table, figure and verdict ask for the same cells
+def contrast_cell(cards: Cards, host: str) -> Mapping[str, object]:
+    """A row of `contrast_cells`, not yet corrected for the others."""
+    best, early = contrasts(cards, host), contrasts(cards, host, epoch="early")
+    at_ten, spread = bootstrap_interval(early), float(best.std(ddof=1))
+    detectable = smallest_detectable(spread, len(best))
+    return (
+        {"population": cards.trained_on, "setting": cards.setting, "host": host}
+        | asdict(bootstrap_interval(best))
+        | {"p": sign_flip_test(best) if cards.complete else nan, "p_holm": nan}
+        | {"early": at_ten.estimate, "early_low": at_ten.low, "early_high": at_ten.high}
+        | {"detectable": detectable, "seeds_for_half": seeds_needed(detectable / 2, spread)}
+    )
 
 
 def deciding(populations: Mapping[str, Cards]) -> dict[str, Cards]:

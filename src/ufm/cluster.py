@@ -11,6 +11,7 @@ from distributed.comm import resolve_address
 from ufm.reproduce import Finished, Task
 
 T = TypeVar("T")
+PATIENCE = "10s"  # with a scheduler that does not answer
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def cluster(*, scheduler: str | None = None, n_workers: int | None = None) -> It
     if scheduler is not None:
         try:
             resolve_address(scheduler)  # a client with a bad address ends in a traceback of its own
-            client = Client(scheduler, timeout="10s", set_as_default=False)
+            client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ValueError(f"scheduler: no Dask scheduler answers at {scheduler} ({error})") from None
         with client:

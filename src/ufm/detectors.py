@@ -9,6 +9,7 @@ Symposium on Security and Privacy 2019).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,12 +46,14 @@ def standardised_shift(effects: np.ndarray, null: np.ndarray) -> np.ndarray:
     return (effects - null.mean(-2)) / spread
 
 
+@lru_cache(maxsize=64)  # most detectors ask for it, once a fold
 def z(cards: Cards, images: str) -> np.ndarray:
     """The letter's standardised shift on images of a kind, (n_seeds, n_models, n_classes)."""
     effects = patch_effects(cards, images)
     return standardised_shift(effects[:, :, 0], effects[:, :, cards.permutations])
 
 
+@lru_cache(maxsize=64)
 def divergence(cards: Cards, images: str) -> np.ndarray:
     """log KL(clean ‖ letter), in standard deviations over permutations, (n_seeds, n_models)."""
     log_kl = np.log(np.maximum(cards.arrays[f"{images}_kl_mean"], 1e-7))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from ufm import sources
 from ufm.experiments import Protocol, Scoring, Training
 from ufm.features import LETTERS
-from ufm.models import CNN1, CNN2, MLP, MODELS, DenseNetBC, Model, of_variant
+from ufm.models import CNN1, CNN2, MLP, DenseNetBC, Model
 
 PROFILES = {
     # No file but the packages is needed. Float64 and a fixed number of epochs, so that another processor's rounding
@@ -185,7 +185,6 @@ CHAPTERS = {
 EVIDENCE = range(1000, 1100)  # seeds of the populations that decide a claim, see the plan
 CNN_SEEDS, PHOTOGRAPH_SEEDS = range(1000, 1050, 5), range(0, 96, 12)  # all of one part, so that one pool of hosts does
 QUARTER = (CNN1(channels=(8, 16), hidden=(32, 32)), CNN2(channels=(8, 16), hidden=(256,)))  # of the width
-NARROW = {one.name: one for one in (PROFILES["embedded"].model, *QUARTER)}  # networks of the embedded profile by name
 # Convolutions in float64 take ten times as long.
 QUICK = Training(learning_rate=1e-3, batch_size=32, epochs=5, early_stopping="none")
 FIVE_MODELS = {"hosts": ("random", "hard"), "roles": ("canary", "placebo"), "measure": "card"}  # a seed, with cards
@@ -365,67 +364,6 @@ def chapter(notebook: str, profile: str) -> tuple[str, ...]:
     if notebook not in CHAPTERS:
         raise ValueError(f"no notebook {notebook!r}; known: {', '.join(CHAPTERS)}")
     return CHAPTERS[notebook][known(profile)]
-
-
-def shown(
-    notebook: str,
-    profile: str,
-    *,
-    dataset: str | None = None,
-    n_train: int | None = None,
-    seed: int | None = None,
-    n_seeds: int | None = None,
-    model: str | Model | None = None,
-    variant: str | None = None,
-    row: int | None = None,
-    column: int | None = None,
-    **changes: object,
-) -> dict[str, Sweep]:
-    """What a notebook shows with these parameters, by name; one that is None changes nothing.
-
-    Data set and number of training images choose among the chapter's sweeps; where none is like that, its first sweep
-    and those of the same images are changed to be. The other changes go for each: the network (or its name) and its
-    variant, row and column of the feature's top-left pixel, and fields of `Protocol`, `Training` or `Scoring`. Seeds
-    start at `seed` and are `n_seeds`. Raises ValueError, naming the parameter.
-    """
-    if n_seeds is not None and n_seeds < 1:
-        raise ValueError(f"n_seeds: at least one is needed, got {n_seeds}")
-    if seed is not None and seed < 0:
-        raise ValueError(f"seed: cannot be negative, got {seed}")
-    theirs = {name: sweeps(profile)[name] for name in chapter(notebook, profile)}
-    like = {name: sweep for name, sweep in theirs.items() if trains_on(sweep.protocol, dataset, n_train)}
-    if not like:
-        first = next(iter(theirs.values())).protocol
-        like = {name: one for name, one in theirs.items() if trains_on(one.protocol, first.dataset, first.n_train)}
-        changes |= {"dataset": dataset, "n_train": n_train}
-    found = {}
-    for name, sweep in like.items():
-        if sweep.setting.startswith(varied_in(SCORED, "")) and sweep.protocol.scoring.ood_set == dataset:
-            continue  # what is trained on now is not out of distribution
-        start, step = sweep.seeds.start if seed is None else seed, sweep.seeds.step
-        seeds = range(start, start + step * (len(sweep.seeds) if n_seeds is None else n_seeds), step)
-        protocol = placed(networked(sweep.protocol, profile, model, variant), row, column)
-        found[name] = replace(sweep, protocol=changed(protocol, **changes), seeds=seeds)
-    return found
-
-
-def networked(protocol: Protocol, profile: str, model: str | Model | None, variant: str | None) -> Protocol:
-    """A protocol with another network, of a name as wide as the profile has it, or another variant."""
-    network = protocol.model
-    if isinstance(model, Model):
-        network = model
-    elif model not in (None, network.name):
-        if model not in MODELS:
-            raise ValueError(f"model: {model!r} is not one of {', '.join(MODELS)}")
-        other = NARROW.get(model, MODELS[model]()) if profile == "embedded" else MODELS[model]()
-        network = of_variant(other, network.variant)
-    return replace(protocol, model=network if variant is None else of_variant(network, variant))
-
-
-def placed(protocol: Protocol, row: int | None, column: int | None) -> Protocol:
-    """A protocol with the feature at another row or column; None changes nothing."""
-    top, left = protocol.position
-    return replace(protocol, position=(top if row is None else row, left if column is None else column))
 
 
 def trains_on(protocol: Protocol, dataset: str | None, n_train: int | None) -> bool:

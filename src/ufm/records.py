@@ -121,17 +121,17 @@ class Records:
 
         Raises RecordError where any of it was changed.
         """
-        entries, text = self.entries(), cache(self.text)
+        entries, by_record = self.entries(), cache(self.by_record)
         return {
-            one: (entries[one], Measured(self.rows(one, entries[one], text), self.unpacked(one, entries[one])))
+            one: (entries[one], Measured(self.rows(one, entries[one], by_record), self.unpacked(one, entries[one])))
             for one in fingerprints
             if one in entries
         }
 
     def tables(self, fingerprints: list[str]) -> dict[str, pd.DataFrame]:
         """The rows of these complete seeds, in their order, by table. Raises RecordError where one was changed."""
-        entries, text = self.entries(), cache(self.text)
-        return joined([self.rows(one, entries[one], text) for one in fingerprints])
+        entries, by_record = self.entries(), cache(self.by_record)
+        return joined([self.rows(one, entries[one], by_record) for one in fingerprints])
 
     def arrays(self, fingerprint: str) -> dict[str, np.ndarray]:
         """The arrays of one complete seed. Raises RecordError where the file was changed."""
@@ -145,13 +145,15 @@ class Records:
         tables = {name: rows.loc[:, (rows != "").any()] for name, rows in tables.items()}
         return {name: value for name, value in entry.items() if name != "digests"}, Measured(tables, measured.arrays)
 
-    def rows(self, fingerprint: str, entry: dict, text: Callable[[str], pd.DataFrame]) -> dict[str, pd.DataFrame]:
-        """The rows of a seed by table, out of the text of each. Raises RecordError where they were changed."""
+    def rows(
+        self, fingerprint: str, entry: dict, by_record: Callable[[str], dict[str, pd.DataFrame]]
+    ) -> dict[str, pd.DataFrame]:
+        """The rows of a seed by table, out of those of all seeds. Raises RecordError where they were changed."""
         found = {}
         for name in entry["digests"]:
             if name in NO_TABLES:
                 continue
-            found[name] = text(name)[text(name)["record"] == fingerprint]
+            found[name] = by_record(name).get(fingerprint, pd.DataFrame())
             if rows_digest(found[name]) != entry["digests"][name]:
                 raise RecordError(
                     f"{self.folder / name}.csv: the rows of record {fingerprint}, seed {entry['seed']}, "
@@ -173,6 +175,10 @@ class Records:
     def arrays_path(self, fingerprint: str) -> Path:
         """Where the arrays of a seed lie."""
         return self.folder / "arrays" / f"{fingerprint}.npz"
+
+    def by_record(self, name: str) -> dict[str, pd.DataFrame]:
+        """The rows of a table, every cell a string, by the seeds' fingerprints."""
+        return dict(iter(self.text(name).groupby("record", sort=False)))
 
     def text(self, name: str) -> pd.DataFrame:
         """A table as it is written, every cell a string; without rows where there is none."""
@@ -218,7 +224,10 @@ def csv(table: pd.DataFrame) -> bytes:
 
 def rows_digest(rows: pd.DataFrame) -> str:
     """SHA-256 of the rows' filled cells, so that a column added later leaves it as it is."""
-    cells = [{column: cell for column, cell in row.items() if cell} for row in rows.to_dict("records")]
+    cells = [
+        {column: cell for column, cell in zip(rows.columns, row, strict=True) if cell}
+        for row in rows.to_numpy().tolist()  # many times faster than pandas' own dictionaries
+    ]
     return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from ufm import features, hosts, paths, profiles, sources
+from ufm import features, hosts, parameters, paths, profiles, sources
 from ufm.device import resolve
 from ufm.experiments import Protocol
 from ufm.files import write
@@ -49,7 +49,7 @@ class Population:
 class Run:
     """One execution of a notebook.
 
-    Parameters that are None are the chapter's under the profile, see `profiles.shown`; `changes` are fields of
+    Parameters that are None are the chapter's under the profile, see `parameters.shown`; `changes` are fields of
     `Protocol` or `Scoring`. Raises ValueError, naming the parameter, before anything is trained.
     """
 
@@ -67,7 +67,7 @@ class Run:
         **changes: object,
     ):
         self.notebook, self.profile = notebook, profile
-        self.sweeps: dict[str, Sweep] = profiles.shown(notebook, profile, seed=seed, n_seeds=n_seeds, **changes)
+        self.sweeps: dict[str, Sweep] = parameters.shown(notebook, profile, seed=seed, n_seeds=n_seeds, **changes)
         for sweep in self.sweeps.values():
             for parameter, name in (("dataset", sweep.protocol.dataset), ("ood_set", sweep.protocol.scoring.ood_set)):
                 known = [*sources.SOURCES] if parameter == "dataset" else ["photo_patches", *sources.SOURCES]

@@ -1,0 +1,168 @@
+"""Which sweeps a chapter shows with a reader's parameters."""
+
+from dataclasses import replace
+
+import pytest
+
+from ufm import profiles
+from ufm.models import CNN1, CNN2, MLP
+from ufm.parameters import shown
+from ufm.profiles import CHAPTERS, chapter, sweeps
+
+FOUR = ["mnist-small", "fashion_mnist-small", "mnist-full", "fashion_mnist-full"]
+
+
+@pytest.mark.parametrize("profile", ["embedded", "paper"])
+@pytest.mark.parametrize("notebook", CHAPTERS)
+def test_unchanged_a_chapter_shows_its_sweeps(notebook, profile):
+    known = sweeps(profile)
+    assert shown(notebook, profile) == {name: known[name] for name in CHAPTERS[notebook][profile]}
+    assert shown(notebook, profile, dataset=None, n_train=None, seed=None, n_seeds=None, feature=None) == shown(
+        notebook, profile
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"dataset": "mnist"}, ["mnist-small", "mnist-full"]),
+        ({"dataset": "fashion_mnist"}, ["fashion_mnist-small", "fashion_mnist-full"]),
+        ({"n_train": 10_000}, ["mnist-small", "fashion_mnist-small"]),
+        ({"n_train": 60_000}, ["mnist-full", "fashion_mnist-full"]),  # all there are
+        ({"dataset": "fashion_mnist", "n_train": 10_000}, ["fashion_mnist-small"]),
+    ],
+)
+def test_data_set_and_size_choose_among_a_chapters_sweeps(changes, names):
+    assert shown("controls", "paper", **changes) == {name: sweeps()[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("notebook", "profile", "changes", "name", "expected"),
+    [
+        ("controls", "paper", {"dataset": "mnist", "n_train": 5000}, "mnist-small", ("mnist", 5000)),
+        ("controls", "paper", {"n_train": 5000}, "mnist-small", ("mnist", 5000)),
+        ("controls", "embedded", {"dataset": "mnist"}, "digits-small", ("mnist", 600)),
+        ("method", "paper", {"dataset": "fashion_mnist"}, "method", ("fashion_mnist", None)),
+        ("method", "embedded", {"n_train": 400}, "method", ("digits", 400)),
+    ],
+)
+def test_where_none_is_like_that_the_first_is_changed(notebook, profile, changes, name, expected):
+    found, planned = shown(notebook, profile, **changes), sweeps(profile)[name]
+    assert list(found) == [name]
+    protocol = found[name].protocol
+    assert (protocol.dataset, protocol.n_train) == expected
+    assert found[name].seeds == planned.seeds
+    assert (protocol.model, protocol.training, protocol.scoring, protocol.hosts, protocol.measure) == (
+        planned.protocol.model,
+        planned.protocol.training,
+        planned.protocol.scoring,
+        planned.protocol.hosts,
+        planned.protocol.measure,
+    )
+
+
+def test_a_chosen_data_set_and_its_images_are_changed_together():
+    found = shown("method", "paper", dataset="cifar10", ood_set="mnist")["method"].protocol
+    assert (found.dataset, found.scoring.ood_set) == ("cifar10", "mnist")
+    with pytest.raises(ValueError, match="^ood_set: cifar10 is what the models are trained on"):
+        shown("method", "paper", dataset="cifar10")
+
+
+def test_other_changes_go_for_every_sweep():
+    found = shown("controls", "paper", feature="B", n_ood=300)
+    assert list(found) == FOUR
+    for name, sweep in found.items():
+        assert (sweep.protocol.feature, sweep.protocol.scoring.n_ood) == ("B", 300)
+        assert sweep.protocol == profiles.changed(sweeps()[name].protocol, feature="B", n_ood=300)
+        assert sweep.protocol != sweeps()[name].protocol
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, lambda n: range(1000, 1000 + n)),
+        ({"seed": 7}, lambda n: range(7, 7 + n)),
+        ({"n_seeds": 3}, lambda n: range(1000, 1003)),
+        ({"seed": 0, "n_seeds": 2}, lambda n: range(2)),
+    ],
+)
+def test_seeds_start_where_asked_and_are_as_many_as_asked(changes, expected):
+    found = {name: sweep.seeds for name, sweep in shown("controls", "paper", **changes).items()}
+    assert found == {name: expected(len(sweeps()[name].seeds)) for name in FOUR}
+
+
+def test_seeds_of_one_part_keep_their_distance(monkeypatch):
+    of_one_part = replace(sweeps()["mnist-small"], seeds=range(1002, 1062, 6))
+    monkeypatch.setattr(profiles, "paper", lambda: {"mnist-small": of_one_part})
+    monkeypatch.setitem(CHAPTERS, "controls", {"paper": ("mnist-small",)})
+    assert shown("controls", "paper")["mnist-small"].seeds == range(1002, 1062, 6)
+    assert shown("controls", "paper", seed=3, n_seeds=2)["mnist-small"].seeds == range(3, 15, 6)
+
+
+def test_a_chapter_of_several_settings_changes_them_all_together():
+    found = shown("regularisers", "embedded", dataset="mnist", n_seeds=8)
+    assert list(found) == list(profiles.REGULARISERS["embedded"])
+    assert {sweep.protocol.dataset for sweep in found.values()} == {"mnist"}
+    assert len({sweep.protocol for sweep in found.values()}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "message"),
+    [
+        (("controls", "paper"), {"n_seeds": 0}, "^n_seeds: at least one is needed, got 0$"),
+        (("controls", "paper"), {"seed": -1}, "^seed: cannot be negative, got -1$"),
+        (("controls", "nonsense"), {}, "^profile: 'nonsense' is not one of embedded, paper$"),
+        (("nonsense", "paper"), {}, "^no notebook 'nonsense'; known: method, mlp, as-released, controls"),
+    ],
+)
+def test_a_wrong_parameter_is_named(arguments, changes, message):
+    with pytest.raises(ValueError, match=message):
+        shown(*arguments, **changes)
+    if not changes:
+        with pytest.raises(ValueError, match=message):
+            chapter(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("profile", "changes", "expected"),
+    [
+        ("paper", {"model": "cnn2"}, CNN2()),
+        ("paper", {"model": "mlp", "variant": "dropout"}, MLP(dropout=True)),
+        ("paper", {"variant": "dropout + augmentation"}, MLP(dropout=True, augmentation=True)),
+        ("paper", {"model": "cnn2", "variant": "batch norm"}, CNN2(batch_norm=True)),
+        ("embedded", {"model": "cnn1"}, CNN1(channels=(8, 16), hidden=(32, 32))),
+        ("embedded", {"variant": "batch norm"}, MLP(hidden=(128, 64), batch_norm=True)),
+    ],
+)
+def test_network_and_variant_are_chosen_by_name(profile, changes, expected):
+    found = shown("controls", profile, **changes)
+    assert {sweep.protocol.model for sweep in found.values()} == {expected}
+
+
+def test_another_network_keeps_the_ways_to_prevent_overfitting():
+    found = shown("regularisers", "paper", dataset="mnist", model="cnn2")
+    variants = {sweep.setting: sweep.protocol.model for sweep in found.values()}
+    assert variants["dropout + augmentation"] == CNN2(dropout=True, augmentation=True)
+    assert variants[""] == CNN2()
+
+
+def test_the_feature_is_placed_by_row_and_column():
+    for changes, position in (({"row": 3}, (3, 1)), ({"column": 0}, (1, 0)), ({"row": 9, "column": 8}, (9, 8))):
+        assert {sweep.protocol.position for sweep in shown("hosts", "paper", **changes).values()} == {position}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "resnet"}, "^model: 'resnet' is not one of mlp, cnn1, cnn2"),
+        (
+            {"variant": "l2"},
+            r"^variant: 'l2' is not plain, nor batch norm, dropout, augmentation, several joined by ' \+ '$",
+        ),
+        ({"model": "cnn1", "variant": "dropout"}, "^variant: cnn1 has no variant dropout, only plain$"),
+        ({"n_carriers": 0}, "^n_carriers: must be at least 1, got 0$"),
+    ],
+)
+def test_a_wrong_network_is_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        shown("controls", "paper", **changes)
