@@ -33,8 +33,7 @@ book: $(READY) ## execute the notebooks and build the book: PROFILE=embedded or 
 	$(BIN)/doit -n 2 execute profile=$(PROFILE)
 	$(UFM) book --profile $(PROFILE) $(if $(STRICT),--strict)
 
-test: lint unit regression ## lint, unit tests, the notebooks against their references, the book of both profiles
-	$(MAKE) book PROFILE=paper
+test: lint unit regression ## lint, unit tests, the notebooks against their references, the book of the embedded profile
 	UFM_RUNS=$(REGRESSION)/runs $(MAKE) book # which need not train again what the regression has trained
 
 lint: $(READY) ## ruff: lint and formatting
