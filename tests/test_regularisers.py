@@ -137,7 +137,7 @@ def test_seeds_are_points(populations):
 def test_the_tables_of_the_chapter(populations):
     cells, changes = regularisers.cells(populations), regularisers.differences(populations)
     costs = regularisers.costs(populations)
-    printed = [tables.by_way(cells), tables.changes(changes), tables.costs(costs)]
+    printed = [tables.by_way(cells), tables.changes(changes), tables.quality(costs)]
     for table, rows in zip(printed, (cells, changes, costs), strict=True):
         assert table["way"].tolist() == rows["setting"].tolist()
         assert not table.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)

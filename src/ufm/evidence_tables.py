@@ -297,12 +297,12 @@ def changes(differences: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def costs(table: pd.DataFrame) -> pd.DataFrame:
-    """How good the models of each way are and how much of the letter shows, as the book prints it."""
+def quality(table: pd.DataFrame, name: str = "way") -> pd.DataFrame:
+    """`ufm.performance.quality` as the book prints it; `name` heads the column of settings."""
     rows = [
         {
             "population": row["population"],
-            "way": row["setting"],
+            name: row["setting"],
             "accuracy": with_interval(row, digits=3, end="accuracy"),
             "best epoch": number(row["epoch"], 1),
             "learnt": with_interval(row, end="learnt"),

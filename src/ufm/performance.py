@@ -1,6 +1,6 @@
 """How well detectors tell canaries from models that never saw the letter, on populations."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from math import nan
 
@@ -22,8 +22,8 @@ from ufm.detection import (
     true_positive_rate_interval,
 )
 from ufm.detectors import Detector, compared, cross_fitted
-from ufm.evidence import Cards, learnt
-from ufm.statistics import share_interval, single_models
+from ufm.evidence import Cards, contrasts, learnt
+from ufm.statistics import bootstrap_interval, columns, share_interval, single_models
 from ufm.tables import counted
 
 FALSE_POSITIVE_RATE = 0.05
@@ -86,6 +86,38 @@ def area(values: np.ndarray, cards: Cards, host: str, which: np.ndarray) -> dict
 def ends(row: dict[str, float]) -> dict[str, float]:
     """An estimate and the ends of its interval, by the ending of their columns' names."""
     return {"": row["estimate"], "_low": row["low"], "_high": row["high"]}
+
+
+def quality(some: Iterable[Cards], host: str) -> pd.DataFrame:
+    """How good models are and how much of the letter shows, a row a population.
+
+    Columns: population, setting, n; accuracy, accuracy_low, accuracy_high and epoch (means of the controls); contrast,
+    contrast_low, contrast_high (mean D, nats); learnt, learnt_low, learnt_high (share of canaries); area, area_low,
+    area_high (default detector, learnt canaries; NaN where too few).
+    """
+    rows = []
+    for cards in some:
+        intervals = {
+            "accuracy": bootstrap_interval(accuracies(cards)),
+            "contrast": bootstrap_interval(contrasts(cards, host)),
+            "learnt": share_interval(learnt(cards, host)),
+        }
+        row = {"population": cards.trained_on, "setting": cards.setting, "n": len(cards.seeds)}
+        row |= {"epoch": float(controls(cards)["best_epoch"].mean())} | columns(intervals)
+        best = areas(cards, host, (detectors.DEFAULT,)).iloc[0]
+        rows.append(row | {f"area{end}": number for end, number in ends(best).items()})
+    return pd.DataFrame(rows)
+
+
+def controls(cards: Cards) -> pd.DataFrame:
+    """The controls' rows of the table of models, in the order of the seeds."""
+    rows = cards.models[cards.models["role"] == "control"]
+    return rows.set_index("seed").loc[cards.seeds]
+
+
+def accuracies(cards: Cards) -> np.ndarray:
+    """Accuracy (n_seeds,) of the controls on test images that early stopping did not see."""
+    return controls(cards)["accuracy"].to_numpy(float)
 
 
 def between(canaries: np.ndarray, others: np.ndarray) -> float:

@@ -11,13 +11,12 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from ufm import detectors
 from ufm.cards import N_SHORT
 from ufm.cells import LEVEL, contrast_cells, corrected, points
-from ufm.evidence import Cards, contrasts, learnt, on_seeds
-from ufm.performance import areas
+from ufm.evidence import Cards, contrasts, on_seeds
+from ufm.performance import accuracies, quality
 from ufm.profiles import TO_THE_END, WAYS, Sweep
-from ufm.statistics import bootstrap_interval, share_interval, sign_flip_test
+from ufm.statistics import bootstrap_interval, sign_flip_test
 
 EARLY_STOPPING, PLAIN = "early stopping", "plain"  # the way of a population's models that stop early, or do not
 HOST = "hard"
@@ -100,42 +99,11 @@ def reading(row: Mapping[str, float]) -> str:
 
 
 def costs(populations: Mapping[str, Cards]) -> pd.DataFrame:
-    """How good the models of each way are and how much of the letter shows, a row a data set and way.
-
-    Columns: population, setting, n; accuracy, accuracy_low, accuracy_high and epoch (means of the controls); contrast,
-    contrast_low, contrast_high (mean D, nats); learnt, learnt_low, learnt_high (share of canaries); area, area_low,
-    area_high (default detector, learnt canaries; NaN where too few).
-    """
-    rows = []
-    for title, of in ways(populations).items():
-        for way, cards in of.items():
-            ours = learnt(cards, HOST)
-            area = areas(cards, HOST, (detectors.DEFAULT,)).iloc[0]
-            row = {"population": title, "setting": way, "n": len(cards.seeds)}
-            row["epoch"] = float(controls(cards)["best_epoch"].mean())
-            for name, interval in (
-                ("accuracy", asdict(bootstrap_interval(accuracies(cards)))),
-                ("contrast", asdict(bootstrap_interval(contrasts(cards, HOST)))),
-                ("learnt", asdict(share_interval(ours))),
-                ("area", area),
-            ):
-                row |= {name: interval["estimate"], f"{name}_low": interval["low"], f"{name}_high": interval["high"]}
-            rows.append(row)
-    return pd.DataFrame(rows)
+    """How good the models of each way are and how much of the letter shows: `ufm.performance.quality`, a row a way."""
+    return quality([cards for of in ways(populations).values() for cards in of.values()], HOST)
 
 
 def by_seed(populations: Mapping[str, Cards]) -> dict[str, pd.DataFrame]:
     """Each seed's contrast by data set and size: columns seed, setting, contrast."""
     every = {(title, way): cards for title, of in ways(populations).items() for way, cards in of.items()}
     return points(every, HOST)
-
-
-def controls(cards: Cards) -> pd.DataFrame:
-    """The controls' rows of the table of models, in the order of the seeds."""
-    rows = cards.models[cards.models["role"] == "control"]
-    return rows.set_index("seed").loc[cards.seeds]
-
-
-def accuracies(cards: Cards) -> np.ndarray:
-    """Accuracy (n_seeds,) of the controls on test images that early stopping did not see."""
-    return controls(cards)["accuracy"].to_numpy(float)
