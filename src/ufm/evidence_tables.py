@@ -442,6 +442,7 @@ def settings_summary(
     for row in cells.to_dict("records"):
         title = f"{row['population']}, {row['setting']}"
         quantities.setdefault("contrast", {})[row["setting"]] = row
+        quantities.setdefault("contrast at epoch 10", {})[row["setting"]] = interval_of(row, "early")
         quantities.setdefault("learnt", {})[row["setting"]] = learnt[title]
     for row in [] if moved is None else moved.to_dict("records"):
         quantities.setdefault(f"contrast, {row['place']}", {})[row["setting"]] = row
