@@ -8,7 +8,7 @@ import planted
 import pytest
 
 from ufm import epochs, evidence_figures, profiles
-from ufm.evidence import contrasts
+from ufm.evidence import contrasts, contrasts_of_specific, specific_effects
 
 N_SEEDS, N_EPOCHS = 10, 4
 GROWTH = np.array([0.0, 0.5, 1.0, 2.0])  # of the contrast, by epoch
@@ -19,7 +19,7 @@ def cards():
     """Contrasts that grow from epoch to epoch; held-out losses that are lowest after epoch 2, or 3 for seed 1001."""
     short = planted.three(profiles.EPOCH_BY_EPOCH, N_SEEDS, title="MNIST, small", effect=0.4)
     by_epoch = {
-        f"epoch_{name}_shift": short.arrays[f"{name}_shift"][:, :, None] * GROWTH[:, None, None]
+        f"epoch_{name}_effect": specific_effects(short, name)[:, :, None, :2] * GROWTH[:, None, None]
         for name in ("ood", "test")
     }
     fits = np.zeros((N_SEEDS, 3, N_EPOCHS, 1, 3), np.float16)
@@ -74,14 +74,13 @@ def test_the_contrast_of_kept_models_has_each_at_its_own_epoch(cards):
     for history in histories:
         history[2, :, 1] = [4, 3, 2, 1]  # the placebo's is lowest at the end
     other = replace(cards, histories=histories)
-    shifts = np.stack(
+    effects = np.stack(
         [
             [seed[0, 0], seed[1, 2 if number == 1001 else 1], seed[2, 3]]
-            for number, seed in zip(cards.seeds, cards.arrays["epoch_ood_shift"], strict=True)
+            for number, seed in zip(cards.seeds, cards.arrays["epoch_ood_effect"], strict=True)
         ]
     )
-    expected = contrasts(replace(cards, arrays=cards.arrays | {"ood_shift": shifts}), "hard")
-    np.testing.assert_array_equal(epochs.contrasts_kept(other), expected)
+    np.testing.assert_array_equal(epochs.contrasts_kept(other), contrasts_of_specific(cards, "hard", effects))
 
 
 def test_means_and_summary(cards):

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from ufm import hosts, profiles
+import pytest
+
+from ufm import cli, hosts, profiles
 from ufm.experiments import Protocol, Training
 from ufm.models import CNN1, CNN2, DenseNetBC
 from ufm.profiles import CHAPTERS, chapter, sweeps
@@ -89,3 +91,13 @@ def test_medical_images_carry_a_letter_or_a_name():
         ("hard",),
     )
     assert (letter.protocol.feature, name.protocol.feature, network.protocol.model) == ("A", "J. DOE", CNN1())
+
+
+@pytest.mark.parametrize("name", sweeps())
+def test_hosts_of_a_sweep_are_those_that_the_command_finds(name, monkeypatch):
+    protocol, asked = sweeps()[name].protocol, []
+    monkeypatch.setattr(hosts, "find", lambda protocol, parts, *, kind, device: asked.append((protocol, kind)))
+    for kind in set(protocol.hosts) & set(hosts.POOLS):
+        cli.hosts(protocol.dataset, n_train=protocol.n_train, kind=kind)
+        assert asked[-1][1] == kind
+        assert hosts.identity(asked[-1][0], 0, kind) == hosts.identity(protocol, 0, kind)

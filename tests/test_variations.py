@@ -265,10 +265,14 @@ def test_an_epoch_card_is_a_short_card_after_every_epoch():
     for epoch in (1, 2, 3):
         training = replace(PROTOCOL.training, epochs=epoch)
         [(_, then)] = seeds.finish(replace(PROTOCOL, training=training), [SEED])
-        for name in ("ood_shift", "test_shift", "host_log_probability"):
-            expected = then.arrays[name][:, 0] if name == "host_log_probability" else then.arrays[name]
-            np.testing.assert_array_equal(found.arrays[f"epoch_{name}"][:, epoch - 1], expected)
-    assert found.arrays["epoch_ood_shift"].shape == (3, 3, 52, 10)
+        fits = then.arrays["host_log_probability"][:, 0]
+        np.testing.assert_array_equal(found.arrays["epoch_host_log_probability"][:, epoch - 1], fits)
+        for images in ("ood", "test"):
+            shifts = then.arrays[f"{images}_shift"].astype(float)
+            expected = shifts[:, :2] - shifts[:, 2:].mean(1, keepdims=True)
+            np.testing.assert_allclose(found.arrays[f"epoch_{images}_effect"][:, epoch - 1], expected, atol=2e-3)
+    assert found.arrays["epoch_ood_effect"].shape == (3, 3, 2, 10)
+    assert np.abs(found.arrays["epoch_ood_effect"]).max() > 0.02  # far above the rounding
 
 
 def test_an_epoch_card_needs_models_that_train_to_the_end():

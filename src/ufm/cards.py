@@ -135,7 +135,10 @@ def moved_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     own = feature_list(protocol, seed, data.data.scope)[: 1 + len(protocol.hosts) + N_SHORT]
     stamped, places = data.floats(own.astype(np.float32)), elsewhere(images.shape[-2:], own.shape[-2:])
     shifts = [
-        [mean_shift(patched(replace(protocol, position=place), one.model, images, data), stamped) for place in places]
+        [
+            half(mean_shift(patched(replace(protocol, position=place), one.model, images, data), stamped))
+            for place in places
+        ]
         for one in trained
     ]
     return Measured(short.tables, short.arrays | {"ood_moved_shift": np.array(shifts)})
@@ -163,21 +166,23 @@ def histories(trained: list[Trained]) -> list[np.ndarray]:
 
 
 def epoch_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
-    """A short card, and after every epoch of models that all reach the last one the shifts and how hosts are fitted."""
-    short, seed = short_card(protocol, trained, data, ood), trained[0].experiment.seed
-    own = feature_list(protocol, seed, data.data.scope)[: 1 + len(protocol.hosts) + N_SHORT]
+    """A short card, and what is left of it after every epoch of models that all reach the last one.
+
+    That is the specific effects of the letter and of the placebo features, and how hosts are fitted.
+    """
+    short, seed, n_own = short_card(protocol, trained, data, ood), trained[0].experiment.seed, 1 + len(protocol.hosts)
+    own = feature_list(protocol, seed, data.data.scope)[: n_own + N_SHORT]
     planned = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
     stamped, pictures = data.floats(own.astype(np.float32)), host_versions(protocol, planned, data)
     images = {name: kind.images for name, kind in kinds(protocol, data, ood).items() if name in ("ood", "test")}
 
     def after(model: nn.Sequential) -> dict[str, np.ndarray]:
-        shifts = {
-            f"{name}_shift": mean_shift(patched(protocol, model, ours, data), stamped) for name, ours in images.items()
-        }
-        return shifts | {"host_log_probability": host_log_probabilities(model, pictures, planned, data)}
+        effects = {name: mean_shift(patched(protocol, model, ours, data), stamped) for name, ours in images.items()}
+        specific = {f"{name}_effect": half(every[:n_own] - every[n_own:].mean(0)) for name, every in effects.items()}
+        return specific | {"host_log_probability": host_log_probabilities(model, pictures, planned, data)}
 
     found = [[after(one.snapshots[epoch]) for epoch in range(1, 1 + len(one.history))] for one in trained]
-    names = [f"{name}_shift" for name in images] + ["host_log_probability"]
+    names = [f"{name}_effect" for name in images] + ["host_log_probability"]
     by_epoch = {f"epoch_{name}": np.array([[one[name] for one in epochs] for epochs in found]) for name in names}
     return Measured(short.tables, short.arrays | by_epoch)
 
@@ -259,7 +264,7 @@ def answers(
             found = shifts(protocol, best, images, stamped, n_own, data)
             if f"{kind}_early_shift" in ours:
                 short = stamped[: n_own + N_SHORT]
-                found["early_shift"] = mean_shift(patched(protocol, early, images.images, data), short)
+                found["early_shift"] = half(mean_shift(patched(protocol, early, images.images, data), short))
             for name in ours:
                 arrays[name].append(found[name.removeprefix(f"{kind}_")])
     return arrays
@@ -271,11 +276,11 @@ def patched(protocol: Protocol, model: nn.Sequential, images: torch.Tensor, data
     return Patched(model, images, normalise=normalise, position=protocol.position, shape=protocol.unique.shape)
 
 
-def mean_shift(images: Patched, stamped: torch.Tensor) -> np.ndarray:
+def mean_shift(images: Patched, stamped: torch.Tensor) -> torch.Tensor:
     """Patch effect (n_features, n_classes) in nats: mean shift of the centred log-probability by each feature."""
     # Centred logits are centred log-probabilities, and centring commutes with the mean.
     shift = images.logits(stamped).mean(1, dtype=torch.float64) - images.clean.mean(0, dtype=torch.float64)
-    return half(shift - shift.mean(-1, keepdim=True))
+    return shift - shift.mean(-1, keepdim=True)
 
 
 def shifts(

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from ufm.evidence import LETTER, PLAIN, Cards, contrasts_of
+from ufm.evidence import LETTER, PLAIN, Cards, contrasts_of_specific
 from ufm.statistics import bootstrap_interval, columns
 
 HOST = "hard"
@@ -38,8 +38,8 @@ def by_seed(cards: Cards) -> pd.DataFrame:
         tables.append(pd.DataFrame(found))
     table = pd.concat(tables, ignore_index=True)
     for name, end in zip(IMAGES, ("", "_test"), strict=True):
-        shifts = cards.arrays[f"epoch_{name}_shift"]
-        every = [contrasts_of(cards, HOST, shifts[:, :, epoch]) for epoch in range(shifts.shape[2])]
+        effects = cards.arrays[f"epoch_{name}_effect"]
+        every = [contrasts_of_specific(cards, HOST, effects[:, :, epoch]) for epoch in range(effects.shape[2])]
         table[f"contrast{end}"] = np.stack(every, axis=1).ravel()
     return table[["seed", "epoch", *MEASURED]]
 
@@ -62,7 +62,7 @@ def kept_epochs(cards: Cards) -> np.ndarray:
 
     That of the lowest held-out loss before as many epochs went by without a lower one as the protocol's patience.
     """
-    found = np.zeros(cards.arrays["epoch_ood_shift"].shape[:2], int)
+    found = np.zeros(cards.arrays["epoch_ood_effect"].shape[:2], int)
     for place, models in enumerate(cards.histories):
         for model, history in enumerate(models):
             best = 0
@@ -78,7 +78,7 @@ def kept_epochs(cards: Cards) -> np.ndarray:
 def contrasts_kept(cards: Cards) -> np.ndarray:
     """Contrast D (n_seeds,) on OOD images of the models that early stopping would have kept, each of its own epoch."""
     epochs = kept_epochs(cards)[:, :, None, None, None] - 1
-    return contrasts_of(cards, HOST, np.take_along_axis(cards.arrays["epoch_ood_shift"], epochs, 2)[:, :, 0])
+    return contrasts_of_specific(cards, HOST, np.take_along_axis(cards.arrays["epoch_ood_effect"], epochs, 2)[:, :, 0])
 
 
 def summary(cards: Cards) -> pd.DataFrame:

@@ -230,7 +230,12 @@ def contrasts(cards: Cards, host: str, images: str = "ood", epoch: str = "best")
 
 def contrasts_of(cards: Cards, host: str, effects: np.ndarray) -> np.ndarray:
     """Contrast D (n_seeds,) from patch effects (n_seeds, n_models, n_features, n_classes)."""
-    ours = on_label(specific(cards, effects), cards.label(host))
+    return contrasts_of_specific(cards, host, specific(cards, effects))
+
+
+def contrasts_of_specific(cards: Cards, host: str, effects: np.ndarray) -> np.ndarray:
+    """Contrast D (n_seeds,) from specific effects (n_seeds, n_models, n_features, n_classes), the letter's first."""
+    ours = on_label(effects, cards.label(host))
     canary, placebo = cards.model("canary", host), cards.model("placebo", host)
     return scores.contrast(
         letter_on_canary=ours[:, canary, 0],

@@ -221,7 +221,7 @@ def embedded() -> dict[str, Sweep]:
         **medical("embedded", small, (range(400, 408), range(400, 408)), turn=0),
         **same_hosts("digits-small", small, DIGITS_HOSTS, range(200, 216, 2), turn=0),
         **varied("digits-small", small, VARIATIONS["embedded"], range(8), turn=0),
-        **epoch_by_epoch("digits-small", small, base.training.epochs, range(8), turn=0),
+        **epoch_by_epoch("digits-small", small, range(8), turn=0),
         **by_influence("digits-small", small, [range(100, 108), range(108, 116), range(116, 124)], turn=0),
     }
 
@@ -247,7 +247,7 @@ def paper() -> dict[str, Sweep]:
         **medical("paper", population("pneumoniamnist"), (EVIDENCE[:50], EVIDENCE[:40], EVIDENCE[:20]), turn=4),
         **same_hosts("mnist-small", mnist, MNIST_HOSTS, range(2000, 2180, 6), turn=6),
         **varied("mnist-small", mnist, VARIATIONS["paper"], EVIDENCE[:20], turn=8),
-        **epoch_by_epoch("mnist-small", mnist, 60, EVIDENCE[:20], turn=9),
+        **epoch_by_epoch("mnist-small", mnist, EVIDENCE[:20], turn=9),
         **by_influence("mnist-small", mnist, [range(3000, 3024), range(3024, 3048), range(3048, 3108)], turn=5),
     }
 
@@ -339,9 +339,9 @@ def varied(
     }
 
 
-def epoch_by_epoch(name: str, plain: Protocol, epochs: int, seeds: range, turn: int) -> dict[str, Sweep]:
+def epoch_by_epoch(name: str, plain: Protocol, seeds: range, turn: int) -> dict[str, Sweep]:
     """Exploratory: three models a seed on its hard host, trained to the end and measured after every epoch."""
-    training = replace(plain.training, early_stopping="none", epochs=epochs)
+    training = replace(plain.training, early_stopping="none")  # of as many epochs, or its hosts would be others
     three = replace(plain, training=training, hosts=("hard",), measure="epoch card")
     return {sweep_name(name, EPOCH_BY_EPOCH): Sweep(three, seeds, len(seeds), turn, EPOCH_BY_EPOCH)}
 
