@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api.typing import DataFrameGroupBy
 
 from ufm import paths
 from ufm.files import write
@@ -146,14 +147,15 @@ class Records:
         return {name: value for name, value in entry.items() if name != "digests"}, Measured(tables, measured.arrays)
 
     def rows(
-        self, fingerprint: str, entry: dict, by_record: Callable[[str], dict[str, pd.DataFrame]]
+        self, fingerprint: str, entry: dict, by_record: Callable[[str], DataFrameGroupBy]
     ) -> dict[str, pd.DataFrame]:
         """The rows of a seed by table, out of those of all seeds. Raises RecordError where they were changed."""
         found = {}
         for name in entry["digests"]:
             if name in NO_TABLES:
                 continue
-            found[name] = by_record(name).get(fingerprint, pd.DataFrame())
+            every = by_record(name)
+            found[name] = every.get_group(fingerprint) if fingerprint in every.indices else pd.DataFrame()
             if rows_digest(found[name]) != entry["digests"][name]:
                 raise RecordError(
                     f"{self.folder / name}.csv: the rows of record {fingerprint}, seed {entry['seed']}, "
@@ -176,9 +178,9 @@ class Records:
         """Where the arrays of a seed lie."""
         return self.folder / "arrays" / f"{fingerprint}.npz"
 
-    def by_record(self, name: str) -> dict[str, pd.DataFrame]:
-        """The rows of a table, every cell a string, by the seeds' fingerprints."""
-        return dict(iter(self.text(name).groupby("record", sort=False)))
+    def by_record(self, name: str) -> DataFrameGroupBy:
+        """The rows of a table, every cell a string, grouped by the seeds' fingerprints."""
+        return self.text(name).groupby("record", sort=False)
 
     def text(self, name: str) -> pd.DataFrame:
         """A table as it is written, every cell a string; without rows where there is none."""
