@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ufm import cli, hosts, profiles
+from ufm import cli, datasets, hosts, profiles
 from ufm.experiments import Protocol, Training
 from ufm.models import CNN1, CNN2, DenseNetBC
 from ufm.profiles import CHAPTERS, chapter, sweeps
@@ -91,6 +91,15 @@ def test_medical_images_carry_a_letter_or_a_name():
         ("hard",),
     )
     assert (letter.protocol.feature, name.protocol.feature, network.protocol.model) == ("A", "J. DOE", CNN1())
+
+
+def test_every_sweep_is_scored_on_images_that_there_are():
+    for profile in profiles.PROFILES:
+        for name, sweep in sweeps(profile).items():
+            scoring = sweep.protocol.scoring
+            made = scoring.ood_set == "photo_patches"
+            there = len(datasets.ood_images("photo_patches").images) if made else source(scoring.ood_set).n_train
+            assert scoring.n_effect <= scoring.n_ood <= there, name
 
 
 @pytest.mark.parametrize("name", sweeps())

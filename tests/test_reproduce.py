@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -126,6 +127,17 @@ def test_what_another_process_has_claimed_is_left_to_it(trained):
     assert shown(pending(["scores"])) == ["scores 1"]
     complete(["scores"])
     assert [seed for _, seed in trained] == [0, 2, 3, 1]
+
+
+def test_as_many_files_are_open_after_many_seeds_as_before(trained):
+    open_files = []
+    with ExitStack() as others:
+        for seed in (0, 1):
+            others.enter_context(committed("scores").claim(tiny.PROTOCOL.fingerprint(seed)))
+        before = len(os.listdir("/proc/self/fd"))
+        complete(after=lambda finished: open_files.append(len(os.listdir("/proc/self/fd")) - before))
+    assert open_files == [0] * len(trained)
+    assert len(trained) == 7
 
 
 def test_what_another_process_finishes_meanwhile_is_not_trained(trained, monkeypatch):

@@ -142,7 +142,7 @@ def complete(
         The fingerprints of the seeds that were finished, by sweep.
     """
     engine, started = engine or InProcess(), time.monotonic()
-    planned, finished, costs = tasks(pending(names), device), {}, {}
+    planned, finished, costs, held = tasks(pending(names), device), {}, {}, {}
     for name in dict.fromkeys(task.sweep for task in planned):
         committed(name).folder.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
     console = Console(stderr=True)
@@ -160,19 +160,24 @@ def complete(
         def claimed() -> Iterator[Task]:
             for task in planned:
                 protocol, records = profiles.sweeps()[task.sweep].protocol, committed(task.sweep)
+                mine = claims.enter_context(ExitStack())
                 ours = [
-                    seed for seed in affordable(task) if claims.enter_context(records.claim(protocol.fingerprint(seed)))
+                    seed for seed in affordable(task) if mine.enter_context(records.claim(protocol.fingerprint(seed)))
                 ]
                 bar.advance(shown, len(task.seeds) - len(ours))
-                if ours:
-                    bar.update(shown, description=f"{task.sweep}, seed {ours[0]}")
-                    yield Task(task.sweep, ours)
+                if not ours:
+                    mine.close()
+                    continue
+                bar.update(shown, description=f"{task.sweep}, seed {ours[0]}")
+                held[task.sweep, ours[0]] = mine
+                yield Task(task.sweep, ours)
 
         for task, results in engine.run(claimed(), device, weights):
             for entry, measured in results:
                 fingerprint = digest(entry["identity"])
                 committed(task.sweep).add(fingerprint, entry, measured)
                 finished.setdefault(task.sweep, []).append(fingerprint)
+            held.pop((task.sweep, task.seeds[0])).close()
             after(finished)
             bar.advance(shown, len(task.seeds))
     return finished
