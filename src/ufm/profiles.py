@@ -102,7 +102,10 @@ VARIED = {
         "last full one": {"batch": -2},  # the very last is smaller, so that an image there would weigh more
         "shuffled": {"shuffle": True},
     },
-    SCORED: {"Fashion-MNIST": {"ood_set": "fashion_mnist"}, "photo patches": {"ood_set": "photo_patches", "n_ood": 1_950}},
+    SCORED: {
+        "Fashion-MNIST": {"ood_set": "fashion_mnist"},
+        "photo patches": {"ood_set": "photo_patches", "n_ood": 1_950},  # which are all
+    },
     "scoring inputs": {"raw": {"inputs": "raw"}},
 }
 FEW_VARIED = {
