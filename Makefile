@@ -64,10 +64,10 @@ reference: $(READY) ## renew the reference notebooks in tests/reference
 	$(PLAIN) UFM_RUNS=$(REFERENCE) $(BIN)/doit -n 2 execute
 	UFM_RUNS=$(REFERENCE) $(UFM) ipynb tests/reference
 
-bench: $(READY) ## measure how fast populations train and are scored, into book/benchmarks/speed.md
+bench: $(READY) ## measure how fast populations train and are scored, into book/benchmarks (speed.md, on a GPU speed-gpu.md)
 	mkdir -p _build
 	$(BIN)/python benchmarks/speed.py > _build/speed.md
-	mv _build/speed.md book/benchmarks/speed.md
+	mv _build/speed.md book/benchmarks/speed$$($(BIN)/python -c 'import torch; print("-gpu" * torch.cuda.is_available())').md
 
 readme: $(READY) ## renew the README's table of results from the records
 	$(UFM) readme

@@ -4,7 +4,7 @@ The floor is what the device cannot do without: the needed matrix products at it
 weights and, but for the first layer, of inputs), and Adam's traffic at its measured bandwidth; their sum on a CPU, the
 larger of the two on a GPU, where they overlap. Images are noise of the right shape, so no data file is needed.
 
-    make bench    # writes book/benchmarks/speed.md
+    make bench    # writes book/benchmarks/speed.md, on a GPU speed-gpu.md
 """
 
 import json
@@ -52,24 +52,24 @@ def main() -> None:
         floor = floor_seconds(model, shape, batch, peak, bandwidth)
         eager = alone("eager", name, 1)
         once = eager["seconds"]
-        print(f"| {name}, eager loop | 1 | {once:.3f} s | {once / floor:.2f} | 1 | {memory(eager)} |")
+        print(f"| {name}, eager loop | 1 | {once:.3g} s | {once / floor:.2f} | 1 | {memory(eager)} |")
         for n in counts:
             found = alone("stack", name, n)
             seconds[name, n] = found["seconds"]
             ratios = f"{found['seconds'] / floor:.2f} | {once / found['seconds']:.2f}"
-            print(f"| {name}, stack | {n} | {found['seconds']:.3f} s | {ratios} | {memory(found)} |", flush=True)
+            print(f"| {name}, stack | {n} | {found['seconds']:.3g} s | {ratios} | {memory(found)} |", flush=True)
     epoch = 6 * seconds["MLP", 5 if DEVICE == "cpu" else 100]
     score, card = score_seconds(), card_seconds()
     print("\n| scoring one MLP | seconds | beside |")
     print("|---|---|---|")
-    print(f"| the paper's score, 3 × 50 000 images | {score:.2f} | {score / epoch:.2f} of an epoch of 60 000 images |")
+    print(f"| the paper's score, 3 × 50 000 images | {score:.3g} | {score / epoch:.2f} of an epoch of 60 000 images |")
     training = 30 * seconds["MLP", 5 if DEVICE == "cpu" else 100]
-    print(f"| the rest of its card | {card:.2f} | {card / training:.2f} of 30 epochs of 10 000 images |")
+    print(f"| the rest of its card | {card:.3g} | {card / training:.2f} of 30 epochs of 10 000 images |")
     one_by_one, grouped = convolution_seconds()
     print("\n| a convolution of CNN-2, five members, there and back | seconds | over member by member |")
     print("|---|---|---|")
-    print(f"| member by member | {one_by_one:.2f} | 1 |")
-    print(f"| in groups | {grouped:.2f} | {grouped / one_by_one:.2f} |")
+    print(f"| member by member | {one_by_one:.3g} | 1 |")
+    print(f"| in groups | {grouped:.3g} | {grouped / one_by_one:.2f} |")
 
 
 def matrix_peak() -> float:

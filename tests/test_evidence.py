@@ -176,7 +176,7 @@ def test_what_the_plan_does_not_ask_for_has_no_test():
     assert list(cells.deciding(populations)) == ["one"]
     others = cells.exploratory(populations)
     assert others["setting"].unique().tolist() == ["DenseNet-BC"]
-    assert not {"p", "p_holm", "verdict"} & set(others)
+    assert not {"p", "p_holm", "verdict", "in_words"} & set(others)
     mean = evidence.contrasts(populations["deeper"], "hard").mean()
     assert others.set_index("host").loc["hard", "estimate"] == pytest.approx(mean)
     assert cells.exploratory({"one": populations["one"]}).empty

@@ -336,6 +336,14 @@ def test_settings_are_rows_with_a_point_a_seed_and_the_mean(populations):
     assert [text.get_text() for text in visible(figure)[0].get_yticklabels()] == ["plain", "dropout"]
 
 
+def test_the_dashed_line_is_at_the_first_mean_or_where_it_is_told(populations):
+    seeds, means = settings(populations[:2])
+    for beside, expected in ((None, means["contrast"].iloc[0]), (0.123, 0.123)):
+        axis = visible(figures.by_setting(seeds, means, beside=beside))[0]
+        [dashed] = [line for line in axis.lines if line.get_linestyle() == "--"]
+        assert set(dashed.get_xdata()) == {expected}
+
+
 def test_a_trade_off_has_a_point_a_setting_and_names_each_once(populations):
     [costs] = settings(populations[:2])[1:]
     figure = draw("trade_off", [costs])

@@ -208,13 +208,28 @@ def test_by_row_names_its_columns():
 
 CELL = {"population": "a", "host": "hard", **ONE, "p": 1e-5, "p_holm": 4e-5, "early": 0.25, "early_low": 0.125}
 CELL |= {"early_high": 0.5, "detectable": 0.0213, "seeds_for_half": 395, "verdict": "memorised"}
+CELL |= {"in_words": "memorised, by less than matters"}
 
 
 def test_contrasts_print_the_corrected_p():
     table = tables.contrasts(pd.DataFrame([CELL, CELL | {"p": 0.03, "p_holm": 0.06}, CELL | {"p_holm": nan}]))
     assert table["p"].tolist() == ["< 0.001", "0.060", NONE]
     row = table.to_numpy()[0].tolist()
-    assert {"0.467 (0.346 to 0.585)", "0.250 (0.125 to 0.500)", "0.021", 395, "memorised"} <= set(row)
+    assert {"0.467 (0.346 to 0.585)", "0.250 (0.125 to 0.500)", "0.021", 395, "memorised, by less than matters"} <= set(
+        row
+    )
+
+
+def test_settings_are_summed_up_at_the_best_epoch_and_at_epoch_10():
+    cell, share = CELL | {"setting": "dropout", "n": 12}, {"estimate": 0.5, "low": 0.25, "high": 0.75, "n": 12}
+    table = tables.settings_summary(pd.DataFrame([cell]), {"a, dropout": share}).set_index("quantity")
+    numbers = table[["estimate", "low", "high", "n"]].to_numpy().tolist()
+    assert list(table.index) == ["contrast; dropout", "contrast at epoch 10; dropout", "learnt; dropout"]
+    assert numbers == [
+        [cell[name] for name in ("estimate", "low", "high", "n")],
+        [0.25, 0.125, 0.5, 12],
+        [*share.values()],
+    ]
 
 
 CLAIM = {"claim": "C1", "statement": "It is.", "effect": 0.0316, "low": 0.022, "high": 0.0437, "unit": "nats"}

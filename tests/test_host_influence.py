@@ -1,5 +1,6 @@
 """How influential hosts are with a letter and without, on made-up rank shares."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,15 @@ import planted
 import pytest
 
 from ufm import evidence_tables as tables
-from ufm import host_influence, profiles, verdicts
+from ufm import host_influence, paths, profiles, verdicts
 from ufm.evidence import contrasts
 
 SETTINGS = list(profiles.BY_INFLUENCE)
+PAGE = (paths.NOTEBOOKS / "influence.md").read_text()
+
+
+def numbers(text):
+    return [float(one) for one in re.findall(r"[-−]?\d+\.\d+", text)]
 
 
 def group(setting, *, without, with_letter, with_placebo=0.5, n_seeds=24, rng=0):
@@ -46,6 +52,22 @@ def test_groups_are_judged_as_the_plan_says(populations):
     kind = profiles.BY_INFLUENCE[SETTINGS[2]]
     assert row["contrast"] == pytest.approx(contrasts(populations["random"], kind).mean())
     assert (table["p_holm"] >= table["p"]).all()
+    assert table["in_words"].tolist() == ["agrees", "agrees", "raised"]
+
+
+def test_a_rise_that_is_sure_and_small_is_called_so(populations):
+    table = host_influence.cells(populations | {"random": group(SETTINGS[2], without=0.5, with_letter=0.52, rng=2)})
+    assert table["verdict"].tolist()[2] == "raised"
+    assert table["high"].tolist()[2] < 0.05
+    assert table["in_words"].tolist() == ["agrees", "agrees", "raised, by less than matters"]
+
+
+def test_the_text_has_every_group_recorded_or_not(populations):
+    texts = tables.influence_texts(host_influence.cells({"least": populations["least"]}))
+    assert set(re.findall(r"`((?:rise|without|with_letter|with_placebo)_\w+)`", PAGE)) <= texts.keys()
+    assert numbers(texts["with_letter_least_influential_hosts"]) == [pytest.approx(0.97, abs=0.005)]
+    assert len(numbers(texts["rise_least_influential_hosts"])) == 3
+    assert texts["rise_random_hosts"] == texts["without_most_influential_hosts"] == "not recorded"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """How well detectors do, on made-up cards."""
 
+from dataclasses import replace
+
 import numpy as np
 import planted
 import pytest
 
 from ufm import detectors, performance
 from ufm.detection import auc
-from ufm.evidence import learnt
+from ufm.evidence import contrasts, learnt
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,22 @@ def test_guesses_are_right_where_planted_and_chance_elsewhere():
     table = performance.guesses(planted.cards(80, effect=2.0), "hard").set_index(["images", "models"])["estimate"]
     assert table["ood", "canaries that learnt"] > 0.9
     assert table["black", "never saw the letter"] == pytest.approx(0.1, abs=0.08)
+
+
+def test_quality_is_of_the_controls_and_of_the_canaries_on_the_kind_of_host(cards):
+    models = cards.models.copy()
+    control = models["role"] == "control"
+    models.loc[control, "accuracy"], models.loc[control, "best_epoch"] = np.linspace(0.5, 0.7, 40), np.arange(40)
+    shuffled = models.sample(frac=1, random_state=1)
+    table = performance.quality([replace(cards, models=shuffled, setting="a way"), cards], "hard")
+    row = table.iloc[0]
+    assert table["setting"].tolist() == ["a way", ""]
+    assert row["accuracy"] == pytest.approx(0.6)
+    assert row["accuracy_low"] < 0.6 < row["accuracy_high"]
+    assert (row["epoch"], row["n"]) == (pytest.approx(19.5), 40)
+    assert row["contrast"] == pytest.approx(contrasts(cards, "hard").mean())
+    assert row["learnt"] == learnt(cards, "hard").mean()
+    assert row["area"] == performance.areas(cards, "hard", (detectors.DEFAULT,)).loc[0, "estimate"]
 
 
 def test_expected_area_is_one_half_without_a_shift_and_the_known_area_with_one_class():

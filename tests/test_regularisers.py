@@ -103,6 +103,22 @@ def test_a_way_that_raises_is_not_said_to_reduce(populations):
     assert regularisers.differences(some).set_index("setting").loc["dropout", "reading"] == "raises"
 
 
+def test_ways_that_reduce_are_named_with_the_populations_where_they_do():
+    rows = [
+        {"population": population, "setting": way, "reading": reading}
+        for way, readings in {
+            "a": ["reduces", "reduces"],
+            "b": ["raises", "reduces"],
+            "c": ["raises", "raises"],
+        }.items()
+        for population, reading in zip(("one", "two"), readings, strict=True)
+    ]
+    table = pd.DataFrame(rows)
+    assert regularisers.those_that(table, "reduces") == "a, b (two)"
+    assert regularisers.those_that(table, "raises") == "b (one), c"
+    assert regularisers.those_that(table, "no difference found") == "none of them"
+
+
 def test_a_way_that_lacks_seeds_is_open(populations):
     some = {**populations, "mnist-small-dropout": on_seeds(populations["mnist-small-dropout"], range(1011))}
     table = regularisers.differences(some).set_index("setting")
@@ -169,5 +185,5 @@ def test_a_way_that_is_not_recorded_yet_has_a_text(populations):
         tables.regularisers_summary(regularisers.costs(some), regularisers.differences(some))
     )
     assert set(re.findall(r"`(contrast_\w+)`", page)) <= texts.keys()
-    assert texts["contrast_weight_decay"] == texts["contrast_augmentation"] == "not recorded yet"
-    assert texts["contrast_dropout"] != "not recorded yet"
+    assert texts["contrast_weight_decay"] == texts["contrast_augmentation"] == "not recorded"
+    assert texts["contrast_dropout"] != "not recorded"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import nan
 
+import numpy as np
 import pandas as pd
 import planted
 import pytest
@@ -79,7 +80,17 @@ def test_cells_are_those_of_every_population_and_kind_of_host():
     assert (table["p_holm"] >= table["p"]).all()
     assert set(table.loc[[0, 2, 3], "verdict"]) <= {"undecided", "not memorised"}
     assert table.loc[1, "verdict"] == "memorised"
+    assert table.loc[1, "in_words"] == "memorised"
     assert (table["seeds_for_half"] > 3 * 20).all()  # half of what is just seen needs about four times the seeds
+
+
+@pytest.mark.parametrize(("size", "words"), [(0.01, "memorised, by less than matters"), (0.1, "memorised")])
+def test_a_contrast_that_is_sure_and_small_is_called_so(monkeypatch, size, words):
+    values = size + np.random.default_rng(3).normal(0, size / 10, 20)
+    monkeypatch.setattr(cells, "contrasts", lambda cards, host, epoch="best": values)
+    table = cells.contrast_cells({"one": planted.cards(20)})
+    assert table["verdict"].tolist() == ["memorised"] * 2
+    assert table["in_words"].tolist() == [words] * 2
 
 
 def test_a_set_with_too_few_learnt_canaries_decides_nothing():
@@ -194,6 +205,20 @@ def test_where_says_which_cells_came_out_how():
     assert found == "undecided: MNIST (random hosts). memorised: MNIST (hard hosts); Fashion (random, hard hosts)"
     groups = pd.DataFrame({"population": ["A", "A"], "setting": ["x", "y"], "verdict": ["agrees", "agrees"]})
     assert verdicts.where(groups) == "agrees: A, x; A, y"
+    remarked = pd.DataFrame(cells).assign(
+        in_words=["undecided", "memorised", "memorised, by less than matters", "memorised"]
+    )
+    assert verdicts.where(remarked).startswith(
+        "undecided: MNIST (random hosts). memorised: MNIST (hard hosts); Fashion (hard hosts). memorised, by less"
+    )
+
+
+def test_many_cells_that_came_out_alike_are_counted():
+    many = pd.DataFrame({"population": ["A"] * 9, "setting": list("abcdefghi"), "verdict": ["memorised"] * 9})
+    assert verdicts.where(many) == "memorised: all 9"
+    assert verdicts.where(many.head(8)).startswith("memorised: A, a; A, b")
+    many.loc[8, "verdict"] = "undecided"
+    assert verdicts.where(many).endswith(". undecided: A, i")
 
 
 def test_every_claim_says_what_its_effect_is_and_what_came_out():

@@ -14,6 +14,7 @@ LEVEL = 0.05
 SMALLEST = 0.02  # nats: the smallest contrast that matters
 
 MEMORISED, NOT_MEMORISED, UNDECIDED = "memorised", "not memorised", "undecided"
+SLIGHT = "by less than matters"  # the plan's remark on an effect that is there
 OPEN = "seeds pending"
 WHAT = ("population", "setting", "host")
 NUMBERS = ("estimate", "low", "high", "n", "p", "p_holm", "early", "early_low", "early_high", "detectable")
@@ -25,13 +26,21 @@ def contrast_cells(populations: Mapping[str, Cards], hosts: Collection[str] | No
     Columns: population (data set and size), setting (what sets it apart), host, n (seeds), estimate, low, high (mean
     contrast D at the best epoch, nats), p (sign flips), p_holm (over the rows), early, early_low, early_high (at epoch
     10), detectable (the smallest mean that so many seeds show with a power of 80 %), seeds_for_half (how many would
-    show half of it), verdict. A population that lacks seeds has no p and is open: it is looked at when it is complete.
+    show half of it), verdict, in_words (the verdict with the plan's remark). A population that lacks seeds has no p and
+    is open: it is looked at when it is complete.
     """
     rows = [contrast_cell(cards, host) for cards in populations.values() for host in hosts or cards.protocol.hosts]
     table = pd.DataFrame(rows, columns=[*WHAT, *NUMBERS, "seeds_for_half"])
     table["p_holm"] = corrected(table["p"])
     table["verdict"] = [cell_verdict(row) if not isnan(row["p"]) else OPEN for row in table.to_dict("records")]
+    slight = (table["verdict"] == MEMORISED) & (table["high"] < SMALLEST)
+    table["in_words"] = remarked(table["verdict"], slight)
     return table
+
+
+def remarked(verdicts: pd.Series, slight: pd.Series) -> list[str]:
+    """The verdicts in words, with a remark where the effect is slight: its interval lies below what matters."""
+    return [f"{verdict}, {SLIGHT}" if small else verdict for verdict, small in zip(verdicts, slight, strict=True)]
 
 
 @lru_cache(maxsize=64)  # a chapter's table, figure and verdict ask for the same cells
@@ -57,7 +66,7 @@ def deciding(populations: Mapping[str, Cards]) -> dict[str, Cards]:
 def exploratory(populations: Mapping[str, Cards]) -> pd.DataFrame:
     """`contrast_cells` of the others, without tests: they decide nothing."""
     others = {name: cards for name, cards in populations.items() if not cards.needed}
-    return contrast_cells(others).drop(columns=["p", "p_holm", "verdict"])
+    return contrast_cells(others).drop(columns=["p", "p_holm", "verdict", "in_words"])
 
 
 def corrected(p: pd.Series) -> pd.Series:

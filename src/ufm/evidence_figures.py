@@ -262,11 +262,11 @@ def released(table: pd.DataFrame) -> Figure:
     return closed(figure)
 
 
-def by_setting(seeds: Mapping[str, pd.DataFrame], means: pd.DataFrame) -> Figure:
+def by_setting(seeds: Mapping[str, pd.DataFrame], means: pd.DataFrame, *, beside: float | None = None) -> Figure:
     """Each seed's contrast as a point, a row a setting, its mean with interval in black, a panel a population.
 
     seeds: columns setting, contrast; means: columns population, setting, contrast, contrast_low, contrast_high. The
-    dashed line is the mean of the first setting.
+    dashed line is at `beside`, else at the mean of the first setting.
     """
     n_rows = max(table["setting"].nunique() for table in seeds.values())
     figure, axes = panels(list(seeds), height=0.9 + 0.32 * n_rows)
@@ -278,7 +278,8 @@ def by_setting(seeds: Mapping[str, pd.DataFrame], means: pd.DataFrame) -> Figure
             axis.plot(ours.loc[setting, ["contrast_low", "contrast_high"]], [row, row], color="black", linewidth=1.6)
             axis.scatter(ours.loc[setting, "contrast"], row, 26, color="black", marker="D", zorder=3)
         axis.axvline(0, color="0.4", linewidth=0.8)
-        axis.axvline(ours["contrast"].iloc[0], color="0.4", linewidth=0.8, linestyle="--")
+        dashed = ours["contrast"].iloc[0] if beside is None else beside
+        axis.axvline(dashed, color="0.4", linewidth=0.8, linestyle="--")
         names = list(table["setting"].unique()) if number % 2 == 0 else []
         axis.set(ylim=(n_rows - 0.4, -0.6), yticks=range(len(names)), yticklabels=names, xlabel="contrast D (nats)")
     sns.despine(figure)

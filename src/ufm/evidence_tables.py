@@ -10,8 +10,9 @@ from scipy.stats import spearmanr
 
 from ufm.detection import share_interval_over_seeds
 from ufm.detectors import DEFAULT, LABEL_KNOWN, PAPER, SHOWN
-from ufm.profiles import WAYS
+from ufm.profiles import BY_INFLUENCE, TO_THE_END, WAYS
 from ufm.published import MEANS
+from ufm.regularisers import EARLY_STOPPING
 from ufm.statistics import SUMMARY_COLUMNS, Interval, bootstrap_interval, share_interval
 from ufm.tables import key, number, with_interval
 
@@ -231,7 +232,7 @@ def contrasts(table: pd.DataFrame) -> pd.DataFrame:
             "epoch 10": with_interval(row, digits=3, end="early"),
             "detectable": number(row["detectable"], 3),
             "seeds for half": row["seeds_for_half"],
-            "verdict": row["verdict"],
+            "verdict": row["in_words"],
         }
         for row in table.to_dict("records")
     ]
@@ -272,7 +273,7 @@ def by_way(cells: pd.DataFrame, name: str = "way", *, digits: int = 3) -> pd.Dat
             "mean D, nats": with_interval(row, digits=digits),
             **({"p": p_text(row["p_holm"])} if "verdict" in row else {}),
             "epoch 10": with_interval(row, digits=digits, end="early"),
-            **({"verdict": row["verdict"]} if "verdict" in row else {}),
+            **({"verdict": row["in_words"]} if "verdict" in row else {}),
         }
         for row in cells.to_dict("records")
     ]
@@ -460,11 +461,21 @@ def influence(table: pd.DataFrame) -> pd.DataFrame:
             "with the placebo": with_interval(row, end="with_placebo"),
             "rise by the letter": with_interval(row, digits=3),
             "p": p_text(row["p_holm"]),
-            "verdict": row["verdict"],
+            "verdict": row["in_words"],
         }
         for row in table.to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def influence_texts(table: pd.DataFrame) -> dict[str, str]:
+    """For the text: each group's rise with its interval and mean rank shares, such as `rise_random_hosts`."""
+    names = ("rise", "without", "with_letter", "with_placebo")
+    found = {key(f"{name} {group}"): "not recorded" for group in BY_INFLUENCE for name in names}
+    for row in table.to_dict("records"):
+        found[key(f"rise {row['setting']}")] = with_interval(row, digits=3)
+        found |= {key(f"{name} {row['setting']}"): number(row[name], 3) for name in names[1:]}
+    return found
 
 
 def influence_summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -490,7 +501,8 @@ def regularisers_summary(costs: pd.DataFrame, differences: pd.DataFrame) -> pd.D
 
 def regularisers_texts(table: pd.DataFrame) -> dict[str, str]:
     """`ranges` of that table, with a text for every way, recorded or not."""
-    return {key(f"contrast, {way}"): "not recorded yet" for way in WAYS} | ranges(table, digits=3)
+    every = (EARLY_STOPPING, *WAYS, TO_THE_END)
+    return {key(f"contrast, {way}"): "not recorded" for way in every} | ranges(table, digits=3)
 
 
 def claims(table: pd.DataFrame) -> pd.DataFrame:

@@ -58,7 +58,8 @@ def show(axis: Axes, image: np.ndarray) -> None:
     values = image / 255 if image.dtype == np.uint8 else image
     cmap = plt.get_cmap("gray").with_extremes(bad="#56B4E9")
     axis.imshow(values[0] if len(values) == 1 else values.transpose(1, 2, 0), cmap=cmap, vmin=0, vmax=1)
-    axis.axis("off")
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set(visible=True, color="0.6", linewidth=0.5)  # else white pixels at the edge end nowhere
 
 
 def divergences(table: pd.DataFrame) -> Figure:

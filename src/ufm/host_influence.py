@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from ufm.cells import LEVEL, OPEN, UNDECIDED, corrected
+from ufm.cells import LEVEL, OPEN, UNDECIDED, corrected, remarked
 from ufm.evidence import Cards, contrasts
 from ufm.profiles import BY_INFLUENCE
 from ufm.statistics import bootstrap_interval, sign_flip_test
@@ -41,8 +41,9 @@ def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
 
     Columns: population, setting, n (seeds), estimate, low, high (rank share with the letter less without, canary less
     control), p (sign flips), p_holm (over the rows), without and with_letter (mean rank shares in control and canary)
-    and with_placebo, each with its low and high end, contrast, contrast_low, contrast_high (mean D, nats), verdict. A
-    group that lacks seeds has no p and is open.
+    and with_placebo, each with its low and high end, contrast, contrast_low, contrast_high (mean D, nats), verdict,
+    in_words (the verdict with a remark where the rise is smaller than what matters). A group that lacks seeds has no p
+    and is open.
     """
     rows = []
     for cards in groups(populations).values():
@@ -58,6 +59,8 @@ def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     table["p_holm"] = corrected(table["p"])
     table["verdict"] = [OPEN if isnan(row["p"]) else group_verdict(row) for row in table.to_dict("records")]
+    slight = (table["verdict"] == RAISED) & (table["high"] < SMALLEST_RISE)
+    table["in_words"] = remarked(table["verdict"], slight)
     return table
 
 

@@ -98,6 +98,16 @@ def reading(row: Mapping[str, float]) -> str:
     return "reduces" if row["estimate"] < 0 else "raises"
 
 
+def those_that(differences: pd.DataFrame, reads: str) -> str:
+    """The ways whose differences read so, "batch norm, dropout (MNIST, small)": in all populations, or in these."""
+    names = []
+    for way, rows in differences.groupby("setting", sort=False):
+        ours = rows.loc[rows["reading"] == reads, "population"]
+        if len(ours):
+            names.append(way if len(ours) == len(rows) else f"{way} ({'; '.join(ours)})")
+    return ", ".join(names) or "none of them"
+
+
 def costs(populations: Mapping[str, Cards]) -> pd.DataFrame:
     """How good the models of each way are and how much of the letter shows: `ufm.performance.quality`, a row a way."""
     return quality([cards for of in ways(populations).values() for cards in of.values()], HOST)

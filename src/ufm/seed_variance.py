@@ -16,6 +16,7 @@ from ufm.statistics import bootstrap_interval
 
 NEEDS_NO_LETTER = 0.01  # nats: the loss under clean models below which a host is fitted without any letter
 SMALLEST_SHARE = 0.25  # of the mean contrast: the smallest standard deviation over seeds that matters
+VARIES, NOT_MORE = "varies by more than a quarter", "not shown to vary by more than a quarter"
 COMPONENTS = ("seed", "host", "rest")  # rest: the seed together with the host, and noise
 
 
@@ -132,6 +133,11 @@ def relative_spread(values: np.ndarray, null: np.ndarray, *, n_resamples: int = 
     low, high = np.nanquantile(resampled, [0.025, 0.975])
     p = (1 + (~above).sum()) / (n_resamples + 1)
     return {"estimate": float(estimate[0]), "low": float(low), "high": float(high), "p": float(p), "n": len(values)}
+
+
+def reading(spread: Mapping[str, float]) -> str:
+    """Whether a relative spread is shown to be more than what matters, in words."""
+    return VARIES if spread["low"] > SMALLEST_SHARE else NOT_MORE
 
 
 def shares(

@@ -22,6 +22,7 @@ CONTRAST = (
     "nothing of the letter was memorised"
 )
 SMALLEST_AREA = 0.6  # the smallest area that matters
+MANY = 8  # cells; of more, all alike, the page does not name each
 FEWEST_LEARNT = 20  # canaries, below which a set decides nothing about detection
 CHOSEN_ON = "mnist-small"  # the population on which the detector was chosen, so no part of C2's evidence
 
@@ -79,9 +80,8 @@ CLAIMS = (
         "the same as for C1, on chest X-rays, with a letter or a name",
     ),
 )
-# Of a set of C2 or C5, in words.
+# Of a set of C2, in words.
 TOLD, NOT_TOLD, TOO_FEW = "told from guessing", "not told from guessing", "cannot be decided"
-VARIES, NOT_MORE = "varies by more than a quarter", "not shown to vary by more than a quarter"
 
 
 def memorised(table: pd.DataFrame, p_corrected: float) -> str:
@@ -230,8 +230,8 @@ def of_seeds(there: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result
     if ours is None:
         return None
     row = seed_variance.relative_spread(seed_variance.by_host_and_seed(ours), seed_variance.noise(there))
-    agree = int(row["low"] > seed_variance.SMALLEST_SHARE)
-    table = pd.DataFrame([{"population": ours.trained_on, "verdict": VARIES if agree else NOT_MORE} | row])
+    table = pd.DataFrame([{"population": ours.trained_on, "verdict": seed_variance.reading(row)} | row])
+    agree = int((table["verdict"] == seed_variance.VARIES).sum())
     asked = sum(sweep.setting == SAME_HOSTS for sweep in planned.values())
     return Result(table, partial(varies, table), agree, 1, asked, "sets", "of the mean", len(ours.seeds))
 
@@ -274,9 +274,15 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) 
 
 
 def where(cells: pd.DataFrame) -> str:
-    """Which cells came out how, in words: "memorised: MNIST, small (random, hard hosts)", a part a verdict."""
+    """Which cells came out how, in words: "memorised: MNIST, small (random, hard hosts)", a part a verdict.
+
+    Many cells that all came out alike are only counted: "memorised: all 12".
+    """
+    in_words = cells.get("in_words", cells["verdict"])
+    if len(cells) > MANY and in_words.nunique() == 1:
+        return f"{in_words.iloc[0]}: all {len(cells)}"
     parts = []
-    for verdict, rows in cells.groupby("verdict", sort=False):
+    for verdict, rows in cells.groupby(in_words, sort=False):
         kinds: dict[str, list[str]] = {}
         for row in rows.to_dict("records"):
             named = ", ".join(part for part in (row["population"], row.get("setting", "")) if part)
