@@ -131,7 +131,7 @@ def test_a_wrong_parameter_is_named(arguments, changes, message):
         ("paper", {"variant": "dropout + augmentation"}, MLP(dropout=True, augmentation=True)),
         ("paper", {"model": "cnn2", "variant": "batch norm"}, CNN2(batch_norm=True)),
         ("embedded", {"model": "cnn1"}, CNN1(channels=(8, 16), hidden=(32, 32))),
-        ("embedded", {"variant": "batch norm"}, MLP(hidden=(128, 64), batch_norm=True)),
+        ("embedded", {"variant": "batch norm"}, MLP(hidden=(64, 32), batch_norm=True)),
     ],
 )
 def test_network_and_variant_are_chosen_by_name(profile, changes, expected):

@@ -1,6 +1,7 @@
 """The reference notebooks notice a change, and the library trains where nothing of the book is installed."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,13 @@ def test_a_learning_rate_changed_by_5_percent_fails_the_reference(tmp_path):
     ended = run(["-m", "pytest", *options, str(reference)], tmp_path, PYTHONPATH=str(tmp_path / "src"))
     assert ended.returncode == 1, ended.stdout
     assert "method-examples" in ended.stdout  # a table of divergences is among what differs
+
+
+def test_no_page_shows_a_number_as_code():
+    references = sorted((paths.ROOT / "tests" / "reference").glob("*.ipynb"))
+    assert len(references) > 10
+    for reference in references:
+        assert not re.search(r"np\.(float|int|str|bool)", reference.read_text()), reference.name
 
 
 def test_training_needs_nothing_of_the_book(tmp_path):
