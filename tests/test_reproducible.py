@@ -45,7 +45,7 @@ def copy(root, *changes):
 
 
 def test_shuffled_labels_are_told_from_true_ones(tmp_path):
-    shorter = ("profiles.py", "epochs=10", "epochs=4")
+    shorter = ("profiles.py", "epochs=10", "epochs=6")
     true = execute(copy(tmp_path / "true", shorter), tmp_path / "1")
     shuffled = execute(copy(tmp_path / "shuffled", shorter, ("embedded.py", READ, SHUFFLED)), tmp_path / "2")
     parameters = [json.loads((run / "manifest.json").read_text())["parameters"] for run in (true, shuffled)]

@@ -129,12 +129,16 @@ def test_every_sweep_differs_from_the_usual_one_in_one_thing():
         assert len({sweep.protocol for sweep in sweeps}) == len(sweeps)
         for sweep in sweeps[1:]:
             what, _, value = sweep.setting.partition(": ")
-            [(field, changed)] = profiles.VARIED[what][value].items()
+            changes, protocol = dict(profiles.VARIED[what][value]), sweep.protocol
+            if changes.pop("n_ood", None):  # of some images there are not so many
+                assert protocol.scoring.n_effect == usual.scoring.n_effect
+                protocol = replace(protocol, scoring=replace(protocol.scoring, n_ood=usual.scoring.n_ood))
+            [(field, changed)] = changes.items()
             holder = next(name for name in ("scoring", "training", "") if hasattr(getattr(usual, name, usual), field))
-            there = getattr(sweep.protocol, holder) if holder else sweep.protocol
+            there = getattr(protocol, holder) if holder else protocol
             assert getattr(there, field) == changed
             back = {field: getattr(getattr(usual, holder) if holder else usual, field)}
-            assert replace(sweep.protocol, **({holder: replace(there, **back)} if holder else back)) == usual
+            assert replace(protocol, **({holder: replace(there, **back)} if holder else back)) == usual
         assert set(sensitivity.USUALLY) >= {sweep.setting.partition(": ")[0] for sweep in sweeps[1:]}
 
 
