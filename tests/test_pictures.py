@@ -170,6 +170,20 @@ def test_every_population_has_a_row_a_kind_of_host():
     assert all({image.shape for image, _ in row} == {(1, 28, 28)} for row in found.values())
 
 
+def test_hosts_as_trained_have_the_feature_where_it_was_and_nothing_else():
+    protocol = replace(PROTOCOL, feature="L", position=(2, 3), hosts=("random", "hard"))
+    index = np.array([[5, 7], [6, 8], [9, 3]])
+    cards = planted.cards(3, setting="a name")
+    cards = replace(cards, protocol=replace(protocol, n_train=None), indices=index, labels=index % 3)
+    [(title, row)] = pictures.as_trained({"one": cards}, n=2).items()
+    whole = datasets.load("digits").train_images
+    expected = whole[[7, 8]].copy()
+    expected[:, :, 2:7, 3:8] = features.letter("L") * 255
+    assert title == "a name"
+    np.testing.assert_array_equal([image for image, _ in row], expected)
+    assert [word for _, word in row] == ["1", "2"]
+
+
 def test_hosts_of_a_population_are_shown_with_their_labels():
     cards, whole = planted_on_digits(5), datasets.load("digits").train_images
     found = pictures.hosts_of({"digits": replace(cards, setting="")}, n=3)

@@ -213,7 +213,7 @@ def pictures() -> None:
     """Keep the images of the hosts that pages show in book/records, so that they need no image files."""
     from ufm import pictures, profiles
 
-    for name in (*profiles.POPULATIONS["paper"], *profiles.INFLUENCE["paper"]):
+    for name in (*profiles.POPULATIONS["paper"], *profiles.INFLUENCE["paper"], *profiles.MEDICAL["paper"]):
         print(f"{name}: {pictures.keep(profiles.sweeps()[name].protocol)} images")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ufm import datasets, hosts
+from ufm import datasets, features, hosts
 from ufm.evidence import Cards, by_host
 from ufm.experiments import Protocol
 from ufm.fingerprints import RECIPE, digest
@@ -92,6 +92,21 @@ def hosts_of(
             pixels = images(cards.protocol, cards.indices[:n, kind], data_root=data_root)
             words = [str(label) for label in cards.labels[:n, kind]]
             found[cards.setting or f"{host} hosts"] = list(zip(pixels, words, strict=True))
+    return found
+
+
+def as_trained(
+    populations: Mapping[str, Cards], *, n: int = 8, data_root: str | Path | None = None
+) -> dict[str, list[tuple[np.ndarray, str]]]:
+    """Hosts of the first n seeds as their canaries have them: images (C, H, W), each with its label; a row a setting.
+
+    Of populations on several kinds of host the last kind.
+    """
+    found = {}
+    for cards in populations.values():
+        plain = images(cards.protocol, cards.indices[:n, -1], data_root=data_root)
+        stamped = features.insert(plain, cards.protocol.unique, position=cards.protocol.position)
+        found[cards.setting] = list(zip(stamped, map(str, cards.labels[:n, -1]), strict=True))
     return found
 
 
