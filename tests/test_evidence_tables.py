@@ -232,6 +232,17 @@ def test_settings_are_summed_up_at_the_best_epoch_and_at_epoch_10():
     ]
 
 
+def test_texts_of_cells_and_of_quality_go_through_the_populations():
+    cells = pd.DataFrame([CELL | {"host": "random"}, CELL, CELL | {"host": "random", "estimate": 0.5}])
+    assert tables.on_hosts(cells, "random") == "0.467 (0.346 to 0.585); 0.500 (0.346 to 0.585)"
+    assert tables.on_hosts(cells, "middling") == "not recorded"
+    quality = pd.DataFrame(
+        [{"area": 0.5, "area_low": 0.25, "area_high": 0.75, "learnt": share, "n": 40} for share in (0.2, 0.625)]
+    )
+    assert tables.listed(quality, "area") == "0.50 (0.25 to 0.75); 0.50 (0.25 to 0.75)"
+    assert tables.counts_learnt(quality) == "8, 25"
+
+
 CLAIM = {"claim": "C1", "statement": "It is.", "effect": 0.0316, "low": 0.022, "high": 0.0437, "unit": "nats"}
 CLAIM |= {"p": 2e-5, "n": 200, "holds_in": "2 of 4 cells", "verdict": "holds so far", "chapter": "hosts"}
 CLAIM |= {"about": "a contrast", "where": "memorised: here"}

@@ -62,9 +62,25 @@ def test_a_rise_that_is_sure_and_small_is_called_so(populations):
     assert table["in_words"].tolist() == ["agrees", "agrees", "raised, by less than matters"]
 
 
+def test_the_letter_is_set_beside_the_placebo_of_the_same_seed(populations):
+    row = host_influence.cells(populations).set_index("setting").loc[SETTINGS[2]]
+    ranks = populations["random"].arrays["influence_rank"][..., 0].astype(float)
+    assert row["beyond_placebo"] == pytest.approx((ranks[:, 1] - ranks[:, 2]).mean())
+    assert row["beyond_placebo_low"] < row["beyond_placebo"] < row["beyond_placebo_high"]
+
+
+def test_every_rise_below_what_matters_meets_the_rule_of_does_not_hold(populations):
+    little = group(SETTINGS[2], without=0.5, with_letter=0.52, rng=2)
+    least = group(SETTINGS[1], without=0.05, with_letter=0.06, rng=1)
+    both = populations | {"random": little, "least": least}
+    assert host_influence.all_slight(host_influence.cells(both)) == "met too"
+    assert host_influence.all_slight(host_influence.cells(populations | {"random": little})) == "not met"
+    assert host_influence.all_slight(host_influence.cells({"most": populations["most"]})) == "not met"
+
+
 def test_the_text_has_every_group_recorded_or_not(populations):
     texts = tables.influence_texts(host_influence.cells({"least": populations["least"]}))
-    assert set(re.findall(r"`((?:rise|without|with_letter|with_placebo)_\w+)`", PAGE)) <= texts.keys()
+    assert set(re.findall(r"`((?:rise|without|with_letter|with_placebo|beyond_placebo)_\w+)`", PAGE)) <= texts.keys()
     assert numbers(texts["with_letter_least_influential_hosts"]) == [pytest.approx(0.97, abs=0.005)]
     assert len(numbers(texts["rise_least_influential_hosts"])) == 3
     assert texts["rise_random_hosts"] == texts["without_most_influential_hosts"] == "not recorded"

@@ -160,7 +160,9 @@ def test_the_tables_of_the_chapter(populations):
     summary = tables.regularisers_summary(costs, changes).set_index("quantity")
     assert summary.loc[f"contrast, dropout; {ONE}", "estimate"] == costs.set_index("setting").loc["dropout", "contrast"]
     assert summary.loc[f"change, dropout; {ONE}", "estimate"] == changes.set_index("setting").loc["dropout", "estimate"]
-    assert len(summary) == 4 * 3 + 3
+    assert len(summary) == 4 * 5 + 3
+    early = contrasts(populations["mnist-small-dropout"], "hard", epoch="early")
+    assert costs.set_index("setting").loc["dropout", "early"] == pytest.approx(early.mean())
 
 
 def test_the_claim_is_judged_by_its_cells(populations):
@@ -181,9 +183,27 @@ def test_without_ways_the_claim_is_not_tested(populations):
 def test_a_way_that_is_not_recorded_yet_has_a_text(populations):
     some = {name: cards for name, cards in populations.items() if "weight-decay" not in name}
     page = (paths.NOTEBOOKS / "regularisers.md").read_text()
-    texts = tables.regularisers_texts(
-        tables.regularisers_summary(regularisers.costs(some), regularisers.differences(some))
-    )
-    assert set(re.findall(r"`(contrast_\w+)`", page)) <= texts.keys()
+    costs = regularisers.costs(some)
+    texts = tables.regularisers_texts(costs, regularisers.differences(some))
+    assert set(re.findall(r"`((?:contrast|early|area|accuracy)_\w+)`", page)) <= texts.keys()
+    own = costs.set_index("setting").loc["early stopping"]
+    assert float(texts["contrast_of_their_own"]) == pytest.approx(own["contrast"], abs=0.0005)
+    assert float(texts["early_of_their_own"]) == pytest.approx(own["early"], abs=0.0005)
     assert texts["contrast_weight_decay"] == texts["contrast_augmentation"] == "not recorded"
     assert texts["contrast_dropout"] != "not recorded"
+
+
+def test_accuracy_is_said_of_ways_that_reduce_and_of_those_that_raise():
+    table = pd.DataFrame(
+        {
+            "setting": ["early stopping", "dropout", "batch norm", "dropout"],
+            "reading": ["reduces", "reduces", "raises", "no difference found"],
+            "accuracy": [-0.0123, 0.004, 0.002, 0.5],
+        }
+    )
+    assert tables.accuracy_changes(table) == {
+        "accuracy_reduces": "−0.012 to 0.004",
+        "accuracy_raises": "0.002",
+        "accuracy_early_stopping": "−0.012",
+    }
+    assert tables.accuracy_changes(table[1:2])["accuracy_raises"] == "not recorded"

@@ -52,6 +52,6 @@ def test_shuffled_labels_are_told_from_true_ones(tmp_path):
     assert parameters[0] == parameters[1]
     rows, agree = compare_runs(true, shuffled)
     assert not agree
-    assert len(rows) == 8
+    assert len(rows) == 11
     verdicts = rows.set_index("quantity")["verdict"]
     assert verdicts["letter host after the last epoch"] == DIFFERS

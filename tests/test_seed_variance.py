@@ -97,6 +97,14 @@ def test_where_it_cannot_be_said_it_is_not(mean, n_null):
     assert all(np.isnan(found[name]) for name in ("estimate", "low", "high", "p"))
 
 
+def test_with_no_noise_taken_off_the_share_is_that_of_a_null_without_spread():
+    values = layout(np.random.default_rng(9), mean=0.3)
+    whole = seed_variance.whole_spread(values)
+    assert whole == pytest.approx(relative_spread(values, np.zeros(50), n_resamples=10)["estimate"])
+    assert whole == pytest.approx(np.sqrt(values.var(0, ddof=1).mean()) / values.mean())
+    assert np.isnan(seed_variance.whole_spread(values - 1))
+
+
 @pytest.mark.parametrize("values", [np.ones((1, 5)), np.ones((5, 1)), np.ones(5), np.array([[1, nan], [2, 3]])])
 def test_what_is_no_crossed_layout_is_refused(values):
     with pytest.raises(ValueError, match="two seeds and two hosts|NaN or infinite"):

@@ -213,6 +213,16 @@ def test_where_says_which_cells_came_out_how():
     )
 
 
+def test_the_cells_like_the_papers_setting_are_named():
+    rows = [
+        {"population": f"MNIST, {size}", "host": host, "in_words": f"{size} {host}"}
+        for size in ("small", "full")
+        for host in ("random", "hard")
+    ]
+    assert cells.as_in_the_paper(pd.DataFrame(rows)) == "MNIST, full: full random"
+    assert cells.as_in_the_paper(pd.DataFrame(rows[:2])) == "not part of this profile"
+
+
 def test_many_cells_that_came_out_alike_are_counted():
     many = pd.DataFrame({"population": ["A"] * 9, "setting": list("abcdefghi"), "verdict": ["memorised"] * 9})
     assert verdicts.where(many) == "memorised: all 9"

@@ -58,6 +58,13 @@ def contrast_cell(cards: Cards, host: str) -> Mapping[str, object]:
     )
 
 
+def as_in_the_paper(table: pd.DataFrame) -> str:
+    """Which verdicts the cells have that are like the paper's setting: full size, random hosts. In words."""
+    ours = table[table["population"].str.endswith(", full") & (table["host"] == "random")]
+    words = [f"{row['population']}: {row['in_words']}" for row in ours.to_dict("records")]
+    return "; ".join(words) or "not part of this profile"
+
+
 def deciding(populations: Mapping[str, Cards]) -> dict[str, Cards]:
     """The populations that the plan asks for."""
     return {name: cards for name, cards in populations.items() if cards.needed}

@@ -92,7 +92,11 @@ def summary(cards: Cards) -> pd.DataFrame:
         "contrast after the last epoch": last["contrast"],
         "last less kept epoch": last["contrast"] - kept,
     }
-    quantities |= {f"{name} host after the last epoch": last[name] for name in ("plain", "letter", "control")}
+    quantities |= {
+        f"{name} host after the {which} epoch": ones[name]
+        for which, ones in (("first", first), ("last", last))
+        for name in ("plain", "letter", "control")
+    }
     return pd.DataFrame(
         [{"quantity": name} | asdict(bootstrap_interval(np.asarray(ones))) for name, ones in quantities.items()]
     )

@@ -12,7 +12,7 @@ from ufm.detection import share_interval_over_seeds
 from ufm.detectors import DEFAULT, LABEL_KNOWN, PAPER, SHOWN
 from ufm.profiles import BY_INFLUENCE, TO_THE_END, WAYS
 from ufm.published import MEANS
-from ufm.regularisers import EARLY_STOPPING
+from ufm.regularisers import EARLY_STOPPING, PLAIN
 from ufm.statistics import SUMMARY_COLUMNS, Interval, bootstrap_interval, share_interval
 from ufm.tables import key, number, with_interval
 
@@ -432,7 +432,9 @@ def seeds_summary(spread: Mapping[str, float], table: pd.DataFrame, null: np.nda
         for row in table.to_dict("records")
     ]
     noise = float(null.std(ddof=1)) if len(null) > 1 else np.nan
-    return pd.DataFrame([*rows, {"quantity": "sd, noise", "estimate": noise, "n": len(null)} | nothing])
+    rows += [{"quantity": "sd, noise", "estimate": noise, "n": len(null)} | nothing]
+    mean = asdict(bootstrap_interval(null)) if len(null) > 1 else {"estimate": np.nan, "n": len(null)} | nothing
+    return pd.DataFrame([*rows, {"quantity": "mean, noise"} | mean])[list(SUMMARY_COLUMNS)]
 
 
 def settings_summary(
@@ -450,6 +452,22 @@ def settings_summary(
     return summary(quantities)
 
 
+def on_hosts(cells: pd.DataFrame, host: str) -> str:
+    """For the text: the mean contrasts of the cells of a kind of host, with intervals."""
+    ours = cells[cells["host"] == host]
+    return "; ".join(with_interval(row, digits=3) for row in ours.to_dict("records")) or "not recorded"
+
+
+def listed(quality: pd.DataFrame, name: str) -> str:
+    """For the text: a column of `ufm.performance.quality` with its intervals, a population after the other."""
+    return "; ".join(with_interval(row, end=name) for row in quality.to_dict("records"))
+
+
+def counts_learnt(quality: pd.DataFrame) -> str:
+    """For the text: how many canaries learnt the feature, a population after the other."""
+    return ", ".join(str(round(row["learnt"] * row["n"])) for row in quality.to_dict("records"))
+
+
 def influence(table: pd.DataFrame) -> pd.DataFrame:
     """C4's groups as the book prints them."""
     rows = [
@@ -460,6 +478,7 @@ def influence(table: pd.DataFrame) -> pd.DataFrame:
             "with the letter": with_interval(row, end="with_letter"),
             "with the placebo": with_interval(row, end="with_placebo"),
             "rise by the letter": with_interval(row, digits=3),
+            "letter less placebo": with_interval(row, digits=3, end="beyond_placebo"),
             "p": p_text(row["p_holm"]),
             "verdict": row["in_words"],
         }
@@ -469,13 +488,14 @@ def influence(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def influence_texts(table: pd.DataFrame) -> dict[str, str]:
-    """For the text: each group's rise with its interval and mean rank shares, such as `rise_random_hosts`."""
-    names = ("rise", "without", "with_letter", "with_placebo")
+    """`ranges` of the summary, and each group's rise with its interval and mean rank shares: `rise_random_hosts`."""
+    names = ("rise", "beyond_placebo", "without", "with_letter", "with_placebo")
     found = {key(f"{name} {group}"): "not recorded" for group in BY_INFLUENCE for name in names}
     for row in table.to_dict("records"):
         found[key(f"rise {row['setting']}")] = with_interval(row, digits=3)
-        found |= {key(f"{name} {row['setting']}"): number(row[name], 3) for name in names[1:]}
-    return found
+        found[key(f"beyond_placebo {row['setting']}")] = with_interval(row, digits=3, end="beyond_placebo")
+        found |= {key(f"{name} {row['setting']}"): number(row[name], 3) for name in names[2:]}
+    return found | ranges(influence_summary(table))
 
 
 def influence_summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -483,7 +503,7 @@ def influence_summary(table: pd.DataFrame) -> pd.DataFrame:
     quantities: dict[str, dict] = {"rise": {}}
     for row in table.to_dict("records"):
         quantities["rise"][row["setting"]] = row
-        for name in ("without", "with_letter", "with_placebo", "contrast"):
+        for name in ("without", "with_letter", "with_placebo", "beyond_placebo", "contrast"):
             quantities.setdefault(name.replace("_", " "), {})[row["setting"]] = interval_of(row, name)
     return summary(quantities)
 
@@ -492,17 +512,34 @@ def regularisers_summary(costs: pd.DataFrame, differences: pd.DataFrame) -> pd.D
     """What the Regularisers chapter found, as a summary table."""
     quantities: dict[str, dict] = {}
     for row in costs.to_dict("records"):
-        for name in ("contrast", "accuracy", "learnt"):
+        for name in ("contrast", "early", "accuracy", "learnt", "area"):
             quantities.setdefault(f"{name}, {row['setting']}", {})[row["population"]] = interval_of(row, name)
     for row in differences.to_dict("records"):
         quantities.setdefault(f"change, {row['setting']}", {})[row["population"]] = row
     return summary(quantities)
 
 
-def regularisers_texts(table: pd.DataFrame) -> dict[str, str]:
-    """`ranges` of that table, with a text for every way, recorded or not."""
-    every = (EARLY_STOPPING, *WAYS, TO_THE_END)
-    return {key(f"contrast, {way}"): "not recorded" for way in every} | ranges(table, digits=3)
+def regularisers_texts(costs: pd.DataFrame, differences: pd.DataFrame) -> dict[str, str]:
+    """`ranges` of the summary, with a text for every way, recorded or not, and for the populations' own models.
+
+    The last are called `contrast_of_their_own` and so on, whether they stop early or are trained to the end.
+    """
+    names, found = ("contrast", "early", "area"), ranges(regularisers_summary(costs, differences), digits=3)
+    found |= accuracy_changes(differences)
+    texts = {key(f"{name}, {way}"): "not recorded" for way in (*WAYS, TO_THE_END) for name in names}
+    own = EARLY_STOPPING if key(f"contrast, {EARLY_STOPPING}") in found else PLAIN
+    return texts | {f"{name}_of_their_own": found[key(f"{name}, {own}")] for name in names} | found
+
+
+def accuracy_changes(differences: pd.DataFrame) -> dict[str, str]:
+    """For the text: how the accuracy changes with ways that reduce or raise the contrast, and with early stopping."""
+    groups = {f"accuracy_{reads}": differences[differences["reading"] == reads] for reads in ("reduces", "raises")}
+    groups["accuracy_early_stopping"] = differences[differences["setting"] == EARLY_STOPPING]
+    texts = {}
+    for name, rows in groups.items():
+        ends = [number(value, 3) for value in (rows["accuracy"].min(), rows["accuracy"].max())]
+        texts[name] = " to ".join(dict.fromkeys(ends)) if len(rows) else "not recorded"
+    return texts
 
 
 def claims(table: pd.DataFrame) -> pd.DataFrame:

@@ -41,9 +41,9 @@ def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
 
     Columns: population, setting, n (seeds), estimate, low, high (rank share with the letter less without, canary less
     control), p (sign flips), p_holm (over the rows), without and with_letter (mean rank shares in control and canary)
-    and with_placebo, each with its low and high end, contrast, contrast_low, contrast_high (mean D, nats), verdict,
-    in_words (the verdict with a remark where the rise is smaller than what matters). A group that lacks seeds has no p
-    and is open.
+    and with_placebo, and beyond_placebo, the letter's less the placebo's, each with its low and high end, contrast,
+    contrast_low, contrast_high (mean D, nats), verdict, in_words (the verdict with a remark where the rise is smaller
+    than what matters). A group that lacks seeds has no p and is open.
     """
     rows = []
     for cards in groups(populations).values():
@@ -52,6 +52,7 @@ def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
         row = {"population": cards.trained_on, "setting": cards.setting} | asdict(bootstrap_interval(rise))
         row |= {"p": sign_flip_test(rise) if cards.complete else nan, "p_holm": nan}
         values = {"without": shares["control"], "with_letter": shares["canary"], "with_placebo": shares["placebo"]}
+        values |= {"beyond_placebo": shares["canary"] - shares["placebo"]}
         for name, ones in (values | {"contrast": contrasts(cards, host)}).items():
             mean = bootstrap_interval(ones)
             row |= {name: mean.estimate, f"{name}_low": mean.low, f"{name}_high": mean.high}
@@ -72,6 +73,12 @@ def group_verdict(row: Mapping[str, float]) -> str:
     if raised:
         return RAISED
     return NOT_RAISED if row["high"] < SMALLEST_RISE else UNDECIDED
+
+
+def all_slight(table: pd.DataFrame) -> str:
+    """Whether every rise that has room lies below what matters, the plan's rule for *does not hold*; in words."""
+    rest = table[table["setting"] != MOST]
+    return "met too" if len(rest) and (rest["high"] < SMALLEST_RISE).all() else "not met"
 
 
 def by_seed(populations: Mapping[str, Cards]) -> pd.DataFrame:

@@ -135,6 +135,12 @@ def relative_spread(values: np.ndarray, null: np.ndarray, *, n_resamples: int = 
     return {"estimate": float(estimate[0]), "low": float(low), "high": float(high), "p": float(p), "n": len(values)}
 
 
+def whole_spread(values: np.ndarray) -> float:
+    """The same share with no noise taken off, √V̄ / mean; NaN where the mean is not above zero."""
+    require_crossed(values)
+    return float(np.sqrt(values.var(0, ddof=1).mean()) / values.mean()) if values.mean() > 0 else nan
+
+
 def reading(spread: Mapping[str, float]) -> str:
     """Whether a relative spread is shown to be more than what matters, in words."""
     return VARIES if spread["low"] > SMALLEST_SHARE else NOT_MORE

@@ -45,7 +45,7 @@ CLAIMS = (
     Claim("C1", "A feature that occurs once in the training images is memorised.", "hosts", CONTRAST),
     Claim(
         "C1, CNNs",
-        "The same of convolutional networks (small size, batches of 128).",
+        "The same of convolutional networks (small size, hard hosts, batches of 128).",
         "cnns",
         "the same, of convolutional networks",
     ),
@@ -57,7 +57,7 @@ CLAIMS = (
     ),
     Claim(
         "C3",
-        "Usual ways to prevent overfitting do not prevent it.",
+        "Usual ways to prevent overfitting do not prevent it (small size, hard hosts).",
         "regularisers",
         "the same as for C1, of networks that were trained with a way to prevent overfitting",
     ),
@@ -157,6 +157,7 @@ class Result:
     cells: str  # what a cell is called
     unit: str
     n: int  # seeds
+    every: pd.DataFrame | None = None  # cells of which the page tells, where these are more than it is judged by
 
 
 def results(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, Result]:
@@ -221,7 +222,7 @@ def of_groups(there: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Resul
     table = host_influence.cells(groups)
     judged, agree = table[table["setting"] != MOST], int((table["verdict"] == AGREES).sum())
     asked, n = len(host_influence.groups(planned)), n_seeds(groups.values())
-    return Result(judged, partial(influential, table), agree, len(table), asked, "groups", "of the ranks", n)
+    return Result(judged, partial(influential, table), agree, len(table), asked, "groups", "of the ranks", n, table)
 
 
 def of_seeds(there: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
@@ -267,7 +268,8 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) 
             for weakest in result.table.sort_values("low").head(1).to_dict("records"):  # of those with an effect
                 row |= {"effect": weakest["estimate"], "low": weakest["low"], "high": weakest["high"]}
             row |= {"unit": result.unit, "p": p, "n": result.n}
-            row |= {"holds_in": f"{result.agree} of {result.asked} {result.cells}", "where": where(result.table)}
+            shown = result.table if result.every is None else result.every
+            row |= {"holds_in": f"{result.agree} of {result.asked} {result.cells}", "where": where(shown)}
             row |= {"verdict": result.verdict(p) + (" so far" if result.there < result.asked else "")}
         rows.append(row | {"about": claim.effect})
     return pd.DataFrame(rows)
