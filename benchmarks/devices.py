@@ -30,8 +30,8 @@ def main(name: str, seeds: list[int]) -> None:
     for what, values in ours.items():
         moved = np.sqrt(((theirs[what] - values) ** 2).mean())
         spread = values.std(0, ddof=1).mean()
-        means = (round(float(one.mean()), 4) + 0.0 for one in (values, theirs[what]))  # minus zero is zero
-        print(f"| {what} | {next(means):.4f} | {next(means):.4f} | {moved:.4f} | {spread:.4f} |")
+        first, second = (round(float(one.mean()), 4) + 0.0 for one in (values, theirs[what]))  # minus zero is zero
+        print(f"| {what} | {first:.4f} | {second:.4f} | {moved:.4f} | {spread:.4f} |")
 
 
 def cards(protocol, seeds) -> Cards:

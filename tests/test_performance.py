@@ -88,13 +88,16 @@ def test_quality_is_of_the_controls_and_of_the_canaries_on_the_kind_of_host(card
     control = models["role"] == "control"
     models.loc[control, "accuracy"], models.loc[control, "best_epoch"] = np.linspace(0.5, 0.7, 40), np.arange(40)
     shuffled = models.sample(frac=1, random_state=1)
-    table = performance.quality([replace(cards, models=shuffled, setting="a way"), cards], "hard")
+    arrays = cards.arrays | {"ood_early_shift": cards.arrays["ood_early_shift"] / 2}  # half as much at epoch 10
+    table = performance.quality([replace(cards, models=shuffled, setting="a way", arrays=arrays), cards], "hard")
     row = table.iloc[0]
     assert table["setting"].tolist() == ["a way", ""]
     assert row["accuracy"] == pytest.approx(0.6)
     assert row["accuracy_low"] < 0.6 < row["accuracy_high"]
     assert (row["epoch"], row["n"]) == (pytest.approx(19.5), 40)
     assert row["contrast"] == pytest.approx(contrasts(cards, "hard").mean())
+    assert row["early"] == pytest.approx(contrasts(cards, "hard", epoch="early").mean() / 2)
+    assert row["early_low"] < row["early"] < row["early_high"]
     assert row["learnt"] == learnt(cards, "hard").mean()
     assert row["area"] == performance.areas(cards, "hard", (detectors.DEFAULT,)).loc[0, "estimate"]
 

@@ -161,8 +161,7 @@ def test_the_tables_of_the_chapter(populations):
     assert summary.loc[f"contrast, dropout; {ONE}", "estimate"] == costs.set_index("setting").loc["dropout", "contrast"]
     assert summary.loc[f"change, dropout; {ONE}", "estimate"] == changes.set_index("setting").loc["dropout", "estimate"]
     assert len(summary) == 4 * 5 + 3
-    early = contrasts(populations["mnist-small-dropout"], "hard", epoch="early")
-    assert costs.set_index("setting").loc["dropout", "early"] == pytest.approx(early.mean())
+    assert summary.loc[f"early, dropout; {ONE}", "estimate"] == costs.set_index("setting").loc["dropout", "early"]
 
 
 def test_the_claim_is_judged_by_its_cells(populations):

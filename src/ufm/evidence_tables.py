@@ -489,12 +489,13 @@ def influence(table: pd.DataFrame) -> pd.DataFrame:
 
 def influence_texts(table: pd.DataFrame) -> dict[str, str]:
     """`ranges` of the summary, and each group's rise with its interval and mean rank shares: `rise_random_hosts`."""
-    names = ("rise", "beyond_placebo", "without", "with_letter", "with_placebo")
-    found = {key(f"{name} {group}"): "not recorded" for group in BY_INFLUENCE for name in names}
+    changes = {"rise": "", "beyond_placebo": "beyond_placebo"}  # and the columns' name
+    means = ("without", "with_letter", "with_placebo")
+    found = {key(f"{name} {group}"): "not recorded" for group in BY_INFLUENCE for name in (*changes, *means)}
     for row in table.to_dict("records"):
-        found[key(f"rise {row['setting']}")] = with_interval(row, digits=3)
-        found[key(f"beyond_placebo {row['setting']}")] = with_interval(row, digits=3, end="beyond_placebo")
-        found |= {key(f"{name} {row['setting']}"): number(row[name], 3) for name in names[2:]}
+        group = row["setting"]
+        found |= {key(f"{name} {group}"): with_interval(row, digits=3, end=end) for name, end in changes.items()}
+        found |= {key(f"{name} {group}"): number(row[name], 3) for name in means}
     return found | ranges(influence_summary(table))
 
 

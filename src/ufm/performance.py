@@ -92,14 +92,16 @@ def quality(some: Iterable[Cards], host: str) -> pd.DataFrame:
     """How good models are and how much of the letter shows, a row a population.
 
     Columns: population, setting, n; accuracy, accuracy_low, accuracy_high and epoch (means of the controls); contrast,
-    contrast_low, contrast_high (mean D, nats); learnt, learnt_low, learnt_high (share of canaries); area, area_low,
-    area_high (default detector, learnt canaries; NaN where too few).
+    contrast_low, contrast_high (mean D, nats), and early, early_low, early_high (the same at epoch 10); learnt,
+    learnt_low, learnt_high (share of canaries); area, area_low, area_high (default detector, learnt canaries; NaN where
+    too few).
     """
     rows = []
     for cards in some:
         intervals = {
             "accuracy": bootstrap_interval(accuracies(cards)),
             "contrast": bootstrap_interval(contrasts(cards, host)),
+            "early": bootstrap_interval(contrasts(cards, host, epoch="early")),
             "learnt": share_interval(learnt(cards, host)),
         }
         row = {"population": cards.trained_on, "setting": cards.setting, "n": len(cards.seeds)}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ufm.cards import N_SHORT
-from ufm.cells import LEVEL, contrast_cell, contrast_cells, corrected, points
+from ufm.cells import LEVEL, contrast_cells, corrected, points
 from ufm.evidence import Cards, contrasts, on_seeds
 from ufm.performance import accuracies, quality
 from ufm.profiles import TO_THE_END, WAYS, Sweep
@@ -109,15 +109,8 @@ def those_that(differences: pd.DataFrame, reads: str) -> str:
 
 
 def costs(populations: Mapping[str, Cards]) -> pd.DataFrame:
-    """How good the models of each way are and how much of the letter shows: `ufm.performance.quality`, a row a way.
-
-    Beside its columns early, early_low and early_high: mean D at epoch 10, nats.
-    """
-    every = [cards for of in ways(populations).values() for cards in of.values()]
-    at_ten = [[contrast_cell(cards, HOST)[f"early{end}"] for end in ("", "_low", "_high")] for cards in every]
-    return quality(every, HOST).assign(
-        **dict(zip(("early", "early_low", "early_high"), zip(*at_ten, strict=True), strict=True))
-    )
+    """How good the models of each way are and how much of the letter shows: `ufm.performance.quality`, a row a way."""
+    return quality([cards for of in ways(populations).values() for cards in of.values()], HOST)
 
 
 def by_seed(populations: Mapping[str, Cards]) -> dict[str, pd.DataFrame]:
