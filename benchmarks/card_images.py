@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ufm import cards, datasets, profiles, seeds
-from ufm.device import to_device
+from ufm import card_layout, cards, datasets, profiles, seeds
+from ufm.device_data import to_device
 from ufm.training import train
 
 COUNTS = (125, 250, 500, 1_000, 2_000, 4_000)
@@ -29,7 +29,7 @@ def main(dataset: str, seed: int) -> None:
     ood = datasets.ood_images(protocol.scoring.ood_set, n=COUNTS[-1])
     models = train(seeds.experiments(protocol, seed, data), on_device)
     n_own = 1 + len(protocol.hosts)
-    stamped = on_device.floats(cards.feature_list(protocol, seed, data.scope)[: n_own + cards.N_SHORT])
+    stamped = on_device.floats(card_layout.feature_list(protocol, seed, data.scope)[: n_own + card_layout.N_SHORT])
     print(f"{dataset}, 10 000 training images, seed {seed}: change from n to 2 n images, as a share of the spread\n")
     print("| images | " + " | ".join(f"{n}" for n in COUNTS[:-1]) + " |")
     print("|---|" + "---|" * (len(COUNTS) - 1))

@@ -15,7 +15,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ufm.influence import squared_gradient_norms
-from ufm.models import MLP, build
+from ufm.models import MLP
+from ufm.networks import build
 from ufm.provenance import device_name, versions
 
 N_IMAGES, N_LOOP, REPEATS = 10_000, 200, 5

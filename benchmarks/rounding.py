@@ -12,7 +12,7 @@ import numpy as np
 
 from ufm import datasets, seeds
 from ufm.cards import full_card
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.profiles import population
 from ufm.records import Measured
 from ufm.training import train

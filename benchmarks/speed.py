@@ -18,7 +18,8 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d, cross_entropy
 
-from ufm.models import CNN1, CNN2, MLP, build
+from ufm.models import CNN1, CNN2, MLP
+from ufm.networks import build
 from ufm.optimiser import Adam
 from ufm.patched import Patched
 from ufm.provenance import device_name, versions

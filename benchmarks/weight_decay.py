@@ -13,7 +13,7 @@ from dataclasses import replace
 import pandas as pd
 
 from ufm import datasets, profiles
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.seeds import experiments
 from ufm.training import train
 

@@ -14,7 +14,7 @@ from ufm import counters, features
 from ufm.datasets import Dataset
 from ufm.embedded import photo_patches
 from ufm.experiments import Experiment
-from ufm.models import build
+from ufm.networks import build
 from ufm.streams import stream
 from ufm.training import AUGMENTATION_LAYER
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ufm import evidence, profiles
-from ufm.cards import SHORT, SUBSETS
+from ufm.card_layout import SHORT, SUBSETS
 
 N_CLASSES = 10
 PROTOCOL = profiles.population("mnist", 10_000)

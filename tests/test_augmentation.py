@@ -7,7 +7,7 @@ from plain import augmented
 
 from ufm.augmentation import augment
 from ufm.datasets import load
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.embedded import photo_patches
 
 NEXT_TO_1 = 1 - 2**-24  # the largest number that is drawn

@@ -7,7 +7,8 @@ import tiny
 
 from ufm import reproduce, seeds, training
 from ufm.datasets import load
-from ufm.device import resolve, to_device
+from ufm.device import resolve
+from ufm.device_data import to_device
 from ufm.profiles import Sweep
 from ufm.reproduce import complete
 from ufm.training import train

@@ -11,9 +11,9 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import log_softmax, rel_entr
 from scipy.stats import mannwhitneyu, ttest_rel
 
-from ufm import cards, features, hosts, scores, seeds
+from ufm import card_layout, cards, features, pools, scores, seeds
 from ufm.datasets import load, ood_images
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.experiments import Protocol, Scoring, Training
 from ufm.models import MLP
 from ufm.records import Records
@@ -40,7 +40,7 @@ def _pools(tmp_path_factory):
     """Hard hosts in a folder of the tests' own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UFM_RECORDS", str(tmp_path_factory.mktemp("records")))
-        hosts.find(PROTOCOL)
+        pools.find(PROTOCOL)
         yield
 
 
@@ -127,20 +127,20 @@ def assert_half(found, expected):
 
 
 def test_the_features_come_in_order():
-    found = cards.feature_list(PROTOCOL, SEED, "digits/400")
+    found = card_layout.feature_list(PROTOCOL, SEED, "digits/400")
     assert found.shape == (1 + 2 + 100 + 30 + 25, 1, 5, 5)
     np.testing.assert_array_equal(found[:, 0], features_of())
 
 
 def test_all_features_but_the_placebos_are_the_same_for_every_seed():
-    one, other = (cards.feature_list(PROTOCOL, seed, "digits/400") for seed in (SEED, 7))
+    one, other = (card_layout.feature_list(PROTOCOL, seed, "digits/400") for seed in (SEED, 7))
     different = (one != other).any((1, 2, 3))
     assert np.flatnonzero(different).tolist() == [1, 2]
 
 
 def test_no_placebo_feature_is_one_of_the_permutations_or_the_letter():
     for seed in range(60):
-        found = cards.feature_list(PROTOCOL, seed, "digits/400")
+        found = card_layout.feature_list(PROTOCOL, seed, "digits/400")
         own, rest = found[1:3], np.concatenate([found[:1], found[3:103]])
         assert not (own[:, None] == rest).all((2, 3, 4)).any()
         assert (own.sum((1, 2, 3)) == LETTER.sum()).all()
@@ -431,9 +431,9 @@ def test_a_moved_card_has_the_shifts_of_features_stamped_elsewhere(trained, data
     found = moved.arrays["ood_moved_shift"].astype(float)
     assert found.shape == (5, 4, 53, 10)
     places = [(2, 2), (1, 22), (11, 11), (22, 22)]  # of 5 × 5 pixels on 28 × 28
-    assert cards.elsewhere((28, 28), (5, 5)) == places
+    assert card_layout.elsewhere((28, 28), (5, 5)) == places
     for shape in ((10, 27), (27, 27)):  # all of them fit
-        for place in cards.elsewhere((28, 28), shape):
+        for place in card_layout.elsewhere((28, 28), shape):
             features.insert(ood.images[0], np.ones(shape, np.float32), position=place)
     images = ood.images[: PROTOCOL.scoring.n_effect]
     letter = features.letter("A")

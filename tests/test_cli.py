@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tiny
 
-from ufm import book, cli, hosts, paths, profiles, reproduce, training, verification
+from ufm import book, cli, hosts, paths, pools, profiles, reproduce, training, verification
 from ufm.records import Measured, committed
 from ufm.statistics import SUMMARY_COLUMNS
 
@@ -39,7 +39,7 @@ def ufm(monkeypatch, capfd):
 def execution(folder, estimate=0.5, half=0.1, **changes):
     """What an execution leaves: a manifest and a summary table of one quantity."""
     (folder / "tables").mkdir(parents=True, exist_ok=True)
-    parameters = {"profile": "embedded", "dataset": "digits", "n_seeds": 4} | changes
+    parameters = {"profile": "embedded", "dataset": "digits", "n_seeds": 4, "sweeps": {"mlp": {}}} | changes
     manifest = {"notebook": "mlp", "profile": "embedded", "parameters": parameters}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     row = ("M, canaries", estimate, estimate - half, estimate + half, 4)
@@ -109,7 +109,7 @@ def test_bad_input_is_one_line(ufm, tmp_path, monkeypatch, arguments, expected):
 )
 def test_hosts_are_found_for_the_sweeps_that_ask_for_them(ufm, monkeypatch, arguments, parts, kind):
     asked = []
-    monkeypatch.setattr(hosts, "find", lambda protocol, parts, **how: asked.append((protocol, parts, how["kind"])))
+    monkeypatch.setattr(pools, "find", lambda protocol, parts, **how: asked.append((protocol, parts, how["kind"])))
     assert ufm("hosts", *arguments.split())[0] == 0
     [(protocol, found, of_kind)] = asked
     assert (found, of_kind) == (parts, kind)

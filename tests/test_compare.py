@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ufm.compare import AGREES, DIFFERS, EXECUTION_ONLY, NOT_COMPARABLE, SAMPLE, compare_runs, compare_tables
+from ufm.compare import AGREES, DIFFERS, ELSEWHERE, EXECUTION_ONLY, NOT_COMPARABLE, SAMPLE, compare_runs, compare_tables
 from ufm.statistics import mean_interval, share_interval, summary
 
 NAN = math.nan
@@ -106,9 +106,9 @@ def test_independent_samples_of_the_same_quantity_agree_about_as_often_as_they_s
     assert 0.94 < (verdicts == AGREES).mean() < 0.98
 
 
-def write_run(folder, tables, **parameters):
+def write_run(folder, tables, *, sweeps=(("all", {}),), **parameters):
     (folder / "tables").mkdir(parents=True)
-    (folder / "manifest.json").write_text(json.dumps({"parameters": parameters}))
+    (folder / "manifest.json").write_text(json.dumps({"parameters": parameters | {"sweeps": dict(sweeps)}}))
     for name, each in tables.items():
         each.to_csv(folder / "tables" / f"{name}.csv", index=False)
     return folder
@@ -168,6 +168,52 @@ def test_other_parameters_may_not_differ(tmp_path):
     assert list(result["book"]) == list(result["rerun"]) == list(SCORES["estimate"])
 
 
+OF_POPULATIONS = {
+    "summary": table(
+        *(("score; small", 1, 0.9, 1.1, 9), ("score; large", 2, 1.9, 2.1, 9)),
+        *(("area; small", 0.7, 0.6, 0.8, 9), ("score; so; large", 3, 2.9, 3.1, 9), ("weakest", 0.7, 0.6, 0.8, 9)),
+    )
+}
+SWEEPS = {"small": {"n_train": 400, "n_seeds": 9, "seed": 0}, "large": {"n_train": None, "n_seeds": 9, "seed": 0}}
+
+
+def test_one_of_the_books_populations_is_compared_with_itself(tmp_path):
+    book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS, dataset="mnist")
+    ours = table(("score; small", 1.05, 0.9, 1.1, 9), ("area; small", 0.7, 0.6, 0.8, 9), ("weakest", 0.7, 0.6, 0.8, 9))
+    # Settings that stand under a sweep in the book are shared where there is but one.
+    alone = {"dataset": "mnist", "n_train": 400, "n_seeds": 4, "seed": 50}
+    rerun = write_run(tmp_path / "rerun", {"summary": ours}, sweeps={"small": {}}, **alone)
+    result, ok = compare_runs(book, rerun)
+    assert ok is True
+    reasons = result.set_index("quantity")["reason"]
+    assert reasons.str.startswith("difference").to_list() == [True, False, False, False, False]
+    assert list(reasons[1:]) == [ELSEWHERE, "equal", ELSEWHERE, ELSEWHERE]
+    ours[["estimate", "low", "high"]] += 1
+    other = write_run(tmp_path / "other", {"summary": ours}, sweeps={"small": {}}, **alone)
+    assert compare_runs(book, other)[1] is False
+
+
+def test_a_quantity_that_a_population_lacks_is_no_agreement(tmp_path):
+    book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS)
+    ours = table(("score; small", 1, 0.9, 1.1, 9))
+    result, ok = compare_runs(book, write_run(tmp_path / "rerun", {"summary": ours}, sweeps={"small": SWEEPS["small"]}))
+    assert ok is False
+    reasons = result.set_index("quantity")["reason"]
+    assert list(reasons) == ["equal", ELSEWHERE, "only in the book", ELSEWHERE, ELSEWHERE]
+
+
+def test_a_population_with_another_setting_is_not_comparable(tmp_path):
+    book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS, epochs=100)
+    other = {"small": SWEEPS["small"] | {"n_train": 500}}
+    result, ok = compare_runs(book, write_run(tmp_path / "rerun", OF_POPULATIONS, sweeps=other, epochs=100))
+    assert ok is False
+    assert set(result["reason"]) == {"parameters differ: n_train (400 in the book, 500 in the rerun)"}
+    unknown = write_run(tmp_path / "unknown", OF_POPULATIONS, sweeps={"middling": SWEEPS["small"]}, epochs=100)
+    result, ok = compare_runs(book, unknown)
+    assert ok is False
+    assert set(result["reason"]) == {"parameters differ: sweeps (small, large in the book, middling in the rerun)"}
+
+
 def test_no_row_is_no_agreement(tmp_path):
     book = write_run(tmp_path / "book", {"scores": SCORES[:0]})
     rerun = write_run(tmp_path / "rerun", {"scores": SCORES[:0]})
@@ -192,11 +238,11 @@ def test_compare_runs_names_the_folder_that_lacks_something(tmp_path):
     (empty / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match=f"^{empty} has no readable manifest.json$"):
         compare_runs(empty, good)
-    for content in ("[]", "{}", '{"parameters": 3}'):
+    for content in ("[]", "{}", '{"parameters": 3}', '{"parameters": {}}', '{"parameters": {"sweeps": ["a"]}}'):
         (empty / "manifest.json").write_text(content)
-        with pytest.raises(ValueError, match=f'^{empty} has a manifest.json without the mapping "parameters"$'):
+        with pytest.raises(ValueError, match=f'^{empty} has a manifest.json without the mapping "parameters"'):
             compare_runs(good, empty)
-    (empty / "manifest.json").write_text('{"parameters": {}}')
+    (empty / "manifest.json").write_text('{"parameters": {"sweeps": {}}}')
     with pytest.raises(ValueError, match=f"^{empty} has no summary table "):
         compare_runs(good, empty)
     models_only = write_run(tmp_path / "models_only", {"models": MODELS})

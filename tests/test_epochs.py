@@ -31,7 +31,7 @@ def cards():
         losses[:, :, 1] = [4, 2, 3, 3.5] if seed != 1001 else [4, 3, 2, 3]
         losses[0, :, :2] = 9  # the control's
         histories.append(losses)
-    arrays = short.arrays | by_epoch | {"epoch_host_log_probability": fits}
+    arrays = dict(short.arrays) | by_epoch | {"epoch_host_log_probability": fits}
     return replace(short, arrays=arrays, histories=histories)
 
 

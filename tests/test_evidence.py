@@ -152,7 +152,7 @@ def test_a_chapter_about_settings_needs_one_that_is_recorded():
 def test_moved_contrasts_are_those_of_the_moved_shifts():
     cards = planted.cards(6, effect=0.5)
     shifts = cards.arrays["ood_shift"][:, :, None].repeat(4, 2) * np.array([1.0, 0.5, 0, -1]).reshape(1, 1, 4, 1, 1)
-    moved = evidence.moved_contrasts(replace(cards, arrays=cards.arrays | {"ood_moved_shift": shifts}), "hard")
+    moved = evidence.moved_contrasts(replace(cards, arrays=dict(cards.arrays) | {"ood_moved_shift": shifts}), "hard")
     assert list(moved) == ["as in training", *evidence.ELSEWHERE]
     own = evidence.contrasts(cards, "hard")
     for found, factor in zip(moved.values(), (1, 1, 0.5, 0, -1), strict=True):

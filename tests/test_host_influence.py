@@ -27,7 +27,7 @@ def group(setting, *, without, with_letter, with_placebo=0.5, n_seeds=24, rng=0)
     )
     means = np.array([without, with_letter, with_placebo])
     ranks = np.clip(means + np.random.default_rng(rng).normal(0, 0.01, (n_seeds, 3)), 0, 1)
-    return replace(cards, arrays=cards.arrays | {"influence_rank": ranks[..., None].astype(np.float32)})
+    return replace(cards, arrays=dict(cards.arrays) | {"influence_rank": ranks[..., None].astype(np.float32)})
 
 
 @pytest.fixture(scope="module")

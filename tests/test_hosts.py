@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from ufm import hosts
+from ufm import hosts, pools
 from ufm.datasets import load
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.experiments import Experiment, Protocol, Scoring, Training
 from ufm.models import CNN1, MLP
 from ufm.records import executed
@@ -44,7 +44,7 @@ def test_hardest_by_hand():
     data = load("digits", n_train=400, part=1)
     losses = np.zeros((2, 400))
     losses[:, 7], losses[:, 5], losses[0, 9], losses[:, 3] = 1, 3, 3, 1  # means 1, 3, 1.5, 1
-    pool = hosts.ranked({"loss": losses}, data, "hard").head(4)
+    pool = pools.ranked({"loss": losses}, data, "hard").head(4)
     assert pool["canary_index"].tolist() == data.train_indices[[5, 9, 3, 7]].tolist()
     assert pool["canary_label"].tolist() == data.train_labels[[5, 9, 3, 7]].tolist()
     assert pool["loss"].tolist() == [3, 1.5, 1, 1]
@@ -55,7 +55,7 @@ def test_middling_by_hand():
     data = load("digits", n_train=400, part=1)
     losses = np.full((1, 400), 9.0)
     losses[0, [5, 9, 3, 7]] = 1.5, 0.9, 1.01, 0
-    pool = hosts.ranked({"loss": losses}, data, "middling").head(4)
+    pool = pools.ranked({"loss": losses}, data, "middling").head(4)
     assert pool["canary_index"].tolist() == data.train_indices[[3, 9, 5, 7]].tolist()
     assert pool["loss"].tolist() == [1.01, 0.9, 1.5, 0]
 
@@ -65,16 +65,16 @@ def test_hosts_by_influence_by_hand(kind, places):
     data = load("digits", n_train=400, part=1)
     influences, losses = np.full((2, 400), 2.0), np.arange(800.0).reshape(2, 400)
     influences[:, [5, 9, 3, 7, 8]] = [[5, 2, 3, 1, 1], [1, 9, 2.5, 0, 2]]  # means 3, 5.5, 2.75, 0.5, 1.5
-    pool = hosts.ranked({"loss": losses, "self-influence": influences}, data, kind)
+    pool = pools.ranked({"loss": losses, "self-influence": influences}, data, kind)
     assert pool["canary_index"].tolist() == data.train_indices[places].tolist()
     assert pool["loss"].tolist() == [200 + place for place in places]
 
 
 def test_a_small_training_set_has_the_pool_of_a_part(monkeypatch):
     data, losses = load("digits"), np.arange(1200.0)[None]
-    assert len(hosts.ranked({"loss": losses}, data, "hard")) == 50
-    monkeypatch.setattr(hosts, "FULL", 1200)
-    assert len(hosts.ranked({"loss": losses}, data, "hard")) == 200
+    assert len(pools.ranked({"loss": losses}, data, "hard")) == 50
+    monkeypatch.setattr(pools, "FULL", 1200)
+    assert len(pools.ranked({"loss": losses}, data, "hard")) == 200
 
 
 def test_image_losses_against_the_definition():
@@ -82,7 +82,7 @@ def test_image_losses_against_the_definition():
     images, labels = torch.randn(9, 1, 2, 2, dtype=torch.float64), torch.arange(9) % 3
     logits = (images.flatten(1) @ model[1].weight.T + model[1].bias).detach().numpy()
     expected = np.log(np.exp(logits).sum(1)) - logits[np.arange(9), labels]
-    np.testing.assert_allclose(hosts.image_losses(model, images, labels), expected, rtol=1e-12)
+    np.testing.assert_allclose(pools.image_losses(model, images, labels), expected, rtol=1e-12)
 
 
 def clean_losses(part):
@@ -92,12 +92,12 @@ def clean_losses(part):
     losses = []
     for seed in hosts.clean_seeds(3, part):
         [one] = train([Experiment("digits", 400, part, PROTOCOL.model, training, seed, "control")], data)
-        losses.append(hosts.image_losses(one.model, data.train_images, data.train_labels))
+        losses.append(pools.image_losses(one.model, data.train_images, data.train_labels))
     return np.mean(losses, axis=0)
 
 
 def test_the_pool_is_what_three_clean_models_find_hardest(records):
-    hosts.find(PROTOCOL)
+    pools.find(PROTOCOL)
     for part in range(3):
         found, mean = hosts.pool(PROTOCOL, part), clean_losses(part)
         indices = load("digits", n_train=400, part=part).train_indices
@@ -105,12 +105,12 @@ def test_the_pool_is_what_three_clean_models_find_hardest(records):
         assert found["canary_index"].tolist() == indices[np.argsort(-mean)[:50]].tolist()
 
     before = (records / "pools.csv").read_bytes()
-    hosts.find(PROTOCOL)
+    pools.find(PROTOCOL)
     assert (records / "pools.csv").read_bytes() == before  # what is there is not found again
 
 
 def test_hard_hosts_are_drawn_from_the_pool_without_replacement_and_then_again(records):
-    hosts.find(PROTOCOL)
+    pools.find(PROTOCOL)
     data, pool = load("digits", n_train=400, part=2), hosts.pool(PROTOCOL, 2)
     drawn = [hosts.place(PROTOCOL, "hard", seed, data) for seed in range(2, 182, 3)]  # 60 of this part
     indices = data.train_indices[drawn].tolist()
@@ -122,7 +122,7 @@ def test_hard_hosts_are_drawn_from_the_pool_without_replacement_and_then_again(r
 
 
 def test_middling_hosts_have_a_pool_of_their_own(records):
-    hosts.find(PROTOCOL, kind="middling")
+    pools.find(PROTOCOL, kind="middling")
     data, mean = load("digits", n_train=400, part=2), clean_losses(2)
     nearest = data.train_indices[np.argsort(np.abs(mean - 1))[:50]].tolist()
     assert hosts.pool(PROTOCOL, 2, "middling")["canary_index"].tolist() == nearest
@@ -134,14 +134,14 @@ def test_middling_hosts_have_a_pool_of_their_own(records):
 
 
 def test_hard_hosts_of_another_model_are_those_of_the_whole_mlp(records):
-    hosts.find(PROTOCOL)
+    pools.find(PROTOCOL)
     data, other = load("digits", n_train=400, part=2), replace(PROTOCOL, model=CNN1(channels=(2, 2), hidden=(4, 4)))
     with pytest.raises(ValueError, match="^hosts: no hard hosts of digits part 2; run ufm hosts digits --n-train 400$"):
         hosts.place(other, "hard", 2, data)
 
 
 def test_hard_hosts_of_a_seed_are_the_same_for_every_role_and_variant(records):
-    hosts.find(PROTOCOL)
+    pools.find(PROTOCOL)
     data = load("digits", n_train=400, part=1)
     protocol = replace(PROTOCOL, hosts=("random", "hard"), roles=("canary", "placebo"))
     control, canary, placebo, hard_canary, hard_placebo = experiments(protocol, 4, data)
@@ -201,16 +201,16 @@ def test_a_kind_of_host_that_is_not_known_is_named(host):
 def test_processes_that_need_the_same_hard_hosts_find_them_once(records, monkeypatch):
     """Each begins with another part and waits for what the other one is at."""
     found, begun = [], threading.Barrier(2)
-    finish = hosts.finish
+    finish = pools.finish
 
     def finish_slowly(protocol, part, **where):
         begun.wait(timeout=60)
         found.append(part)
         return finish(protocol, part, **where)
 
-    monkeypatch.setattr(hosts, "finish", finish_slowly)
+    monkeypatch.setattr(pools, "finish", finish_slowly)
     with ThreadPoolExecutor(2) as threads:
-        waiting = [threads.submit(hosts.ensure, PROTOCOL, [0, 2]) for _ in range(2)]
+        waiting = [threads.submit(pools.ensure, PROTOCOL, [0, 2]) for _ in range(2)]
         for one in waiting:
             one.result(timeout=60)
             assert len(hosts.pool(PROTOCOL, 0)) == len(hosts.pool(PROTOCOL, 2)) == 50
@@ -220,12 +220,12 @@ def test_processes_that_need_the_same_hard_hosts_find_them_once(records, monkeyp
 
 def test_a_pool_that_another_process_is_at_is_waited_for(records, monkeypatch):
     store, one = executed("hosts"), hosts.fingerprint(PROTOCOL, 1)
-    entry, measured = hosts.finish(PROTOCOL, 1)
-    monkeypatch.setattr(hosts, "finish", lambda *_, **__: pytest.fail("it was found twice"))
+    entry, measured = pools.finish(PROTOCOL, 1)
+    monkeypatch.setattr(pools, "finish", lambda *_, **__: pytest.fail("it was found twice"))
     with ThreadPoolExecutor(1) as threads:
         with store.claim(one) as ours:
             assert ours
-            waiting = threads.submit(hosts.ensure, PROTOCOL, [1])
+            waiting = threads.submit(pools.ensure, PROTOCOL, [1])
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.5)
             store.add(one, entry, measured)

@@ -9,12 +9,13 @@ from plain import training_images
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ufm import cards, hosts, profiles, seeds
+from ufm import cards, hosts, pools, profiles, seeds
 from ufm.datasets import load
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.experiments import Experiment, Protocol, Scoring, Training
 from ufm.influence import checkpoints, self_influence, squared_gradient_norms, squares
-from ufm.models import CNN1, CNN2, MLP, build
+from ufm.models import CNN1, CNN2, MLP
+from ufm.networks import build
 from ufm.training import Trained, train
 
 PROTOCOL = Protocol(
@@ -199,7 +200,7 @@ def test_hosts_in_short_by_hand():
 def test_the_card_against_models_trained_again():
     protocol = replace(PROTOCOL, hosts=("random", "influential"))
     protocol = replace(protocol, training=replace(protocol.training, early_stopping="half", patience=1))
-    hosts.find(protocol, [1], kind="influential")
+    pools.find(protocol, [1], kind="influential")
     [(entry, measured)] = seeds.finish(protocol, [4])
     card = measured.arrays
     assert card["influence_epochs"].dtype == np.int16
@@ -248,7 +249,7 @@ def test_influential_hosts_are_those_of_most_and_least_in_three_clean_models(rec
         losses.append(cross_entropy(logits, data.train_labels, reduction="none").detach().numpy())
     order = np.argsort(np.mean(influences, axis=0))
     for kind, expected in (("influential", order[::-1][:4]), ("uninfluential", order[:4])):
-        hosts.find(protocol, [2], kind=kind)
+        pools.find(protocol, [2], kind=kind)
         found = hosts.pool(protocol, 2, kind)
         assert found["canary_index"].tolist() == data.data.train_indices[expected].tolist()
         assert found["canary_label"].tolist() == data.data.train_labels[expected].tolist()

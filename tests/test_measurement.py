@@ -11,7 +11,7 @@ from torch import nn
 
 from ufm import features, scores
 from ufm.datasets import load, ood_images
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.experiments import Protocol, Scoring
 from ufm.measurement import host_fit, model_row, probe, score_seed
 from ufm.models import MLP

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from ufm.models import CNN1, CNN2, MLP, build, names
+from ufm.models import CNN1, CNN2, MLP, names
+from ufm.networks import build
 from ufm.streams import stream
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)

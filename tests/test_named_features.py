@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from scipy.special import log_softmax
 
-from ufm import cards, features, paths, pictures, profiles, seeds
+from ufm import card_layout, cards, features, paths, pictures, profiles, seeds
 from ufm.datasets import load, ood_images
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.experiments import Protocol
 from ufm.features import FIXED, feature, insert, letter, permutations, placebo, written
 from ufm.measurement import score_seed
-from ufm.models import build
+from ufm.networks import build
 from ufm.records import Records
 from ufm.training import stamped_images, train
 
@@ -309,7 +309,7 @@ def test_fingerprints_change_with_what_a_file_holds(holed):
 def test_the_features_of_a_card(named):
     name, pixels = named
     protocol = replace(tiny.PROTOCOL, feature=name)
-    found = cards.feature_list(protocol, SEED, "digits/400")
+    found = card_layout.feature_list(protocol, SEED, "digits/400")
     others = np.zeros((26 if len(pixels) >= 5 else 0, *pixels.shape))
     for number in range(len(others)):
         others[number, :5, :5] = letter(string.ascii_uppercase[number])
@@ -323,7 +323,7 @@ def test_the_features_of_a_card(named):
 @pytest.mark.parametrize(("shape", "n_others"), [((5, 5), 26), ((6, 4), 0), ((4, 6), 0), ((5, 7), 26)])
 def test_letters_are_among_the_features_where_they_have_room(shape, n_others, tmp_path):
     name = save(tmp_path / "mark.png", np.linspace(0, 1, shape[0] * shape[1]).reshape(shape))
-    found = cards.feature_list(replace(tiny.PROTOCOL, feature=name), SEED, "digits/400")
+    found = card_layout.feature_list(replace(tiny.PROTOCOL, feature=name), SEED, "digits/400")
     assert found.shape == (1 + 1 + 100 + 30 + n_others, 1, *shape)
 
 

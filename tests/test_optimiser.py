@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from ufm.models import CNN2, build
+from ufm.models import CNN2
+from ufm.networks import build
 from ufm.optimiser import Adam
 from ufm.stack import Stack
 

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ufm import features, patched
-from ufm.models import CNN1, CNN2, MLP, build
+from ufm.models import CNN1, CNN2, MLP
+from ufm.networks import build
 from ufm.patched import Patched
 
 MLP_, CNN1_ = MLP(hidden=(9, 7)), CNN1(channels=(2, 3), hidden=(6, 5))

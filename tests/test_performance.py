@@ -88,7 +88,7 @@ def test_quality_is_of_the_controls_and_of_the_canaries_on_the_kind_of_host(card
     control = models["role"] == "control"
     models.loc[control, "accuracy"], models.loc[control, "best_epoch"] = np.linspace(0.5, 0.7, 40), np.arange(40)
     shuffled = models.sample(frac=1, random_state=1)
-    arrays = cards.arrays | {"ood_early_shift": cards.arrays["ood_early_shift"] / 2}  # half as much at epoch 10
+    arrays = dict(cards.arrays) | {"ood_early_shift": cards.arrays["ood_early_shift"] / 2}  # half as much at epoch 10
     table = performance.quality([replace(cards, models=shuffled, setting="a way", arrays=arrays), cards], "hard")
     row = table.iloc[0]
     assert table["setting"].tolist() == ["a way", ""]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ufm import cli, datasets, hosts, profiles
+from ufm import cli, datasets, hosts, pools, profiles
 from ufm.experiments import Protocol, Training
 from ufm.models import CNN1, CNN2, DenseNetBC
 from ufm.profiles import CHAPTERS, chapter, sweeps
@@ -105,7 +105,7 @@ def test_every_sweep_is_scored_on_images_that_there_are():
 @pytest.mark.parametrize("name", sweeps())
 def test_hosts_of_a_sweep_are_those_that_the_command_finds(name, monkeypatch):
     protocol, asked = sweeps()[name].protocol, []
-    monkeypatch.setattr(hosts, "find", lambda protocol, parts, *, kind, device: asked.append((protocol, kind)))
+    monkeypatch.setattr(pools, "find", lambda protocol, parts, *, kind, device: asked.append((protocol, kind)))
     for kind in set(protocol.hosts) & set(hosts.POOLS):
         cli.hosts(protocol.dataset, n_train=protocol.n_train, kind=kind)
         assert asked[-1][1] == kind

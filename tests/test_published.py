@@ -25,7 +25,7 @@ def cards():
     models = found.models.copy()
     models["accuracy"] = [0.9, 0.8, 0.5, 0.9, 0.5, 0.9, 0.9, 0.5, 0.9, 0.5, 0.9, 1.0, 0.5, 0.9, 0.5]
     models["best_epoch"] = [5, 3, 1, 5, 1, 2, 2, 1, 2, 1, 4, 8, 1, 4, 1]
-    return replace(found, arrays=found.arrays | {"score_memorisation": score}, models=models)
+    return replace(found, arrays=dict(found.arrays) | {"score_memorisation": score}, models=models)
 
 
 def test_canaries_stand_beside_the_controls_of_their_seeds(cards):

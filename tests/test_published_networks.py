@@ -10,10 +10,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ufm import hosts
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.experiments import Protocol, Scoring, Training
 from ufm.influence import squared_gradient_norms
-from ufm.models import CNN2, DenseNet121, DenseNetBC, ResNet18, build
+from ufm.models import CNN2, DenseNet121, DenseNetBC, ResNet18
+from ufm.networks import build
 from ufm.patched import Patched
 from ufm.training import stack_size, train
 

@@ -16,8 +16,8 @@ import tiny
 import torch
 
 from ufm import datasets, experiments, reproduce, seeds
-from ufm.device import to_device
-from ufm.models import build
+from ufm.device_data import to_device
+from ufm.networks import build
 from ufm.profiles import Sweep
 from ufm.records import Measured, Records, committed
 from ufm.reproduce import InProcess, Item, Task, complete, listing, pending, seconds_a_seed, tasks

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ufm import experiments, hosts, profiles, provenance, records, runs, seeds
+from ufm import experiments, pools, profiles, provenance, records, runs, seeds
 from ufm.experiments import Protocol, Training
 from ufm.fingerprints import digest
 from ufm.models import MLP
@@ -43,14 +43,14 @@ def folders(tmp_path, monkeypatch):
 @pytest.fixture
 def trained(monkeypatch):
     """The seeds that were trained since, by a stand-in for `finish` that costs nothing."""
-    seeds = []
+    done = []
 
     def cheap_finish(protocol, ours, *, device, data_root):
-        seeds.extend(ours)
+        done.extend(ours)
         return [(entry(protocol, seed), measured(seed)) for seed in ours]
 
-    monkeypatch.setattr(runs, "finish", cheap_finish)
-    return seeds
+    monkeypatch.setattr(seeds, "finish", cheap_finish)
+    return done
 
 
 def entry(protocol, seed, device="stand-in"):
@@ -130,14 +130,14 @@ def test_fresh_trains_anew_each_time_and_goes_on_where_it_was_interrupted(traine
     assert trained == [0, 1, 0, 1]
     trained.clear()
     with monkeypatch.context() as patch:
-        cheap_finish = runs.finish
+        cheap_finish = seeds.finish
 
         def interrupted(protocol, ours, **where):
             if 2 in ours:
                 raise KeyboardInterrupt
             return cheap_finish(protocol, ours, **where)
 
-        patch.setattr(runs, "finish", interrupted)
+        patch.setattr(seeds, "finish", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(fresh=True).population()
     run(fresh=True).population()
@@ -435,9 +435,12 @@ def test_the_manifest_of_several_sweeps_sums_and_joins(chapters, trained, tmp_pa
     assert manifest["dataset"] == "Digits, 400 training images; Digits, full size"
     assert manifest["device"] == "stand-in and elsewhere"
     parameters = manifest["parameters"]
-    assert parameters["sweeps"] == ["small", "full"]
-    assert (parameters["n_train"], parameters["n_seeds"], parameters["seed"]) == ([400, None], [3, 2], [10, 0])
+    assert parameters["sweeps"] == {
+        "small": {"n_train": 400, "n_seeds": 3, "seed": 10},
+        "full": {"n_train": None, "n_seeds": 2, "seed": 0},
+    }
     assert (parameters["dataset"], parameters["hosts"], parameters["epochs"]) == ("digits", ["random"], 10)
+    assert (parameters["model"], parameters["hidden"]) == ("mlp", [64, 32])
 
 
 def test_what_is_missing_of_all_sweeps_has_one_command(chapters, trained):
@@ -446,7 +449,7 @@ def test_what_is_missing_of_all_sweeps_has_one_command(chapters, trained):
 
 
 def test_a_fresh_execution_of_several_sweeps_goes_on_where_it_was_interrupted(chapters, trained, monkeypatch):
-    cheap_finish = runs.finish
+    cheap_finish = seeds.finish
 
     def interrupted(protocol, ours, **where):
         if ours == [1]:
@@ -454,7 +457,7 @@ def test_a_fresh_execution_of_several_sweeps_goes_on_where_it_was_interrupted(ch
         return cheap_finish(protocol, ours, **where)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "finish", interrupted)
+        patch.setattr(seeds, "finish", interrupted)
         with pytest.raises(KeyboardInterrupt):
             Run("left", profile="embedded", fresh=True).populations()
     assert trained == [10, 11, 12, 0]
@@ -472,20 +475,20 @@ HARD = {"hosts": ("hard",), "roles": ("canary", "placebo"), "measure": "short ca
 def test_hard_hosts_that_no_record_has_are_found_before_training(tmp_path, monkeypatch):
     found = run(n_seeds=2, seed=4, **TINY, **HARD).population()
     assert not committed("hosts").entries()
-    pools = executed("hosts").tables(list(executed("hosts").entries()))["pools"]
-    assert sorted(set(pools["part"])) == [1, 2]  # those of seeds 4 and 5, and no other
-    hosts_of = {(row.part, row.canary_index) for row in pools.itertuples()}
+    kept = executed("hosts").tables(list(executed("hosts").entries()))["pools"]
+    assert sorted(set(kept["part"])) == [1, 2]  # those of seeds 4 and 5, and no other
+    hosts_of = {(row.part, row.canary_index) for row in kept.itertuples()}
     stamped = found.tables["models"].query("role != 'control'")
     assert {(row.part, row.canary_index) for row in stamped.itertuples()} <= hosts_of
     assert len(found.arrays) == 2
-    monkeypatch.setattr(hosts, "finish", lambda *_, **__: pytest.fail("hard hosts were found again"))
+    monkeypatch.setattr(pools, "finish", lambda *_, **__: pytest.fail("hard hosts were found again"))
     run(n_seeds=2, seed=4, fresh=True, **TINY, **HARD).population()
 
 
 def test_hard_hosts_of_the_book_are_taken_first(monkeypatch):
     protocol = run(**TINY, **HARD).sweeps["method"].protocol
-    hosts.find(protocol, [1])
-    monkeypatch.setattr(hosts, "finish", lambda *_, **__: pytest.fail("hard hosts were found again"))
+    pools.find(protocol, [1])
+    monkeypatch.setattr(pools, "finish", lambda *_, **__: pytest.fail("hard hosts were found again"))
     run(n_seeds=1, seed=1, **TINY, **HARD).population()
     assert not executed("hosts").entries()
 

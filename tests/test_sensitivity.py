@@ -28,7 +28,7 @@ def populations():
     share = {"one pixel on": 0.5, "top right": 0.0, "centre": 0.0, "bottom right": -1.0}
     moved = np.stack([usual.arrays["ood_shift"] * share[place] for place in ELSEWHERE], axis=2)
     return {
-        "usual": replace(usual, arrays=usual.arrays | {"ood_moved_shift": moved}),
+        "usual": replace(usual, arrays=dict(usual.arrays) | {"ood_moved_shift": moved}),
         "letter": setting("letter: B", effect=0.6),
         "place": on_seeds(setting("place: centre", effect=0.0), range(1000, 1009)),
         "images": setting("scoring images: Fashion-MNIST", effect=0.3),

@@ -10,9 +10,10 @@ from torch import nn
 
 from ufm import counters, training
 from ufm.datasets import load
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.experiments import Training
-from ufm.models import CNN1, CNN2, MLP, build
+from ufm.models import CNN1, CNN2, MLP
+from ufm.networks import build, layers_of
 from ufm.optimiser import Adam
 from ufm.stack import Stack
 from ufm.training import Feed, evaluate, evaluate_stack, train, train_epoch
@@ -340,4 +341,4 @@ def test_a_layer_that_a_stack_does_not_know_is_named():
 
 def test_every_layer_has_a_number_for_its_draws():
     for model in (MLP(**EVERYTHING), CNN1(), CNN2(**EVERYTHING)):
-        assert len(model.layers((3, 32, 32), 10)) < training.AUGMENTATION_LAYER < counters.LAYERS
+        assert len(layers_of(model, (3, 32, 32), 10)) < training.AUGMENTATION_LAYER < counters.LAYERS

@@ -10,9 +10,10 @@ from torch import nn
 
 from ufm import seeds, training
 from ufm.datasets import array_checksum, load
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.experiments import Protocol, Training
-from ufm.models import CNN1, CNN2, MLP, build
+from ufm.models import CNN1, CNN2, MLP
+from ufm.networks import build
 from ufm.optimiser import Adam
 from ufm.stack import Stack
 from ufm.training import Feed, evaluate, log_probabilities, stack_size, stamped_images, train, train_epoch

@@ -23,10 +23,8 @@ def execution(profile: str, name: str) -> Path:
 
 def execute(profile: str, name: str) -> None:
     """Execute a notebook for the book. The paper profile trains nothing: its pages show what is recorded."""
-    if profile == "embedded":
-        notebooks.execute(name, {}, execution(profile, name), threads=1)
-    else:
-        notebooks.execute(name, {"profile": profile, "train": False}, execution(profile, name))
+    given = {} if profile == "embedded" else {"profile": profile, "train": False}
+    notebooks.execute(name, given, execution(profile, name), threads=1)
 
 
 def is_current(folder: Path) -> bool:

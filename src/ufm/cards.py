@@ -13,8 +13,9 @@ from scipy.stats import mannwhitneyu, ttest_rel
 from torch import nn
 
 from ufm import features, hosts, scores
+from ufm.card_layout import INPUTS, LONG, N_SHORT, SHORT, elsewhere, feature_list, placebo_of, subsets
 from ufm.datasets import ImageSet
-from ufm.device import DeviceData
+from ufm.device_data import DeviceData
 from ufm.experiments import Protocol
 from ufm.influence import N_CHECKPOINTS, checkpoints, self_influence
 from ufm.measurement import model_row
@@ -22,22 +23,8 @@ from ufm.patched import Patched
 from ufm.records import Measured
 from ufm.training import Trained, log_probabilities, stamped_images
 
-N_PERMUTATIONS = features.FIXED  # of the feature's pixels, the same for every model
-N_SHORT = 50  # permutations for which more than the best epoch's shift and KL divergence is kept
-N_RANDOM = 30  # random features, the same for every model and image
 CONTRAST = 0.3  # of the images on which a model is less sure
-SUBSETS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000)  # of the OOD images, beside all of them
 IMAGES_AT_ONCE = 5_000  # for the published score
-INPUTS = ("normalised", "raw")  # scoring inputs of the published score, in this order
-
-
-# Arrays of a card that say how a model's outputs move, and those of them that a short card has.
-MOVED = ("shift", "early_shift", "kl_mean", "kl_sd", "probability", "shift_by_label", "probability_by_label")
-LONG = (
-    *(f"{kind}_{name}" for kind in ("ood", "test", "dim") for name in MOVED),
-    *(f"black_{name}" for name in ("shift", "early_shift", "kl_mean", "probability")),
-)
-SHORT = ("ood_shift", "ood_early_shift", "ood_kl_mean", "test_shift", "black_shift")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,37 +33,6 @@ class Kind:
 
     images: torch.Tensor  # (n_images, C, H, W) in [0, 1]
     labels: torch.Tensor | None  # (n_images,), where shifts are kept by label too
-
-
-def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
-    """The features of a card, (n_features, 1, h, w).
-
-    In order: the feature, the seed's placebo feature of each kind of host, permutations of the feature's pixels, random
-    features, the other letters, in the top left corner of a black rectangle of the feature's size; where that is too
-    small there are none. All but the placebo features are the same for every model.
-    """
-    unique = protocol.unique
-    placebos = [placebo_of(protocol, unique, seed, host, scope) for host in protocol.hosts]
-    how = {"magnified": protocol.magnified, "brightness": protocol.brightness}
-    below, beside = (size - 5 * protocol.magnified for size in unique.shape)
-    others = [
-        np.pad(features.feature(name, **how), ((0, below), (0, beside)))[None, None]
-        for name in features.LETTERS
-        if name != protocol.feature and min(below, beside) >= 0
-    ]
-    return np.concatenate(
-        [
-            np.stack([unique, *placebos])[:, None],
-            features.permutations(unique, N_PERMUTATIONS, magnified=protocol.magnified),
-            features.random_features(N_RANDOM, shape=unique.shape, seed=0, scope="card"),
-            *others,
-        ]
-    )
-
-
-def placebo_of(protocol: Protocol, unique: np.ndarray, seed: int, host: str, scope: str) -> np.ndarray:
-    """The placebo feature of a seed and kind of host, (h, w)."""
-    return features.placebo(unique, seed=seed, host=host, scope=scope, magnified=protocol.magnified)
 
 
 def kinds(protocol: Protocol, data: DeviceData, ood: ImageSet) -> dict[str, Kind]:
@@ -142,16 +98,6 @@ def moved_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
         for one in trained
     ]
     return Measured(short.tables, short.arrays | {"ood_moved_shift": np.array(shifts)})
-
-
-def elsewhere(image: tuple[int, int], feature: tuple[int, int]) -> list[tuple[int, int]]:
-    """Where a feature is moved to: row and column 2, the top right corner, the centre, the bottom right.
-
-    One that is as large as the image allows stays nearer to where it was.
-    """
-    bottom, right = (max(size - extent - 1, 0) for size, extent in zip(image, feature, strict=True))
-    top = min(1, bottom)
-    return [(min(2, bottom + 1), min(2, right + 1)), (top, right), (bottom // 2, right // 2), (bottom, right)]
 
 
 def histories(trained: list[Trained]) -> list[np.ndarray]:
@@ -427,11 +373,6 @@ def statistics(
         "entropy": np.array([entropy(p).mean() for p in (p_clean, p_unique, p_random)], "f4"),
         "js_distance": np.array([js_distance(p_clean, p).mean() for p in (p_unique, p_random)], "f4"),
     }
-
-
-def subsets(n_images: int) -> list[int]:
-    """Numbers of images, nested, the last of them all."""
-    return [n for n in SUBSETS if n < n_images] + [n_images]
 
 
 def entropy(p: np.ndarray) -> np.ndarray:

@@ -64,7 +64,7 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
     from rich.table import Table
 
     from ufm import book
-    from ufm.compare import compare_runs
+    from ufm.compare import ELSEWHERE, compare_runs
 
     try:
         manifest = json.loads((run / "manifest.json").read_text())
@@ -77,11 +77,14 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
         book.execute(manifest["profile"], manifest["notebook"])
     rows, agrees = compare_runs(ours, run)
     shown = Table("table", "quantity", "book", "re-run", "verdict", "reason", title=f"{run} beside the book")
-    for row in rows.to_dict("records"):
+    elsewhere = rows["reason"] == ELSEWHERE
+    for row in rows[~elsewhere].to_dict("records"):
         numbers = (f"{row[s]:.4g} [{row[f'{s}_low']:.4g}, {row[f'{s}_high']:.4g}]" for s in ("book", "rerun"))
         shown.add_row(row["table"], row["quantity"], *numbers, row["verdict"], row["reason"])
     # Without markup, which would swallow an interval such as [nan, nan].
     Console(width=None if sys.stdout.isatty() else 200, markup=False).print(shown)
+    if elsewhere.any():
+        print(f"{ELSEWHERE}, so not compared: {elsewhere.sum()} quantities")
     others = sorted({path.stem for path in (run / "tables").glob("*.csv")} - set(rows["table"]))
     if others:
         print(f"without intervals, so not compared: {', '.join(others)}")
@@ -195,7 +198,8 @@ def hosts(
     dataset: str, n_train: int | None = None, kind: str = "hard", part: int | None = None, device: str = "cpu"
 ) -> None:
     """Find the hosts of a kind among the training images, such as those fitted worst, and keep them in book/records."""
-    from ufm.hosts import POOLS, find
+    from ufm.hosts import POOLS
+    from ufm.pools import find
     from ufm.profiles import PROFILES, changed
     from ufm.runs import require
 

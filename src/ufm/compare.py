@@ -13,6 +13,7 @@ from ufm.statistics import SUMMARY_COLUMNS
 AGREES = "agrees"
 DIFFERS = "differs"
 NOT_COMPARABLE = "not comparable"
+ELSEWHERE = "of other populations"  # reason for which a row is not comparable, and no sign against the re-run
 
 # Parameters that say how an execution ran, not what it measured.
 EXECUTION_ONLY = frozenset({"device", "data_root", "fresh", "train"})
@@ -57,13 +58,16 @@ def compare_runs(book: Path, rerun: Path) -> tuple[pd.DataFrame, bool]:
 
     Each folder holds `manifest.json`, whose key "parameters" is a mapping, and `tables/*.csv`; of these the ones with
     the five summary columns are compared. Where a parameter outside EXECUTION_ONLY and SAMPLE differs, the executions
-    measured different things: every row is *not comparable* and its reason names each such parameter. The second result
-    is True only if there is at least one row and every row agrees.
+    measured different things: every row is *not comparable* and its reason names each such parameter. A re-run of some
+    of the book's sweeps is compared in the quantities of their populations, "quantity; population"; others are
+    *not comparable* with the reason ELSEWHERE. The second result is True only if there is at least one row beside those
+    and every such row agrees.
 
     Raises ValueError: a folder without readable manifest or summary tables, or a table that `compare_tables` refuses.
     """
     book, rerun = Path(book), Path(rerun)
-    difference = _parameter_difference(_read_parameters(book), _read_parameters(rerun))
+    ours, theirs = _read_parameters(book), _read_parameters(rerun)
+    difference = _parameter_difference(ours, theirs)
     book_tables, rerun_tables = _read_summary_tables(book), _read_summary_tables(rerun)
     nothing = pd.DataFrame(columns=list(SUMMARY_COLUMNS))
     parts = []
@@ -79,7 +83,12 @@ def compare_runs(book: Path, rerun: Path) -> tuple[pd.DataFrame, bool]:
     comparison = pd.DataFrame(rows, columns=["table", *COMPARISON_COLUMNS])
     if difference:
         comparison["verdict"], comparison["reason"] = NOT_COMPARABLE, difference
-    return comparison, len(comparison) > 0 and bool((comparison["verdict"] == AGREES).all())
+    elif _sweeps(theirs).keys() < _sweeps(ours).keys():
+        population = comparison["quantity"].str.rpartition("; ")[[1, 2]].agg("".join, axis=1)
+        shown = population[comparison["rerun"].notna() & population.str.startswith("; ")]
+        comparison.loc[~population.isin(shown), ["verdict", "reason"]] = NOT_COMPARABLE, ELSEWHERE
+    compared = comparison["verdict"][comparison["reason"] != ELSEWHERE]
+    return comparison, len(compared) > 0 and bool((compared == AGREES).all())
 
 
 def _compare_rows(quantity: str, book: Mapping[str, float] | None, rerun: Mapping[str, float] | None) -> tuple:
@@ -145,15 +154,29 @@ def _rows_by_quantity(table: pd.DataFrame, side: str) -> dict[str, dict[str, flo
 
 
 def _parameter_difference(book: Mapping[str, Any], rerun: Mapping[str, Any]) -> str:
-    """Names each parameter that makes two executions incomparable, with both values; empty if there is none."""
+    """Names each parameter that makes two executions incomparable, with both values; empty if there is none.
+
+    Those of a sweep of the re-run are compared with those of the book's sweep of this name.
+    """
 
     def shown(parameters: Mapping[str, Any], name: str) -> str:
         return json.dumps(parameters[name]) if name in parameters else "missing"
 
-    names = sorted((book.keys() | rerun.keys()) - EXECUTION_ONLY - SAMPLE)
-    differing = [name for name in names if name not in book or name not in rerun or book[name] != rerun[name]]
-    parts = [f"{name} ({shown(book, name)} in the book, {shown(rerun, name)} in the rerun)" for name in differing]
-    return f"parameters differ: {', '.join(parts)}" if parts else ""
+    ours, theirs, parts = _sweeps(book), _sweeps(rerun), []
+    if not theirs.keys() <= ours.keys():
+        parts.append(f"sweeps ({', '.join(ours)} in the book, {', '.join(theirs)} in the rerun)")
+    for sweep in ours.keys() & theirs.keys():
+        one, other = ours[sweep], theirs[sweep]
+        names = sorted((one.keys() | other.keys()) - EXECUTION_ONLY - SAMPLE)
+        differing = [name for name in names if shown(one, name) != shown(other, name)]
+        parts += [f"{name} ({shown(one, name)} in the book, {shown(other, name)} in the rerun)" for name in differing]
+    return f"parameters differ: {', '.join(dict.fromkeys(parts))}" if parts else ""
+
+
+def _sweeps(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """All parameters of each sweep: its own, and those that it shares with the others."""
+    shared = {name: value for name, value in parameters.items() if name != "sweeps"}
+    return {sweep: shared | own for sweep, own in parameters["sweeps"].items()}
 
 
 def _read_parameters(folder: Path) -> dict[str, Any]:
@@ -162,9 +185,11 @@ def _read_parameters(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder} has no readable manifest.json") from error
     match manifest:
-        case {"parameters": dict() as parameters}:
+        case {"parameters": {"sweeps": dict()} as parameters}:
             return parameters
-    raise ValueError(f'{folder} has a manifest.json without the mapping "parameters"')
+    raise ValueError(
+        f'{folder} has a manifest.json without the mapping "parameters", or "sweeps" in it; run the notebook again'
+    )
 
 
 def _read_summary_tables(folder: Path) -> dict[str, pd.DataFrame]:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from ufm.cards import INPUTS, subsets
+from ufm.card_layout import INPUTS, subsets
 from ufm.detection import auc, auc_interval, share_interval_over_seeds
 from ufm.detectors import z
 from ufm.evidence import Cards, on_label, patch_effects, roles

@@ -4,7 +4,7 @@ Arrays have the seeds first, then the models of a seed in the order of its card:
 one of every stamped role. Effects are in nats.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ufm import scores
-from ufm.cards import N_PERMUTATIONS, N_RANDOM, N_SHORT
+from ufm.card_layout import N_PERMUTATIONS, N_RANDOM, N_SHORT
 from ufm.experiments import Protocol
 from ufm.runs import NotYetRun, Population
 
@@ -21,7 +21,28 @@ EPOCHS = ("best", "early")  # of a card: the best one, and the one at which mode
 LEARNT = 1.0  # nats that the host gains more from the feature in the model that had it than in the control
 FEWEST_SEEDS = 8  # of a population, below which nothing is shown of it
 PLAIN, LETTER, PLACEBO = range(3)  # versions of a host
-ELSEWHERE = ("one pixel on", "top right", "centre", "bottom right")  # places of `ufm.cards.elsewhere`
+ELSEWHERE = ("one pixel on", "top right", "centre", "bottom right")  # places of `ufm.card_layout.elsewhere`
+
+
+class Lazy(Mapping[str, np.ndarray]):
+    """Arrays by name, each made when it is first asked for: a chapter looks at a few of those that cards hold."""
+
+    def __init__(self, names: Iterable[str], make: Callable[[str], np.ndarray]):
+        self.make, self.made = make, dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The array of this name."""
+        if self.made[name] is None:
+            self.made[name] = self.make(name)
+        return self.made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self.made)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.made)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +54,8 @@ class Cards:
     labels: np.ndarray  # (n_seeds, n_hosts): the label of the seed's host of each kind
     indices: np.ndarray  # (n_seeds, n_hosts): its number in the full training file
     fits: np.ndarray  # (n_seeds, n_models, epoch, n_hosts, version): log-probability of those labels on those hosts
-    arrays: dict[str, np.ndarray]  # what else a card holds of its models, (n_seeds, n_models, …)
-    planned: list[dict[str, np.ndarray]]  # a seed: the hosts of all planned seeds of its part, and how they are fitted
+    arrays: Mapping[str, np.ndarray]  # what else a card holds of its models, (n_seeds, n_models, …)
+    planned: list[Mapping[str, np.ndarray]]  # a seed: hosts of all planned seeds of its part, and how they are fitted
     models: pd.DataFrame  # a row a model: accuracy, best epoch and more
     trained_on: str = ""  # data set and size in words
     setting: str = ""  # what sets it apart from the population of that data set and size, in words
@@ -90,7 +111,7 @@ class Cards:
 def stack(
     protocol: Protocol,
     entries: list[dict],
-    arrays: list[dict[str, np.ndarray]],
+    arrays: list[Mapping[str, np.ndarray]],
     models: pd.DataFrame,
     *,
     trained_on: str = "",
@@ -103,22 +124,21 @@ def stack(
     """
     if "card" not in protocol.measure or not arrays:
         raise ValueError("evidence needs the cards of at least one seed")
+    shared = [name for name in arrays[0] if name.startswith("host_")]
+    single = {*shared, "placebo", "score_n_images", "history"}  # of the seed, or as long as its longest training
+    planned = [Lazy(shared, card.__getitem__) for card in arrays]
     n_hosts, own = len(protocol.hosts), []
-    for entry, card in zip(entries, arrays, strict=True):
+    for entry, card in zip(entries, planned, strict=True):
         rows = np.flatnonzero(card["host_seed"] == entry["seed"])
-        own.append(rows[np.argsort(card["host_kind"][rows])][:n_hosts])
-    shared = {name for name in arrays[0] if name.startswith("host_")}
-    single = {"placebo", "score_n_images", "history"}  # of the seed, or as long as its longest training
+        own.append((card, rows[np.argsort(card["host_kind"][rows])][:n_hosts]))
     return Cards(
         protocol,
         np.array([entry["seed"] for entry in entries]),
-        np.stack([card["host_label"][rows] for card, rows in zip(arrays, own, strict=True)]).astype(int),
-        np.stack([card["host_index"][rows] for card, rows in zip(arrays, own, strict=True)]).astype(int),
-        np.stack([card["host_log_probability"][:, :, rows] for card, rows in zip(arrays, own, strict=True)]).astype(
-            float
-        ),
-        {name: stacked(name, arrays) for name in arrays[0] if name not in shared and name not in single},
-        [{name: card[name] for name in shared} for card in arrays],
+        np.stack([card["host_label"][rows] for card, rows in own]).astype(int),
+        np.stack([card["host_index"][rows] for card, rows in own]).astype(int),
+        np.stack([card["host_log_probability"][:, :, rows] for card, rows in own]).astype(float),
+        Lazy([name for name in arrays[0] if name not in single], lambda name: stacked(name, arrays)),
+        planned,
         models,
         trained_on,
         setting,
@@ -187,14 +207,14 @@ def on_seeds(cards: Cards, seeds: Collection[int]) -> Cards:
         labels=cards.labels[kept],
         indices=cards.indices[kept],
         fits=cards.fits[kept],
-        arrays={name: values[kept] for name, values in cards.arrays.items()},
+        arrays=Lazy(cards.arrays, lambda name: cards.arrays[name][kept]),
         planned=[one for one, ours in zip(cards.planned, kept, strict=True) if ours],
         models=cards.models[cards.models["seed"].isin(cards.seeds[kept])],
         histories=[one for one, ours in zip(cards.histories, kept, strict=False) if ours],
     )
 
 
-def stacked(name: str, arrays: list[dict[str, np.ndarray]]) -> np.ndarray:
+def stacked(name: str, arrays: list[Mapping[str, np.ndarray]]) -> np.ndarray:
     """An array of all seeds; float16, which is how a card keeps shifts, as float64."""
     values = np.stack([card[name] for card in arrays])
     return values.astype(np.float64) if values.dtype == np.float16 else values

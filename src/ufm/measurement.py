@@ -8,7 +8,7 @@ import torch
 
 from ufm import features, scores
 from ufm.datasets import ImageSet
-from ufm.device import DeviceData
+from ufm.device_data import DeviceData
 from ufm.experiments import Experiment, Protocol
 from ufm.folders import called
 from ufm.models import names

@@ -1,18 +1,10 @@
-"""Architectures: a frozen dataclass describes one, `build` makes it with its seed's initial weights."""
+"""Architectures: a frozen dataclass describes one, `ufm.networks.build` makes it."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
-
-import numpy as np
-import torch
-from torch import nn
 
 from ufm.fingerprints import added
-from ufm.streams import stream
 
 VARIANTS = {"batch norm": "batch_norm", "dropout": "dropout", "augmentation": "augmentation"}  # in words → field
-TRUNK_IMAGES = 64  # evaluated at once
-BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults; its momentum of 0.99 is torch's 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +34,6 @@ class MLP(Regularised):
     def __post_init__(self):
         widths(self, "hidden")
 
-    def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> nn.Sequential:
-        """Layers from images (N, C, H, W) to logits (N, n_classes)."""
-        layers: list[nn.Module] = [nn.Flatten()]
-        for fan_in, fan_out in pairwise((int(np.prod(image_shape)), *self.hidden)):
-            layers += [nn.Linear(fan_in, fan_out)]
-            layers += [nn.BatchNorm1d(fan_out, **BATCH_NORM)] * self.batch_norm
-            layers += [nn.ReLU(), *([nn.Dropout(0.5)] * self.dropout)]
-        return nn.Sequential(*layers, nn.Linear(self.hidden[-1], n_classes))
-
 
 @dataclass(frozen=True)
 class CNN1(Regularised):
@@ -65,19 +48,6 @@ class CNN1(Regularised):
         widths(self, "channels", "hidden")
         if self.variant != "plain":
             raise ValueError(f"variant: {self.name} has no variant {self.variant}, only plain")
-
-    def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> nn.Sequential:
-        """Layers from images (N, C, H, W) to logits (N, n_classes)."""
-        layers: list[nn.Module] = []
-        n_channels, height, width = image_shape
-        for n_in, n_out in pairwise((n_channels, *self.channels)):
-            layers += [nn.Conv2d(n_in, n_out, 3), nn.ReLU()]
-            height, width = height - 2, width - 2
-        layers += [nn.MaxPool2d(2), nn.Flatten()]
-        flat = self.channels[-1] * (height // 2) * (width // 2)
-        for fan_in, fan_out in pairwise((flat, *self.hidden)):
-            layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-        return nn.Sequential(*layers, nn.Linear(self.hidden[-1], n_classes))
 
 
 @dataclass(frozen=True)
@@ -95,39 +65,6 @@ class CNN2(Regularised):
 
     def __post_init__(self):
         widths(self, "channels", "hidden")
-
-    def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> nn.Sequential:
-        """Layers from images (N, C, H, W) to logits (N, n_classes)."""
-        layers: list[nn.Module] = []
-        n_in, height, width = image_shape
-        for n_out in self.channels:
-            for _ in range(2):
-                layers += [nn.Conv2d(n_in, n_out, 3, padding=1)]
-                layers += [nn.BatchNorm2d(n_out, **BATCH_NORM)] * self.batch_norm
-                layers += [nn.ReLU(), *([nn.Dropout(0.2)] * self.dropout)]
-                n_in = n_out
-            layers.append(nn.MaxPool2d(2))
-            height, width = height // 2, width // 2
-        layers.append(nn.Flatten())
-        for fan_in, fan_out in pairwise((n_in * height * width, *self.hidden)):
-            layers += [nn.Linear(fan_in, fan_out)]
-            layers += [nn.BatchNorm1d(fan_out, **BATCH_NORM)] * self.batch_norm
-            layers += [nn.ReLU()]
-        layers += [nn.Dropout(0.5)] * self.dropout
-        return nn.Sequential(*layers, nn.Linear(self.hidden[-1], n_classes))
-
-
-class Trunk(nn.Sequential):
-    """Layers that work on each member of a stack as they are: convolutions with skip connections and the like."""
-
-    def in_parts(self, images: torch.Tensor) -> torch.Tensor:
-        """Outputs of evaluated images, a few at a time: whole images go through many wide layers."""
-        return torch.cat([self(few) for few in images.split(TRUNK_IMAGES)])
-
-
-def at_once(model: nn.Sequential, n: int) -> int:
-    """How many images to evaluate at once: n, or few where they go through a trunk."""
-    return TRUNK_IMAGES if any(isinstance(layer, Trunk) for layer in model) else n
 
 
 @dataclass(frozen=True)
@@ -153,18 +90,6 @@ class DenseNetBC(Published):
         if self.depth < 10 or (self.depth - 4) % 6 or self.growth < 1:
             raise ValueError(f"depth: must be 6 n + 4 with growth at least 1, got {self.depth} and {self.growth}")
 
-    def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> nn.Sequential:
-        """Layers from images (N, C, H, W) to logits (N, n_classes)."""
-        from torchvision.models import DenseNet  # takes seconds to import, and small networks do without
-
-        blocks = ((self.depth - 4) // 6,) * 3
-        found = DenseNet(self.growth, blocks, 2 * self.growth, num_classes=n_classes).features
-        # Of images so small nothing is left out at the start.
-        stem = nn.Conv2d(image_shape[0], 2 * self.growth, 3, padding=1, bias=False)
-        rest = [layer for name, layer in found.named_children() if name not in ("conv0", "norm0", "relu0", "pool0")]
-        trunk = Trunk(stem, *rest, nn.ReLU(), nn.AdaptiveAvgPool2d(1))
-        return nn.Sequential(trunk, nn.Flatten(), nn.Linear(found.norm5.num_features, n_classes))
-
 
 @dataclass(frozen=True)
 class ResNet18(Published):
@@ -172,34 +97,12 @@ class ResNet18(Published):
 
     name = "resnet18"
 
-    def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> nn.Sequential:
-        """Layers from images (N, C, H, W) to logits (N, n_classes)."""
-        from torchvision.models import resnet18
-
-        _, *rest, average, last = resnet18(num_classes=n_classes).children()
-        stem = nn.Conv2d(image_shape[0], 64, 7, stride=2, padding=3, bias=False)
-        return nn.Sequential(Trunk(stem, *rest, average), nn.Flatten(), last)
-
 
 @dataclass(frozen=True)
 class DenseNet121(Published):
     """DenseNet-121 (Huang et al., CVPR 2017) with the released code's head: 2048–512, batch norm, dropout 0.2."""
 
     name = "densenet121"
-
-    def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> nn.Sequential:
-        """Layers from images (N, C, H, W) to logits (N, n_classes)."""
-        from torchvision.models import densenet121
-
-        if min(image_shape[1:]) < 32:
-            height, width = image_shape[1:]
-            raise ValueError(f"model: {self.name} needs images of 32 × 32 pixels or more, not {height} × {width}")
-        found = densenet121().features
-        found.conv0 = nn.Conv2d(image_shape[0], 64, 7, stride=2, padding=3, bias=False)
-        layers: list[nn.Module] = [Trunk(*found.children(), nn.ReLU(), nn.AdaptiveAvgPool2d(1)), nn.Flatten()]
-        for fan_in, fan_out in pairwise((found.norm5.num_features, 2048, 512)):
-            layers += [nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out, **BATCH_NORM), nn.ReLU(), nn.Dropout(0.2)]
-        return nn.Sequential(*layers, nn.Linear(512, n_classes))
 
 
 Model = MLP | CNN1 | CNN2 | DenseNetBC | ResNet18 | DenseNet121
@@ -228,31 +131,3 @@ def widths(model: Model, *names: str) -> None:
         values = getattr(model, name)
         if not values or min(values) < 1:
             raise ValueError(f"{name}: every layer needs at least one unit, got {values}")
-
-
-def build(
-    settings: Model,
-    image_shape: tuple[int, int, int],
-    n_classes: int,
-    *,
-    seed: int,
-    scope: str = "",
-    device: str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> nn.Sequential:
-    """The network with Glorot-uniform weights and zero biases (Keras' defaults, as in the released code).
-
-    The weights are drawn in NumPy on the CPU from the stream "initialisation", so that they are the same on every
-    device and torch version.
-    """
-    model = settings.layers(image_shape, n_classes).to(dtype)
-    draws = stream("initialisation", seed=seed, scope=scope)
-    with torch.no_grad():
-        for layer in model.modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d):
-                n_out, n_in, *kernel = layer.weight.shape
-                limit = np.sqrt(6 / ((n_in + n_out) * np.prod(kernel, dtype=int)))
-                layer.weight.copy_(torch.from_numpy(draws.uniform(-limit, limit, tuple(layer.weight.shape))))
-                if layer.bias is not None:
-                    layer.bias.zero_()
-    return model.to(device)

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from ufm import detectors
-from ufm.cards import subsets
+from ufm.card_layout import subsets
 from ufm.controls import innocent, permutation_p
 from ufm.detection import (
     auc,

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from ufm.cards import INPUTS
+from ufm.card_layout import INPUTS
 from ufm.controls import scores_by_role
 from ufm.evidence import Cards, contrasts
 from ufm.statistics import bootstrap_interval, columns, share_interval

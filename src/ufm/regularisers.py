@@ -11,7 +11,7 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from ufm.cards import N_SHORT
+from ufm.card_layout import N_SHORT
 from ufm.cells import LEVEL, contrast_cells, corrected, points
 from ufm.evidence import Cards, contrasts, on_seeds
 from ufm.performance import accuracies, quality

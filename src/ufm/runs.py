@@ -3,14 +3,14 @@
 import json
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
 from ufm import features, hosts, parameters, paths, profiles, sources
-from ufm.device import resolve
+from ufm.device import known, resolve
 from ufm.experiments import Protocol
 from ufm.files import write
 from ufm.fingerprints import RECIPE
@@ -19,8 +19,6 @@ from ufm.profiles import Sweep
 from ufm.progress import duration, progress
 from ufm.provenance import device_name, source_digest
 from ufm.records import Records, committed, csv, executed, joined
-from ufm.seeds import finish
-from ufm.training import estimate
 
 
 class NotYetRun(RuntimeError):
@@ -33,7 +31,7 @@ class Population:
 
     protocol: Protocol
     tables: dict[str, pd.DataFrame]
-    arrays: list[dict[str, np.ndarray]]  # one a seed, where seeds have any
+    arrays: list[Mapping[str, np.ndarray]]  # one a seed, where seeds have any
     entries: list[dict]  # manifest entries, one a seed
     planned: int  # seeds asked for
     needed: int  # seeds without which it decides nothing
@@ -70,12 +68,12 @@ class Run:
         self.sweeps: dict[str, Sweep] = parameters.shown(notebook, profile, seed=seed, n_seeds=n_seeds, **changes)
         for sweep in self.sweeps.values():
             for parameter, name in (("dataset", sweep.protocol.dataset), ("ood_set", sweep.protocol.scoring.ood_set)):
-                known = [*sources.SOURCES] if parameter == "dataset" else ["photo_patches", *sources.SOURCES]
+                own = ["photo_patches"] if parameter == "ood_set" else []
                 if not is_folder(name):
-                    require(parameter, name, [*known, "the path of a folder"])
+                    require(parameter, name, [*own, *sources.SOURCES, "the path of a folder"])
             image = np.zeros(sources.source(sweep.protocol.dataset).shape, dtype=np.uint8)
             features.insert(image, sweep.protocol.unique, position=sweep.protocol.position)
-        self.device = resolve(device)
+        self.device = resolve(device) if train else known(device)
         self.data_root, self.fresh, self.train = data_root, fresh, train
         self.folder = paths.run_folder(notebook)
 
@@ -151,11 +149,14 @@ class Run:
         hosts that no record has are found first, also by a fresh execution: they say where features are stamped,
         no result.
         """
+        from ufm import pools  # these import torch, which takes seconds that showing records does without
+        from ufm.seeds import finish
+
         stores, seeds, protocol = self.stores(name), fingerprints(sweep), sweep.protocol
         where = {"device": self.device, "data_root": self.data_root}
         while left := lacking(sweep, stores):
             for kind in set(protocol.hosts) & set(hosts.POOLS):
-                hosts.ensure(protocol, sorted({seeds[one] % protocol.n_parts for one in left}), kind=kind, **where)
+                pools.ensure(protocol, sorted({seeds[one] % protocol.n_parts for one in left}), kind=kind, **where)
             for one in progress(left, f"{name}, seeds", show=len(left) > 1):
                 with stores[-1].claim(one) as ours:
                     if ours:
@@ -176,14 +177,16 @@ class Run:
             command = "The book keeps no records of these settings; an execution with `train = True` trains"
         return (
             f"{planned} planned, none recorded yet. {command} their {n_models} models: {duration(seconds)} on "
-            f"{device_name(self.device)}, scoring not counted, if every model took all {epochs} epochs; early stopping "
-            "usually ends sooner."
+            f"{device_name(resolve(self.device))}, scoring not counted, if every model took all {epochs} epochs; "
+            "early stopping usually ends sooner."
         )
 
     def seconds(self, sweep: Sweep) -> float:
         """How long training a sweep takes at most."""
-        source, protocol = sources.source(sweep.protocol.dataset), sweep.protocol
-        one_model = estimate(protocol, source.shape, protocol.n_train or source.n_train, device=self.device)
+        from ufm.training import estimate
+
+        source, protocol, device = sources.source(sweep.protocol.dataset), sweep.protocol, resolve(self.device)
+        one_model = estimate(protocol, source.shape, protocol.n_train or source.n_train, device=device)
         return len(sweep.seeds) * protocol.n_models * one_model
 
     def keep_manifest(self, populations: dict[str, Population]) -> None:
@@ -210,20 +213,23 @@ class Run:
     def parameters(self) -> dict[str, object]:
         """What was asked for, with all that the profile adds: every setting on which the numbers depend.
 
-        A setting in which the sweeps differ is a list, one value a sweep.
+        Settings that all sweeps share stand once; under each sweep are those in which it differs from another.
         """
-        of_sweeps: dict[str, list[object]] = {}
-        for sweep in self.sweeps.values():
+        of_sweeps: dict[str, dict[str, object]] = {}
+        for name, sweep in self.sweeps.items():
             protocol = asdict(sweep.protocol)
-            groups = [protocol.pop(name) for name in ("model", "training", "scoring")]
-            drawn = {"n_seeds": len(sweep.seeds), "seed": sweep.seeds.start}
-            for group in (protocol, *groups, drawn):
-                for name, value in group.items():
-                    of_sweeps.setdefault(name, []).append(value)
+            groups = [protocol.pop(group) for group in ("model", "training", "scoring")]
+            of_sweeps[name] = {key: value for group in (protocol, *groups) for key, value in group.items()}
+            of_sweeps[name]["model"] = sweep.protocol.model.name
+            of_sweeps[name] |= {"n_seeds": len(sweep.seeds), "seed": sweep.seeds.start}
+        first, *others = of_sweeps.values()
+        shared = {key: value for key, value in first.items() if all(key in one and one[key] == value for one in others)}
         return {
             "profile": self.profile,
-            "sweeps": list(self.sweeps),
-            **{name: one[0] if all(each == one[0] for each in one) else one for name, one in of_sweeps.items()},
+            **shared,
+            "sweeps": {
+                name: {key: value for key, value in one.items() if key not in shared} for name, one in of_sweeps.items()
+            },
             "recipe": RECIPE,
             "device": self.device,
             "fresh": self.fresh,

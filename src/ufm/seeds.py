@@ -11,7 +11,7 @@ import torch
 from ufm import datasets, hosts
 from ufm.cards import epoch_card, full_card, influence_card, moved_card, short_card
 from ufm.datasets import Dataset
-from ufm.device import to_device
+from ufm.device_data import to_device
 from ufm.experiments import Experiment, Protocol
 from ufm.files import write
 from ufm.measurement import score_seed

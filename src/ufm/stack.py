@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional as f
 
 from ufm.counters import uniforms
-from ufm.models import Trunk
+from ufm.networks import Trunk
 
 
 class Stack:

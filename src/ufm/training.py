@@ -13,9 +13,10 @@ from torch.nn.functional import cross_entropy
 
 from ufm import counters, features
 from ufm.augmentation import N_DRAWS, augment
-from ufm.device import DeviceData, free_memory
+from ufm.device_data import DeviceData, free_memory
 from ufm.experiments import Experiment, Protocol, carriers, check, exchanged
-from ufm.models import Model, Published, at_once, build
+from ufm.models import Model, Published
+from ufm.networks import at_once, build
 from ufm.optimiser import Adam
 from ufm.progress import progress
 from ufm.stack import Stack

@@ -5,7 +5,7 @@ import pandas as pd
 
 from ufm import features, scores
 from ufm.datasets import ImageSet
-from ufm.device import DeviceData
+from ufm.device_data import DeviceData
 from ufm.experiments import Protocol
 from ufm.measurement import Probe, outputs, probe, score_seed
 from ufm.records import Measured
