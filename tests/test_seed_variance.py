@@ -139,7 +139,7 @@ def easy(cards):
     for one in cards.planned:
         fits = one["host_log_probability"].copy()
         fits[0, 0, (one["host_seed"] % 2 == 0) & (one["host_kind"] == 0), 0] = -0.001
-        planned.append(one | {"host_log_probability": fits})
+        planned.append(dict(one) | {"host_log_probability": fits})
     return replace(cards, planned=planned)
 
 
