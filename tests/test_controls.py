@@ -1,6 +1,5 @@
 """The null: published rules and permutation p-values on models that never saw the letter."""
 
-import numpy as np
 import planted
 import pytest
 from scipy.stats import kstest
@@ -79,4 +78,6 @@ def test_models_of_a_seed_score_alike():
     assert table.loc["control and placebo", "correlation"] > 0.8
     assert table.loc["control and placebo", "area"] == pytest.approx(0.5, abs=0.1)
     assert table.loc["control and canary", "area"] > 0.9
-    assert np.isfinite(table["correlation"]).all()
+    assert (table["n"] == 100).all()
+    for low, one, high in table[["correlation_low", "correlation", "correlation_high"]].to_numpy():
+        assert -1 < low < one < high < 1

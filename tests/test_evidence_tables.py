@@ -122,11 +122,12 @@ def test_published_rules_are_shown_on_all_images():
 
 def test_null_summary_has_rules_siblings_and_labels():
     rates = pd.DataFrame([{"rule": "M > 0", "inputs": "normalised", "n_images": 500} | ONE])
-    siblings = pd.DataFrame({"pair": ["control and placebo"], "correlation": [0.75], "area": [0.5]})
+    correlation = {"correlation": [0.75], "correlation_low": [0.5], "correlation_high": [0.875]}
+    siblings = pd.DataFrame({"pair": ["control and placebo"], "n": [30], "area": [0.5]} | correlation)
     table = tables.null_summary({"a": rates}, {"a": siblings}, {"a": Interval(0.5, 0.4, 0.6, 30)})
     assert table["estimate"].tolist() == [0.4666, 0.75, 0.5]
     assert table["n"].tolist() == [30] * 3
-    assert table["low"].isna().tolist() == [False, True, False]
+    assert table["low"].tolist() == [0.346, 0.5, 0.4]
 
 
 def test_small_p_values_count_those_of_at_most_the_level():

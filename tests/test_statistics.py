@@ -15,6 +15,7 @@ from ufm.statistics import (
     benjamini_hochberg,
     bootstrap_interval,
     bootstrap_over_seeds,
+    correlation_interval,
     holm,
     mean_interval,
     paired_difference,
@@ -209,6 +210,44 @@ def test_bootstrap_over_seeds_without_a_statistic_is_none():
     assert np.isnan([interval.low, interval.high]).all()
 
 
+@pytest.mark.parametrize(("ranks", "theirs"), [(False, stats.pearsonr), (True, stats.spearmanr)])
+def test_correlation_interval_is_scipys(ranks, theirs):
+    rng = np.random.default_rng(5)
+    first = rng.normal(size=30)
+    second = np.exp(first + rng.normal(size=30))  # so that ranks matter
+    interval = correlation_interval(first, second, ranks=ranks, n_resamples=2000)
+    assert (interval.estimate, interval.n) == (pytest.approx(theirs(first, second)[0]), 30)
+    expected = stats.bootstrap(
+        (first, second),
+        lambda one, other: theirs(one, other)[0],
+        paired=True,
+        vectorized=False,
+        n_resamples=2000,
+        method="BCa",
+        random_state=np.random.default_rng(0),
+    ).confidence_interval
+    assert (interval.low, interval.high) == pytest.approx(tuple(expected))
+
+
+def test_correlation_interval_with_ties_and_without_spread():
+    first, second = [1, 1, 2, 3, 3], [1, 2, 2, 5, 4]
+    assert correlation_interval(first, second, ranks=True).estimate == pytest.approx(stats.spearmanr(first, second)[0])
+    nothing = correlation_interval([0.1] * 3, [1, 2, 3])
+    assert np.isnan([nothing.estimate, nothing.low, nothing.high]).all()
+
+
+@pytest.mark.parametrize("ranks", [False, True])
+def test_several_values_of_a_seed_are_drawn_together(ranks):
+    first, second = np.random.default_rng(6).normal(size=(2, 20))  # of so many no resample is all of them
+    alone = correlation_interval(first, second, ranks=ranks)
+    twice = [np.repeat(values, 2) for values in (first, second)]
+    together = correlation_interval(*twice, np.repeat(np.arange(20), 2), ranks=ranks)
+    assert dataclasses.astuple(together) == pytest.approx(dataclasses.astuple(alone))
+    apart = correlation_interval(*twice, ranks=ranks)
+    assert apart.n == 40
+    assert apart.high - apart.low < 0.8 * (alone.high - alone.low)
+
+
 def test_sign_flip_test_by_hand():
     # Of the 16 signs of 1, 2, 3, 10 only the observed and its mirror image reach a sum of 16.
     assert sign_flip_test([1, 2, 3, 10]) == 2 / 16
@@ -374,6 +413,8 @@ def test_bootstrap_and_sign_flips_refuse(function, values, message):
         (lambda: permutation_p_value(np.nan, [1]), "observed values or null hold NaN"),
         (lambda: permutation_p_value(1, [1, np.nan]), "observed values or null hold NaN"),
         (lambda: permutation_p_value(1, [1], alternative="more"), "alternative must be one of greater, .* not 'more'"),
+        (lambda: correlation_interval([1, 2], [1, 2, 3]), "pairs need equal lengths, not 2, 3 and 2"),
+        (lambda: correlation_interval([1, 2], [1, 2], [7, 7]), "a bootstrap over seeds needs at least two, not 1"),
         (lambda: holm([]), r"p_values must be one or more numbers in \[0, 1\]"),
         (lambda: holm([0.5, 1.1]), r"p_values must be one or more numbers in \[0, 1\]"),
         (lambda: benjamini_hochberg([-0.1]), r"p_values must be one or more numbers in \[0, 1\]"),

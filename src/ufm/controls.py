@@ -9,7 +9,7 @@ from ufm.card_layout import INPUTS, subsets
 from ufm.detection import auc, auc_interval, share_interval_over_seeds
 from ufm.detectors import z
 from ufm.evidence import Cards, on_label, patch_effects, roles
-from ufm.statistics import Interval, permutation_p_value
+from ufm.statistics import Interval, columns, correlation_interval, permutation_p_value
 
 LEVEL = 0.05  # of the published tests
 RULES = ("M > 0", "t-test", "Mann–Whitney")  # published decisions: memorised, if …
@@ -120,17 +120,13 @@ def label_check(cards: Cards, host: str) -> Interval:
 def shared_initialisation(cards: Cards, host: str) -> pd.DataFrame:
     """How alike the scores M of models of one seed are: correlation over seeds, and share that outscores the control.
 
-    Columns: pair, correlation, estimate, low, high, n; estimate is the area, ½ where the second scores like the first.
+    Columns: pair, n; correlation, correlation_low, correlation_high; area, ½ where the second scores like the first.
     """
     score = cards.arrays["score_memorisation"][:, :, 0, -1]
     rows = []
     for role in cards.protocol.roles:
         other = score[:, cards.model(role, host)]
-        rows.append(
-            {
-                "pair": f"control and {role}",
-                "correlation": float(np.corrcoef(score[:, 0], other)[0, 1]),
-                "area": auc(np.concatenate([other, score[:, 0]]), np.repeat([True, False], len(other))),
-            }
-        )
+        correlation = columns({"correlation": correlation_interval(score[:, 0], other)})
+        area = auc(np.concatenate([other, score[:, 0]]), np.repeat([True, False], len(other)))
+        rows.append({"pair": f"control and {role}", "n": len(other)} | correlation | {"area": area})
     return pd.DataFrame(rows)

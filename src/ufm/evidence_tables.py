@@ -6,14 +6,13 @@ from math import isnan
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from ufm.detection import share_interval_over_seeds
 from ufm.detectors import DEFAULT, LABEL_KNOWN, PAPER, SHOWN
 from ufm.profiles import BY_INFLUENCE, TO_THE_END, WAYS
 from ufm.published import MEANS
 from ufm.regularisers import EARLY_STOPPING, PLAIN
-from ufm.statistics import SUMMARY_COLUMNS, Interval, bootstrap_interval, share_interval
+from ufm.statistics import SUMMARY_COLUMNS, Interval, bootstrap_interval, correlation_interval, share_interval
 from ufm.tables import key, number, with_interval
 
 OF = "; "  # between a quantity and the population that it is of
@@ -90,10 +89,8 @@ def null_summary(
         for row in on_all_images(table).to_dict("records"):
             quantities.setdefault(row["quantity"], {})[population] = row
     for population, table in siblings.items():
-        n = quantities["M > 0, normalised inputs"][population]["n"]
         for row in table.to_dict("records"):
-            one = {"estimate": row["correlation"], "low": np.nan, "high": np.nan, "n": n}
-            quantities.setdefault(f"correlation of {row['pair']}", {})[population] = one
+            quantities.setdefault(f"correlation of {row['pair']}", {})[population] = interval_of(row, "correlation")
     quantities["labels of hosts"] = {population: asdict(check) for population, check in checks.items()}
     return summary(quantities)
 
@@ -403,8 +400,8 @@ def mlp_summary(
             names = of_controls | {f"{name} on {row['host']} hosts": column for name, column in of_canaries.items()}
             for name, column in names.items():
                 quantities.setdefault(name, {})[population] = interval_of(row, column)
-            alone = {"estimate": row["correlation"], "low": np.nan, "high": np.nan, "n": row["n"]}
-            quantities.setdefault(f"correlation on {row['host']} hosts", {})[population] = alone
+            correlation = f"correlation on {row['host']} hosts"
+            quantities.setdefault(correlation, {})[population] = interval_of(row, "correlation")
     for row in cells.to_dict("records"):
         quantities.setdefault(f"contrast on {row['host']} hosts", {})[row["population"]] = row
     for population, distance in distances.items():
@@ -670,11 +667,8 @@ def hosts_summary(cells: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> pd.D
             quantities.setdefault("contrast, hard hosts, not learnt", {})[population] = mean
         known = table.dropna(subset="clean_loss")
         if len(known) > 2:
-            rank = {"estimate": float(spearmanr(known["clean_loss"], known["contrast"])[0]), "low": np.nan}
-            quantities.setdefault("rank correlation with loss", {})[population] = rank | {
-                "high": np.nan,
-                "n": known["seed"].nunique(),
-            }
+            rank = correlation_interval(known["clean_loss"], known["contrast"], known["seed"], ranks=True)
+            quantities.setdefault("rank correlation with loss", {})[population] = asdict(rank)
     return summary(quantities)
 
 

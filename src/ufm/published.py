@@ -9,7 +9,7 @@ import pandas as pd
 from ufm.card_layout import INPUTS
 from ufm.controls import scores_by_role
 from ufm.evidence import Cards, contrasts
-from ufm.statistics import bootstrap_interval, columns, share_interval
+from ufm.statistics import bootstrap_interval, columns, correlation_interval, share_interval
 
 MEANS = ("canaries", "controls", "difference")  # of M, and of canary less control of the same seed
 SHARES = ("positive", "positive_controls", "above")  # M > 0 of canaries and of controls; canary above its control
@@ -32,8 +32,8 @@ def pairs(cards: Cards, host: str, inputs: str) -> pd.DataFrame:
 def scores(cards: Cards) -> pd.DataFrame:
     """A row a kind of host and scoring input: columns host, inputs, n, correlation, and the means and shares above.
 
-    The correlation is that of canary and control over seeds. The others have a low and a high end: of bootstrap
-    intervals over seeds for means, of Clopper–Pearson ones for shares.
+    The correlation is that of canary and control over seeds. All but n have a low and a high end: of bootstrap
+    intervals over seeds for means and the correlation, of Clopper–Pearson ones for shares.
     """
     rows = []
     for host in cards.protocol.hosts:
@@ -43,13 +43,8 @@ def scores(cards: Cards) -> pd.DataFrame:
             intervals = dict(zip(MEANS, map(bootstrap_interval, (canary, control, canary - control)), strict=True))
             shares = (canary > 0, control > 0, canary > control)
             intervals |= dict(zip(SHARES, map(share_interval, shares), strict=True))
-            row = {
-                "host": host,
-                "inputs": inputs,
-                "n": len(table),
-                "correlation": float(np.corrcoef(canary, control)[0, 1]),
-            }
-            rows.append(row | columns(intervals))
+            intervals["correlation"] = correlation_interval(canary, control)
+            rows.append({"host": host, "inputs": inputs, "n": len(table)} | columns(intervals))
     return pd.DataFrame(rows)
 
 

@@ -136,6 +136,49 @@ def bootstrap_over_seeds(
     return Interval(float(statistic(np.ones(n_seeds, dtype=int))), low, high, int(n_seeds))
 
 
+def correlation_interval(
+    first: ArrayLike,
+    second: ArrayLike,
+    seeds: ArrayLike | None = None,
+    *,
+    ranks: bool = False,
+    n_resamples: int = 10_000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Pearson's correlation, or Spearman's of `ranks`, with a BCa bootstrap interval over whole seeds, in [−1, 1].
+
+    first, second: (n_values,), in the same order; seeds: (n_values,), that of each, several values a seed; None: each
+    has its own. Each resample ranks anew. NaN for values that are all equal, both ends also where those of a resample
+    are; n counts seeds.
+
+    Raises ValueError: lengths differ, not 1-D, a value that is not finite, or fewer than two seeds.
+    """
+    first, second = finite_sample(first, "first", per="pair"), finite_sample(second, "second", per="pair")
+    owners = np.arange(len(first)) if seeds is None else finite_sample(seeds, "seeds", per="pair")
+    if not len(first) == len(second) == len(owners):
+        raise ValueError(f"pairs need equal lengths, not {len(first)}, {len(second)} and {len(owners)}")
+    index = np.unique(owners, return_inverse=True)[1]
+
+    # Centred for precision, equal values at zero; of ranks every sum is a whole number of quarters: ties stay ties.
+    centred = [values - np.median(values) for values in (first, second)]
+
+    def correlation(drawn: np.ndarray) -> np.ndarray:
+        times = drawn[..., index].astype(float)
+        x, y = (_middle_ranks(values, times) if ranks else values for values in centred)
+
+        def covariance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+            total = times.sum(-1)
+            return total * (times * one * other).sum(-1) - (times * one).sum(-1) * (times * other).sum(-1)
+
+        with np.errstate(invalid="ignore"):
+            return covariance(x, y) / np.sqrt(covariance(x, x) * covariance(y, y))
+
+    return bootstrap_over_seeds(
+        correlation, len(np.unique(owners)), n_resamples=n_resamples, confidence=confidence, seed=seed
+    )
+
+
 def sign_flip_test(values: ArrayLike, *, n_flips: int = 100_000, seed: int = 0) -> float:
     """Two-sided p-value of a mean of zero, where values are symmetric about zero under the null hypothesis, in (0, 1].
 
@@ -302,6 +345,13 @@ def require_draws(n_draws: int, name: str) -> None:
     """Raises ValueError where p = 1 / (1 + n_draws) cannot reach 0.05."""
     if n_draws < FEWEST_DRAWS:
         raise ValueError(f"fewer than {FEWEST_DRAWS} {name} cannot reach p = 0.05, and here are {n_draws}")
+
+
+def _middle_ranks(values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Ranks of values (n,), ties in their middle, in a resample that has each so many times, (..., n)."""
+    levels, place = np.unique(values, return_inverse=True)
+    of_level = times @ (place[:, None] == np.arange(len(levels))).astype(float)
+    return (of_level.cumsum(-1) - of_level / 2)[..., place]
 
 
 def _multiplicities(drawn: np.ndarray, n_seeds: int) -> np.ndarray:
