@@ -26,6 +26,25 @@ def test_a_seeds_own_hosts_are_taken_from_all_planned_ones():
         assert labels.tolist() == card["host_label"][card["host_seed"] == seed].tolist()
 
 
+def test_arrays_are_unpacked_when_they_are_asked_for():
+    class Watched(dict):
+        asked = set()
+
+        def __getitem__(self, name):
+            self.asked.add(name)
+            return super().__getitem__(name)
+
+    protocol, entries, arrays = planted.population(8)
+    expected = evidence.stack(protocol, entries, arrays, planted.models(protocol, entries))
+    cards = evidence.stack(protocol, entries, list(map(Watched, arrays)), planted.models(protocol, entries))
+    some = evidence.on_seeds(cards, [1001, 1002])
+    assert not {name for name in Watched.asked if name.endswith(("_shift", "_mean"))}
+    np.testing.assert_array_equal(some.arrays["ood_shift"], expected.arrays["ood_shift"][1:3])
+    assert {name for name in Watched.asked if name.endswith(("_shift", "_mean"))} == {"ood_shift"}
+    assert cards.arrays["ood_shift"] is cards.arrays["ood_shift"]
+    assert some.arrays.keys() == cards.arrays.keys() == expected.arrays.keys()
+
+
 def test_contrast_by_hand():
     cards = planted.cards(3, effect=1.0)
     expected = []

@@ -4,6 +4,8 @@ import ast
 import json
 import os
 import re
+import subprocess
+import sys
 
 import nbformat
 import papermill
@@ -315,3 +317,15 @@ def test_the_manifest_says_what_an_execution_stands_on(twice):
     assert manifest["dataset"] == "Digits, 400 training images"
     assert (len(manifest["models"]), manifest["seeds"], manifest["planned"]) == (2, 1, 1)
     assert {name: manifest["parameters"][name] for name in SMALLEST} == SMALLEST
+
+
+def test_showing_records_imports_no_torch(tmp_path):
+    """It takes seconds in each chapter of the paper's book, which trains nothing."""
+    cells = [cell.source for name in notebooks.NAMES for cell in notebooks.read(name).cells if cell.cell_type == "code"]
+    imports = sorted({line for cell in cells for line in cell.splitlines() if re.match("from ufm.* import ", line)})
+    shown = "Run('method', profile='paper', train=False).population()"
+    script = "\n".join([*imports, shown, "import sys", "assert 'torch' not in sys.modules"])
+    environment = os.environ | {"UFM_RUN": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "manifest.json").exists()
