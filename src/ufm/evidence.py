@@ -311,18 +311,17 @@ def clean_losses(cards: Cards) -> np.ndarray:
     The mean over the controls of the other seeds that train on the same part, at their best epoch; NaN where there is
     none.
     """
-    losses = np.full(cards.labels.shape, np.nan)
-    for place, seed in enumerate(cards.seeds):
-        for kind in range(cards.labels.shape[1]):
-            others = [
-                float(one["host_log_probability"][cards.model("control"), 0, row, PLAIN])
-                for other, one in zip(cards.seeds, cards.planned, strict=True)
-                if other != seed
-                for row in np.flatnonzero((one["host_seed"] == seed) & (one["host_kind"] == kind))
-            ]
-            if others:
-                losses[place, kind] = -np.mean(others)
-    return losses
+    control = cards.model("control")
+    fits = pd.DataFrame(
+        {
+            "of": np.repeat(cards.seeds, [len(one["host_seed"]) for one in cards.planned]),
+            "seed": np.concatenate([one["host_seed"] for one in cards.planned]),
+            "kind": np.concatenate([one["host_kind"] for one in cards.planned]),
+            "loss": -np.concatenate([one["host_log_probability"][control, 0, :, PLAIN] for one in cards.planned]),
+        }
+    ).astype({"loss": float})
+    means = fits[fits["of"] != fits["seed"]].groupby(["seed", "kind"])["loss"].mean()
+    return means.unstack().reindex(index=cards.seeds, columns=range(cards.labels.shape[1])).to_numpy()
 
 
 def by_host(cards: Cards) -> pd.DataFrame:
