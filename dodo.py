@@ -5,12 +5,21 @@ from pathlib import Path
 
 from doit import get_var
 
-from ufm import paths, profiles
+from ufm import book, paths, profiles
 
 PROFILE = get_var("profile", "embedded")
 paths.runs().mkdir(parents=True, exist_ok=True)
 DOIT_CONFIG = {"dep_file": str(paths.runs() / ".doit.db"), "verbosity": 2}  # what it knows is of the executions there
 COMMON = ["requirements.lock", *sorted(map(str, Path("src/ufm").glob("*.py")))]
+
+
+def execute(name):
+    """Execute a notebook; False, and a line that says why, where what it stands on is wrong."""
+    try:
+        book.execute(PROFILE, name)
+    except (ValueError, OSError) as error:
+        print(f"ufm: {error}", file=sys.stderr)
+        return False
 
 
 def task_execute():
@@ -21,7 +30,7 @@ def task_execute():
         records = sorted(str(path) for sweep in sweeps for path in sweep.rglob("*.*") if path.name[0] != ".")
         yield {
             "name": f"{name} ({PROFILE})",
-            "actions": [f"{sys.executable} -m ufm.cli execute {name} --profile {PROFILE}"],
+            "actions": [(execute, [name])],
             "file_dep": [str(notebook), *COMMON, *(records if PROFILE == "paper" else [])],
             # No targets, for a notebook whose models are not yet trained leaves another file.
             "uptodate": [
