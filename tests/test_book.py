@@ -145,6 +145,9 @@ def test_the_box_shows_every_label(extension, folders):
         assert entry[label] in text
     for name, value in MANIFEST["parameters"].items():
         assert f"{name} = {value}" in text
+    sweeps = {"first": {}, "second": {"n_train": None, "seed": 7}, "third": {}}
+    text = extension.provenance_box({"Parameters": {"sweeps": sweeps}}).astext()
+    assert "sweeps = first, second (n_train = None, seed = 7), third" in text
 
 
 def test_the_box_of_a_page_without_parameters_shows_every_label(extension, folders):

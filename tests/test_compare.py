@@ -161,7 +161,7 @@ def test_other_parameters_may_not_differ(tmp_path):
     assert set(result["verdict"]) == {NOT_COMPARABLE}
     reason = (
         'parameters differ: dataset ("mnist" in the book, "fashion_mnist" in the rerun), '
-        "dropout (0.5 in the book, missing in the rerun)"
+        "dropout (0.5 in the book, none in the rerun)"
     )
     assert set(result["reason"]) == {reason}
     # The numbers stay, for whoever wants to look.
@@ -174,44 +174,51 @@ OF_POPULATIONS = {
         *(("area; small", 0.7, 0.6, 0.8, 9), ("score; so; large", 3, 2.9, 3.1, 9), ("weakest", 0.7, 0.6, 0.8, 9)),
     )
 }
-SWEEPS = {"small": {"n_train": 400, "n_seeds": 9, "seed": 0}, "large": {"n_train": None, "n_seeds": 9, "seed": 0}}
+SWEEPS = {"large": {}, "small": {"n_train": 400, "n_seeds": 8, "hidden": None}}
+LARGE = {"dataset": "mnist", "n_train": None, "n_seeds": 9, "seed": 0, "hidden": [64]}
+SMALL = {"dataset": "mnist", "n_train": 400, "n_seeds": 4, "seed": 50}
 
 
 def test_one_of_the_books_populations_is_compared_with_itself(tmp_path):
-    book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS, dataset="mnist")
+    book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS, **LARGE)
     ours = table(("score; small", 1.05, 0.9, 1.1, 9), ("area; small", 0.7, 0.6, 0.8, 9), ("weakest", 0.7, 0.6, 0.8, 9))
-    # Settings that stand under a sweep in the book are shared where there is but one.
-    alone = {"dataset": "mnist", "n_train": 400, "n_seeds": 4, "seed": 50}
-    rerun = write_run(tmp_path / "rerun", {"summary": ours}, sweeps={"small": {}}, **alone)
+    rerun = write_run(tmp_path / "rerun", {"summary": ours}, sweeps={"small": {}}, **SMALL)
     result, ok = compare_runs(book, rerun)
     assert ok is True
     reasons = result.set_index("quantity")["reason"]
     assert reasons.str.startswith("difference").to_list() == [True, False, False, False, False]
     assert list(reasons[1:]) == [ELSEWHERE, "equal", ELSEWHERE, ELSEWHERE]
     ours[["estimate", "low", "high"]] += 1
-    other = write_run(tmp_path / "other", {"summary": ours}, sweeps={"small": {}}, **alone)
+    other = write_run(tmp_path / "other", {"summary": ours}, sweeps={"small": {}}, **SMALL)
     assert compare_runs(book, other)[1] is False
 
 
 def test_a_quantity_that_a_population_lacks_is_no_agreement(tmp_path):
-    book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS)
+    book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS, **LARGE)
     ours = table(("score; small", 1, 0.9, 1.1, 9))
-    result, ok = compare_runs(book, write_run(tmp_path / "rerun", {"summary": ours}, sweeps={"small": SWEEPS["small"]}))
+    rerun = write_run(tmp_path / "rerun", {"summary": ours}, sweeps={"small": {}}, **SMALL)
+    result, ok = compare_runs(book, rerun)
     assert ok is False
     reasons = result.set_index("quantity")["reason"]
     assert list(reasons) == ["equal", ELSEWHERE, "only in the book", ELSEWHERE, ELSEWHERE]
 
 
-def test_a_population_with_another_setting_is_not_comparable(tmp_path):
-    book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS, epochs=100)
-    other = {"small": SWEEPS["small"] | {"n_train": 500}}
-    result, ok = compare_runs(book, write_run(tmp_path / "rerun", OF_POPULATIONS, sweeps=other, epochs=100))
+@pytest.mark.parametrize(
+    ("name", "changes", "reason"),
+    [
+        ("small", {"n_train": 500}, "n_train (400 in the book, 500 in the rerun)"),
+        ("small", {"n_train": None}, "n_train (400 in the book, none in the rerun)"),
+        ("small", {"hidden": [64]}, "hidden (none in the book, [64] in the rerun)"),
+        ("large", {}, "hidden ([64] in the book, none in the rerun), n_train (none in the book, 400 in the rerun)"),
+        ("middling", {}, "sweeps (large, small in the book, middling in the rerun)"),
+    ],
+)
+def test_a_population_with_another_setting_is_not_comparable(tmp_path, name, changes, reason):
+    book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS, **LARGE)
+    rerun = write_run(tmp_path / "rerun", OF_POPULATIONS, sweeps={name: {}}, **SMALL | changes)
+    result, ok = compare_runs(book, rerun)
     assert ok is False
-    assert set(result["reason"]) == {"parameters differ: n_train (400 in the book, 500 in the rerun)"}
-    unknown = write_run(tmp_path / "unknown", OF_POPULATIONS, sweeps={"middling": SWEEPS["small"]}, epochs=100)
-    result, ok = compare_runs(book, unknown)
-    assert ok is False
-    assert set(result["reason"]) == {"parameters differ: sweeps (small, large in the book, middling in the rerun)"}
+    assert set(result["reason"]) == {f"parameters differ: {reason}"}
 
 
 def test_no_row_is_no_agreement(tmp_path):

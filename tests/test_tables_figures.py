@@ -110,7 +110,14 @@ def test_a_printed_summary_has_a_row_a_quantity(summary):
     printed = unescape(tables.printed_summary(summary, caption="", name="one").data)
     for quantity in summary["quantity"]:
         assert f">{quantity}<" in printed
-    assert "0.200 (−0.048 to 0.448)" in printed
+    assert "0.200 (−0.048 to\u00a00.448)" in printed
+
+
+def test_lines_break_where_they_can_be_read():
+    cells = ["0.1 (0.05 to 0.15)", "−1.0 (−2.0 to −0.5)", "< 0.001", "from shift to score", "a < b"]
+    printed = unescape(tables.printed(pd.DataFrame({"cell": cells}), caption="", name="one").data)
+    for cell in ("0.1 (0.05 to\u00a00.15)", "−1.0 (−2.0 to\u00a0−0.5)", "<\u00a00.001", *cells[3:]):
+        assert f">{cell}<" in printed
 
 
 def drawn():

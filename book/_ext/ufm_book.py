@@ -18,6 +18,14 @@ class provenance_summary(nodes.rubric):
     """`<summary>` in HTML; other builders write a rubric."""
 
 
+def in_words(value):
+    """A value as the box shows it; of the sweeps their names, each with what sets it apart from the first."""
+    if not isinstance(value, dict):
+        return str(value)
+    under = {name: ", ".join(f"{key} = {one}" for key, one in own.items()) for name, own in value.items()}
+    return ", ".join(f"{name} ({words})" if words else name for name, words in under.items())
+
+
 def provenance_box(entry):
     """The box for one page: its plain values in a line, and behind it each mapping, such as the parameters."""
     mappings = {label: value for label, value in entry.items() if isinstance(value, dict)}
@@ -26,7 +34,7 @@ def provenance_box(entry):
         return nodes.container("", nodes.paragraph("", line), classes=["provenance"])
     fields = nodes.field_list()
     for label, mapping in mappings.items():
-        literals = [nodes.literal("", f"{key} = {value}") for key, value in mapping.items()]
+        literals = [nodes.literal("", f"{key} = {in_words(value)}") for key, value in mapping.items()]
         parts = [node for literal in literals for node in (nodes.Text(", "), literal)][1:]
         body = nodes.field_body("", nodes.paragraph("", "", *parts))
         fields += nodes.field("", nodes.field_name("", label), body)

@@ -160,7 +160,7 @@ def _parameter_difference(book: Mapping[str, Any], rerun: Mapping[str, Any]) -> 
     """
 
     def shown(parameters: Mapping[str, Any], name: str) -> str:
-        return json.dumps(parameters[name]) if name in parameters else "missing"
+        return json.dumps(parameters[name]) if name in parameters else "none"
 
     ours, theirs, parts = _sweeps(book), _sweeps(rerun), []
     if not theirs.keys() <= ours.keys():
@@ -174,9 +174,12 @@ def _parameter_difference(book: Mapping[str, Any], rerun: Mapping[str, Any]) -> 
 
 
 def _sweeps(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """All parameters of each sweep: its own, and those that it shares with the others."""
-    shared = {name: value for name, value in parameters.items() if name != "sweeps"}
-    return {sweep: shared | own for sweep, own in parameters["sweeps"].items()}
+    """The parameters of each sweep that are not None: its own, and those in which it is like the first."""
+    first = {name: value for name, value in parameters.items() if name != "sweeps"}
+    return {
+        sweep: {name: value for name, value in (first | own).items() if value is not None}
+        for sweep, own in parameters["sweeps"].items()
+    }
 
 
 def _read_parameters(folder: Path) -> dict[str, Any]:

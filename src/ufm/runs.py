@@ -213,7 +213,7 @@ class Run:
     def parameters(self) -> dict[str, object]:
         """What was asked for, with all that the profile adds: every setting on which the numbers depend.
 
-        Settings that all sweeps share stand once; under each sweep are those in which it differs from another.
+        Settings are those of the first sweep; under each sweep are those in which it differs, None for one it lacks.
         """
         of_sweeps: dict[str, dict[str, object]] = {}
         for name, sweep in self.sweeps.items():
@@ -222,13 +222,13 @@ class Run:
             of_sweeps[name] = {key: value for group in (protocol, *groups) for key, value in group.items()}
             of_sweeps[name]["model"] = sweep.protocol.model.name
             of_sweeps[name] |= {"n_seeds": len(sweep.seeds), "seed": sweep.seeds.start}
-        first, *others = of_sweeps.values()
-        shared = {key: value for key, value in first.items() if all(key in one and one[key] == value for one in others)}
+        first = next(iter(of_sweeps.values()))
         return {
             "profile": self.profile,
-            **shared,
+            **first,
             "sweeps": {
-                name: {key: value for key, value in one.items() if key not in shared} for name, one in of_sweeps.items()
+                name: {key: one.get(key) for key in first | one if one.get(key) != first.get(key)}
+                for name, one in of_sweeps.items()
             },
             "recipe": RECIPE,
             "device": self.device,

@@ -16,6 +16,8 @@ from ufm.statistics import SUMMARY_COLUMNS, Interval, summary
 if TYPE_CHECKING:
     from IPython.display import HTML
 
+# In a narrow column a line breaks before the "to" of an interval, and never after a "<".
+UNBROKEN = {r" to (?=[−\d])": " to\u00a0", r"^< ": "<\u00a0"}
 ENDS = {"": "estimate", "_low": "low", "_high": "high"}  # a name's ending → the summary's column
 
 
@@ -78,6 +80,7 @@ def printed(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) ->
         return HTML(f"<p>{caption}: nothing is recorded yet.</p>")
     # An element of its own stays in view beside a table that scrolls.
     said = f"<span>{caption}</span>"
+    table = table.replace(UNBROKEN, regex=True)
     style = Styler(table, precision=digits, uuid=name, cell_ids=False, caption=said).hide(axis="index")
     return HTML(style.to_html())
 
