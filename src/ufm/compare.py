@@ -165,7 +165,7 @@ def _parameter_difference(book: Mapping[str, Any], rerun: Mapping[str, Any]) -> 
     ours, theirs, parts = _sweeps(book), _sweeps(rerun), []
     if not theirs.keys() <= ours.keys():
         parts.append(f"sweeps ({', '.join(ours)} in the book, {', '.join(theirs)} in the rerun)")
-    for sweep in ours.keys() & theirs.keys():
+    for sweep in filter(theirs.__contains__, ours):
         one, other = ours[sweep], theirs[sweep]
         names = sorted((one.keys() | other.keys()) - EXECUTION_ONLY - SAMPLE)
         differing = [name for name in names if shown(one, name) != shown(other, name)]
