@@ -17,6 +17,7 @@ import torch
 
 from ufm import datasets, experiments, reproduce, seeds
 from ufm.device_data import to_device
+from ufm.models import DenseNetBC
 from ufm.networks import build
 from ufm.profiles import Sweep
 from ufm.records import Measured, Records, committed
@@ -199,6 +200,12 @@ def test_on_a_gpu_no_more_seeds_are_trained_together_than_fit(monkeypatch):
     sizes = [task.seeds for task in tasks(pending(), "cuda")]
     assert sizes == [list(range(20)), list(range(20, 40)), list(range(40, 50))]
     assert reproduce.SEEDS_ON_GPU == 20
+
+
+def test_on_a_gpu_networks_as_published_are_trained_seed_by_seed(monkeypatch):
+    whole = {"scores": Sweep(replace(tiny.PROTOCOL, n_train=None, model=DenseNetBC(depth=10)), range(3), 3, 0)}
+    tiny.install(monkeypatch, whole)
+    assert [task.seeds for task in tasks(pending(), "cuda")] == [[0], [1], [2]]
 
 
 # Budgets

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ufm import profiles, sources
 from ufm.fingerprints import digest
+from ufm.models import Published
 from ufm.provenance import device_name
 from ufm.records import Measured, committed
 from ufm.seeds import finish
@@ -90,13 +91,17 @@ class Task:
 
 
 def tasks(items: list[Item], device: str) -> list[Task]:
-    """The items as tasks, in the order of their value; on a GPU as many seeds together as make it worth while."""
+    """The items as tasks, in the order of their value; on a GPU as many seeds together as make it worth while.
+
+    Networks as published go through their layers one after the other even in a stack, so their seeds are not grouped.
+    """
     if not device.startswith("cuda"):
         return [Task(item.sweep, [item.seed]) for item in items]
     known, groups = profiles.sweeps(), {}
     for item in items:
-        part = item.seed % known[item.sweep].protocol.n_parts
-        groups.setdefault((item.needed, item.sweep, part), []).append(item.seed)
+        protocol = known[item.sweep].protocol
+        apart = item.seed if isinstance(protocol.model, Published) else item.seed % protocol.n_parts
+        groups.setdefault((item.needed, item.sweep, apart), []).append(item.seed)
     return [
         Task(sweep, seeds[start : start + SEEDS_ON_GPU])
         for (_, sweep, _), seeds in groups.items()
