@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 import tiny
+import torch
 
 from ufm import cli
 from ufm.records import Records, committed
@@ -49,11 +50,15 @@ def start(tmp_path):
 
 @pytest.fixture
 def expected():
-    """What this process gives, by sweep and seed."""
+    """What this process gives on one thread, which is what Dask's workers have, by sweep and seed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UFM_RECORDS", os.environ["UFM_RECORDS"] + " of this process")
         complete()
-        return {one: kept(*one) for one in SEEDS}
+        found = {one: kept(*one) for one in SEEDS}
+    torch.set_num_threads(threads)
+    return found
 
 
 def kept(name, seed):
