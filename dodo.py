@@ -8,6 +8,10 @@ from doit import get_var
 from ufm import book, paths, profiles
 
 PROFILE = get_var("profile", "embedded")
+try:
+    profiles.known(PROFILE)
+except ValueError as error:
+    sys.exit(f"ufm: {error}")
 paths.runs().mkdir(parents=True, exist_ok=True)
 DOIT_CONFIG = {"dep_file": str(paths.runs() / ".doit.db"), "verbosity": 2}  # what it knows is of the executions there
 COMMON = ["requirements.lock", *sorted(map(str, Path("src/ufm").glob("*.py")))]

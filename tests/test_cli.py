@@ -1,8 +1,10 @@
 """Bad input is one line and exit code 2; what is compared is told by words and by the exit code."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import damage
 import pandas as pd
@@ -66,8 +68,6 @@ def books(monkeypatch):
         ("data nonsense", ["'nonsense'", "mnist, fashion_mnist, cifar10"]),
         ("data mnist nonsense", ["'nonsense'", "mnist, fashion_mnist, cifar10"]),
         ("compare /nowhere", ["/nowhere", "manifest.json"]),
-        ("execute nonsense", ["'nonsense'", "method, mlp"]),
-        ("execute mlp --profile nonsense", ["profile", "'nonsense'", "embedded, paper"]),
         ("book --profile nonsense", ["profile", "'nonsense'", "not executed"]),
         ("reproduce nonsense", ["chapter", "'nonsense'", "method, as-released", "mnist-small"]),
         ("reproduce method nonsense --list", ["chapter", "'nonsense'", "method, as-released"]),
@@ -128,6 +128,20 @@ def test_bad_folders_to_compare_are_named(ufm, tmp_path):
         assert named in errors[0]
 
 
+def test_an_unknown_profile_of_the_book_is_one_line(tmp_path):
+    doit = Path(sys.executable).with_name("doit")
+    done = subprocess.run(
+        [doit, "execute", "profile=nonsense"],
+        cwd=paths.ROOT,
+        env=os.environ | {"UFM_RUNS": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode
+    assert done.stdout + done.stderr == "ufm: profile: 'nonsense' is not one of embedded, paper\n"
+
+
 def test_help_is_instant():
     """It imports neither torch nor pandas."""
     script = (
@@ -137,7 +151,7 @@ def test_help_is_instant():
     )
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for command in ("data", "run", "compare", "reproduce", "records", "hosts", "execute", "book", "ipynb"):
+    for command in ("data", "run", "compare", "reproduce", "records", "hosts", "book", "ipynb"):
         assert f" {command} " in done.stdout
 
 

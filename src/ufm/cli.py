@@ -221,14 +221,6 @@ def pictures() -> None:
         print(f"{name}: {pictures.keep(profiles.sweeps()[name].protocol)} images")
 
 
-@app.command()
-def execute(notebook: str, profile: str = "embedded") -> None:
-    """Execute a notebook for the book."""
-    from ufm import book
-
-    book.execute(profile, notebook)
-
-
 @app.command(name="book")
 def build(profile: str = "embedded", strict: bool = False) -> None:
     """Build the site from the executed notebooks; with --strict anything missing is an error."""
