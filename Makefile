@@ -15,26 +15,25 @@ READY := .venv/.ready
 UFM := $(BIN)/ufm
 # References are made with the plainest kernels and compared with those of the processor at hand, both in places of their own.
 PLAIN := OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE CUDA_VISIBLE_DEVICES=
-REFERENCE := $(CURDIR)/_build/reference
-REGRESSION := $(CURDIR)/_build/regression
+# Recipes name files relative to this folder, whose own path may hold spaces; what needs it whole takes "$$PWD".
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
+	"$(PYTHON)" -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
-	touch $@
+	touch "$@"
 
 install: $(READY) ## make .venv from the lock
 
 book: $(READY) ## execute the notebooks and build the book: PROFILE=embedded or paper, STRICT=1 if nothing may be missing
-	$(BIN)/doit -n 2 execute profile=$(PROFILE)
-	$(UFM) book --profile $(PROFILE) $(if $(STRICT),--strict)
+	$(BIN)/doit -n 2 execute "profile=$(PROFILE)"
+	$(UFM) book --profile "$(PROFILE)" $(if $(STRICT),--strict)
 
 test: lint unit regression ## lint, unit tests, the notebooks against their references, the book of the embedded profile
-	UFM_RUNS=$(REGRESSION)/runs $(MAKE) book # which need not train again what the regression has trained
+	UFM_RUNS="$$PWD/_build/regression/runs" $(MAKE) book # which need not train again what the regression has trained
 
 lint: $(READY) ## ruff: lint and formatting
 	$(BIN)/ruff check .
@@ -44,25 +43,25 @@ unit: $(READY) ## unit and property tests, on every core
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 regression: $(READY) ## re-run the reference notebooks and compare every output
-	rm -rf $(REGRESSION) # with no record or earlier run in reach, everything is trained again
-	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= UFM_RUNS=$(REGRESSION)/runs UFM_RECORDS=$(REGRESSION)/records \
+	rm -rf _build/regression # with no record or earlier run in reach, everything is trained again
+	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= UFM_RUNS="$$PWD/_build/regression/runs" UFM_RECORDS="$$PWD/_build/regression/records" \
 	$(BIN)/pytest -n 2 --dist loadscope --nbval --nbval-current-env tests/reference/*.ipynb
 
 run: $(READY) ## execute one notebook: NOTEBOOK=mlp ARGS="-p dataset mnist -p n_seeds 8"
 	@test -n "$(NOTEBOOK)" || { echo 'make run: say which, e.g. make run NOTEBOOK=mlp ARGS="-p n_seeds 8"' >&2; exit 2; }
-	$(UFM) run $(NOTEBOOK) $(ARGS)
+	$(UFM) run "$(NOTEBOOK)" $(ARGS)
 
 compare: $(READY) ## set a re-run's numbers beside the book's: RUN=_build/runs/…
 	@test -n "$(RUN)" || { echo 'make compare: say which, e.g. make compare RUN=_build/runs/mlp' >&2; exit 2; }
-	$(UFM) compare '$(RUN)'
+	$(UFM) compare "$(RUN)"
 
 notebooks: $(READY) ## write the notebooks as .ipynb files that open in Jupyter
 	$(BIN)/doit -n 2 execute
 	$(UFM) ipynb _build/notebooks
 
 reference: $(READY) ## renew the reference notebooks in tests/reference
-	$(PLAIN) UFM_RUNS=$(REFERENCE) $(BIN)/doit -n 2 execute
-	UFM_RUNS=$(REFERENCE) $(UFM) ipynb tests/reference
+	$(PLAIN) UFM_RUNS="$$PWD/_build/reference" $(BIN)/doit -n 2 execute
+	UFM_RUNS="$$PWD/_build/reference" $(UFM) ipynb tests/reference
 
 bench: $(READY) ## measure how fast populations train and are scored, into book/benchmarks (speed.md, on a GPU speed-gpu.md)
 	mkdir -p _build
