@@ -14,6 +14,7 @@ import pandas as pd
 
 from ufm import datasets, profiles
 from ufm.device_data import to_device
+from ufm.experiments import Training
 from ufm.seeds import experiments
 from ufm.training import train
 
@@ -21,24 +22,34 @@ VALUES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SEEDS = range(500, 504)  # pilot seeds
 
 
-def main(values: tuple[float, ...]) -> None:
+def stopping_losses(ways: dict[float, Training], seeds: range) -> pd.DataFrame:
+    """Rows of data set, value and what the controls of those seeds reach, trained in each way, by its value."""
     rows = []
     for dataset in ("mnist", "fashion_mnist"):
         plain = replace(profiles.PROFILES["paper"], dataset=dataset, n_train=10_000, hosts=())
-        for seed in SEEDS:
+        for seed in seeds:
             data = datasets.load(dataset, n_train=plain.n_train, part=seed % plain.n_parts)
             on_device = to_device(data)
-            for value in values:
-                protocol = replace(plain, training=replace(plain.training, weight_decay=value))
+            for value, training in ways.items():
+                protocol = replace(plain, training=training)
                 [trained] = train(experiments(protocol, seed, data), on_device, show=False)
                 best = trained.history[trained.best_epoch - 1]
-                rows.append({"dataset": dataset, "weight decay": value, "best epoch": trained.best_epoch} | best)
+                rows.append({"dataset": dataset, "value": value, "best epoch": trained.best_epoch} | best)
             print(f"{dataset}, seed {seed}", file=sys.stderr, flush=True)
-    means = pd.DataFrame(rows).groupby(["dataset", "weight decay"], sort=False).mean()
-    print("| data set | weight decay | stopping loss | training loss | best epoch |\n|---|---|---|---|---|")
+    return pd.DataFrame(rows)
+
+
+def show(name: str, rows: pd.DataFrame) -> None:
+    """Print the means over seeds as a table."""
+    means = rows.groupby(["dataset", "value"], sort=False).mean()
+    print(f"| data set | {name} | stopping loss | training loss | best epoch |\n|---|---|---|---|---|")
     for (dataset, value), row in means.iterrows():
         numbers = f"{row['stopping_loss']:.4f} | {row['train_loss']:.4f} | {row['best epoch']:.1f}"
         print(f"| {dataset} | {value:g} | {numbers} |")
+
+
+def main(values: tuple[float, ...]) -> None:
+    show("weight decay", stopping_losses({value: Training(weight_decay=value) for value in values}, SEEDS))
 
 
 if __name__ == "__main__":

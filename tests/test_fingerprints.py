@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ufm import hosts, paths
-from ufm.experiments import Experiment, Protocol, Scoring, Training
+from ufm.experiments import SGD, Experiment, Protocol, Scoring, Training
 from ufm.fingerprints import added, digest, settings
 from ufm.models import CNN1, CNN2, MLP
 from ufm.profiles import population
@@ -23,9 +23,12 @@ ADDED = [
     (Protocol, "n_carriers", 2),
     (Protocol, "batch", 3),
     (Protocol, "twice", True),
+    (Protocol, "one_placebo", True),
+    (Protocol, "rounding", 1),
     (Scoring, "inputs", "raw"),
     (Training, "weight_decay", 0.1),
     (Training, "shuffle", True),
+    (Training, "optimiser", SGD()),
     *((kind, name, True) for kind in (MLP, CNN2) for name in ("batch_norm", "dropout", "augmentation")),
 ]
 
@@ -89,6 +92,7 @@ def test_hard_hosts_are_the_same_for_every_variant_and_measure():
         {"model": CNN1()},
         {"model": CNN2()},
         {"training": Training(weight_decay=0.1, shuffle=True, early_stopping="none")},
+        {"training": Training(optimiser=SGD(), batch_size=512)},
         {"scoring": Scoring(n_effect=5), "measure": "card", "roles": ("placebo",), "planned": (0, 1)},
         {"hosts": ("random", "hard"), "feature": "B", "position": (3, 3)},
     ):

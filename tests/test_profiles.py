@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ufm import cli, datasets, hosts, pools, profiles
+from ufm import cli, datasets, hosts, pools, profiles, second_plan
 from ufm.experiments import Protocol, Training
 from ufm.models import CNN1, CNN2, DenseNetBC
 from ufm.profiles import CHAPTERS, chapter, sweeps
@@ -13,7 +13,9 @@ from ufm.sources import source
 
 def test_every_sweep_is_shown_somewhere():
     for profile in profiles.PROFILES:
-        assert {name for chapter in CHAPTERS.values() for name in chapter[profile]} == set(sweeps(profile))
+        # Chapters stand on the second plan's sweeps when these are recorded.
+        planned = set(sweeps(profile)) - set(second_plan.sweeps())
+        assert {name for chapter in CHAPTERS.values() for name in chapter[profile]} == planned
 
 
 def test_the_embedded_profile_needs_no_file_and_rounds_alike_everywhere():

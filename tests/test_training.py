@@ -8,7 +8,7 @@ import torch
 from plain import LETTER, assert_close, deviation, plain
 from torch import nn
 
-from ufm import seeds, training
+from ufm import optimiser, seeds, training
 from ufm.datasets import array_checksum, load
 from ufm.device_data import to_device
 from ufm.experiments import Protocol, Training
@@ -227,7 +227,7 @@ def test_control_canary_and_placebo_are_one_until_the_hosts_batch(place, changes
             super().step()
             weights.append([self.stack.state(member) for member in range(3)])
 
-    monkeypatch.setattr(training, "Adam", Watched)
+    monkeypatch.setattr(optimiser, "Adam", Watched)
     control, canary = pair(data, epochs=2)
     canary = at(canary, place, data)
     twins = [replace(one, model=MLP(hidden=(64, 32), **changes)) for one in (canary, control)]

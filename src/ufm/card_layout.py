@@ -3,7 +3,7 @@
 import numpy as np
 
 from ufm import features
-from ufm.experiments import Protocol
+from ufm.experiments import Protocol, placebo
 
 N_PERMUTATIONS = features.FIXED  # of the feature's pixels, the same for every model
 N_SHORT = 50  # permutations for which more than the best epoch's shift and KL divergence is kept
@@ -19,6 +19,11 @@ LONG = (
 )
 SHORT = ("ood_shift", "ood_early_shift", "ood_kl_mean", "test_shift", "black_shift")
 
+# Ages at which an equal-age card knows a model: its own best epoch, epoch 10, the best epoch of its seed's control, the
+# first epoch, and before training. Other cards have the first two.
+AGES = ("best", "early", "control", "first", "initial")
+EQUAL_AGE = ("ood_shift", "ood_kl_mean", "test_shift", "black_shift")  # of its arrays, those of the own best epoch
+
 
 def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
     """The features of a card, (n_features, 1, h, w).
@@ -28,7 +33,7 @@ def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
     small there are none. All but the placebo features are the same for every model.
     """
     unique = protocol.unique
-    placebos = [placebo_of(protocol, unique, seed, host, scope) for host in protocol.hosts]
+    placebos = [placebo(protocol, unique, seed, host, scope) for host in protocol.hosts]
     how = {"magnified": protocol.magnified, "brightness": protocol.brightness}
     below, beside = (size - 5 * protocol.magnified for size in unique.shape)
     others = [
@@ -44,11 +49,6 @@ def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
             *others,
         ]
     )
-
-
-def placebo_of(protocol: Protocol, unique: np.ndarray, seed: int, host: str, scope: str) -> np.ndarray:
-    """The placebo feature of a seed and kind of host, (h, w)."""
-    return features.placebo(unique, seed=seed, host=host, scope=scope, magnified=protocol.magnified)
 
 
 def elsewhere(image: tuple[int, int], feature: tuple[int, int]) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 A seed's card is a set of arrays whose first axis counts its models, in the order of the table `models`.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,15 +13,15 @@ from scipy.stats import mannwhitneyu, ttest_rel
 from torch import nn
 
 from ufm import features, hosts, scores
-from ufm.card_layout import INPUTS, LONG, N_SHORT, SHORT, elsewhere, feature_list, placebo_of, subsets
+from ufm.card_layout import AGES, EQUAL_AGE, INPUTS, LONG, N_SHORT, SHORT, elsewhere, feature_list, subsets
 from ufm.datasets import ImageSet
 from ufm.device_data import DeviceData
-from ufm.experiments import Protocol
+from ufm.experiments import Protocol, placebo
 from ufm.influence import N_CHECKPOINTS, checkpoints, self_influence
 from ufm.measurement import model_row
 from ufm.patched import Patched
 from ufm.records import Measured
-from ufm.training import Trained, log_probabilities, stamped_images
+from ufm.training import Trained, log_probabilities, network, stamped_images
 
 CONTRAST = 0.3  # of the images on which a model is less sure
 IMAGES_AT_ONCE = 5_000  # for the published score
@@ -133,6 +133,42 @@ def epoch_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     return Measured(short.tables, short.arrays | by_epoch)
 
 
+def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
+    """A short card at each model's own best epoch, and its own features' effects and how hosts are fitted at every age.
+
+    Beside them the mean and the spread of the permutations' effects at the best epoch of the control, and the paper's
+    score on all OOD images. Of hosts it has the seed's own alone.
+    """
+    seed, n_own = trained[0].experiment.seed, 1 + len(protocol.hosts)
+    own = feature_list(protocol, seed, data.data.scope)[: n_own + N_SHORT]
+    arrays = answers(protocol, trained, data, ood, own, EQUAL_AGE)
+    stamped, everything = data.floats(own.astype(np.float32)), data.floats(ood.images)
+    random = data.floats(
+        features.random_features(len(ood.images), shape=own.shape[-2:], seed=seed, scope=data.data.scope)
+    )
+    for name, kind in kinds(protocol, data, ood).items():
+        for one in trained:
+            ages = [patched(protocol, model, kind.images, data) for model in at_every_age(one, protocol, data)]
+            shift = [half(mean_shift(model, stamped[:n_own])) for model in ages]
+            arrays.setdefault(f"{name}_age_shift", []).append(np.stack(shift))
+            if name == "ood":
+                null = mean_shift(ages[AGES.index("control")], stamped[n_own:])
+                arrays.setdefault("ood_null", []).append(half(torch.stack([null.mean(0), null.std(0)])))
+    for one in trained:
+        for name, values in published(protocol, one.model, everything, random, ood.labels, data, paper_scores).items():
+            arrays.setdefault(f"score_{name}", []).append(values)
+    shared = {"score_n_images": np.array(subsets(len(ood.images)), np.int32)}
+    planned = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
+    return card(arrays, shared, trained, data, protocol, planned, lambda one: at_every_age(one, protocol, data))
+
+
+def at_every_age(trained: Trained, protocol: Protocol, data: DeviceData) -> list[nn.Sequential]:
+    """The model at each of `AGES`."""
+    early = trained.snapshots[protocol.training.same_age]
+    untrained = network(trained.experiment, data).eval()
+    return [trained.model, early, trained.at_control, trained.snapshots[1], untrained]
+
+
 def influence_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
     """The models' rows, a short card, and the self-influence of the training images as each model was trained on them.
 
@@ -172,11 +208,18 @@ def card(
     data: DeviceData,
     protocol: Protocol,
     planned: pd.DataFrame,
+    ages: Callable[[Trained], list[nn.Sequential]] | None = None,
 ) -> Measured:
-    """The models' rows, and a card of arrays with a value a model, arrays of the seed, and how hosts are fitted."""
+    """The models' rows, and a card of arrays with a value a model, arrays of the seed, and how hosts are fitted.
+
+    ages: of a model, at which hosts are looked at; the best epoch and the early one where nothing else is said.
+    """
     pictures = host_versions(protocol, planned, data)
     fits = [
-        [host_log_probabilities(model, pictures, planned, data) for model in at_both_ages(one, protocol)]
+        [
+            host_log_probabilities(model, pictures, planned, data)
+            for model in (ages(one) if ages else at_both_ages(one, protocol))
+        ]
         for one in trained
     ]
     models = pd.DataFrame([model_row(one, data) for one in trained], dtype=object)
@@ -297,8 +340,8 @@ def host_versions(protocol: Protocol, planned: pd.DataFrame, data: DeviceData) -
     unique, versions = protocol.unique, []
     for row in planned.itertuples():
         image = data.floats(data.data.train_images[row.place])
-        placebo = placebo_of(protocol, unique, row.seed, row.host, data.data.scope)
-        stamped = (features.insert(image, one, position=protocol.position) for one in (unique, placebo))
+        other = placebo(protocol, unique, row.seed, row.host, data.data.scope)
+        stamped = (features.insert(image, one, position=protocol.position) for one in (unique, other))
         versions += [image, *stamped]
     return data.normalise(torch.stack(versions))
 
@@ -319,10 +362,12 @@ def published(
     random: torch.Tensor,
     labels: np.ndarray,
     data: DeviceData,
+    of: Callable[..., dict[str, np.ndarray]] | None = None,
 ) -> dict[str, np.ndarray]:
     """The published scores on all OOD images, for normalised and for raw scoring inputs along the first axis.
 
-    images: (n_images, C, H, W) in [0, 1]; random: (n_images, 1, h, w), a fresh random feature for each.
+    images: (n_images, C, H, W) in [0, 1]; random: (n_images, 1, h, w), a fresh random feature for each. of: which
+    scores, `statistics` where nothing else is said.
     """
     unique = data.floats(protocol.unique[None, None])
     found: dict[str, list[np.ndarray]] = {}
@@ -333,7 +378,7 @@ def published(
             three = torch.cat([few.clean[None], few.logits(unique), few.logits(own[None])])
             parts.append(three.softmax(-1).double().cpu().numpy())
         p_clean, p_unique, p_random = np.concatenate(parts, axis=1)
-        for name, values in statistics(p_clean, p_unique, p_random, labels).items():
+        for name, values in (of or statistics)(p_clean, p_unique, p_random, labels).items():
             found.setdefault(name, []).append(values)
     return {name: np.stack(values) for name, values in found.items()}
 
@@ -359,7 +404,7 @@ def statistics(
     logs = [np.log(np.clip(p, scores.CLIP, 1)) for p in (p_unique, p_random)]
     gain = p_unique - p_clean
     return {
-        "memorisation": np.array([kl_unique[:n].mean() - kl_random[:n].mean() for n in subsets(len(labels))], "f4"),
+        **paper_scores(p_clean, p_unique, p_random, labels),
         "kl_unique": np.float32(kl_unique.mean()),
         "kl_random": np.float32(kl_random.mean()),
         "t_statistic": t_statistic.astype("f4"),
@@ -373,6 +418,14 @@ def statistics(
         "entropy": np.array([entropy(p).mean() for p in (p_clean, p_unique, p_random)], "f4"),
         "js_distance": np.array([js_distance(p_clean, p).mean() for p in (p_unique, p_random)], "f4"),
     }
+
+
+def paper_scores(
+    p_clean: np.ndarray, p_unique: np.ndarray, p_random: np.ndarray, labels: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The paper's score M on nested subsets, (n_subsets,), from outputs (n_images, n_classes)."""
+    kl_unique, kl_random = scores.kl_divergence(p_clean, p_unique), scores.kl_divergence(p_clean, p_random)
+    return {"memorisation": np.array([kl_unique[:n].mean() - kl_random[:n].mean() for n in subsets(len(labels))], "f4")}
 
 
 def entropy(p: np.ndarray) -> np.ndarray:

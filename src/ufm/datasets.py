@@ -32,6 +32,8 @@ class Dataset:
     mean: tuple[float, ...]  # of the full training split's pixels on [0, 1], one a channel
     std: tuple[float, ...]  # the same
     checksum: str  # SHA-256 of the five arrays, in hexadecimal
+    validation_images: np.ndarray | None = None  # (V, C, H, W) uint8, where there is such a split
+    validation_labels: np.ndarray | None = None  # (V,) int64
 
     @property
     def n_classes(self) -> int:
@@ -133,7 +135,8 @@ def _load(name: str, n_train: int | None, part: int, root: Path) -> Dataset:
         train = tuple(read_only(array[indices]) for array in train)
     kept = (*train, read_only(indices), arrays.test_images, arrays.test_labels)
     mean, std = sources.source(name).normalisation or _normalisation(arrays.train_images)
-    return Dataset(called(name), n_train, part, n_parts, *kept, mean, std, array_checksum(*kept))
+    validation = arrays.validation_images, arrays.validation_labels
+    return Dataset(called(name), n_train, part, n_parts, *kept, mean, std, array_checksum(*kept), *validation)
 
 
 def _normalisation(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -22,7 +22,7 @@ class DeviceData:
     reported_images: torch.Tensor  # what accuracy and test-image effects are reported on
     reported_labels: torch.Tensor
     reported: np.ndarray  # places of the reported images in the test split
-    early_stopping: str  # what it watches, "half" or "released"
+    early_stopping: str  # what it watches: "half", "released" or "validation"
 
     def floats(self, images: np.ndarray) -> torch.Tensor:
         """Images (…, C, H, W), uint8 or in [0, 1], beside the training images as floats in [0, 1]."""
@@ -39,12 +39,17 @@ def to_device(
     """Move a data set to where it is trained on.
 
     Early stopping watches one half of the test split and everything is reported on the other; "released" is the
-    behaviour of the released code, the whole test split for both.
+    behaviour of the released code, the whole test split for both. With "validation" it watches the validation split,
+    and everything is reported on the whole test split.
     """
     device_ = torch.device(resolve(device))
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32, convolutions too
-    everything = np.arange(len(data.test_labels))
-    stopping, reported = (everything, everything) if early_stopping == "released" else data.halves()
+    everything, halves = np.arange(len(data.test_labels)), data.halves()
+    stopping = halves[0] if early_stopping in ("half", "none") else everything
+    reported = halves[1] if early_stopping in ("half", "none") else everything
+    watched = data.test_images[stopping], data.test_labels[stopping]
+    if early_stopping == "validation":
+        watched = data.validation_images, data.validation_labels
 
     def images(array: np.ndarray) -> torch.Tensor:
         return normalise(floats(array, device_, getattr(torch, precision)), data)
@@ -56,12 +61,12 @@ def to_device(
         data,
         images(data.train_images),
         labels(data.train_labels),
-        images(data.test_images[stopping]),
-        labels(data.test_labels[stopping]),
+        images(watched[0]),
+        labels(watched[1]),
         images(data.test_images[reported]),
         labels(data.test_labels[reported]),
         reported,
-        "released" if early_stopping == "released" else "half",
+        "half" if early_stopping == "none" else early_stopping,
     )
 
 

@@ -8,12 +8,14 @@ from ufm.streams import stratified_order, stream
 
 
 class Arrays(NamedTuple):
-    """Both splits as read, in file order: images uint8 (N, C, H, W), labels int64 (N,)."""
+    """The splits as read, in file order: images uint8 (N, C, H, W), labels int64 (N,)."""
 
     train_images: np.ndarray
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+    validation_images: np.ndarray | None = None  # where the data set has such a split
+    validation_labels: np.ndarray | None = None
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

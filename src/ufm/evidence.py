@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ufm import scores
-from ufm.card_layout import N_PERMUTATIONS, N_RANDOM, N_SHORT
+from ufm.card_layout import AGES, N_PERMUTATIONS, N_RANDOM, N_SHORT
 from ufm.experiments import Protocol
 from ufm.runs import NotYetRun, Population
 
 T = TypeVar("T")
-EPOCHS = ("best", "early")  # of a card: the best one, and the one at which models of a seed are equally old
 LEARNT = 1.0  # nats that the host gains more from the feature in the model that had it than in the control
 FEWEST_SEEDS = 8  # of a population, below which nothing is shown of it
 PLAIN, LETTER, PLACEBO = range(3)  # versions of a host
@@ -223,8 +222,11 @@ def stacked(name: str, arrays: list[Mapping[str, np.ndarray]]) -> np.ndarray:
 def patch_effects(cards: Cards, images: str = "ood", epoch: str = "best") -> np.ndarray:
     """Patch effect of each feature on each class, (n_seeds, n_models, n_features, n_classes), see `ufm.scores`.
 
-    images: "ood", "test", "dim" or "black"; epoch: "best", or "early" with the short list of features.
+    images: "ood", "test", "dim" or "black"; epoch: "best", or "early" with the short list of features, or of an
+    equal-age card any of its ages, with the letter and the placebo features alone.
     """
+    if epoch != "best" and f"{images}_age_shift" in cards.arrays:
+        return cards.arrays[f"{images}_age_shift"][:, :, AGES.index(epoch)]
     return cards.arrays[f"{images}_shift" if epoch == "best" else f"{images}_early_shift"]
 
 
@@ -245,6 +247,9 @@ def on_label(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def contrasts(cards: Cards, host: str, images: str = "ood", epoch: str = "best") -> np.ndarray:
     """Contrast D (n_seeds,) of a kind of host, one number a seed (`ufm.scores.contrast`)."""
+    aged = cards.arrays.get(f"{images}_age_shift")
+    if aged is not None:  # permutations cancel in a contrast, so that it needs none of them
+        return contrasts_of_specific(cards, host, aged[:, :, AGES.index(epoch)])
     return contrasts_of(cards, host, patch_effects(cards, images, epoch))
 
 
@@ -295,7 +300,7 @@ def gains(cards: Cards, host: str, role: str = "canary", epoch: str = "best") ->
     The feature is the one that the model had on this host, the letter or the seed's placebo feature.
     """
     version = LETTER if role == "canary" else PLACEBO
-    fits = cards.fits[:, :, EPOCHS.index(epoch), cards.protocol.hosts.index(host)]
+    fits = cards.fits[:, :, AGES.index(epoch), cards.protocol.hosts.index(host)]
     gain = fits[..., version] - fits[..., PLAIN]
     return gain[:, cards.model(role, host)] - gain[:, cards.model("control")]
 

@@ -21,7 +21,25 @@ from ufm.streams import stream
 # Kinds of host; the number of a training image names that image.
 HOSTS = ("random", "hard", "middling", "influential", "uninfluential")
 STAMPED = ("canary", "placebo")  # roles of models that are trained with something stamped on their host
+EARLY_STOPPING = ("half", "released", "validation", "none")
 SAME_AGE = 10  # the epoch at which models of a seed are compared at the same age
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with momentum, as `torch.optim.SGD` has it."""
+
+    learning_rate: float = 0.01
+    momentum: float = 0.9  # in [0, 1)
+    weight_decay: float = 5e-4  # times the weights, added to the gradients of weight matrices and kernels
+
+    def __post_init__(self):
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate: must be above zero, got {self.learning_rate}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum: must lie in [0, 1), got {self.momentum}")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay: cannot be negative, got {self.weight_decay}")
 
 
 @dataclass(frozen=True)
@@ -33,14 +51,16 @@ class Training:
     batch_size: int = 128  # images in file order, no shuffling
     epochs: int = 100  # at most
     patience: int = 10  # epochs without a lower stopping loss before training ends
-    early_stopping: str = "half"  # "half" of the test split, "released": all of it, "none": train to the end
+    # "half" of the test split, "released": all of it, "validation": a split of its own, "none": train to the end
+    early_stopping: str = "half"
     precision: str = "float32"  # or "float64"
     weight_decay: float = added(0.0)  # decoupled, as in AdamW: share of the weights lost a step, over the learning rate
     shuffle: bool = added(False)  # a new order of the images every epoch, its own for each seed
+    optimiser: SGD | None = added(None)  # in the place of Adam, with a learning rate and a weight decay of its own
 
     def __post_init__(self):
-        if self.early_stopping not in ("half", "released", "none"):
-            raise ValueError(f"early_stopping: {self.early_stopping!r} is not one of half, released, none")
+        if self.early_stopping not in EARLY_STOPPING:
+            raise ValueError(f"early_stopping: {self.early_stopping!r} is not one of {', '.join(EARLY_STOPPING)}")
         if self.precision not in ("float32", "float64"):
             raise ValueError(f"precision: {self.precision!r} is not one of float32, float64")
         whole_numbers(self, "batch_size", "epochs", "patience")
@@ -49,6 +69,8 @@ class Training:
                 raise ValueError(f"{name}: must be above zero, got {getattr(self, name)}")
         if not self.weight_decay >= 0:
             raise ValueError(f"weight_decay: cannot be negative, got {self.weight_decay}")
+        if self.weight_decay and self.optimiser:
+            raise ValueError("weight_decay: is that of Adam; the optimiser has its own")
 
     @property
     def same_age(self) -> int:
@@ -97,6 +119,8 @@ class Experiment:
     n_carriers: int = added(1)
     batch: int | None = added(None)
     twice: bool = added(False)
+    one_placebo: bool = added(False)
+    rounding: int = added(0)
 
     @property
     def unique(self) -> np.ndarray:
@@ -120,7 +144,7 @@ class Experiment:
         if self.role == "canary":
             return self.unique
         scope = f"{called(self.dataset)}/{self.n_train or 'full'}"
-        return features.placebo(self.unique, seed=self.seed, host=self.host, scope=scope, magnified=self.magnified)
+        return placebo(self, self.unique, self.seed, self.host, scope)
 
 
 @dataclass(frozen=True)
@@ -147,9 +171,14 @@ class Protocol:
     batch: int | None = added(None)
     # Whether the image that the host is exchanged for is lost and the host is there twice, as in the released code.
     twice: bool = added(False)
+    one_placebo: bool = added(False)  # whether a kind of host has the same placebo feature for every seed
+    # 0: initial weights as drawn; another number moves each to one of the two numbers next to it, at random.
+    rounding: int = added(0)
 
     def __post_init__(self):
-        whole_numbers(self, "magnified", "n_carriers", *([] if self.batch is None else ["batch"]))
+        whole_numbers(self, "magnified", "n_carriers", "rounding", *([] if self.batch is None else ["batch"]))
+        if self.rounding < 0:
+            raise ValueError(f"rounding: cannot be negative, got {self.rounding}")
         features.check_scale(self.magnified, self.brightness)
         if self.n_carriers < 1:
             raise ValueError(f"n_carriers: must be at least 1, got {self.n_carriers}")
@@ -157,6 +186,8 @@ class Protocol:
             raise ValueError("batch: images that are shuffled are in no fixed batch")
         if self.twice and self.batch is None:
             raise ValueError("twice: needs a batch into which the host is moved")
+        if self.training.early_stopping == "validation" and not source(self.dataset).validation:
+            raise ValueError(f"early_stopping: {source(self.dataset).title} has no validation split")
         if not isinstance(self.model, Model):
             raise ValueError(f"model: {self.model!r} is not one of {', '.join(MODELS)}")
         if (self.dataset, self.scoring.ood_set) == ("photographs", "photo_patches") or (
@@ -216,6 +247,12 @@ def drawn(feature: str) -> dict[str, str]:
     if feature in ("", *features.LETTERS):
         return {}
     return {"pixels": array_checksum(features.feature(feature))[:16]}
+
+
+def placebo(settings: Experiment | Protocol, unique: np.ndarray, seed: int, host: str, scope: str) -> np.ndarray:
+    """The placebo feature (h, w) of a seed and kind of host, a permutation of the feature `unique`."""
+    seed = 0 if settings.one_placebo else seed
+    return features.placebo(unique, seed=seed, host=host, scope=scope, magnified=settings.magnified)
 
 
 def check(experiment: Experiment, data: Dataset) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ufm import sources
 from ufm.datasets import Dataset
-from ufm.experiments import Protocol
+from ufm.experiments import Protocol, Training
 from ufm.fingerprints import RECIPE, digest, settings
 from ufm.models import CNN1, CNN2, MLP, DenseNet121, ResNet18, names
 from ufm.records import Records, committed, executed
@@ -89,7 +89,14 @@ def clean(protocol: Protocol) -> Protocol:
     return replace(
         protocol,
         model=model,
-        training=replace(protocol.training, early_stopping="half", weight_decay=0.0, shuffle=False),
+        training=replace(
+            protocol.training,
+            early_stopping="half",
+            weight_decay=0.0,
+            shuffle=False,
+            optimiser=None,
+            batch_size=min(protocol.training.batch_size, Training.batch_size),  # larger batches have the same hosts
+        ),
     )
 
 

@@ -3,13 +3,13 @@
 *embedded* trains small models on small images in seconds, *paper* is the full-size experiment.
 """
 
-import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
-from ufm import sources
+from ufm import second_plan, sources
 from ufm.experiments import Protocol, Scoring, Training
 from ufm.features import LETTERS
 from ufm.models import CNN1, CNN2, MLP, DenseNetBC, Model
+from ufm.sweep import Sweep, sweep_name
 
 PROFILES = {
     # No file but the packages is needed. Float64 and a fixed number of epochs, so that another processor's rounding
@@ -36,13 +36,6 @@ LAYERS = {
 }
 WEIGHT_DECAY = {"digits": 0.1, "mnist": 3.0, "fashion_mnist": 3.0}  # of the last two by benchmarks/weight_decay.py
 TO_THE_END = "to the end"  # plain models whose training is not stopped early
-
-
-def sweep_name(population: str, setting: str) -> str:
-    """The folder of records of a sweep beside a population, from what sets it apart in words."""
-    return f"{population}-{re.sub(r'[^a-z0-9]+', '-', setting.lower())}"
-
-
 WAYS = (*LAYERS, "weight decay")
 REGULARISERS = {
     "embedded": ("digits-small", *(sweep_name("digits-small", way) for way in WAYS)),
@@ -193,17 +186,6 @@ QUICK = Training(learning_rate=1e-3, batch_size=32, epochs=5, early_stopping="no
 FIVE_MODELS = {"hosts": ("random", "hard"), "roles": ("canary", "placebo"), "measure": "card"}  # a seed, with cards
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """Seeds of one protocol, kept in one folder of records."""
-
-    protocol: Protocol
-    seeds: range
-    needed: int  # how many of the first seeds the book cannot do without; they are trained first
-    turn: int  # sweeps of an earlier turn are trained first
-    setting: str = ""  # what sets it apart from the population of its data set and size, in words
-
-
 def sweeps(profile: str = "paper") -> dict[str, Sweep]:
     """All that a profile trains, by the name of its folder of records. Raises ValueError for an unknown profile."""
     return {"embedded": embedded, "paper": paper}[known(profile)]()
@@ -252,6 +234,7 @@ def paper() -> dict[str, Sweep]:
         **varied("mnist-small", mnist, VARIATIONS["paper"], EVIDENCE[:20], turn=8),
         **epoch_by_epoch("mnist-small", mnist, EVIDENCE[:20], turn=9),
         **by_influence("mnist-small", mnist, [range(3000, 3024), range(3024, 3048), range(3048, 3108)], turn=5),
+        **second_plan.sweeps(),
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ufm import datasets, hosts
-from ufm.cards import epoch_card, full_card, influence_card, moved_card, short_card
+from ufm.cards import epoch_card, equal_age_card, full_card, influence_card, moved_card, short_card
 from ufm.datasets import Dataset
 from ufm.device_data import to_device
 from ufm.experiments import Experiment, Protocol
@@ -28,6 +28,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
     "moved card": moved_card,
     "epoch card": epoch_card,
     "influence card": influence_card,
+    "equal-age card": equal_age_card,
 }
 
 
@@ -45,6 +46,7 @@ def experiments(protocol: Protocol, seed: int, data: Dataset) -> list[Experiment
         seed=seed,
         role="control",
         position=protocol.position,
+        rounding=protocol.rounding,
     )
     stamped = []
     for host in protocol.hosts:
@@ -63,6 +65,7 @@ def experiments(protocol: Protocol, seed: int, data: Dataset) -> list[Experiment
                 n_carriers=protocol.n_carriers,
                 batch=protocol.batch,
                 twice=protocol.twice,
+                one_placebo=protocol.one_placebo,
             )
             for role in protocol.roles
         ]
@@ -73,6 +76,8 @@ def snapshots(protocol: Protocol) -> Collection[int]:
     """Epochs whose weights the measure needs beside the best ones."""
     if protocol.measure in ("epoch card", "influence card"):
         return range(1, protocol.training.epochs + 1)
+    if protocol.measure == "equal-age card":
+        return sorted({1, protocol.training.same_age})
     return [protocol.training.same_age] if "card" in protocol.measure else []
 
 
@@ -100,6 +105,8 @@ def finish(
         raise ValueError(f"inputs: {protocol.measure} has both kinds anyway; choose a card")
     if protocol.measure == "epoch card" and protocol.training.early_stopping != "none":
         raise ValueError("early_stopping: an epoch card needs models that are all trained to the end")
+    if protocol.measure == "equal-age card" and not protocol.control:
+        raise ValueError("control: an equal-age card needs one, whose best epoch its models are kept at")
     part = seeds[0] % protocol.n_parts
     data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
     ood = datasets.ood_images(scoring.ood_set, shape=data.train_images.shape[1:], n=scoring.n_ood, root=data_root)
@@ -109,7 +116,8 @@ def finish(
         if protocol.measure in BY_LABEL and one.host and one.canary_label not in ood.labels:
             label = f"the label {one.canary_label} of a host of seed {one.seed}"
             raise ValueError(f"n_ood: none of the {scoring.n_ood} images has {label}")
-    trained = train(planned, on_device, snapshots=snapshots(protocol))
+    at_control = protocol.measure == "equal-age card"
+    trained = train(planned, on_device, snapshots=snapshots(protocol), at_control=at_control)
     finished = []
     for start, seed in zip(range(0, len(trained), protocol.n_models), seeds, strict=True):
         ours = trained[start : start + protocol.n_models]

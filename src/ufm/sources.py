@@ -28,6 +28,7 @@ class Source:
     read: Callable[[Path, bool], Arrays]  # from the data root; True downloads what is missing
     files: Mapping[str, str] = field(default_factory=dict)  # path under the data root -> published md5; none: embedded
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean, std on [0, 1]; None: computed
+    validation: bool = False  # whether it has a validation split beside the training and the test split
 
 
 def data_root(root: str | Path | None = None) -> Path:
@@ -64,7 +65,7 @@ def checksum(name: str) -> str:
         content = "".join(source(name).files.values()).encode()
     else:
         arrays = photo_patches() if name == "photo_patches" else read(name, data_root())
-        content = b"".join(array.tobytes() for array in arrays)
+        content = b"".join(array.tobytes() for array in arrays if array is not None)
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -104,9 +105,9 @@ def download(name: str, root: str | Path | None = None) -> Path:
 
 @lru_cache(maxsize=4)
 def read(name: str, root: Path) -> Arrays:
-    """Read both splits of a data set, verified, once a process; `root` is a resolved data root."""
+    """Read all splits of a data set, verified, once a process; `root` is a resolved data root."""
     verify(name, root)
-    return Arrays(*map(read_only, source(name).read(root, False)))
+    return Arrays(*(None if array is None else read_only(array) for array in source(name).read(root, False)))
 
 
 def _states(name: str, folder: Path) -> dict[str, str]:
@@ -133,7 +134,7 @@ def _read_torchvision(kind: str, root: Path, download: bool) -> Arrays:
 
 
 def _read_medmnist(name: str, url: str, root: Path, download: bool) -> Arrays:
-    """PneumoniaMNIST and its like: NumPy archives of grey images, of which the validation split is not used."""
+    """PneumoniaMNIST and its like: NumPy archives of grey images in three splits."""
     path = root / "medmnist" / f"{name}.npz"
     if download and not path.exists():
         from torchvision.datasets.utils import download_url
@@ -144,7 +145,7 @@ def _read_medmnist(name: str, url: str, root: Path, download: bool) -> Arrays:
             os.replace(Path(scratch) / path.name, path)
     arrays = []
     with np.load(path) as file:
-        for split in ("train", "test"):
+        for split in ("train", "test", "val"):
             arrays += [file[f"{split}_images"][:, None], file[f"{split}_labels"][:, 0].astype(np.int64)]
     return Arrays(*arrays)
 
@@ -205,6 +206,7 @@ SOURCES = {
             "https://zenodo.org/records/10519652/files/pneumoniamnist.npz?download=1",
         ),
         {"medmnist/pneumoniamnist.npz": "28209eda62fecd6e6a2d98b1501bb15f"},
+        validation=True,
     ),
     "breastmnist": Source(
         "BreastMNIST",
@@ -212,5 +214,6 @@ SOURCES = {
         (1, 28, 28),
         partial(_read_medmnist, "breastmnist", "https://zenodo.org/records/10519652/files/breastmnist.npz?download=1"),
         {"medmnist/breastmnist.npz": "750601b1f35ba3300ea97c75c52ff8f6"},
+        validation=True,
     ),
 }

@@ -132,6 +132,7 @@ def training_settings(protocol: Protocol) -> pd.DataFrame:
     stopping = {
         "half": f"when the loss on one half of the test split has not fallen for {training.patience} epochs",
         "released": f"when the loss on the whole test split has not fallen for {training.patience} epochs",
+        "validation": f"when the loss on the validation split has not fallen for {training.patience} epochs",
         "none": "only there",
     }[training.early_stopping]
     best = "the last epoch's" if training.early_stopping == "none" else "those of the epoch with the lowest such loss"
