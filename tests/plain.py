@@ -38,7 +38,13 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
     watched = slice(None) if settings.early_stopping == "released" else data.halves()[0]
     test_images = as_given(data.test_images[watched] / 255, experiment, data)
     network = build(
-        model, images.shape[1:], data.n_classes, seed=seed, scope=data.scope, dtype=getattr(torch, settings.precision)
+        model,
+        images.shape[1:],
+        data.n_classes,
+        seed=seed,
+        scope=data.scope,
+        dtype=getattr(torch, settings.precision),
+        rounding=experiment.rounding,
     )
     optimiser = an_optimiser(network, settings)
     dropout_key, augmentation_key = (counters.key(name, seed=seed, scope=data.scope) for name in RANDOM)
@@ -97,6 +103,12 @@ def as_given(images: np.ndarray, experiment: Experiment, data: Dataset) -> torch
 
 def an_optimiser(network: nn.Sequential, settings) -> torch.optim.Optimizer:
     """Adam, or AdamW that lets only the weights of linear layers and convolutions decay."""
+    if settings.optimiser:
+        sgd = settings.optimiser
+        matrices = [layer.weight for layer in network if isinstance(layer, nn.Linear | nn.Conv2d)]
+        others = [one for one in network.parameters() if not any(one is matrix for matrix in matrices)]
+        groups = [{"params": matrices, "weight_decay": sgd.weight_decay}, {"params": others}]
+        return torch.optim.SGD(groups, lr=sgd.learning_rate, momentum=sgd.momentum)
     arguments = {"lr": settings.learning_rate, "eps": settings.epsilon}
     if not settings.weight_decay:
         return torch.optim.Adam(network.parameters(), **arguments)

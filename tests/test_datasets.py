@@ -340,6 +340,8 @@ def test_an_archive_is_downloaded_and_read(archive):
     np.testing.assert_array_equal(data.test_images, made["test_images"].reshape(2, 1, 28, 28))
     assert data.train_labels.tolist() == made["train_labels"].ravel().tolist()
     assert data.test_labels.tolist() == made["test_labels"].ravel().tolist()
+    np.testing.assert_array_equal(data.validation_images, made["val_images"].reshape(1, 1, 28, 28))
+    assert data.validation_labels.tolist() == made["val_labels"].ravel().tolist()
 
 
 @pytest.mark.parametrize("sent_instead", [lambda whole: whole[:-100], lambda whole: b"<html>busy</html>"])
@@ -366,17 +368,17 @@ def test_a_damaged_archive_is_named_and_fetched_anew(archive):
 
 
 @pytest.mark.parametrize(
-    ("name", "n_train", "n_test", "first"),
-    [("pneumoniamnist", 4708, 624, [1, 1, 1, 1, 1, 0, 1, 0, 1, 1]), ("breastmnist", 546, 156, None)],
+    ("name", "n_train", "n_test", "n_watched", "first"),
+    [("pneumoniamnist", 4708, 624, 524, [1, 1, 1, 1, 1, 0, 1, 0, 1, 1]), ("breastmnist", 546, 156, 78, None)],
 )
-def test_the_medical_images(real_data, name, n_train, n_test, first):
+def test_the_medical_images(real_data, name, n_train, n_test, n_watched, first):
     data, root = load(name, root=real_data(name)), real_data(name)
     with np.load(root / "medmnist" / f"{name}.npz") as file:
-        for split, n in (("train", n_train), ("test", n_test)):
+        for split, kept, n in (("train", "train", n_train), ("test", "test", n_test), ("validation", "val", n_watched)):
             images, labels = (getattr(data, f"{split}_{what}") for what in ("images", "labels"))
             assert (images.shape, images.dtype, labels.dtype) == ((n, 1, 28, 28), np.uint8, np.int64)
-            np.testing.assert_array_equal(images[:, 0], file[f"{split}_images"])
-            np.testing.assert_array_equal(labels[:, None], file[f"{split}_labels"])
+            np.testing.assert_array_equal(images[:, 0], file[f"{kept}_images"])
+            np.testing.assert_array_equal(labels[:, None], file[f"{kept}_labels"])
     assert first is None or data.train_labels[:10].tolist() == first
     assert (data.n_classes, data.n_parts, data.scope) == (2, 1, f"{name}/full")
     assert (sources.SOURCES[name].n_train, sources.SOURCES[name].shape) == (n_train, (1, 28, 28))

@@ -7,11 +7,13 @@ import pytest
 import torch
 from plain import assert_close, plain
 
-from ufm import cards, datasets, seeds, training
+from ufm import cards, datasets, evidence, seeds, training
 from ufm.card_layout import AGES
 from ufm.device_data import to_device
+from ufm.evidence import contrasts
 from ufm.experiments import Protocol, Scoring, Training
 from ufm.models import MLP
+from ufm.statistics import sign_flip_test
 from ufm.training import train
 
 # So high a learning rate that the siblings of a seed stop at different epochs, before the last.
@@ -167,3 +169,52 @@ def test_the_best_age_is_that_of_the_short_list(card):
         np.testing.assert_array_equal(arrays[f"{kind}_age_shift"][:, 0], arrays[f"{kind}_shift"][:, :3])
     control = arrays["ood_shift"][0, 3:].astype(float)  # whose best epoch is its own
     np.testing.assert_allclose(arrays["ood_null"][0], [control.mean(0), control.std(0, ddof=1)], atol=2e-3)
+
+
+# D of a null in which age moves every response
+
+
+def null_cards(rng, n_seeds, *, age):
+    """Equal-age cards of models that memorised nothing: a feature's response grows with the age of the model.
+
+    Ages of siblings differ, as early stopping has it; at the control's best epoch they are one. age: how much of the
+    response an epoch adds.
+    """
+    response = rng.normal(0, 0.3, (n_seeds, 1, 3, 10)) + rng.exponential(0.2, (n_seeds, 1, 3, 10))
+    epochs = rng.integers(5, 20, (n_seeds, 3, 1, 1))
+    ages = {"best": epochs, "control": np.broadcast_to(epochs[:, :1], epochs.shape)}
+    shift = np.zeros((n_seeds, 3, len(AGES), 3, 10))
+    for name, at in ages.items():
+        values = response * (1 + age * at)
+        noise = rng.normal(0, 0.02, values.shape)
+        shift[:, :, AGES.index(name)] = values + noise - (values + noise).mean(-1, keepdims=True)
+    protocol = replace(PROTOCOL, hosts=("random",))
+    none = np.zeros((n_seeds, 1), int)
+    labels = rng.integers(10, size=(n_seeds, 1))
+    arrays = {"ood_age_shift": shift, "ood_shift": shift[:, :, 0]}
+    return evidence.Cards(protocol, np.arange(n_seeds), labels, none, np.zeros((n_seeds, 3, 5, 1, 3)), arrays, [], None)
+
+
+def test_the_equal_age_contrast_rejects_at_its_level_whatever_age_does():
+    rng, p = np.random.default_rng(0), {"best": [], "control": []}
+    spread = {"best": [], "control": []}
+    for _ in range(400):
+        made = null_cards(rng, 20, age=0.1)
+        for epoch in p:
+            d = contrasts(made, "random", epoch=epoch)
+            p[epoch].append(sign_flip_test(d, n_flips=399))
+            spread[epoch].append(d.std())
+    for values in p.values():  # both are exact; five in a hundred of 400 tests, and no more than chance allows
+        assert 0.02 <= np.mean(np.array(values) <= 0.05) <= 0.08
+    assert np.mean(spread["control"]) < 0.5 * np.mean(spread["best"])  # but one is much sharper
+
+
+def test_what_is_memorised_shows_at_every_age():
+    made = null_cards(np.random.default_rng(1), 50, age=0.1)
+    shift = made.arrays["ood_age_shift"]
+    for seed, label in enumerate(made.labels[:, 0]):
+        shift[seed, 1, :, 0, label] += 0.2  # the canary's letter
+        shift[seed, 2, :, 1, label] += 0.2  # the placebo's own
+    for epoch in ("best", "control"):
+        assert contrasts(made, "random", epoch=epoch).mean() == pytest.approx(0.2, abs=0.1)
+    assert contrasts(made, "random", epoch="initial") == pytest.approx(np.full(50, 0.2))

@@ -56,7 +56,7 @@ def test_contrast_by_hand():
     np.testing.assert_allclose(evidence.contrasts(cards, "hard"), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("epoch", ("best", "early"))
+@pytest.mark.parametrize("epoch", ["best", "early"])
 @pytest.mark.parametrize("images", ["ood", "test", "dim", "black"])
 def test_contrast_finds_what_was_planted(images, epoch):
     cards = planted.cards(60, effect=1.0, random_effect=0.3)

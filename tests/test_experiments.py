@@ -3,11 +3,12 @@
 import copy
 from dataclasses import fields, is_dataclass, replace
 
+import numpy as np
 import pytest
 
-from ufm import experiments, features, hosts, seeds, sources
+from ufm import card_layout, experiments, features, hosts, seeds, sources
 from ufm.datasets import load
-from ufm.experiments import Experiment, Protocol, Scoring, Training, check
+from ufm.experiments import SGD, Experiment, Protocol, Scoring, Training, check
 from ufm.models import CNN1, CNN2, MLP
 
 PROTOCOL = Protocol(dataset="digits", n_train=400, scoring=Scoring(ood_set="photo_patches"))
@@ -288,3 +289,49 @@ def test_impossible_settings_are_named_in_one_line(settings, field, value):
 @pytest.mark.parametrize("n_train", [None, 400, 700, 1200])
 def test_a_protocol_knows_the_parts_without_the_data(n_train):
     assert replace(PROTOCOL, n_train=n_train).n_parts == load("digits", n_train=n_train).n_parts
+
+
+# One placebo, and another rounding
+
+
+def test_a_host_has_one_placebo_for_every_seed_if_asked_for():
+    where = {"dataset": "digits", "n_train": 400, "part": 1, "model": MLP(), "training": Training(), "role": "placebo"}
+    first, other = (Experiment(**where, seed=seed, host="7", feature="A") for seed in (1, 4))
+    assert not np.array_equal(first.pixels(), other.pixels())
+    shared = [replace(one, one_placebo=True).pixels() for one in (first, other)]
+    np.testing.assert_array_equal(*shared)
+    assert not np.array_equal(shared[0], replace(first, host="8", one_placebo=True).pixels())
+    assert sorted(shared[0].ravel()) == sorted(first.unique.ravel())
+    canary = replace(first, role="canary", one_placebo=True)
+    np.testing.assert_array_equal(canary.pixels(), first.unique)
+
+
+def test_what_a_card_takes_for_the_placebo_is_what_was_stamped():
+    protocol = Protocol("digits", 400, hosts=("7", "8"), roles=("canary", "placebo"), one_placebo=True)
+    data = load("digits", n_train=400, part=1)
+    protocol = replace(protocol, hosts=tuple(str(one) for one in data.train_indices[:2]))
+    for seed in (1, 4):
+        listed = card_layout.feature_list(protocol, seed, data.scope)
+        of_seed = seeds.experiments(protocol, seed, data)
+        for number, one in enumerate(of_seed[2::2]):
+            np.testing.assert_array_equal(listed[1 + number, 0], one.pixels())
+
+
+def test_models_of_a_seed_share_another_rounding():
+    data = load("digits", n_train=400, part=1)
+    protocol = Protocol("digits", 400, hosts=("random",), roles=("canary", "placebo"), rounding=1)
+    assert [one.rounding for one in seeds.experiments(protocol, 1, data)] == [1, 1, 1]
+    with pytest.raises(ValueError, match="^rounding: cannot be negative"):
+        replace(protocol, rounding=-1)
+    with pytest.raises(ValueError, match="^rounding: must be a whole number"):
+        replace(protocol, rounding=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("learning_rate", 0.0), ("momentum", 1.0), ("momentum", -0.1), ("weight_decay", -1.0)]
+)
+def test_bad_settings_of_sgd_are_named(name, value):
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        SGD(**{name: value})
+    with pytest.raises(ValueError, match="^weight_decay: is that of Adam"):
+        Training(weight_decay=0.1, optimiser=SGD())

@@ -185,3 +185,22 @@ def test_every_layer_needs_a_unit(kind, field, values):
     with pytest.raises(ValueError, match=f"^{field}: every layer needs at least one unit") as caught:
         kind(**{field: values})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_another_rounding_moves_every_weight_to_a_number_next_to_it(dtype):
+    made = {"seed": 3, "scope": "digits/400", "dtype": dtype}
+    usual, other, third = (build(MLP(hidden=(16, 8)), (1, 8, 8), 5, rounding=one, **made) for one in (0, 1, 2))
+    moved = []
+    for (name, one), after in zip(usual.named_parameters(), other.parameters(), strict=True):
+        if "bias" in name:
+            assert torch.equal(one, after)
+            continue
+        infinity = torch.full_like(one, torch.inf)
+        up, down = torch.nextafter(one, infinity), torch.nextafter(one, -infinity)
+        assert ((after == up) | (after == down)).all()
+        moved.append((after == up).double().mean())
+    assert np.mean(moved) == pytest.approx(0.5, abs=0.05)
+    again = build(MLP(hidden=(16, 8)), (1, 8, 8), 5, rounding=1, **made)
+    assert all(map(torch.equal, other.parameters(), again.parameters()))
+    assert not torch.equal(next(iter(other.parameters())), next(iter(third.parameters())))

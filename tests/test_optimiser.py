@@ -4,11 +4,14 @@ import pytest
 import torch
 from torch import nn
 
+from ufm import experiments
+from ufm.experiments import Training
 from ufm.models import CNN2
 from ufm.networks import build
-from ufm.optimiser import Adam
+from ufm.optimiser import SGD, Adam, optimiser_of
 from ufm.stack import Stack
 
+DECAYING = nn.Linear | nn.Conv2d
 SETTINGS = CNN2(channels=(2, 3), hidden=(4,), batch_norm=True)
 
 
@@ -56,6 +59,11 @@ def test_with_weight_decay_it_is_adamw_on_matrices_and_kernels():
 def test_members_that_stay_go_on_as_if_they_had_been_alone(weight_decay):
     settings = {"learning_rate": 3e-3, "epsilon": 1e-7, "weight_decay": weight_decay}
     many, few = (Adam(stack(seeds=seeds), **settings) for seeds in ((0, 1, 2, 3, 4), (3, 1)))
+    assert apart_after_members_leave(many, few) < 1e-14
+
+
+def apart_after_members_leave(many, few):
+    """How far weights are apart when members 3 and 1 stay after five steps, from those that were alone all along."""
     generator, members = torch.Generator().manual_seed(0), torch.tensor([3, 1])
     for step in range(10):
         if step == 5:
@@ -66,8 +74,8 @@ def test_members_that_stay_go_on_as_if_they_had_been_alone(weight_decay):
         few.step()
         many.step()
     assert many.stack.parameters.keys() == few.stack.parameters.keys()
-    for name, values in many.stack.parameters.items():
-        assert (values - few.stack.parameters[name]).abs().max() < 1e-14
+    pairs = zip(many.stack.parameters.values(), few.stack.parameters.values(), strict=True)
+    return max(float((one - other).detach().abs().max()) for one, other in pairs)
 
 
 def test_importing_the_training_code_does_not_import_torchs_compiler():
@@ -80,3 +88,32 @@ def test_importing_the_training_code_does_not_import_torchs_compiler():
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_sgd_is_torchs_class_step_for_step_and_lets_matrices_and_kernels_decay():
+    mine = SGD(stack(), learning_rate=0.02, momentum=0.9, weight_decay=0.3)
+    theirs = {name: nn.Parameter(one.detach().clone()) for name, one in mine.stack.parameters.items()}
+    decaying = [f"{number}.weight" for number, layer in enumerate(mine.stack.template) if isinstance(layer, DECAYING)]
+    assert len(decaying) == 6
+    groups = [{"params": [one], "weight_decay": 0.3 * (name in decaying)} for name, one in theirs.items()]
+    reference = torch.optim.SGD(groups, lr=0.02, momentum=0.9)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        stepped(mine, reference, list(theirs.values()), generator)
+        for own, other in zip(mine.stack.parameters.values(), theirs.values(), strict=True):
+            assert (own - other).abs().max() < 1e-14
+
+
+def test_members_that_stay_under_sgd_take_their_velocities_with_them():
+    settings = {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 0.3}
+    many, few = (SGD(stack(seeds=seeds), **settings) for seeds in ((0, 1, 2, 3, 4), (3, 1)))
+    assert apart_after_members_leave(many, few) < 1e-14
+
+
+def test_settings_choose_the_optimiser():
+    adam = optimiser_of(stack(), Training(learning_rate=0.1, epsilon=1e-3, weight_decay=0.2))
+    assert isinstance(adam, Adam)
+    assert (adam.learning_rate, adam.epsilon, adam.weight_decay) == (0.1, 1e-3, 0.2)
+    sgd = optimiser_of(stack(), Training(optimiser=experiments.SGD(0.5, 0.6, 0.7)))
+    assert isinstance(sgd, SGD)
+    assert (sgd.learning_rate, sgd.momentum, sgd.weight_decay) == (0.5, 0.6, 0.7)

@@ -11,7 +11,7 @@ import pytest
 from ufm import evidence_tables as tables
 from ufm import profiles, seed_variance, verdicts
 from ufm.evidence import clean_losses, contrasts
-from ufm.seed_variance import components, moments, relative_spread
+from ufm.seed_variance import components, moments, relative_spread, spread_of_seeds
 
 
 def layout(rng, *, n_seeds=30, n_hosts=10, mean=0.3, seed=0.1, host=0.15, rest=0.08):
@@ -22,6 +22,12 @@ def layout(rng, *, n_seeds=30, n_hosts=10, mean=0.3, seed=0.1, host=0.15, rest=0
         + rng.normal(0, host, (1, n_hosts))
         + rng.normal(0, rest, (n_seeds, n_hosts))
     )
+
+
+def twice(rng, *, seed, noise, placebo=0.0, n_seeds=30, n_hosts=10, mean=0.3):
+    """Contrasts (2, n_seeds, n_hosts) under two roundings; `placebo`: what draws of their own for each seed add."""
+    once = layout(rng, n_seeds=n_seeds, n_hosts=n_hosts, mean=mean, seed=0, host=0, rest=np.hypot(seed, placebo))
+    return once + rng.normal(0, noise, (2, n_seeds, n_hosts))
 
 
 def analysis_of_variance(values):
@@ -206,3 +212,64 @@ def test_the_tables_of_the_chapter():
     assert np.isnan(summary.loc["spread over seeds", "estimate"])
     assert summary.loc["sd, noise", "estimate"] == pytest.approx(null.std(ddof=1))
     assert summary.loc["sd, host", "estimate"] == parts.set_index("component").loc["host", "estimate"]
+
+
+# Seeds that are trained twice
+
+
+def test_what_two_roundings_share_is_their_covariance():
+    values = np.array([[[1.0, 4.0], [2.0, 2.0], [3.0, 3.0]], [[2.0, 3.0], [2.0, 3.0], [5.0, 3.0]]])
+    # Of the hosts: ((-1)(-1) + 0 (-1) + 1 · 2) / 2 = 1.5, and (1 · 0 − 1 · 0 + 0) / 2 = 0; the mean is 2.75.
+    found = spread_of_seeds(values, n_resamples=50)
+    assert found["estimate"] == pytest.approx(np.sqrt(0.75) / 2.75)
+    assert found["n"] == 3
+
+
+@pytest.mark.parametrize(("seed", "noise"), [(0.0, 0.05), (0.06, 0.0), (0.06, 0.05), (0.12, 0.05), (0.06, 0.15)])
+def test_planted_shares_lie_in_their_intervals(seed, noise):
+    """Whatever the noise, 95 % intervals over seeds hold the planted share about as often as they say."""
+    rng, inside, estimates = np.random.default_rng(5), [], []
+    for _ in range(200):
+        found = spread_of_seeds(twice(rng, seed=seed, noise=noise), n_resamples=300)
+        inside.append(found["low"] <= seed / 0.3 <= found["high"])
+        estimates.append(found["estimate"])
+    assert np.mean(inside) >= 0.88
+    assert np.median(estimates) == pytest.approx(seed / 0.3, abs=0.03)
+
+
+def test_draws_of_a_placebo_for_each_seed_would_be_taken_for_the_seed():
+    """Why a host has one placebo for all seeds: the same noise once with and once without draws of their own."""
+    rng = np.random.default_rng(6)
+    clean, confounded = (
+        np.mean(
+            [
+                spread_of_seeds(twice(rng, seed=0.06, noise=0.05, placebo=placebo), n_resamples=20)["estimate"]
+                for _ in range(100)
+            ]
+        )
+        for placebo in (0.0, 0.06)
+    )
+    assert clean == pytest.approx(0.2, abs=0.01)
+    assert confounded == pytest.approx(0.2 * np.sqrt(2), abs=0.01)
+
+
+def test_rounding_alone_is_no_spread_of_seeds():
+    rng, found = np.random.default_rng(7), []
+    for _ in range(200):
+        found.append(spread_of_seeds(twice(rng, seed=0.0, noise=0.1), n_resamples=199)["p"])
+    assert np.mean(np.array(found) <= 0.05) <= 0.1
+
+
+def test_hosts_that_vary_widen_the_interval():
+    values = np.stack([layout(np.random.default_rng(8), host=0.3)] * 2)
+    fixed, varying = (spread_of_seeds(values, hosts_vary=one, n_resamples=500) for one in (False, True))
+    assert fixed["estimate"] == varying["estimate"]
+    assert varying["high"] - varying["low"] > fixed["high"] - fixed["low"]
+
+
+def test_no_mean_no_share_and_no_single_rounding():
+    assert np.isnan(spread_of_seeds(np.stack([layout(np.random.default_rng(9), mean=-1.0)] * 2))["estimate"])
+    with pytest.raises(ValueError, match="under two roundings"):
+        spread_of_seeds(layout(np.random.default_rng(9)))
+    with pytest.raises(ValueError, match="at least two seeds"):
+        spread_of_seeds(np.ones((2, 1, 3)))

@@ -11,7 +11,7 @@ from torch import nn
 from ufm import counters, training
 from ufm.datasets import load
 from ufm.device_data import to_device
-from ufm.experiments import Training
+from ufm.experiments import SGD, Training
 from ufm.models import CNN1, CNN2, MLP
 from ufm.networks import build, layers_of
 from ufm.optimiser import Adam
@@ -29,6 +29,7 @@ VARIANTS = {
     "mlp, dropout + augmentation": (replace(MLP_, dropout=True, augmentation=True), {}),
     "mlp, weight decay": (MLP_, {"weight_decay": 0.1}),
     "mlp, shuffle": (MLP_, {"shuffle": True}),
+    "mlp, SGD": (replace(MLP_, batch_norm=True), {"optimiser": SGD()}),
     "mlp, everything": (replace(MLP_, **EVERYTHING), {"weight_decay": 0.1, "shuffle": True}),
     "cnn1": (CNN1_, {}),
     "cnn2": (CNN2_, {}),

@@ -15,6 +15,7 @@ from ufm.statistics import (
     benjamini_hochberg,
     bootstrap_interval,
     bootstrap_over_seeds,
+    bootstrap_t_interval,
     correlation_interval,
     holm,
     mean_interval,
@@ -433,3 +434,39 @@ def test_bootstrap_and_sign_flips_refuse(function, values, message):
 def test_tests_and_power_refuse(call, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         call()
+
+
+# Bootstrap-t
+
+
+def test_bootstrap_t_is_students_interval_with_resampled_quantiles():
+    values = np.random.default_rng(0).exponential(size=25)
+    found = bootstrap_t_interval(values, n_resamples=4_000, seed=3)
+    drawn = np.random.default_rng(3).choice(values, (4_000, 25))
+    t = [(one.mean() - values.mean()) / stats.sem(one) for one in drawn]
+    error = stats.sem(values)
+    expected = [values.mean() - np.quantile(t, share) * error for share in (0.975, 0.025)]
+    np.testing.assert_allclose([found.low, found.high], expected, rtol=1e-12)
+    assert (found.estimate, found.n) == (values.mean(), 25)
+
+
+def test_bootstrap_t_covers_skewed_values_better_than_bca():
+    rng, covered = np.random.default_rng(1), {bootstrap_t_interval: 0, bootstrap_interval: 0}
+    for _ in range(300):
+        values = rng.lognormal(0, 1, 24)
+        for interval in covered:
+            found = interval(values, n_resamples=400)
+            covered[interval] += found.low <= np.exp(0.5) <= found.high
+    assert covered[bootstrap_t_interval] > covered[bootstrap_interval] + 6
+    assert covered[bootstrap_t_interval] >= 0.88 * 300
+
+
+def test_bootstrap_t_of_equal_values_has_no_ends():
+    found = bootstrap_t_interval([0.1] * 9)
+    assert found.estimate == pytest.approx(0.1)
+    assert np.isnan([found.low, found.high]).all()
+    assert np.isnan(bootstrap_t_interval([0.0, 1.0]).low)  # resamples are of equal values, or both
+    three = bootstrap_t_interval([0.0, 1.0, 3.0])
+    assert three.low < 4 / 3 < three.high
+    with pytest.raises(ValueError, match="at least two"):
+        bootstrap_t_interval([1.0])

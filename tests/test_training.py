@@ -78,6 +78,28 @@ def test_equals_a_plain_loop(early_stopping, data):
 # Early stopping
 
 
+def test_a_validation_split_is_watched_and_the_whole_test_split_reported(data):
+    split = {"validation_images": data.test_images[:30], "validation_labels": data.test_labels[:30]}
+    there = to_device(replace(data, **split), precision="float64", early_stopping="validation")
+    assert torch.equal(there.stopping_labels, torch.tensor(data.test_labels[:30]))
+    np.testing.assert_allclose(there.stopping_images[3, 0], (data.test_images[3, 0] / 255 - data.mean[0]) / data.std[0])
+    assert there.reported.tolist() == list(range(len(data.test_labels)))
+    assert len(there.reported_images) == len(data.test_labels)
+    # Digits have no such split, so that a protocol refuses; an experiment is what is trained.
+    control = replace(pair(data)[0], training=replace(SETTINGS, early_stopping="validation"))
+    trained = alone(control, there)
+    loss, _ = evaluate(trained.model, there.stopping_images, there.stopping_labels)
+    assert loss == pytest.approx(trained.history[trained.best_epoch - 1]["stopping_loss"], rel=1e-12)
+    with pytest.raises(ValueError, match="^early_stopping: half is asked for, but the data on the device are for val"):
+        train(pair(data), there)
+
+
+def test_only_data_with_a_validation_split_can_be_stopped_by_it():
+    with pytest.raises(ValueError, match="^early_stopping: Digits has no validation split"):
+        replace(PROTOCOL, training=Training(early_stopping="validation"))
+    Protocol("pneumoniamnist", training=Training(early_stopping="validation"))
+
+
 def test_the_best_epochs_weights_are_restored(data, double):
     trained = alone(pair(data)[0], double)
     losses = [past["stopping_loss"] for past in trained.history]

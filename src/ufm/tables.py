@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from ufm.experiments import Protocol
+from ufm.experiments import Protocol, Training
 from ufm.models import Model
 from ufm.scores import kl_divergence
 from ufm.statistics import SUMMARY_COLUMNS, Interval, summary
@@ -126,6 +126,14 @@ def widths(model: Model) -> str:
     return f"{'–'.join(map(str, model.channels))} channels, {hidden}" if hasattr(model, "channels") else hidden
 
 
+def optimiser_in_words(training: Training) -> str:
+    """Such as "Adam, learning rate 0.0003, epsilon 1e-07"."""
+    if sgd := training.optimiser:
+        rates = f"learning rate {sgd.learning_rate:g}, momentum {sgd.momentum:g}, weight decay {sgd.weight_decay:g}"
+        return f"SGD, {rates}"
+    return f"Adam, learning rate {training.learning_rate:g}, epsilon {training.epsilon:g}"
+
+
 def training_settings(protocol: Protocol) -> pd.DataFrame:
     """How the models of a protocol are trained, a row a setting: columns setting, value."""
     training, n_epochs = protocol.training, protocol.training.epochs
@@ -139,7 +147,7 @@ def training_settings(protocol: Protocol) -> pd.DataFrame:
     rows = {
         "network": f"{protocol.model.name}, {protocol.model.variant}, {widths(protocol.model)}, ReLU",
         "initial weights": "Glorot-uniform, biases zero",
-        "optimiser": f"Adam, learning rate {training.learning_rate:g}, epsilon {training.epsilon:g}",
+        "optimiser": optimiser_in_words(training),
         "batches": f"{training.batch_size} images in file order, never shuffled",
         "longest training": f"{n_epochs} epochs",
         "training stops": stopping,
