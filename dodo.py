@@ -5,7 +5,9 @@ from pathlib import Path
 
 from doit import get_var
 
-from ufm import book, paths, profiles
+from ufm import paths
+from ufm.book import site
+from ufm.plan import profiles
 
 PROFILE = get_var("profile", "embedded")
 try:
@@ -14,13 +16,13 @@ except ValueError as error:
     sys.exit(f"ufm: {error}")
 paths.runs().mkdir(parents=True, exist_ok=True)
 DOIT_CONFIG = {"dep_file": str(paths.runs() / ".doit.db"), "verbosity": 2}  # what it knows is of the executions there
-COMMON = ["requirements.lock", *sorted(map(str, Path("src/ufm").glob("*.py")))]
+COMMON = ["requirements.lock", *sorted(map(str, Path("src/ufm").rglob("*.py")))]
 
 
 def execute(name):
     """Execute a notebook; False, and a line that says why, where what it stands on is wrong."""
     try:
-        book.execute(PROFILE, name)
+        site.execute(PROFILE, name)
     except (ValueError, OSError) as error:
         print(f"ufm: {error}", file=sys.stderr)
         return False

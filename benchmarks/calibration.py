@@ -9,7 +9,8 @@ canary and a placebo on each of two hosts. 1 000 draws for each number of seeds,
 import numpy as np
 from scipy import stats
 
-from ufm.detection import (
+from ufm.statistics import bootstrap_interval, mean_interval, sign_flip_test
+from ufm.statistics.roc import (
     auc_difference,
     auc_interval,
     delong_interval,
@@ -17,7 +18,6 @@ from ufm.detection import (
     share_interval_over_seeds,
     true_positive_rate_interval,
 )
-from ufm.statistics import bootstrap_interval, mean_interval, sign_flip_test
 
 N_DRAWS, N_RESAMPLES, N_FLIPS = 1000, 500, 499
 N_SEEDS = (20, 40, 100)

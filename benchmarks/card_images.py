@@ -13,8 +13,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ufm import card_layout, cards, datasets, profiles, seeds
-from ufm.device_data import to_device
+from ufm.data import datasets
+from ufm.data.on_device import to_device
+from ufm.measures import layout, shifts
+from ufm.plan import profiles
+from ufm.study import seeds
 from ufm.training import train
 
 COUNTS = (125, 250, 500, 1_000, 2_000, 4_000)
@@ -29,11 +32,11 @@ def main(dataset: str, seed: int) -> None:
     ood = datasets.ood_images(protocol.scoring.ood_set, n=COUNTS[-1])
     models = train(seeds.experiments(protocol, seed, data), on_device)
     n_own = 1 + len(protocol.hosts)
-    stamped = on_device.floats(card_layout.feature_list(protocol, seed, data.scope)[: n_own + card_layout.N_SHORT])
+    stamped = on_device.floats(layout.feature_list(protocol, seed, data.scope)[: n_own + layout.N_SHORT])
     print(f"{dataset}, 10 000 training images, seed {seed}: change from n to 2 n images, as a share of the spread\n")
     print("| images | " + " | ".join(f"{n}" for n in COUNTS[:-1]) + " |")
     print("|---|" + "---|" * (len(COUNTS) - 1))
-    for name, kind in cards.kinds(protocol, on_device, ood).items():
+    for name, kind in shifts.kinds(protocol, on_device, ood).items():
         if kind.labels is None:
             continue
         shares = []
@@ -48,7 +51,7 @@ def main(dataset: str, seed: int) -> None:
 
 def specific(protocol, model, images: torch.Tensor, stamped: torch.Tensor, n_own: int, data) -> tuple:
     """Specific effects (n_own, n_classes), and the spread (n_classes,) of the patch effect over permutations."""
-    shift = cards.mean_shift(cards.patched(protocol, model, images, data), stamped).astype(np.float64)
+    shift = shifts.mean_shift(shifts.patched(protocol, model, images, data), stamped).astype(np.float64)
     return shift[:n_own] - shift[n_own:].mean(0), shift[n_own:].std(0)
 
 

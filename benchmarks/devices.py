@@ -11,10 +11,10 @@ import sys
 import numpy as np
 
 from ufm.evidence import Cards, contrasts, stack
-from ufm.profiles import sweeps
-from ufm.provenance import device_name
+from ufm.plan.profiles import sweeps
 from ufm.records import committed, joined
-from ufm.seeds import finish
+from ufm.records.provenance import device_name
+from ufm.study.seeds import finish
 
 
 def main(name: str, seeds: list[int]) -> None:

@@ -14,10 +14,10 @@ from speed import DEVICE, MLP_SHAPE, best, matrix_peak
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ufm.influence import squared_gradient_norms
-from ufm.models import MLP
-from ufm.networks import build
-from ufm.provenance import device_name, versions
+from ufm.measures.influence import squared_gradient_norms
+from ufm.networks.layers import build
+from ufm.networks.models import MLP
+from ufm.records.provenance import device_name, versions
 
 N_IMAGES, N_LOOP, REPEATS = 10_000, 200, 5
 

@@ -10,11 +10,12 @@ import sys
 
 import numpy as np
 
-from ufm import datasets, seeds
-from ufm.cards import full_card
-from ufm.device_data import to_device
-from ufm.profiles import population
+from ufm.data import datasets
+from ufm.data.on_device import to_device
+from ufm.measures.cards import full_card
+from ufm.plan.profiles import population
 from ufm.records import Measured
+from ufm.study import seeds
 from ufm.training import train
 
 

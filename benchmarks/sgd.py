@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from weight_decay import SEEDS, show, stopping_losses
 
-from ufm.experiments import SGD, Training
+from ufm.protocol import SGD, Training
 
 VALUES = (0.003, 0.01, 0.03, 0.1)
 

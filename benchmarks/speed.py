@@ -18,13 +18,13 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d, cross_entropy
 
-from ufm.models import CNN1, CNN2, MLP
-from ufm.networks import build
-from ufm.optimiser import Adam
-from ufm.patched import Patched
-from ufm.provenance import device_name, versions
-from ufm.stack import Stack
+from ufm.measures.patched import Patched
+from ufm.networks.layers import build
+from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.records.provenance import device_name, versions
 from ufm.training import train_epoch
+from ufm.training.optimiser import Adam
+from ufm.training.stack import Stack
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MLP_SHAPE, COLOUR_SHAPE = (1, 28, 28), (3, 32, 32)

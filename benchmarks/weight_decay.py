@@ -12,10 +12,11 @@ from dataclasses import replace
 
 import pandas as pd
 
-from ufm import datasets, profiles
-from ufm.device_data import to_device
-from ufm.experiments import Training
-from ufm.seeds import experiments
+from ufm.data import datasets
+from ufm.data.on_device import to_device
+from ufm.plan import profiles
+from ufm.protocol import Training
+from ufm.study.seeds import experiments
 from ufm.training import train
 
 VALUES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)

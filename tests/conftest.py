@@ -2,7 +2,7 @@
 
 import pytest
 
-from ufm import sources
+from ufm.data import sources
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from ufm import counters, features
-from ufm.datasets import Dataset
-from ufm.embedded import photo_patches
-from ufm.experiments import Experiment
-from ufm.networks import build
-from ufm.streams import stream
+from ufm import features
+from ufm.data.datasets import Dataset
+from ufm.data.embedded import photo_patches
+from ufm.networks.layers import build
+from ufm.protocol import Experiment
+from ufm.randomness import counters
+from ufm.randomness.streams import stream
 from ufm.training import AUGMENTATION_LAYER
 
 LETTER = np.array([[0, 0, 1, 0, 0], [0, 1, 0, 1, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 1], [1, 0, 0, 0, 1]], np.float32)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ufm import evidence, profiles
-from ufm.card_layout import SHORT, SUBSETS
+from ufm import evidence
+from ufm.measures.layout import SHORT, SUBSETS
+from ufm.plan import profiles
 
 N_CLASSES = 10
 PROTOCOL = profiles.population("mnist", 10_000)

@@ -5,10 +5,10 @@ import pytest
 import torch
 from plain import augmented
 
-from ufm.augmentation import augment
-from ufm.datasets import load
-from ufm.device_data import to_device
-from ufm.embedded import photo_patches
+from ufm.data.datasets import load
+from ufm.data.embedded import photo_patches
+from ufm.data.on_device import to_device
+from ufm.training.augmentation import augment
 
 NEXT_TO_1 = 1 - 2**-24  # the largest number that is drawn
 

@@ -5,20 +5,20 @@ from dataclasses import replace
 import pytest
 import tiny
 
-from ufm import reproduce, seeds, training
-from ufm.datasets import load
+from ufm.data.datasets import load
+from ufm.data.on_device import to_device
 from ufm.device import resolve
-from ufm.device_data import to_device
-from ufm.profiles import Sweep
-from ufm.reproduce import complete
-from ufm.training import train
+from ufm.plan.sweep import Sweep
+from ufm.study import reproduce, seeds
+from ufm.study.reproduce import complete
+from ufm.training import loop, train
 
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
     """Records of the test's own, and nothing may be trained."""
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "records"))
-    monkeypatch.setattr(training, "train_stack", lambda *_: pytest.fail("a model was trained"))
+    monkeypatch.setattr(loop, "train_stack", lambda *_: pytest.fail("a model was trained"))
 
 
 def small_images(data, size):

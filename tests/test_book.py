@@ -9,7 +9,8 @@ import nbformat
 import pytest
 import yaml
 
-from ufm import book, notebooks, paths
+from ufm import paths
+from ufm.book import notebooks, site
 
 LABELS = ["Profile", "Data", "Models", "Device", "Versions", "Duration", "Date"]
 MANIFEST = {
@@ -32,7 +33,7 @@ def folders(tmp_path, monkeypatch):
     """One executed notebook, `mlp`, and one that was not yet run, `method`: all that the book keeps."""
     monkeypatch.setattr(notebooks, "NAMES", ("method", "mlp"))
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
-    found = {name: book.execution("paper", name) for name in ("method", "mlp")}
+    found = {name: site.execution("paper", name) for name in ("method", "mlp")}
     for folder in found.values():
         folder.mkdir(parents=True)
     (found["method"] / "pending.txt").write_text("None of the 1 planned seeds is recorded. To train: `make run`.\n")
@@ -50,20 +51,20 @@ def write_manifest(folder, **changes):
 
 
 def test_what_is_missing_is_counted(folders):
-    assert book.missing("paper") == ["method: not yet run", "mlp: 5 of 20 planned seeds"]
+    assert site.missing("paper") == ["method: not yet run", "mlp: 5 of 20 planned seeds"]
     write_manifest(folders["mlp"], seeds=20)
     (folders["method"] / "pending.txt").unlink()
     write_manifest(folders["method"], seeds=1, planned=1)
-    assert book.missing("paper") == []
+    assert site.missing("paper") == []
 
 
 def test_what_was_never_executed_is_an_error(folders):
     with pytest.raises(ValueError, match="method was not executed under the profile 'embedded'"):
-        book.missing("embedded")
+        site.missing("embedded")
 
 
 def test_a_page_not_yet_run_says_so(folders, tmp_path):
-    book.stage(tmp_path, folders)
+    site.stage(tmp_path, folders)
     (cell,) = nbformat.read(tmp_path / "method.ipynb", as_version=4).cells  # links to method.ipynb hold
     assert cell.cell_type == "markdown"
     assert cell.source.startswith("# Method\n")
@@ -72,7 +73,7 @@ def test_a_page_not_yet_run_says_so(folders, tmp_path):
 
 
 def test_a_page_is_the_executed_notebook(folders, tmp_path):
-    book.stage(tmp_path, folders)
+    site.stage(tmp_path, folders)
     assert (tmp_path / "mlp.ipynb").read_bytes() == (folders["mlp"] / "notebook.ipynb").read_bytes()
 
 
@@ -82,11 +83,11 @@ def test_an_unexecuted_cell_is_refused(folders, tmp_path):
     [cell for cell in notebook.cells if cell.cell_type == "code"][-1].execution_count = None
     nbformat.write(notebook, path)
     with pytest.raises(ValueError, match=rf"{re.escape(str(path))}: a cell was not executed"):
-        book.stage(tmp_path, folders)
+        site.stage(tmp_path, folders)
 
 
 def test_provenance_of_a_page(folders):
-    entries = book.provenance(folders)
+    entries = site.provenance(folders)
     assert entries.keys() == {"mlp"}  # nothing is known of a notebook that was not run
     assert list(entries["mlp"]) == [*LABELS, "Parameters"]
     assert entries["mlp"] == {
@@ -111,7 +112,7 @@ def test_provenance_of_the_whole_book(folders):
         "date": "2026-02-01",
     }
     write_manifest(folders["method"], **other)
-    entry = book.overview("paper", folders)
+    entry = site.overview("paper", folders)
     assert list(entry) == LABELS
     assert entry["Data"] == "MNIST, 10000 training images; MNIST, full size"  # each once
     assert entry["Device"] == "Another; A processor, 1 thread"
@@ -121,7 +122,7 @@ def test_provenance_of_the_whole_book(folders):
 
 
 def test_the_whole_book_before_anything_was_run(tmp_path):
-    assert book.overview("paper", {"mlp": tmp_path}) == {"Profile": "paper", "Models": "none yet"}
+    assert site.overview("paper", {"mlp": tmp_path}) == {"Profile": "paper", "Models": "none yet"}
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def extension():
 
 
 def test_the_box_shows_every_label(extension, folders):
-    entry = book.provenance(folders)["mlp"]
+    entry = site.provenance(folders)["mlp"]
     box = extension.provenance_box(entry)
     assert isinstance(box, extension.provenance)
     assert "provenance" in box["classes"]
@@ -151,7 +152,7 @@ def test_the_box_shows_every_label(extension, folders):
 
 
 def test_the_box_of_a_page_without_parameters_shows_every_label(extension, folders):
-    entry = book.overview("paper", folders)
+    entry = site.overview("paper", folders)
     text = extension.provenance_box(entry).astext()
     for label in LABELS:
         assert label in text
@@ -164,7 +165,7 @@ def test_the_box_stands_under_the_first_title(extension, folders):
 
     class Environment:
         docname = "mlp"
-        ufm_provenance = book.provenance(folders)
+        ufm_provenance = site.provenance(folders)
 
     class App:
         env = Environment
@@ -198,9 +199,9 @@ def test_every_page_has_its_provenance(folders, monkeypatch):
         entries.update(json.loads((source / "provenance.json").read_text()))
         return source
 
-    monkeypatch.setattr(book, "render", keep)
+    monkeypatch.setattr(site, "render", keep)
     monkeypatch.setattr(paths, "BUILD", folders["mlp"].parents[3] / "build")
-    book.build("paper")
+    site.build("paper")
     pages = {path.stem for path in Path(paths.BOOK).glob("*.md")}
     assert entries.keys() == {*pages, "method", "mlp"}
     assert entries["method"] == {"Profile": "paper", "Models": "none yet"}
@@ -222,8 +223,8 @@ def test_no_page_mixes_profiles(folders, monkeypatch):
     asked = []
     monkeypatch.setattr(notebooks, "execute", lambda name, given, folder, **_: asked.append((given, folder)))
     for profile in ("embedded", "paper"):
-        book.execute(profile, "mlp")
+        site.execute(profile, "mlp")
     (embedded, paper) = asked
-    assert embedded == ({}, book.execution("embedded", "mlp"))
-    assert paper == ({"profile": "paper", "train": False}, book.execution("paper", "mlp"))
+    assert embedded == ({}, site.execution("embedded", "mlp"))
+    assert paper == ({"profile": "paper", "train": False}, site.execution("paper", "mlp"))
     assert embedded[1] != paper[1]

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ufm.detection import auc_interval, exchange_test
 from ufm.statistics import (
     benjamini_hochberg,
     bootstrap_interval,
@@ -17,6 +16,7 @@ from ufm.statistics import (
     single_models,
     smallest_detectable,
 )
+from ufm.statistics.roc import auc_interval, exchange_test
 
 
 def binomial(share: float, n_draws: int):

@@ -11,12 +11,15 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import log_softmax, rel_entr
 from scipy.stats import mannwhitneyu, ttest_rel
 
-from ufm import card_layout, cards, features, pools, scores, seeds
-from ufm.datasets import load, ood_images
-from ufm.device_data import to_device
-from ufm.experiments import Protocol, Scoring, Training
-from ufm.models import MLP
+from ufm import features, scores
+from ufm.data.datasets import load, ood_images
+from ufm.data.on_device import to_device
+from ufm.measures import cards, host_fits, layout, pools, shifts
+from ufm.networks.models import MLP
+from ufm.protocol import Protocol, Scoring, Training
 from ufm.records import Records
+from ufm.scores import divergences
+from ufm.study import seeds
 from ufm.training import log_probabilities, train
 
 SEED, EARLY, N_OOD, N_EFFECT = 4, 2, 60, 20
@@ -127,20 +130,20 @@ def assert_half(found, expected):
 
 
 def test_the_features_come_in_order():
-    found = card_layout.feature_list(PROTOCOL, SEED, "digits/400")
+    found = layout.feature_list(PROTOCOL, SEED, "digits/400")
     assert found.shape == (1 + 2 + 100 + 30 + 25, 1, 5, 5)
     np.testing.assert_array_equal(found[:, 0], features_of())
 
 
 def test_all_features_but_the_placebos_are_the_same_for_every_seed():
-    one, other = (card_layout.feature_list(PROTOCOL, seed, "digits/400") for seed in (SEED, 7))
+    one, other = (layout.feature_list(PROTOCOL, seed, "digits/400") for seed in (SEED, 7))
     different = (one != other).any((1, 2, 3))
     assert np.flatnonzero(different).tolist() == [1, 2]
 
 
 def test_no_placebo_feature_is_one_of_the_permutations_or_the_letter():
     for seed in range(60):
-        found = card_layout.feature_list(PROTOCOL, seed, "digits/400")
+        found = layout.feature_list(PROTOCOL, seed, "digits/400")
         own, rest = found[1:3], np.concatenate([found[:1], found[3:103]])
         assert not (own[:, None] == rest).all((2, 3, 4)).any()
         assert (own.sum((1, 2, 3)) == LETTER.sum()).all()
@@ -158,14 +161,14 @@ def test_the_placebos_are_those_that_were_trained(card, trained):
 @pytest.mark.parametrize(("n", "expected"), [(7, 7), (298, 298), (5_000, 298)])
 def test_reported_images_are_evenly_spaced_and_all_where_there_are_fewer(n, expected, data, ood):
     protocol = replace(PROTOCOL, scoring=replace(PROTOCOL.scoring, n_effect=n))
-    kind, reported = cards.kinds(protocol, data, ood)["test"], data.data.halves()[1]
+    kind, reported = shifts.kinds(protocol, data, ood)["test"], data.data.halves()[1]
     places = reported[[place * 298 // expected for place in range(expected)]]
     np.testing.assert_allclose(kind.images * 255, data.data.test_images[places], rtol=0, atol=1e-9)
     assert kind.labels.tolist() == data.data.test_labels[places].tolist()
 
 
 def test_the_kinds_of_images(data, ood):
-    found = cards.kinds(PROTOCOL, data, ood)
+    found = shifts.kinds(PROTOCOL, data, ood)
     assert list(found) == KINDS
     for name, kind in found.items():
         images, labels = images_of(name, data, ood)
@@ -238,7 +241,7 @@ def test_hosts_of_all_planned_seeds_of_the_part(card, data):
 
 
 def test_a_seed_that_is_not_planned_comes_last(data):
-    planned = cards.planned_hosts(PROTOCOL, 10, data)
+    planned = host_fits.planned_hosts(PROTOCOL, 10, data)
     assert planned["seed"].tolist() == [1, 1, 4, 4, 7, 7, 10, 10]
     assert planned["host"].tolist() == ["random", "hard"] * 4
 
@@ -330,11 +333,11 @@ def js_distance(p, q):
 
 def test_the_js_distance_is_scipys():
     p, q = np.random.default_rng(0).dirichlet(np.ones(10), (2, 20))
-    np.testing.assert_allclose(cards.js_distance(p, q), jensenshannon(p, q, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(divergences.js_distance(p, q), jensenshannon(p, q, axis=1), rtol=1e-5)
 
 
 def test_scores_do_not_depend_on_how_many_images_are_scored_at_once(trained, data, ood, card, monkeypatch):
-    monkeypatch.setattr(cards, "IMAGES_AT_ONCE", 7)
+    monkeypatch.setattr("ufm.measures.published.IMAGES_AT_ONCE", 7)
     again = cards.full_card(PROTOCOL, trained[:2], data, ood).arrays
     for name, values in again.items():
         if name.startswith("score_") and name != "score_n_images":
@@ -431,14 +434,14 @@ def test_a_moved_card_has_the_shifts_of_features_stamped_elsewhere(trained, data
     found = moved.arrays["ood_moved_shift"].astype(float)
     assert found.shape == (5, 4, 53, 10)
     places = [(2, 2), (1, 22), (11, 11), (22, 22)]  # of 5 × 5 pixels on 28 × 28
-    assert card_layout.elsewhere((28, 28), (5, 5)) == places
+    assert layout.elsewhere((28, 28), (5, 5)) == places
     for shape in ((10, 27), (27, 27)):  # all of them fit
-        for place in card_layout.elsewhere((28, 28), shape):
+        for place in layout.elsewhere((28, 28), shape):
             features.insert(ood.images[0], np.ones(shape, np.float32), position=place)
     images = ood.images[: PROTOCOL.scoring.n_effect]
     letter = features.letter("A")
-    for one, shifts in zip(trained, found, strict=True):
-        for place, shift in zip(places, shifts, strict=True):
+    for one, of_model in zip(trained, found, strict=True):
+        for place, shift in zip(places, of_model, strict=True):
             stamped = features.insert(images, letter, position=place)
             clean, unique = (
                 log_probabilities(one.model, data.normalise(data.floats(some))).double() for some in (images, stamped)

@@ -428,8 +428,8 @@ def c5(rows, p):
 def library():
     """What the library says of the same records: its cards and its verdicts."""
     from ufm import evidence
-    from ufm.runs import Run
-    from ufm.verdicts import verdicts
+    from ufm.chapters.verdicts import verdicts
+    from ufm.study.runs import Run
 
     run = Run("verdicts", profile="paper", train=False)
     cards = evidence.of(run.recorded())
@@ -465,7 +465,7 @@ def test_contrasts_are_those_of_the_library_seed_by_seed(library):
 
 
 def test_cells_have_the_librarys_verdicts(library):
-    from ufm.cells import contrast_cells
+    from ufm.evidence.cells import contrast_cells
 
     there = {name: cards for name, cards in library[0].items() if cards.complete and not cards.setting}
     theirs = contrast_cells(there).set_index(["population", "host"]) if there else pd.DataFrame()
@@ -479,7 +479,7 @@ def test_cells_have_the_librarys_verdicts(library):
 
 
 def test_the_default_detector_finds_what_the_library_says(library):
-    from ufm.verdicts import detection_sets
+    from ufm.chapters.verdicts import detection_sets
 
     there = {name: cards for name, cards in library[0].items() if cards.complete and name in HEADLINE}
     theirs = detection_sets(there).set_index("population") if there else pd.DataFrame()
@@ -493,7 +493,7 @@ def test_the_default_detector_finds_what_the_library_says(library):
 
 
 def test_ways_to_prevent_overfitting_have_the_librarys_verdicts(library):
-    from ufm.regularisers import cells as library_cells
+    from ufm.chapters.regularisers import cells as library_cells
 
     there = {name: cards for name, cards in library[0].items() if cards.complete}
     theirs = library_cells(there)

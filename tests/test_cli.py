@@ -11,9 +11,15 @@ import pandas as pd
 import pytest
 import tiny
 
-from ufm import book, cli, hosts, paths, pools, profiles, reproduce, training, verification
+from ufm import cli, paths
+from ufm.book import site
+from ufm.measures import pools
+from ufm.plan import profiles
+from ufm.protocol import hosts
 from ufm.records import Measured, committed
 from ufm.statistics import SUMMARY_COLUMNS
+from ufm.study import reproduce, verification
+from ufm.training import loop
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +58,7 @@ def execution(folder, estimate=0.5, half=0.1, **changes):
 @pytest.fixture
 def books(monkeypatch):
     """In place of the book's own execution, which takes a while: its parameters, and 0.5 with its interval."""
-    monkeypatch.setattr(book, "execute", lambda profile, name: execution(book.execution(profile, name)))
+    monkeypatch.setattr(site, "execute", lambda profile, name: execution(site.execution(profile, name)))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ def books(monkeypatch):
 )
 def test_bad_input_is_one_line(ufm, tmp_path, monkeypatch, arguments, expected):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr(training, "train_stack", lambda *_: pytest.fail("a model was trained"))
+    monkeypatch.setattr(loop, "train_stack", lambda *_: pytest.fail("a model was trained"))
     code, output, errors = ufm(*arguments.split())
     assert (code, output, len(errors)) == (2, "", 1), errors
     assert errors[0].startswith("ufm: ")
@@ -175,7 +181,7 @@ def test_compare_says_it_in_words_and_by_its_exit_code(ufm, books, tmp_path, cha
 
 
 def test_an_execution_of_older_code_is_not_compared_with(ufm, books, tmp_path):
-    folder = execution(book.execution("embedded", "mlp"), estimate=7)
+    folder = execution(site.execution("embedded", "mlp"), estimate=7)
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"code": "older"}))
     assert ufm("compare", execution(tmp_path / "rerun"))[0] == 0

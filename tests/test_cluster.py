@@ -15,8 +15,8 @@ import torch
 
 from ufm import cli
 from ufm.records import Records, committed
-from ufm.reproduce import complete
-from ufm.verification import identical, verify
+from ufm.study.reproduce import complete
+from ufm.study.verification import identical, verify
 
 SEEDS = [(name, seed) for name, sweep in tiny.SWEEPS.items() for seed in sweep.seeds]
 DASK = [sys.executable, "-m"]
@@ -84,7 +84,7 @@ def wait_for(what, seconds=120):
 
 
 def test_a_cluster_that_loses_a_worker_gives_what_this_process_gives(start, expected, tmp_path, monkeypatch):
-    from ufm.cluster import cluster
+    from ufm.study.cluster import cluster
 
     file = tmp_path / "scheduler.json"
     start(*DASK, "distributed.cli.dask_scheduler", "--port", "0", "--scheduler-file", str(file), *LOCAL)
@@ -139,7 +139,7 @@ def test_without_a_cluster_dask_is_not_imported():
     script = (
         "import sys\nfrom ufm import cli\nsys.argv = ['ufm', 'reproduce', 'steps', '--device', 'cpu']\n"
         "try:\n    cli.main()\nexcept SystemExit as ended:\n    assert not ended.code\n"
-        "found = {'dask', 'distributed', 'ufm.cluster'} & sys.modules.keys()\nassert not found, found"
+        "found = {'dask', 'distributed', 'ufm.study.cluster'} & sys.modules.keys()\nassert not found, found"
     )
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -152,7 +152,7 @@ def test_an_address_where_no_scheduler_answers_is_one_line(tmp_path):
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         script = (
-            "import sys\nfrom ufm import cli, cluster\ncluster.PATIENCE = '1s'\n"
+            "import sys\nfrom ufm import cli\nfrom ufm.study import cluster\ncluster.PATIENCE = '1s'\n"
             f"sys.argv = ['ufm', 'reproduce', 'steps', '--scheduler', '{address}']\ncli.main()"
         )
         done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
@@ -164,7 +164,7 @@ def test_an_address_where_no_scheduler_answers_is_one_line(tmp_path):
 @pytest.mark.parametrize("address", ["", "nowhere", "tcp://127.0.0.1", "127.0.0.1:http", "nonsense://127.0.0.1:8786"])
 def test_what_is_no_address_is_named_before_a_client_begins(monkeypatch, address):
     """A client that could not begin complains for 20 s when the process ends."""
-    from ufm import cluster
+    from ufm.study import cluster
 
     monkeypatch.setattr(cluster, "Client", lambda *_, **__: pytest.fail("a client was begun"))
     with pytest.raises(ValueError, match=f"^scheduler: no Dask scheduler answers at {address}") as raised:
@@ -174,7 +174,7 @@ def test_what_is_no_address_is_named_before_a_client_begins(monkeypatch, address
 
 @pytest.mark.parametrize("n_workers", [0, -1, None])
 def test_no_workers_are_refused(n_workers):
-    from ufm.cluster import cluster
+    from ufm.study.cluster import cluster
 
     with pytest.raises(ValueError, match=f"^workers: .*{n_workers}$"):
         cluster(n_workers=n_workers).__enter__()

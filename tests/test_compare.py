@@ -7,7 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ufm.compare import AGREES, DIFFERS, ELSEWHERE, EXECUTION_ONLY, NOT_COMPARABLE, SAMPLE, compare_runs, compare_tables
+from ufm.book.compare import (
+    AGREES,
+    DIFFERS,
+    ELSEWHERE,
+    EXECUTION_ONLY,
+    NOT_COMPARABLE,
+    SAMPLE,
+    compare_runs,
+    compare_tables,
+)
 from ufm.statistics import mean_interval, share_interval, summary
 
 NAN = math.nan

@@ -4,7 +4,7 @@ import planted
 import pytest
 from scipy.stats import kstest
 
-from ufm import controls
+from ufm.evidence import controls
 
 
 def test_innocent_models_are_the_control_and_the_placebos():

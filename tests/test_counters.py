@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ufm import counters
-from ufm.streams import stream
+from ufm.randomness import counters
+from ufm.randomness.streams import stream
 
 MASK = 2**64 - 1
 

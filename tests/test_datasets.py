@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn.functional import interpolate
 
-from ufm import embedded, paths, sources
-from ufm.datasets import array_checksum, load, ood_images
-from ufm.embedded import Arrays, resize_bilinear
-from ufm.sources import DataError, Source, checksum, data_root, download, verify
+from ufm import paths
+from ufm.data import embedded, sources
+from ufm.data.datasets import array_checksum, load, ood_images
+from ufm.data.embedded import Arrays, resize_bilinear
+from ufm.data.folders import DataError
+from ufm.data.sources import Source, checksum, data_root, download, verify
 
 ARRAYS = ("train_images", "train_labels", "train_indices", "test_images", "test_labels")
 
@@ -500,7 +502,7 @@ def test_cifar10_in_grey(real_data):
 
 def test_embedded_images_do_without_torch():
     code = (
-        "import sys; from ufm.datasets import load, ood_images; load('digits'); ood_images('photo_patches', n=5); "
+        "import sys; from ufm.data.datasets import load, ood_images; load('digits'); ood_images('photo_patches', n=5); "
         "sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from ufm.detection import (
+from ufm.statistics import Interval, share_interval
+from ufm.statistics.roc import (
     auc,
     auc_difference,
     auc_interval,
@@ -22,7 +23,6 @@ from ufm.detection import (
     true_positive_rate,
     true_positive_rate_interval,
 )
-from ufm.statistics import Interval, share_interval
 
 
 def population(n_seeds: int = 12, shift: float = 0.8, *, seed: int = 0):

@@ -6,9 +6,8 @@ import numpy as np
 import planted
 import pytest
 
-from ufm import detectors
-from ufm.detection import auc
-from ufm.evidence import learnt
+from ufm.evidence import detectors, learnt
+from ufm.statistics.roc import auc
 
 EVERY = detectors.NAMED
 

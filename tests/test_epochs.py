@@ -7,8 +7,10 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm import epochs, evidence_figures, profiles
+from ufm.chapters import when
 from ufm.evidence import contrasts, contrasts_of_specific, specific_effects
+from ufm.plan import profiles
+from ufm.report import evidence_figures
 
 N_SEEDS, N_EPOCHS = 10, 4
 GROWTH = np.array([0.0, 0.5, 1.0, 2.0])  # of the contrast, by epoch
@@ -36,7 +38,7 @@ def cards():
 
 
 def test_a_row_a_seed_and_epoch(cards):
-    table = epochs.by_seed(cards)
+    table = when.by_seed(cards)
     assert len(table) == N_SEEDS * N_EPOCHS
     final = contrasts(cards, "hard")
     for place, seed in enumerate(cards.seeds):
@@ -52,7 +54,7 @@ def test_a_row_a_seed_and_epoch(cards):
 
 
 def test_early_stopping_would_keep_each_models_own_epoch(cards):
-    kept = epochs.kept_epochs(cards)
+    kept = when.kept_epochs(cards)
     assert kept.shape == (N_SEEDS, 3)
     assert kept[:, 1].tolist() == kept[:, 2].tolist() == [3 if seed == 1001 else 2 for seed in cards.seeds]
     assert kept[:, 0].tolist() == [1] * N_SEEDS  # the control's loss never falls
@@ -62,10 +64,10 @@ def test_training_ends_before_a_later_minimum_where_patience_ends(cards):
     impatient = replace(cards.protocol, training=replace(cards.protocol.training, patience=2))
     history = np.zeros((3, 6, 3), np.float32)
     history[:, :, 1] = [4, 3, 3.5, 3.2, 1, 1]  # lowest after epoch 5, which is not reached
-    found = epochs.kept_epochs(replace(cards, protocol=impatient, histories=[history] * N_SEEDS))
+    found = when.kept_epochs(replace(cards, protocol=impatient, histories=[history] * N_SEEDS))
     assert set(found.ravel()) == {2}
     patient = replace(cards.protocol, training=replace(cards.protocol.training, patience=3))
-    found = epochs.kept_epochs(replace(cards, protocol=patient, histories=[history] * N_SEEDS))
+    found = when.kept_epochs(replace(cards, protocol=patient, histories=[history] * N_SEEDS))
     assert set(found.ravel()) == {5}
 
 
@@ -80,15 +82,15 @@ def test_the_contrast_of_kept_models_has_each_at_its_own_epoch(cards):
             for number, seed in zip(cards.seeds, cards.arrays["epoch_ood_effect"], strict=True)
         ]
     )
-    np.testing.assert_array_equal(epochs.contrasts_kept(other), contrasts_of_specific(cards, "hard", effects))
+    np.testing.assert_array_equal(when.contrasts_kept(other), contrasts_of_specific(cards, "hard", effects))
 
 
 def test_means_and_summary(cards):
-    averages = epochs.means(epochs.by_seed(cards))
+    averages = when.means(when.by_seed(cards))
     mean = contrasts(cards, "hard").mean()
     np.testing.assert_allclose(averages["contrast"], mean * GROWTH, atol=1e-12)
     assert (averages["contrast_low"][1:] < averages["contrast"][1:]).all()
-    summary = epochs.summary(cards).set_index("quantity")["estimate"]
+    summary = when.summary(cards).set_index("quantity")["estimate"]
     assert summary["kept epoch"] == pytest.approx(2.1)
     assert summary["contrast after the last epoch"] == pytest.approx(2 * mean)
     own = contrasts(cards, "hard") * np.where(cards.seeds == 1001, 1.0, 0.5)
@@ -107,12 +109,12 @@ def test_means_and_summary(cards):
     ],
 )
 def test_from_which_epoch_on_there_is_a_contrast(low, expected):
-    assert epochs.first_above_zero(pd.DataFrame({"epoch": [1, 2, 3], "contrast_low": low})) == expected
+    assert when.first_above_zero(pd.DataFrame({"epoch": [1, 2, 3], "contrast_low": low})) == expected
 
 
 def test_the_figure_shows_every_seed_and_three_groups_of_lines(cards):
-    table = epochs.by_seed(cards)
-    averages = epochs.means(table)
+    table = when.by_seed(cards)
+    averages = when.means(table)
     figure = evidence_figures.epoch_by_epoch(table, averages, 2.1)
     contrast, fit, loss = figure.axes
     assert len(contrast.lines) == N_SEEDS + 2 + 2  # seeds, two means, the kept epoch and zero

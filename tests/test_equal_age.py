@@ -7,14 +7,17 @@ import pytest
 import torch
 from plain import assert_close, plain
 
-from ufm import cards, datasets, evidence, seeds, training
-from ufm.card_layout import AGES
-from ufm.device_data import to_device
+from ufm import evidence, training
+from ufm.data import datasets
+from ufm.data.on_device import to_device
 from ufm.evidence import contrasts
-from ufm.experiments import Protocol, Scoring, Training
-from ufm.models import MLP
+from ufm.measures import cards
+from ufm.measures.layout import AGES
+from ufm.networks.models import MLP
+from ufm.protocol import Protocol, Scoring, Training
 from ufm.statistics import sign_flip_test
-from ufm.training import train
+from ufm.study import seeds
+from ufm.training import loop, train
 
 # So high a learning rate that the siblings of a seed stop at different epochs, before the last.
 SETTINGS = Training(learning_rate=0.02, batch_size=64, epochs=30, patience=2, precision="float64")
@@ -94,9 +97,9 @@ def test_a_seed_is_never_parted_where_memory_is_short(size, families, trained, d
         together.append([one.seed for one in experiments])
         return training_stack(experiments, *rest)
 
-    training_stack = training.train_stack
-    monkeypatch.setattr(training, "train_stack", spied)
-    monkeypatch.setattr(training, "stack_size", lambda *_: size)
+    training_stack = loop.train_stack
+    monkeypatch.setattr(loop, "train_stack", spied)
+    monkeypatch.setattr(loop, "stack_size", lambda *_: size)
     order = [family[place] for place in range(5) for family in families]  # seeds are mixed
     found = train(order, double, at_control=True, show=False)
     expected = {7: 3, 1: 3, 11: 2}[size]

@@ -6,8 +6,10 @@ import numpy as np
 import planted
 import pytest
 
-from ufm import cells, evidence, evidence_tables
-from ufm.runs import NotYetRun, Population
+from ufm import evidence
+from ufm.evidence import cells
+from ufm.report import evidence_tables
+from ufm.study.runs import NotYetRun, Population
 
 
 def test_models_and_features_are_where_a_card_has_them():

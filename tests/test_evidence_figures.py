@@ -11,9 +11,11 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from ufm import cells, controls, epochs, evidence, performance, published
-from ufm import evidence_figures as figures
-from ufm.detectors import LABEL_KNOWN, PAPER
+from ufm import evidence
+from ufm.chapters import mlp, when
+from ufm.evidence import cells, controls, performance
+from ufm.evidence.detectors import LABEL_KNOWN, PAPER
+from ufm.report import evidence_figures as figures
 
 N_SEEDS = 12
 TITLES = ("first", "second", "third", "fourth")
@@ -79,8 +81,8 @@ def by_epoch(populations):
     """What `epochs.by_seed` and `epochs.means` make, and a kept epoch."""
     rng = np.random.default_rng(4)
     rows = [{"seed": seed, "epoch": epoch} for seed in range(1, 6) for epoch in range(1, 5)]
-    table = pd.DataFrame(rows).assign(**{name: rng.random(20) for name in epochs.MEASURED})
-    return [table, epochs.means(table), 2.5]
+    table = pd.DataFrame(rows).assign(**{name: rng.random(20) for name in when.MEASURED})
+    return [table, when.means(table), 2.5]
 
 
 # What each figure is drawn from, given populations.
@@ -100,7 +102,7 @@ DRAWN = {
     "rank_shares": lambda some: [shares(some)],
     "by_setting": settings,
     "trade_off": lambda some: settings(some)[1:],
-    "beside_controls": lambda some: [of(some, published.of_hosts)],
+    "beside_controls": lambda some: [of(some, mlp.of_hosts)],
     "epoch_by_epoch": by_epoch,
 }
 SETTINGS = {"hosts": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0}, "contrast_cells": {"smallest": 0.02}}

@@ -7,10 +7,13 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm import cells, detectors, evidence, performance, profiles, verdicts
-from ufm import evidence_tables as tables
+from ufm import evidence
+from ufm.chapters import verdicts
+from ufm.evidence import cells, detectors, performance
+from ufm.plan import profiles
+from ufm.report import evidence_tables as tables
+from ufm.report.tables import counted
 from ufm.statistics import SUMMARY_COLUMNS, Interval
-from ufm.tables import counted
 
 UNDECIDED, NONE = "cannot be decided", "–"
 ONE = {"estimate": 0.4666, "low": 0.346, "high": 0.5849, "n": 30}

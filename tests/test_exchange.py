@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 import tiny
 
-from ufm import experiments
-from ufm.exchange import export, import_
-from ufm.profiles import Sweep
+from ufm.plan.sweep import Sweep
+from ufm.protocol import experiments
 from ufm.records import Measured, RecordError, Records, committed
-from ufm.reproduce import complete
-from ufm.verification import verify
+from ufm.study.parcel import export, import_
+from ufm.study.reproduce import complete
+from ufm.study.verification import verify
 
 
 def measured(seed):

@@ -6,10 +6,13 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 import pytest
 
-from ufm import card_layout, experiments, features, hosts, seeds, sources
-from ufm.datasets import load
-from ufm.experiments import SGD, Experiment, Protocol, Scoring, Training, check
-from ufm.models import CNN1, CNN2, MLP
+from ufm import features
+from ufm.data import sources
+from ufm.data.datasets import load
+from ufm.measures import layout
+from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.protocol import SGD, Experiment, Protocol, Scoring, Training, check, experiments, hosts
+from ufm.study import seeds
 
 PROTOCOL = Protocol(dataset="digits", n_train=400, scoring=Scoring(ood_set="photo_patches"))
 MODELS = [MLP(), CNN1(), CNN2()]
@@ -311,7 +314,7 @@ def test_what_a_card_takes_for_the_placebo_is_what_was_stamped():
     data = load("digits", n_train=400, part=1)
     protocol = replace(protocol, hosts=tuple(str(one) for one in data.train_indices[:2]))
     for seed in (1, 4):
-        listed = card_layout.feature_list(protocol, seed, data.scope)
+        listed = layout.feature_list(protocol, seed, data.scope)
         of_seed = seeds.experiments(protocol, seed, data)
         for number, one in enumerate(of_seed[2::2]):
             np.testing.assert_array_equal(listed[1 + number, 0], one.pixels())

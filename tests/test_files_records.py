@@ -1,5 +1,6 @@
 """Records survive kills, neighbours and time, and say so where someone edited them."""
 
+import fcntl
 import multiprocessing
 import os
 import re
@@ -13,8 +14,8 @@ import pandas as pd
 import pytest
 
 from ufm import files, records
-from ufm.fingerprints import digest
 from ufm.records import Measured, RecordError, Records, joined
+from ufm.records.fingerprints import digest
 
 ROOT = Path(__file__).parents[1]
 
@@ -148,7 +149,7 @@ def test_rows_without_an_entry_are_not_read_and_go_with_the_next_seed(store, mon
         files.write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(records, "write", killed_before_the_manifest)
+        patch.setattr("ufm.records.store.write", killed_before_the_manifest)
         with pytest.raises(KeyboardInterrupt):
             store.add(PLANNED[1], entry(1), measured(1))
     assert PLANNED[1] in (store.folder / "scores.csv").read_text()
@@ -268,15 +269,15 @@ def test_a_seed_is_claimed_by_one_even_where_another_gives_it_up_meanwhile(store
     """Between the moments at which a claim is opened and locked, the one who held it ends and a third one claims it."""
     held = {name: store.claim(PLANNED[0]) for name in ("first", "second", "third")}
     assert held["first"].__enter__()
-    flock, claimed = records.fcntl.flock, {}
+    flock, claimed = fcntl.flock, {}
 
     def flock_late(file, how):
-        monkeypatch.setattr(records.fcntl, "flock", flock)
+        monkeypatch.setattr(fcntl, "flock", flock)
         held["first"].__exit__(None, None, None)
         claimed["third"] = held["third"].__enter__()
         flock(file, how)
 
-    monkeypatch.setattr(records.fcntl, "flock", flock_late)
+    monkeypatch.setattr(fcntl, "flock", flock_late)
     claimed["second"] = held["second"].__enter__()
     assert sorted(claimed.values()) == [False, True]
     for name in ("second", "third"):

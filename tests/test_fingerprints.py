@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 import pandas as pd
 import pytest
 
-from ufm import hosts, paths
-from ufm.experiments import SGD, Experiment, Protocol, Scoring, Training
-from ufm.fingerprints import added, digest, settings
-from ufm.models import CNN1, CNN2, MLP
-from ufm.profiles import population
+from ufm import paths
+from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.plan.profiles import population
+from ufm.protocol import SGD, Experiment, Protocol, Scoring, Training, hosts
+from ufm.records.fingerprints import added, digest, settings
 
 RECORDS = paths.BOOK / "records"
 ADDED = [

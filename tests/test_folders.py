@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ufm import datasets, seeds, sources
-from ufm.experiments import Protocol, Scoring, Training
-from ufm.folders import DataError
-from ufm.models import MLP
-from ufm.runs import Run
-from ufm.sources import checksum, source
+from ufm.data import datasets, sources
+from ufm.data.folders import DataError
+from ufm.data.sources import checksum, source
+from ufm.networks.models import MLP
+from ufm.protocol import Protocol, Scoring, Training
+from ufm.study import seeds
+from ufm.study.runs import Run
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (2, 2, 6, 12, 14), dtype=np.uint8)  # split, class, image, row, column

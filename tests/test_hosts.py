@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from ufm import hosts, pools
-from ufm.datasets import load
-from ufm.device_data import to_device
-from ufm.experiments import Experiment, Protocol, Scoring, Training
-from ufm.models import CNN1, MLP
+from ufm.data.datasets import load
+from ufm.data.on_device import to_device
+from ufm.measures import pools
+from ufm.networks.models import CNN1, MLP
+from ufm.protocol import Experiment, Protocol, Scoring, Training, hosts
 from ufm.records import executed
-from ufm.seeds import experiments
+from ufm.study.seeds import experiments
 from ufm.training import train
 
 PROTOCOL = Protocol(

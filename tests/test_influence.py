@@ -9,13 +9,15 @@ from plain import training_images
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ufm import cards, hosts, pools, profiles, seeds
-from ufm.datasets import load
-from ufm.device_data import to_device
-from ufm.experiments import Experiment, Protocol, Scoring, Training
-from ufm.influence import checkpoints, self_influence, squared_gradient_norms, squares
-from ufm.models import CNN1, CNN2, MLP
-from ufm.networks import build
+from ufm.data.datasets import load
+from ufm.data.on_device import to_device
+from ufm.measures import cards, pools
+from ufm.measures.influence import checkpoints, self_influence, squared_gradient_norms, squares
+from ufm.networks.layers import build
+from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.plan import profiles
+from ufm.protocol import Experiment, Protocol, Scoring, Training, hosts
+from ufm.study import seeds
 from ufm.training import Trained, train
 
 PROTOCOL = Protocol(

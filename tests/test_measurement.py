@@ -10,14 +10,14 @@ from scipy.special import log_softmax, softmax
 from torch import nn
 
 from ufm import features, scores
-from ufm.datasets import load, ood_images
-from ufm.device_data import to_device
-from ufm.experiments import Protocol, Scoring
-from ufm.measurement import host_fit, model_row, probe, score_seed
-from ufm.models import MLP
-from ufm.seeds import experiments
+from ufm.data.datasets import load, ood_images
+from ufm.data.on_device import to_device
+from ufm.measures.scored import host_fit, model_row, probe, score_seed
+from ufm.measures.walkthrough import EXAMPLES, example_outputs, settling, walk_through
+from ufm.networks.models import MLP
+from ufm.protocol import Protocol, Scoring
+from ufm.study.seeds import experiments
 from ufm.training import Trained
-from ufm.walkthrough import EXAMPLES, example_outputs, settling, walk_through
 
 SEED, N_OOD, N_EFFECT, N_PERMUTATIONS, N_RANDOM = 1, 40, 15, 4, 2
 PROTOCOL = Protocol(

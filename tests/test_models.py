@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from ufm.models import CNN1, CNN2, MLP, names
-from ufm.networks import build
-from ufm.streams import stream
+from ufm.networks.layers import build
+from ufm.networks.models import CNN1, CNN2, MLP, names
+from ufm.randomness.streams import stream
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 KINDS = [MLP(hidden=(16, 8)), CNN1(channels=(2, 3), hidden=(5, 4)), CNN2(channels=(2, 3), hidden=(5,))]

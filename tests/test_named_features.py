@@ -13,14 +13,18 @@ import torch
 from PIL import Image
 from scipy.special import log_softmax
 
-from ufm import card_layout, cards, features, paths, pictures, profiles, seeds
-from ufm.datasets import load, ood_images
-from ufm.device_data import to_device
-from ufm.experiments import Protocol
+from ufm import features, paths
+from ufm.data.datasets import load, ood_images
+from ufm.data.on_device import to_device
 from ufm.features import FIXED, feature, insert, letter, permutations, placebo, written
-from ufm.measurement import score_seed
-from ufm.networks import build
+from ufm.measures import cards, layout
+from ufm.measures.scored import score_seed
+from ufm.networks.layers import build
+from ufm.plan import profiles
+from ufm.protocol import Protocol
 from ufm.records import Records
+from ufm.report import host_pictures
+from ufm.study import pictures, seeds
 from ufm.training import stamped_images, train
 
 J_DOE = """
@@ -309,7 +313,7 @@ def test_fingerprints_change_with_what_a_file_holds(holed):
 def test_the_features_of_a_card(named):
     name, pixels = named
     protocol = replace(tiny.PROTOCOL, feature=name)
-    found = card_layout.feature_list(protocol, SEED, "digits/400")
+    found = layout.feature_list(protocol, SEED, "digits/400")
     others = np.zeros((26 if len(pixels) >= 5 else 0, *pixels.shape))
     for number in range(len(others)):
         others[number, :5, :5] = letter(string.ascii_uppercase[number])
@@ -323,7 +327,7 @@ def test_the_features_of_a_card(named):
 @pytest.mark.parametrize(("shape", "n_others"), [((5, 5), 26), ((6, 4), 0), ((4, 6), 0), ((5, 7), 26)])
 def test_letters_are_among_the_features_where_they_have_room(shape, n_others, tmp_path):
     name = save(tmp_path / "mark.png", np.linspace(0, 1, shape[0] * shape[1]).reshape(shape))
-    found = card_layout.feature_list(replace(tiny.PROTOCOL, feature=name), SEED, "digits/400")
+    found = layout.feature_list(replace(tiny.PROTOCOL, feature=name), SEED, "digits/400")
     assert found.shape == (1 + 1 + 100 + 30 + n_others, 1, *shape)
 
 
@@ -431,8 +435,8 @@ def test_how_often_pixels_under_it_are_lit(named, monkeypatch, tmp_path):
     expected = (images[:, 0, 1 : 1 + height, 1 : 1 + width] > 0).mean(0)
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path))
     pictures.keep(tiny.PROTOCOL)  # of the letter, which is of another size
-    np.testing.assert_allclose(pictures.lit(SimpleNamespace(protocol=protocol)), expected)
-    assert pictures.lit(SimpleNamespace(protocol=tiny.PROTOCOL)).shape == (5, 5)
+    np.testing.assert_allclose(host_pictures.lit(SimpleNamespace(protocol=protocol)), expected)
+    assert host_pictures.lit(SimpleNamespace(protocol=tiny.PROTOCOL)).shape == (5, 5)
 
 
 # Fewer classes than OOD images have

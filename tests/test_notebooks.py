@@ -11,9 +11,10 @@ import nbformat
 import papermill
 import pytest
 
-from ufm import notebooks, paths
-from ufm.compare import AGREES, compare_runs
-from ufm.profiles import CHAPTERS
+from ufm import paths
+from ufm.book import notebooks
+from ufm.book.compare import AGREES, compare_runs
+from ufm.plan.profiles import CHAPTERS
 from ufm.records import locked
 
 SMALLEST = {"n_train": 400, "n_ood": 60, "n_random": 1}

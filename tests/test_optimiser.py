@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from ufm import experiments
-from ufm.experiments import Training
-from ufm.models import CNN2
-from ufm.networks import build
-from ufm.optimiser import SGD, Adam, optimiser_of
-from ufm.stack import Stack
+from ufm import protocol
+from ufm.networks.layers import build
+from ufm.networks.models import CNN2
+from ufm.protocol import Training
+from ufm.training.optimiser import SGD, Adam, optimiser_of
+from ufm.training.stack import Stack
 
 DECAYING = nn.Linear | nn.Conv2d
 SETTINGS = CNN2(channels=(2, 3), hidden=(4,), batch_norm=True)
@@ -83,7 +83,7 @@ def test_importing_the_training_code_does_not_import_torchs_compiler():
     import sys
 
     code = (
-        "import sys; from ufm import profiles, seeds; "
+        "import sys; from ufm.plan import profiles; from ufm.study import seeds; "
         "seeds.finish(profiles.sweeps('embedded')['method'].protocol, [0]); "
         "sys.exit('torch._dynamo' in sys.modules)"
     )
@@ -114,6 +114,6 @@ def test_settings_choose_the_optimiser():
     adam = optimiser_of(stack(), Training(learning_rate=0.1, epsilon=1e-3, weight_decay=0.2))
     assert isinstance(adam, Adam)
     assert (adam.learning_rate, adam.epsilon, adam.weight_decay) == (0.1, 1e-3, 0.2)
-    sgd = optimiser_of(stack(), Training(optimiser=experiments.SGD(0.5, 0.6, 0.7)))
+    sgd = optimiser_of(stack(), Training(optimiser=protocol.SGD(0.5, 0.6, 0.7)))
     assert isinstance(sgd, SGD)
     assert (sgd.learning_rate, sgd.momentum, sgd.weight_decay) == (0.5, 0.6, 0.7)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from ufm import profiles
-from ufm.models import CNN1, CNN2, MLP
-from ufm.parameters import shown
-from ufm.profiles import CHAPTERS, chapter, sweeps
+from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.plan import profiles
+from ufm.plan.profiles import CHAPTERS, chapter, sweeps
+from ufm.study.parameters import shown
 
 FOUR = ["mnist-small", "fashion_mnist-small", "mnist-full", "fashion_mnist-full"]
 

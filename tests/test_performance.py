@@ -6,9 +6,8 @@ import numpy as np
 import planted
 import pytest
 
-from ufm import detectors, performance
-from ufm.detection import auc
-from ufm.evidence import contrasts, learnt
+from ufm.evidence import contrasts, detectors, learnt, performance
+from ufm.statistics.roc import auc
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,12 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm import datasets, features, hosts, pictures
+from ufm import features
+from ufm.data import datasets
 from ufm.evidence import contrasts
-from ufm.experiments import Protocol, Scoring
+from ufm.protocol import Protocol, Scoring, hosts
+from ufm.report import host_pictures
+from ufm.study import pictures
 
 PROTOCOL = Protocol(
     "digits",
@@ -67,12 +70,12 @@ def test_every_evidence_seeds_hosts_are_kept(records, monkeypatch):
         np.testing.assert_array_equal(kept["image"], whole[expected])
     without_data(monkeypatch)
     asked = expected[::-2]  # in another order
-    np.testing.assert_array_equal(pictures.images(PROTOCOL, np.array(asked)), whole[asked])
+    np.testing.assert_array_equal(host_pictures.images(PROTOCOL, np.array(asked)), whole[asked])
 
 
 def test_images_come_from_the_data_where_nothing_is_kept(records):
     whole = datasets.load("digits").train_images
-    np.testing.assert_array_equal(pictures.images(PROTOCOL, np.array([5, 2, 5])), whole[[5, 2, 5]])
+    np.testing.assert_array_equal(host_pictures.images(PROTOCOL, np.array([5, 2, 5])), whole[[5, 2, 5]])
     assert not list(records.glob("pictures/arrays/*"))
 
 
@@ -83,16 +86,16 @@ def test_an_image_that_is_not_kept_comes_from_the_data(missing):
     other = next(one for one in range(kept[0], len(whole)) if one not in kept) if missing == "between" else 1199
     assert other not in kept
     indices = np.array([kept[1], other, kept[0]])
-    np.testing.assert_array_equal(pictures.images(PROTOCOL, indices), whole[indices])
+    np.testing.assert_array_equal(host_pictures.images(PROTOCOL, indices), whole[indices])
 
 
 def test_what_is_kept_for_other_hosts_is_not_used(monkeypatch):
     pictures.keep(PROTOCOL)
     without_data(monkeypatch)
     with pytest.raises(AssertionError, match="^image files were read$"):
-        pictures.images(replace(PROTOCOL, position=(2, 2)), kept_indices())
+        host_pictures.images(replace(PROTOCOL, position=(2, 2)), kept_indices())
     with pytest.raises(AssertionError, match="^image files were read$"):
-        pictures.images(replace(PROTOCOL, planned=(10, 17)), kept_indices())
+        host_pictures.images(replace(PROTOCOL, planned=(10, 17)), kept_indices())
 
 
 def test_settings_of_training_do_not_matter(monkeypatch):
@@ -100,7 +103,7 @@ def test_settings_of_training_do_not_matter(monkeypatch):
     indices = kept_indices()
     without_data(monkeypatch)
     other = replace(PROTOCOL, training=replace(PROTOCOL.training, epochs=3), scoring=Scoring("photo_patches", 60))
-    assert len(pictures.images(other, indices)) == len(indices)
+    assert len(host_pictures.images(other, indices)) == len(indices)
 
 
 def test_keeping_again_changes_nothing(records):
@@ -133,11 +136,11 @@ def test_a_pixel_is_lit_where_any_colour_is():
 
 def test_lit_is_that_of_all_training_images_kept_or_not(monkeypatch):
     cards = planted_on_digits(3)
-    from_data = pictures.lit(cards)
+    from_data = host_pictures.lit(cards)
     np.testing.assert_array_equal(from_data, pictures.lit_share(PROTOCOL, datasets.load("digits").train_images))
     pictures.keep(cards.protocol)
     without_data(monkeypatch)
-    np.testing.assert_array_equal(pictures.lit(cards), from_data)
+    np.testing.assert_array_equal(host_pictures.lit(cards), from_data)
 
 
 def planted_on_digits(n_seeds, **changes):
@@ -148,7 +151,7 @@ def planted_on_digits(n_seeds, **changes):
 
 def test_extremes_are_the_largest_then_the_smallest_contrasts():
     cards, whole = planted_on_digits(8, effect=0.5), datasets.load("digits").train_images
-    found = pictures.extremes({"digits-small": cards}, n=2)
+    found = host_pictures.extremes({"digits-small": cards}, n=2)
     assert [title.split(", ")[0] for title in found] == ["Digits"] * 2
     hard, random = found.values()
     assert ["hard" in title for title in found] == [True, False]
@@ -165,7 +168,7 @@ def test_extremes_are_the_largest_then_the_smallest_contrasts():
 
 def test_every_population_has_a_row_a_kind_of_host():
     one, two = planted_on_digits(3), replace(planted_on_digits(3, rng=1), trained_on="Others")
-    found = pictures.extremes({"one": one, "two": two})
+    found = host_pictures.extremes({"one": one, "two": two})
     assert len(found) == 4
     assert all({image.shape for image, _ in row} == {(1, 28, 28)} for row in found.values())
 
@@ -175,7 +178,7 @@ def test_hosts_as_trained_have_the_feature_where_it_was_and_nothing_else():
     index = np.array([[5, 7], [6, 8], [9, 3]])
     cards = planted.cards(3, setting="a name")
     cards = replace(cards, protocol=replace(protocol, n_train=None), indices=index, labels=index % 3)
-    [(title, row)] = pictures.as_trained({"one": cards}, n=2).items()
+    [(title, row)] = host_pictures.as_trained({"one": cards}, n=2).items()
     whole = datasets.load("digits").train_images
     expected = whole[[7, 8]].copy()
     expected[:, :, 2:7, 3:8] = features.letter("L") * 255
@@ -186,7 +189,7 @@ def test_hosts_as_trained_have_the_feature_where_it_was_and_nothing_else():
 
 def test_hosts_of_a_population_are_shown_with_their_labels():
     cards, whole = planted_on_digits(5), datasets.load("digits").train_images
-    found = pictures.hosts_of({"digits": replace(cards, setting="")}, n=3)
+    found = host_pictures.hosts_of({"digits": replace(cards, setting="")}, n=3)
     assert list(found) == ["random hosts", "hard hosts"]
     for kind, row in enumerate(found.values()):
         assert [word for _, word in row] == [str(label) for label in cards.labels[:3, kind]]

@@ -4,17 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from ufm import cli, datasets, hosts, pools, profiles, second_plan
-from ufm.experiments import Protocol, Training
-from ufm.models import CNN1, CNN2, DenseNetBC
-from ufm.profiles import CHAPTERS, chapter, sweeps
-from ufm.sources import source
+from ufm import cli
+from ufm.data import datasets
+from ufm.data.sources import source
+from ufm.measures import pools
+from ufm.networks.models import CNN1, CNN2, DenseNetBC
+from ufm.plan import profiles, second
+from ufm.plan.profiles import CHAPTERS, chapter, sweeps
+from ufm.protocol import Protocol, Training, hosts
 
 
 def test_every_sweep_is_shown_somewhere():
     for profile in profiles.PROFILES:
         # Chapters stand on the second plan's sweeps when these are recorded.
-        planned = set(sweeps(profile)) - set(second_plan.sweeps())
+        planned = set(sweeps(profile)) - set(second.sweeps())
         assert {name for chapter in CHAPTERS.values() for name in chapter[profile]} == planned
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import planted
 import pytest
 
-from ufm import evidence_tables as tables
-from ufm import published
-from ufm.cells import contrast_cells
+from ufm.chapters import mlp
 from ufm.evidence import contrasts
+from ufm.evidence.cells import contrast_cells
+from ufm.report import evidence_tables as tables
 
 CANARY = {"random": [0.1, 0.2, 0.6], "hard": [0.3, 0.3, -0.3]}
 CONTROL = [0.0, -0.1, 0.4]
@@ -29,19 +29,19 @@ def cards():
 
 
 def test_canaries_stand_beside_the_controls_of_their_seeds(cards):
-    pairs = published.pairs(cards, "random", "normalised")
+    pairs = mlp.pairs(cards, "random", "normalised")
     assert pairs["seed"].tolist() == [1000, 1001, 1002]
     np.testing.assert_allclose(pairs[["canary", "control"]].T, [CANARY["random"], CONTROL])
-    raw = published.pairs(cards, "hard", "raw")
+    raw = mlp.pairs(cards, "hard", "raw")
     np.testing.assert_allclose(raw["canary"], -np.array(CANARY["hard"]))
 
 
 def test_scores_by_hand(cards):
-    table = published.scores(cards).set_index(["host", "inputs"])
+    table = mlp.scores(cards).set_index(["host", "inputs"])
     assert list(table.index) == [(host, inputs) for host in ("random", "hard") for inputs in ("normalised", "raw")]
     row = table.loc["random", "normalised"]
     # Canaries: mean 0.3; controls: mean 0.1; differences 0.1, 0.3 and 0.2.
-    assert [row[name] for name in published.MEANS] == pytest.approx([0.3, 0.1, 0.2])
+    assert [row[name] for name in mlp.MEANS] == pytest.approx([0.3, 0.1, 0.2])
     assert 0.099 < row["difference_low"] < 0.2 < row["difference_high"] < 0.301  # the ends of what was seen
     # All three above zero: the exact interval reaches down to the cube root of 0.025.
     assert [row["positive"], row["positive_low"], row["positive_high"]] == pytest.approx([1, 0.025 ** (1 / 3), 1])
@@ -50,41 +50,41 @@ def test_scores_by_hand(cards):
     assert row["correlation"] == pytest.approx(np.corrcoef(CANARY["random"], CONTROL)[0, 1])
     assert np.isnan(row["correlation_low"])  # of three seeds a resample may draw one alone
     raw = table.loc["random", "raw"]
-    assert [raw[name] for name in published.MEANS] == pytest.approx([-0.3, -0.1, -0.2])
+    assert [raw[name] for name in mlp.MEANS] == pytest.approx([-0.3, -0.1, -0.2])
     assert (raw["positive"], raw["above"]) == (0, 0)
     assert table.loc["hard", "normalised"]["above"] == pytest.approx(2 / 3)
     assert (table["n"] == 3).all()
 
 
 def test_models_and_distances_by_hand(cards):
-    models = published.models(cards).set_index(["role", "host"])
+    models = mlp.models(cards).set_index(["role", "host"])
     assert models.loc[("control", ""), "accuracy"] == pytest.approx(0.9)
     assert models.loc[("canary", "random"), "epoch"] == pytest.approx(13 / 3)
-    distances = published.distances(cards, "random")
+    distances = mlp.distances(cards, "random")
     assert distances["accuracy"]["estimate"] == pytest.approx(0.2 / 3)
     assert distances["best epoch"]["estimate"] == pytest.approx((2 + 0 + 4) / 3)
 
 
 def test_figures_have_every_seed_on_every_kind_of_host(cards):
-    table = published.of_hosts(cards)
+    table = mlp.of_hosts(cards)
     assert table["host"].tolist() == ["random"] * 3 + ["hard"] * 3
     np.testing.assert_allclose(table.loc[3:, "canary"], CANARY["hard"])
-    points = published.contrasts_by_host({"one": cards})
+    points = mlp.contrasts_by_host({"one": cards})
     assert list(points) == ["MNIST, small"]
     hard = points["MNIST, small"].query("setting == 'hard'")["contrast"]
     np.testing.assert_array_equal(hard, contrasts(cards, "hard"))
 
 
 def test_tables_and_summary_say_the_same(cards):
-    scores, title = {"MNIST, small": published.scores(cards)}, "MNIST, small"
+    scores, title = {"MNIST, small": mlp.scores(cards)}, "MNIST, small"
     shown = tables.published(scores, "normalised")
     assert shown["hosts"].tolist() == ["random", "hard"]
     assert shown.loc[0, "M, canaries"].startswith("0.300 (")
     assert shown.loc[0, "M > 0, controls"].startswith("0.33 (")
     assert tables.published(scores, "raw").loc[0, "M, canaries"].startswith("−0.300 (")
-    models = tables.accuracies({title: published.models(cards)})
+    models = tables.accuracies({title: mlp.models(cards)})
     assert models["models"].tolist()[:2] == ["control", "canary, random host"]
-    summary = tables.mlp_summary(scores, contrast_cells({title: cards}), {title: published.distances(cards, "random")})
+    summary = tables.mlp_summary(scores, contrast_cells({title: cards}), {title: mlp.distances(cards, "random")})
     values = tables.ranges(summary, digits=3)
     assert values["m_controls"] == "0.100"
     assert values["correlation_on_random_hosts"] == f"{np.corrcoef(CANARY['random'], CONTROL)[0, 1]:.3f}"

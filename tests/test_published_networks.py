@@ -9,13 +9,12 @@ from plain import assert_close, member, photographs, plain
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ufm import hosts
-from ufm.device_data import to_device
-from ufm.experiments import Protocol, Scoring, Training
-from ufm.influence import squared_gradient_norms
-from ufm.models import CNN2, DenseNet121, DenseNetBC, ResNet18
-from ufm.networks import build
-from ufm.patched import Patched
+from ufm.data.on_device import to_device
+from ufm.measures.influence import squared_gradient_norms
+from ufm.measures.patched import Patched
+from ufm.networks.layers import build
+from ufm.networks.models import CNN2, DenseNet121, DenseNetBC, ResNet18
+from ufm.protocol import Protocol, Scoring, Training, hosts
 from ufm.training import stack_size, train
 
 SMALL = DenseNetBC(depth=10, growth=4)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ufm import paths, readme
+from ufm import paths
+from ufm.book import readme
 
 
 def test_results_in_the_readme_are_those_of_the_records():

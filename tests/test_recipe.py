@@ -1,6 +1,7 @@
 """A tiny trained and scored seed, to the digits of `recipe.json`: results may change only with the recipe's number.
 
-After raising `RECIPE` in `ufm.fingerprints`, or for new columns, write the values with `python tests/test_recipe.py`.
+After raising `RECIPE` in `ufm.records.fingerprints`, or for new columns, write the values with
+`python tests/test_recipe.py`.
 """
 
 import json
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ufm.experiments import Protocol, Scoring, Training
 from ufm.files import write
-from ufm.fingerprints import RECIPE
-from ufm.models import MLP
-from ufm.seeds import finish
+from ufm.networks.models import MLP
+from ufm.protocol import Protocol, Scoring, Training
+from ufm.records.fingerprints import RECIPE
+from ufm.study.seeds import finish
 
 VALUES = Path(__file__).with_name("recipe.json")
 # All training and scoring settings are given, lest another default look like another result. Float64 and few steps, so
@@ -36,7 +37,7 @@ PROTOCOL = Protocol(
 )
 SEED = 1
 CHANGED = (
-    f"results changed under recipe {RECIPE}: raise RECIPE in ufm.fingerprints and write the new values with "
+    f"results changed under recipe {RECIPE}: raise RECIPE in ufm.records.fingerprints and write the new values with "
     "`python tests/test_recipe.py`"
 )
 

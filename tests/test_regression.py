@@ -19,7 +19,7 @@ def run(command, folder, **variables):
 
 def test_a_learning_rate_changed_by_5_percent_fails_the_reference(tmp_path):
     shutil.copytree(paths.ROOT / "src", tmp_path / "src")
-    profiles = tmp_path / "src" / "ufm" / "profiles.py"
+    profiles = tmp_path / "src" / "ufm" / "plan" / "profiles.py"
     changed = profiles.read_text().replace("learning_rate=1e-3", "learning_rate=1.05e-3")
     assert changed != profiles.read_text()
     profiles.write_text(changed)
@@ -48,7 +48,11 @@ class Missing:
 
 BOOK = {"IPython", "doit", "ipykernel", "jupyter_book", "jupytext", "myst_nb", "nbformat", "papermill", "sphinx"}
 sys.meta_path.insert(0, Missing())
-from ufm import cli, compare, figures, profiles, runs, seeds, tables
+from ufm import cli
+from ufm.book import compare
+from ufm.plan import profiles
+from ufm.report import figures, tables
+from ufm.study import runs, seeds
 seeds.finish(profiles.sweeps("embedded")["method"].protocol, [0])
 """
     ended = run(["-c", code], tmp_path)

@@ -8,9 +8,11 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm import evidence_tables as tables
-from ufm import paths, profiles, regularisers, verdicts
+from ufm import paths
+from ufm.chapters import regularisers, verdicts
 from ufm.evidence import contrasts, on_seeds
+from ufm.plan import profiles
+from ufm.report import evidence_tables as tables
 
 ONE = "MNIST, small"
 

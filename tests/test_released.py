@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ufm import profiles, released
+from ufm.chapters import as_released
+from ufm.plan import profiles
 
 INDICES = [int(index) for index in profiles.RELEASED[:3]]  # printed: −0.098, −0.004, 0.046, positive = not memorised
 
@@ -30,11 +31,11 @@ def scores(*, dataset="mnist", indices=INDICES, canary=(0.3, -0.1, 0.1), control
 
 
 def test_there_is_a_printed_number_for_every_released_host():
-    assert len(released.PRINTED) == len(profiles.RELEASED) == 10
+    assert len(as_released.PRINTED) == len(profiles.RELEASED) == 10
 
 
 def test_beside_sorts_canaries_and_turns_the_printed_signs():
-    table = released.beside(scores())
+    table = as_released.beside(scores())
     assert table["canary"].tolist() == [-0.1, 0.1, 0.3]
     assert table["canary_index"].tolist() == [INDICES[1], INDICES[2], INDICES[0]]
     assert table["canary_label"].tolist() == [9, 2, 4]
@@ -45,24 +46,24 @@ def test_beside_sorts_canaries_and_turns_the_printed_signs():
 
 
 def test_the_order_of_rows_does_not_matter():
-    pd.testing.assert_frame_equal(released.beside(scores()[::-1]), released.beside(scores()))
+    pd.testing.assert_frame_equal(as_released.beside(scores()[::-1]), as_released.beside(scores()))
 
 
 def test_an_image_that_is_not_of_the_notebook_has_no_printed_number():
-    table = released.beside(scores(indices=[INDICES[0], 7, 8]))
+    table = as_released.beside(scores(indices=[INDICES[0], 7, 8]))
     assert table.set_index("canary_index")["released"].isna().to_dict() == {INDICES[0]: False, 7: True, 8: True}
 
 
 def test_images_of_another_data_set_have_none_though_their_numbers_are_the_same():
-    assert released.beside(scores(dataset="fashion_mnist"))["released"].isna().all()
+    assert as_released.beside(scores(dataset="fashion_mnist"))["released"].isna().all()
 
 
 def quantities(table):
-    return released.summary(table).set_index("quantity")["estimate"]
+    return as_released.summary(table).set_index("quantity")["estimate"]
 
 
 def test_summary_by_hand():
-    found = quantities(released.beside(scores()))
+    found = quantities(as_released.beside(scores()))
     assert found["smallest, canary"] == -0.1
     assert found["largest, canary"] == 0.3
     assert found["smallest, control"] == -0.2
@@ -78,36 +79,40 @@ def test_summary_by_hand():
 
 
 def test_one_seed_has_no_intervals():
-    table = released.summary(released.beside(scores()))
+    table = as_released.summary(as_released.beside(scores()))
     assert table[["low", "high"]].isna().all(axis=None)
     assert (table["n"] == 1).all()
 
 
 def test_a_score_of_zero_is_not_above_zero():
-    assert quantities(released.beside(scores(canary=(0.0, -0.1, 0.1))))["share above zero, canaries"] == 1 / 3
+    assert quantities(as_released.beside(scores(canary=(0.0, -0.1, 0.1))))["share above zero, canaries"] == 1 / 3
 
 
 def test_without_printed_numbers_nothing_is_said_of_them():
-    other = released.beside(scores(dataset="fashion_mnist"))
-    assert not [name for name in released.summary(other)["quantity"] if "released" in name]
-    ours = released.remark(released.beside(scores()))
+    other = as_released.beside(scores(dataset="fashion_mnist"))
+    assert not [name for name in as_released.summary(other)["quantity"] if "released" in name]
+    ours = as_released.remark(as_released.beside(scores()))
     assert "−0.046" in ours
     assert "0.098" in ours
     assert "0.67" in ours
-    assert not any(character.isdigit() for character in released.remark(other))
+    assert not any(character.isdigit() for character in as_released.remark(other))
 
 
 def test_printed_has_a_dash_where_no_number_was_printed():
-    shown = released.printed(released.beside(scores(indices=[INDICES[0], 7, 8])))
+    shown = as_released.printed(as_released.beside(scores(indices=[INDICES[0], 7, 8])))
     assert shown["released notebook"].tolist() == ["–", "–", "0.098"]
     assert len(shown.columns) == 7
-    assert released.printed(released.beside(scores()))["released notebook"].tolist() == ["0.004", "−0.046", "0.098"]
+    assert as_released.printed(as_released.beside(scores()))["released notebook"].tolist() == [
+        "0.004",
+        "−0.046",
+        "0.098",
+    ]
 
 
 def test_printing_leaves_the_table_as_it_is():
-    table = released.beside(scores())
+    table = as_released.beside(scores())
     untouched = table.copy()
-    released.printed(table)
+    as_released.printed(table)
     pd.testing.assert_frame_equal(table, untouched)
 
 
@@ -124,7 +129,7 @@ def test_deviations_by_hand():
         "as-released": population(profiles.AS_RELEASED),
         "black": population("black square", canary=(0.1, -0.2, 0.3)),
     }
-    table = released.deviations(populations).set_index("setting")
+    table = as_released.deviations(populations).set_index("setting")
     assert list(table.index) == ["as released", "normalised inputs", "test images, normalised inputs", "black square"]
     first = table.loc["as released"]
     assert first[["n", "known", "smallest", "largest", "positive"]].tolist() == pytest.approx(
@@ -140,6 +145,6 @@ def test_deviations_by_hand():
     black = table.loc["black square"]
     assert black["known"] == black["control"]
     assert black["moved"] == pytest.approx((0.2 + 0.1 + 0.2) / 3)
-    printed = released.printed_deviations(released.deviations(populations))
+    printed = as_released.printed_deviations(as_released.deviations(populations))
     assert printed["M, mean"].tolist()[2] == "–"
     assert printed["from … to"].tolist()[0] == "−0.100 to 0.300"

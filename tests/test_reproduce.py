@@ -15,19 +15,21 @@ import pytest
 import tiny
 import torch
 
-from ufm import datasets, experiments, reproduce, seeds
-from ufm.device_data import to_device
-from ufm.models import DenseNetBC
-from ufm.networks import build
-from ufm.profiles import Sweep
+from ufm.data import datasets
+from ufm.data.on_device import to_device
+from ufm.networks.layers import build
+from ufm.networks.models import DenseNetBC
+from ufm.plan.sweep import Sweep
+from ufm.protocol import experiments
 from ufm.records import Measured, Records, committed
-from ufm.reproduce import InProcess, Item, Task, complete, listing, pending, seconds_a_seed, tasks
+from ufm.study import reproduce, seeds
+from ufm.study.reproduce import InProcess, Item, Task, complete, listing, pending, seconds_a_seed, tasks
+from ufm.study.verification import effects, verify
 from ufm.training import evaluate
-from ufm.verification import effects, verify
 
 # Children are forked from a process that has imported the library and holds nothing else.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["ufm.reproduce"])
+CONTEXT.set_forkserver_preload(["ufm.study.reproduce"])
 RANDOM_SEED = 20261125  # of the moments at which a sweep is killed
 
 

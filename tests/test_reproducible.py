@@ -8,14 +8,15 @@ import sys
 from pathlib import Path
 
 from ufm import paths
-from ufm.compare import DIFFERS, compare_runs
+from ufm.book.compare import DIFFERS, compare_runs
 
 READ = "    pixels, labels = load_digits(return_X_y=True)\n"
 SHUFFLED = READ + "    labels = np.random.default_rng(0).permutation(labels)\n"
 EXECUTE = """
 import sys
 from pathlib import Path
-from ufm import notebooks, paths
+from ufm import paths
+from ufm.book import notebooks
 
 assert str(paths.ROOT) == sys.argv[1], paths.ROOT
 notebooks.execute("when", dict(n_seeds=8, n_train=400, n_ood=40), Path(sys.argv[2]), threads=1)
@@ -45,9 +46,9 @@ def copy(root, *changes):
 
 
 def test_shuffled_labels_are_told_from_true_ones(tmp_path):
-    shorter = ("profiles.py", "epochs=10", "epochs=6")
+    shorter = ("plan/profiles.py", "epochs=10", "epochs=6")
     true = execute(copy(tmp_path / "true", shorter), tmp_path / "1")
-    shuffled = execute(copy(tmp_path / "shuffled", shorter, ("embedded.py", READ, SHUFFLED)), tmp_path / "2")
+    shuffled = execute(copy(tmp_path / "shuffled", shorter, ("data/embedded.py", READ, SHUFFLED)), tmp_path / "2")
     parameters = [json.loads((run / "manifest.json").read_text())["parameters"] for run in (true, shuffled)]
     assert parameters[0] == parameters[1]
     rows, agree = compare_runs(true, shuffled)

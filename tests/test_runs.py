@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +13,16 @@ import pandas as pd
 import pytest
 import torch
 
-from ufm import experiments, pools, profiles, provenance, records, runs, seeds
-from ufm.experiments import Protocol, Training
-from ufm.fingerprints import digest
-from ufm.models import MLP
-from ufm.profiles import Sweep
-from ufm.provenance import source_digest
-from ufm.records import Measured, RecordError, Records, committed, executed
-from ufm.runs import NotYetRun, Run
-from ufm.seeds import finish
+from ufm.measures import pools
+from ufm.networks.models import MLP
+from ufm.plan import profiles
+from ufm.plan.sweep import Sweep
+from ufm.protocol import Protocol, Training, experiments
+from ufm.records import Measured, RecordError, Records, committed, executed, provenance, store
+from ufm.records.fingerprints import digest
+from ufm.study import runs, seeds
+from ufm.study.runs import NotYetRun, Run
+from ufm.study.seeds import finish
 
 # Trained in a moment; seed s takes part s mod 3.
 TINY = {
@@ -257,20 +260,46 @@ def test_other_code_shares_no_executions_but_the_committed_records(trained, monk
     commit(0)
     run(n_seeds=2).population()
     assert trained == [1]
-    monkeypatch.setattr(records, "source_digest", lambda: "another")
+    monkeypatch.setattr(store, "training_digest", lambda: "another")
     run(n_seeds=2).population()
     assert trained == [1, 1]
 
 
-def test_the_codes_digest_changes_with_any_module(monkeypatch, tmp_path):
-    copy = shutil.copytree(Path(provenance.__file__).parent, tmp_path / "ufm", ignore=shutil.ignore_patterns("__*__"))
-    monkeypatch.setattr(provenance, "__file__", str(copy / "provenance.py"))
-    digest = source_digest.__wrapped__
-    before = digest()
-    assert len(before) == 16
-    with open(copy / "scores.py", "a") as file:
+@pytest.mark.parametrize(
+    ("module", "retrains"),
+    [
+        ("scores/published.py", True),
+        ("training/loop.py", True),
+        ("networks/models.py", True),
+        ("protocol/__init__.py", True),
+        ("study/seeds.py", True),
+        ("report/figures.py", False),
+        ("chapters/seeds.py", False),
+        ("plan/profiles.py", False),
+    ],
+)
+def test_code_that_trains_is_told_from_code_that_shows(module, retrains, monkeypatch, tmp_path):
+    shutil.copytree(provenance.LIBRARY, tmp_path / "ufm", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "LIBRARY", tmp_path / "ufm")
+    digests = [provenance.source_digest.__wrapped__, provenance.training_digest.__wrapped__]
+    before = [digest() for digest in digests]
+    assert len(set(before)) == 2
+    assert all(len(one) == 16 for one in before)
+    with open(tmp_path / "ufm" / module, "a") as file:
         file.write("\n")
-    assert digest() != before
+    assert [digest() != was for digest, was in zip(digests, before, strict=True)] == [True, retrains]
+
+
+def test_the_code_that_trains_is_all_that_training_imports():
+    script = (
+        "import sys; from ufm.plan import profiles; sweep = profiles.sweeps('embedded')['method']; "
+        "there = set(sys.modules); from ufm.study import seeds; seeds.finish(sweep.protocol, [0]); "
+        "print(*(one.__file__ for name, one in sys.modules.items() if name.startswith('ufm')), sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    used = {Path(line) for line in done.stdout.split("\n") if line and "/plan/" not in line}
+    assert len(used) > 30
+    assert used <= set(provenance.stood_on("study/seeds.py"))
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from ufm import hosts, paths, profiles, second_plan
-from ufm.experiments import SGD, Training
-from ufm.models import CNN1, CNN2, MLP
+from ufm import paths
+from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.plan import profiles, second
+from ufm.protocol import SGD, Training, hosts
 
-SWEEPS = second_plan.sweeps()
+SWEEPS = second.sweeps()
 FIRST = {name: sweep for name, sweep in profiles.sweeps().items() if name not in SWEEPS}
 
 
@@ -71,7 +72,7 @@ def test_regimes_change_one_thing_of_plain_models(dataset, decays):
         "dropout": {"model": MLP(dropout=True)},
         "augmentation": {"model": MLP(augmentation=True)},
         "dropout + augmentation": {"model": MLP(dropout=True, augmentation=True)},
-        "SGD": {"training": Training(optimiser=SGD(second_plan.SGD_RATES[dataset], 0.9, 5e-4))},
+        "SGD": {"training": Training(optimiser=SGD(second.SGD_RATES[dataset], 0.9, 5e-4))},
         "to the end": {"training": Training(early_stopping="none")},
     }
     assert {regime: sweep.protocol for regime, sweep in ours.items()} == {

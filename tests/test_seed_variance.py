@@ -8,10 +8,12 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm import evidence_tables as tables
-from ufm import profiles, seed_variance, verdicts
+from ufm.chapters import seeds, verdicts
 from ufm.evidence import clean_losses, contrasts
-from ufm.seed_variance import components, moments, relative_spread, spread_of_seeds
+from ufm.plan import profiles
+from ufm.report import evidence_tables as tables
+from ufm.statistics import variance
+from ufm.statistics.variance import components, moments, relative_spread, spread_of_seeds
 
 
 def layout(rng, *, n_seeds=30, n_hosts=10, mean=0.3, seed=0.1, host=0.15, rest=0.08):
@@ -105,10 +107,10 @@ def test_where_it_cannot_be_said_it_is_not(mean, n_null):
 
 def test_with_no_noise_taken_off_the_share_is_that_of_a_null_without_spread():
     values = layout(np.random.default_rng(9), mean=0.3)
-    whole = seed_variance.whole_spread(values)
+    whole = variance.whole_spread(values)
     assert whole == pytest.approx(relative_spread(values, np.zeros(50), n_resamples=10)["estimate"])
     assert whole == pytest.approx(np.sqrt(values.var(0, ddof=1).mean()) / values.mean())
-    assert np.isnan(seed_variance.whole_spread(values - 1))
+    assert np.isnan(variance.whole_spread(values - 1))
 
 
 @pytest.mark.parametrize("values", [np.ones((1, 5)), np.ones((5, 1)), np.ones(5), np.array([[1, nan], [2, 3]])])
@@ -151,15 +153,15 @@ def easy(cards):
 
 def test_the_crossed_population_is_the_one_whose_hosts_are_images():
     plain, ours = planted.cards(8, title="MNIST, small"), on_the_same_hosts(8)
-    assert seed_variance.crossed({"a": plain, "b": ours}) is ours
-    assert seed_variance.crossed({"a": plain}) is None
-    values = seed_variance.by_host_and_seed(ours)
+    assert seeds.crossed({"a": plain, "b": ours}) is ours
+    assert seeds.crossed({"a": plain}) is None
+    values = seeds.by_host_and_seed(ours)
     np.testing.assert_array_equal(values[:, 1], contrasts(ours, "12"))
-    means = seed_variance.means(ours)
+    means = seeds.means(ours)
     first, second = ours.labels[0]
     assert means["setting"].tolist() == [f"image 11, label {first}", f"image 12, label {second}"]
     np.testing.assert_allclose(means["contrast"], values.mean(0))
-    [points] = seed_variance.points(ours).values()
+    [points] = seeds.points(ours).values()
     np.testing.assert_array_equal(points["contrast"], values.T.ravel())
 
 
@@ -167,12 +169,12 @@ def test_noise_is_the_contrast_of_hosts_that_clean_models_fit():
     plain, ours = easy(planted.cards(24, title="MNIST, small")), on_the_same_hosts(8)
     kept = clean_losses(plain)[:, 0] < 0.01
     assert kept.tolist() == [seed % 2 == 0 for seed in plain.seeds]
-    found = seed_variance.noise({"a": plain, "b": ours, "c": planted.cards(8, title="another")})
+    found = seeds.noise({"a": plain, "b": ours, "c": planted.cards(8, title="another")})
     np.testing.assert_array_equal(found, contrasts(plain, "random")[kept])
-    short = seed_variance.noise({"a": plain, "b": replace(ours, n_permutations=50)})
+    short = seeds.noise({"a": plain, "b": replace(ours, n_permutations=50)})
     np.testing.assert_array_equal(short, contrasts(replace(plain, n_permutations=50), "random")[kept])
     assert (short != found).any()
-    assert len(seed_variance.noise({"a": plain})) == 0
+    assert len(seeds.noise({"a": plain})) == 0
 
 
 def claim(populations):
@@ -183,7 +185,7 @@ def claim(populations):
 def test_the_claim_is_judged_by_the_spread():
     plain, ours = easy(planted.cards(24, title="MNIST, small")), on_the_same_hosts()
     row = claim({"a": plain, "b": ours})
-    spread = relative_spread(seed_variance.by_host_and_seed(ours), seed_variance.noise({"a": plain, "b": ours}))
+    spread = relative_spread(seeds.by_host_and_seed(ours), seeds.noise({"a": plain, "b": ours}))
     assert (row["effect"], row["n"], row["unit"]) == (spread["estimate"], 30, "of the mean")
     assert claim({"a": plain, "b": replace(ours, needed=31)})["verdict"] == "not tested"
     assert claim({"a": planted.cards(24, title="MNIST, small"), "b": ours})["verdict"] == "undecided"

@@ -7,11 +7,13 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm import evidence_tables as tables
-from ufm import parameters, profiles, sensitivity
+from ufm.chapters import sensitivity
 from ufm.evidence import ELSEWHERE, contrasts, on_seeds
-from ufm.runs import NotYetRun
+from ufm.plan import profiles
+from ufm.report import evidence_tables as tables
 from ufm.statistics import bootstrap_interval
+from ufm.study import parameters
+from ufm.study.runs import NotYetRun
 
 ONE = "MNIST, small"
 

@@ -8,15 +8,16 @@ import torch
 from plain import assert_close, deviation, first, member, photographs, plain
 from torch import nn
 
-from ufm import counters, training
-from ufm.datasets import load
-from ufm.device_data import to_device
-from ufm.experiments import SGD, Training
-from ufm.models import CNN1, CNN2, MLP
-from ufm.networks import build, layers_of
-from ufm.optimiser import Adam
-from ufm.stack import Stack
-from ufm.training import Feed, evaluate, evaluate_stack, train, train_epoch
+from ufm import training
+from ufm.data.datasets import load
+from ufm.data.on_device import to_device
+from ufm.networks.layers import build, layers_of
+from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.protocol import SGD, Training
+from ufm.randomness import counters
+from ufm.training import Feed, evaluate, evaluate_stack, evaluation, train, train_epoch
+from ufm.training.optimiser import Adam
+from ufm.training.stack import Stack
 
 FIFTY = Training(learning_rate=1e-3, batch_size=13, epochs=5, early_stopping="none", precision="float64")
 MLP_, CNN1_, CNN2_ = MLP(hidden=(32, 16)), CNN1(channels=(4, 8), hidden=(16, 16)), CNN2(channels=(4, 8), hidden=(32,))
@@ -257,7 +258,7 @@ def test_a_stack_evaluates_as_its_networks_do(variant, data):
 @pytest.mark.parametrize("variant", ["mlp", "mlp, batch norm", "cnn1"])
 def test_losses_and_accuracies_are_those_of_each_network(variant, at_once, data, monkeypatch):
     model, _ = VARIANTS[variant]
-    monkeypatch.setattr(training, "EVALUATED", at_once)
+    monkeypatch.setattr(evaluation, "EVALUATED", at_once)
     on_device = to_device(load("digits", n_train=400, part=1), precision="float64")
     modules = [shaken(build(model, (1, 28, 28), 10, seed=seed, dtype=torch.float64), seed) for seed in range(3)]
     images, labels = on_device.stopping_images, on_device.stopping_labels

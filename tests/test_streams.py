@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ufm.streams import stratified_order, stream
+from ufm.randomness.streams import stratified_order, stream
 
 keys = st.tuples(st.text(max_size=20), st.integers(0, 2**70), st.text(max_size=20))
 
@@ -41,7 +41,9 @@ def test_streams_of_neighbouring_seeds_are_uncorrelated():
 
 
 def test_another_process_draws_the_same():
-    code = "from ufm.streams import stream; print(stream('hosts', seed=7, scope='mnist/full').integers(10**9))"
+    code = (
+        "from ufm.randomness.streams import stream; print(stream('hosts', seed=7, scope='mnist/full').integers(10**9))"
+    )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert int(printed) == stream("hosts", seed=7, scope="mnist/full").integers(10**9)
 

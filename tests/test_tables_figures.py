@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ufm import figures, tables
+from ufm.report import figures, tables
 from ufm.statistics import SUMMARY_COLUMNS
 
 
@@ -139,7 +139,7 @@ def drawn():
 
 def test_every_figure_is_drawn_here():
     functions = [one for one in vars(figures).values() if getattr(one, "__annotations__", {}).get("return") is Figure]
-    assert {one for one in functions if one.__module__ == "ufm.figures"} - {figures.closed} == drawn().keys()
+    assert {one for one in functions if one.__module__ == "ufm.report.figures"} - {figures.closed} == drawn().keys()
 
 
 @pytest.mark.parametrize("draw", drawn(), ids=lambda draw: draw.__name__)

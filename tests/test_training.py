@@ -8,15 +8,27 @@ import torch
 from plain import LETTER, assert_close, deviation, plain
 from torch import nn
 
-from ufm import optimiser, seeds, training
-from ufm.datasets import array_checksum, load
-from ufm.device_data import to_device
-from ufm.experiments import Protocol, Training
-from ufm.models import CNN1, CNN2, MLP
-from ufm.networks import build
-from ufm.optimiser import Adam
-from ufm.stack import Stack
-from ufm.training import Feed, evaluate, log_probabilities, stack_size, stamped_images, train, train_epoch
+from ufm import training
+from ufm.data.datasets import array_checksum, load
+from ufm.data.on_device import to_device
+from ufm.networks.layers import build
+from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.protocol import Protocol, Training
+from ufm.study import seeds
+from ufm.training import (
+    Feed,
+    capacity,
+    evaluate,
+    log_probabilities,
+    loop,
+    optimiser,
+    stack_size,
+    stamped_images,
+    train,
+    train_epoch,
+)
+from ufm.training.optimiser import Adam
+from ufm.training.stack import Stack
 
 # So high a learning rate that the stopping loss rises before the last epoch.
 SETTINGS = Training(learning_rate=0.02, batch_size=64, epochs=20, patience=2, precision="float64")
@@ -131,7 +143,7 @@ def test_members_that_stop_leave_the_stack_and_are_as_if_alone(data, double, mon
         sizes.append(len(stack))
         return train_epoch(stack, *rest)
 
-    monkeypatch.setattr(training, "train_epoch", spied)
+    monkeypatch.setattr(loop, "train_epoch", spied)
     together = train(many(data), double)
     ends = [len(one.history) for one in together]
     assert sizes == [sum(end > epoch for end in ends) for epoch in range(max(ends))]
@@ -348,7 +360,7 @@ def test_nothing_to_train_is_nothing(double):
 @pytest.fixture
 def sizes(monkeypatch):
     """The sizes of the stacks that were begun since; of more than two members memory holds none."""
-    begun, train_stack = [], training.train_stack
+    begun, train_stack = [], loop.train_stack
 
     def small(experiments, *rest):
         begun.append(len(experiments))
@@ -356,7 +368,7 @@ def sizes(monkeypatch):
             raise torch.OutOfMemoryError("full")
         return train_stack(experiments, *rest)
 
-    monkeypatch.setattr(training, "train_stack", small)
+    monkeypatch.setattr(loop, "train_stack", small)
     return begun
 
 
@@ -373,7 +385,7 @@ def test_one_model_that_memory_does_not_hold_is_an_error(data, double, monkeypat
     def full(experiments, *_):
         raise torch.OutOfMemoryError(f"full, {len(experiments)}")
 
-    monkeypatch.setattr(training, "train_stack", full)
+    monkeypatch.setattr(loop, "train_stack", full)
     for members in (pair(data)[:1], many(data)):
         with pytest.raises(torch.OutOfMemoryError, match="^full, 1$"):
             train(members, double)
@@ -385,7 +397,7 @@ def test_a_stack_takes_half_of_the_memory_that_is_free(data, double, sizes, monk
     least = 8 * (4 * (784 * 16 + 16 + 16 * 8 + 8 + 8 * 10 + 10) + 64 * (784 + 2 * 16 + 2 * 8 + 10))
 
     def size(free, experiment=control, data=double):
-        monkeypatch.setattr(training, "free_memory", lambda device: free)
+        monkeypatch.setattr(capacity, "free_memory", lambda device: free)
         return stack_size(experiment, data)
 
     assert size(0) == size(least) == 1
@@ -395,7 +407,7 @@ def test_a_stack_takes_half_of_the_memory_that_is_free(data, double, sizes, monk
     assert size(100 * least, replace(control, training=replace(control.training, batch_size=400))) < size(100 * least)
     assert size(100 * least, replace(control, model=MLP(hidden=(96, 8)))) < size(100 * least) / 2
     assert size(100 * least, replace(control, model=CNN2())) == 1
-    monkeypatch.setattr(training, "free_memory", lambda device: 100 * least)
+    monkeypatch.setattr(capacity, "free_memory", lambda device: 100 * least)
     assert stack_size(control, double, 50) < stack_size(control, double, 1) < stack_size(control, double)
     assert size(20 * least) > 2
     train(many(data, epochs=1)[:2], double)
@@ -429,7 +441,7 @@ def test_a_role_and_its_host_go_together(data, double):
 
 
 def test_an_experiment_that_does_not_fit_is_refused_before_any_is_trained(data, double, monkeypatch):
-    monkeypatch.setattr(training, "train_stack", lambda *_: pytest.fail("a model was trained"))
+    monkeypatch.setattr(loop, "train_stack", lambda *_: pytest.fail("a model was trained"))
     control, canary = pair(data)
     with pytest.raises(ValueError, match="^canary_index: "):
         train([control, replace(canary, canary_index=1200)], double)

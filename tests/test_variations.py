@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from ufm import card_layout, cards, evidence, features, hosts, seeds
-from ufm.datasets import load, ood_images
-from ufm.device_data import to_device
-from ufm.experiments import Protocol, Scoring, Training, carriers
-from ufm.models import MLP
+from ufm import evidence, features
+from ufm.data.datasets import load, ood_images
+from ufm.data.on_device import to_device
+from ufm.measures import cards, layout
+from ufm.networks.models import MLP
+from ufm.protocol import Protocol, Scoring, Training, carriers, hosts
+from ufm.study import seeds
 from ufm.training import Feed, stamped_images, train
 
 SEED, N_TRAIN, BATCH = 4, 400, 64
@@ -80,7 +82,7 @@ def test_models_are_trained_and_asked_with_the_feature_as_it_is(data, ood):
     expected = data.data.train_images[place] / 255
     expected[0, 1:11, 1:11] = np.kron(features.letter("A"), np.ones((2, 2))) / 2
     np.testing.assert_allclose(image, (expected - data.data.mean[0]) / data.data.std[0], rtol=0, atol=1e-7)
-    stamped = card_layout.feature_list(protocol, SEED, data.data.scope)
+    stamped = layout.feature_list(protocol, SEED, data.data.scope)
     assert stamped.shape[-2:] == (10, 10)
     assert {float(one.sum()) for one in stamped[:102]} == {24.0}  # a feature, a placebo and permutations of its pixels
     for one in stamped[:102, 0]:  # squares are moved, not their pixels
@@ -90,7 +92,7 @@ def test_models_are_trained_and_asked_with_the_feature_as_it_is(data, ood):
     )
     np.testing.assert_array_equal(stamped[1, 0], experiments[2].pixels())
     assert stamped[-1].max() == 0.5
-    assert len(stamped) == 1 + 1 + card_layout.N_PERMUTATIONS + card_layout.N_RANDOM + 25
+    assert len(stamped) == 1 + 1 + layout.N_PERMUTATIONS + layout.N_RANDOM + 25
 
 
 # Carriers

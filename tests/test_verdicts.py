@@ -8,8 +8,10 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm import cells, profiles, verdicts
-from ufm.cells import cell_verdict
+from ufm.chapters import verdicts
+from ufm.evidence import cells
+from ufm.evidence.cells import cell_verdict
+from ufm.plan import profiles
 
 PLANNED = {"mnist-small": profiles.sweeps()["mnist-small"]}
 

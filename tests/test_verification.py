@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import tiny
 
-from ufm import verification
 from ufm.records import Measured, RecordError, committed
-from ufm.reproduce import complete, pending
-from ufm.verification import TOLERANCE, Retrained, deviation, effects, identical, retrain, verify
+from ufm.study import verification
+from ufm.study.reproduce import complete, pending
+from ufm.study.verification import TOLERANCE, Retrained, deviation, effects, identical, retrain, verify
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from ufm import profiles
-from ufm.experiments import Protocol, Scoring, Training
-from ufm.models import MLP
-from ufm.profiles import Sweep
+from ufm.networks.models import MLP
+from ufm.plan import profiles
+from ufm.plan.sweep import Sweep
+from ufm.protocol import Protocol, Scoring, Training
 
 TESTS = Path(__file__).parent
 PROTOCOL = Protocol(
@@ -39,8 +39,8 @@ def install(monkeypatch=None, sweeps=SWEEPS):
 def environment(folder):
     """Variables for processes that shall train these sweeps, all under a folder: their library is a copy with them."""
     copy = folder / "src" / "ufm"
-    shutil.copytree(Path(profiles.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    with open(copy / "profiles.py", "a") as file:
+    shutil.copytree(Path(profiles.__file__).parents[1], copy, ignore=shutil.ignore_patterns("__pycache__"))
+    with open(copy / "plan" / "profiles.py", "a") as file:
         file.write('\n\nfrom tiny import SWEEPS\n\n\ndef sweeps(profile="paper"):\n    return SWEEPS\n')
     folders = {"UFM_RECORDS": str(folder / "records"), "UFM_RUNS": str(folder / "runs")}
     return os.environ | folders | {"PYTHONPATH": f"{copy.parent}{os.pathsep}{TESTS}", "OMP_NUM_THREADS": "1"}
@@ -54,7 +54,7 @@ def nursery(pipe, sweeps):
     """
     import torch
 
-    from ufm import reproduce, seeds
+    from ufm.study import reproduce, seeds
 
     torch.set_num_threads(1)
     install(sweeps=sweeps)

@@ -22,7 +22,7 @@ def data(
     names: Annotated[list[str], typer.Argument(help="mnist, fashion_mnist, cifar10, pneumoniamnist, breastmnist")],
 ) -> None:
     """Download data sets into the data root (UFM_DATA, else data/) and verify them."""
-    from ufm import sources
+    from ufm.data import sources
 
     for name in names:
         sources.source(name)
@@ -36,7 +36,8 @@ def run(context: typer.Context, notebook: str) -> None:
 
     Its page, tables and manifest go to _build/runs/.
     """
-    from ufm import book, notebooks, paths
+    from ufm import paths
+    from ufm.book import notebooks, site
 
     given = pairs(context.args)
     parameters = notebooks.typed(notebook, given)
@@ -48,7 +49,7 @@ def run(context: typer.Context, notebook: str) -> None:
     threads = 1 if parameters.get("profile", "embedded") == "embedded" and "dataset" not in parameters else None
     if notebooks.execute(notebook, parameters, folder, threads=threads) is None:
         raise ValueError((folder / "pending.txt").read_text().strip())
-    page = book.page(notebook, folder)
+    page = site.page(notebook, folder)
     print(f"notebook  {folder / 'notebook.ipynb'}")
     for table in sorted((folder / "tables").glob("*.csv")):
         print(f"table     {table}")
@@ -63,18 +64,18 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
     from rich.console import Console
     from rich.table import Table
 
-    from ufm import book
-    from ufm.compare import ELSEWHERE, compare_runs
+    from ufm.book import site
+    from ufm.book.compare import ELSEWHERE, compare_runs
 
     try:
         manifest = json.loads((run / "manifest.json").read_text())
-        ours = book.execution(manifest["profile"], manifest["notebook"])
+        ours = site.execution(manifest["profile"], manifest["notebook"])
     except (OSError, ValueError, KeyError, TypeError):
         message = f"{run} holds no readable manifest.json: give the folder that `make run` printed"
         raise ValueError(message) from None
     # The paper profile's pages show what is recorded, which may have grown since.
-    if manifest["profile"] == "paper" or not book.is_current(ours):
-        book.execute(manifest["profile"], manifest["notebook"])
+    if manifest["profile"] == "paper" or not site.is_current(ours):
+        site.execute(manifest["profile"], manifest["notebook"])
     rows, agrees = compare_runs(ours, run)
     shown = Table("table", "quantity", "book", "re-run", "verdict", "reason", title=f"{run} beside the book")
     elsewhere = rows["reason"] == ELSEWHERE
@@ -119,8 +120,8 @@ def reproduce(
 
     from ufm import paths
     from ufm.device import resolve
-    from ufm.exchange import export as write_parcel
-    from ufm.reproduce import InProcess, complete, listing
+    from ufm.study.parcel import export as write_parcel
+    from ufm.study.reproduce import InProcess, complete, listing
 
     if list_:
         show_pending(listing(chapters, resolve(device)))
@@ -128,7 +129,7 @@ def reproduce(
     if scheduler is None and workers is None:
         engine_is_there = nullcontext(InProcess())
     else:
-        from ufm.cluster import cluster
+        from ufm.study.cluster import cluster
 
         engine_is_there = cluster(scheduler=scheduler, n_workers=workers)
     if export is not None:
@@ -162,7 +163,7 @@ app.add_typer(records, name="records")
 @records.command(name="import")
 def import_records(file: Path) -> None:
     """Add the records in a file that `ufm reproduce --export` wrote, verified."""
-    from ufm.exchange import import_
+    from ufm.study.parcel import import_
 
     for sweep, n in import_(file).items():
         print(f"{sweep}: {n} new seeds")
@@ -175,8 +176,8 @@ def verify(
     device: str = "auto",
 ) -> None:
     """Check that every record is whole; exit code 1 unless all are."""
-    from ufm import verification
     from ufm.device import resolve
+    from ufm.study import verification
 
     if retrain < 0:
         raise ValueError(f"retrain: cannot be negative, got {retrain}")
@@ -198,10 +199,10 @@ def hosts(
     dataset: str, n_train: int | None = None, kind: str = "hard", part: int | None = None, device: str = "cpu"
 ) -> None:
     """Find the hosts of a kind among the training images, such as those fitted worst, and keep them in book/records."""
-    from ufm.hosts import POOLS
-    from ufm.pools import find
-    from ufm.profiles import PROFILES, changed
-    from ufm.runs import require
+    from ufm.measures.pools import find
+    from ufm.plan.profiles import PROFILES, changed
+    from ufm.protocol.hosts import POOLS
+    from ufm.study.runs import require
 
     require("kind", kind, POOLS)
     # No score is taken of the models that find them, but a protocol has OOD images other than its own.
@@ -215,7 +216,8 @@ def hosts(
 @app.command()
 def pictures() -> None:
     """Keep the images of the hosts that pages show in book/records, so that they need no image files."""
-    from ufm import pictures, profiles
+    from ufm.plan import profiles
+    from ufm.study import pictures
 
     for name in (*profiles.POPULATIONS["paper"], *profiles.INFLUENCE["paper"], *profiles.MEDICAL["paper"]):
         print(f"{name}: {pictures.keep(profiles.sweeps()[name].protocol)} images")
@@ -224,20 +226,20 @@ def pictures() -> None:
 @app.command(name="book")
 def build(profile: str = "embedded", strict: bool = False) -> None:
     """Build the site from the executed notebooks; with --strict anything missing is an error."""
-    from ufm import book
+    from ufm.book import site
 
-    lacking = book.missing(profile)
+    lacking = site.missing(profile)
     for line in lacking:
         print(f"missing: {line}", file=sys.stderr)
     if strict and lacking:
         raise ValueError(f"{len(lacking)} of the {profile} profile's pages lack what is planned (see above)")
-    print(book.build(profile))
+    print(site.build(profile))
 
 
 @app.command()
 def readme() -> None:
     """Renew the README's table of results from the records."""
-    from ufm.readme import renew
+    from ufm.book.readme import renew
 
     renew()
 
@@ -245,7 +247,7 @@ def readme() -> None:
 @app.command()
 def ipynb(folder: Path) -> None:
     """Write the notebooks as .ipynb files."""
-    from ufm import notebooks
+    from ufm.book import notebooks
 
     for path in notebooks.write_ipynb(folder):
         print(path)

@@ -1,0 +1,1 @@
+"""The site: notebooks executed, pages built, re-runs compared."""

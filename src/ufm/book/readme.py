@@ -1,0 +1,51 @@
+"""The README's table of results, written from the records so that no number in it is typed."""
+
+import re
+
+import pandas as pd
+
+from ufm import evidence, paths
+from ufm.chapters.verdicts import verdicts
+from ufm.files import write
+from ufm.progress import duration
+from ufm.report.evidence_tables import claims
+from ufm.study.runs import Run
+
+BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
+
+
+def results() -> str:
+    """What became of each claim, in Markdown: a line of provenance and the table of the page Verdicts."""
+    run = Run("verdicts", profile="paper", train=False)
+    populations = run.recorded()
+    table = verdicts(evidence.of(populations), planned=run.sweeps)
+    there = [one for one in populations.values() if len(one.entries) >= one.needed]
+    entries = [entry for one in there for entry in one.entries]
+    complete = [f"{one.trained_on}: {len(one.entries)}" for one in there if not one.setting]
+    devices = " and ".join(dict.fromkeys(entry["device"] for entry in entries))
+    title = (
+        f"Seeds of five models each in the populations that are complete: {'; '.join(complete)}; in all "
+        f"{duration(sum(entry['seconds'] for entry in entries))} of training and scoring, added up over "
+        f"processes ({devices}). Effects with 95 % intervals over seeds, p-values corrected over the claims:"
+    )
+    return f"{title}\n\n{markdown(claims(table))}"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of texts in Markdown."""
+    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def update(text: str) -> str:
+    """A README with its results renewed; a ValueError where it has no place for them."""
+    pattern = re.compile(f"({re.escape(BEGIN)}\n).*?(\n{re.escape(END)})", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"README.md: no lines {BEGIN} and {END}")
+    return pattern.sub(lambda match: f"{match[1]}\n{results()}\n{match[2]}", text)
+
+
+def renew() -> None:
+    """Rewrite the results in README.md."""
+    readme = paths.ROOT / "README.md"
+    write(readme, update(readme.read_text()).encode())

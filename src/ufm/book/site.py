@@ -1,0 +1,166 @@
+"""The book: executed notebooks and pages put together, and Jupyter Book run over them."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+
+from ufm import paths
+from ufm.book import notebooks
+from ufm.progress import duration
+from ufm.records.provenance import source_digest
+
+STATIC = ("_assets", "_ext")
+
+
+def execution(profile: str, name: str) -> Path:
+    """The folder in which the book's own execution of a notebook lies."""
+    return paths.runs() / "book" / profile / name
+
+
+def execute(profile: str, name: str) -> None:
+    """Execute a notebook for the book. The paper profile trains nothing: its pages show what is recorded."""
+    given = {} if profile == "embedded" else {"profile": profile, "train": False}
+    notebooks.execute(name, given, execution(profile, name), threads=1)
+
+
+def is_current(folder: Path) -> bool:
+    """Whether an execution is there and was made by the library as it is now."""
+    manifest = folder / "manifest.json"
+    return manifest.exists() and json.loads(manifest.read_text()).get("code") == source_digest()
+
+
+def missing(profile: str) -> list[str]:
+    """What the executed notebooks lack of what is planned, a line each; ValueError where one was not executed."""
+    lines = []
+    for name in notebooks.NAMES:
+        folder = execution(profile, name)
+        if (folder / "pending.txt").exists():
+            lines.append(f"{name}: not yet run")
+        elif not (folder / "manifest.json").exists():
+            raise ValueError(
+                f"{name} was not executed under the profile {profile!r}: run `make book PROFILE={profile}`"
+            )
+        else:
+            manifest = json.loads((folder / "manifest.json").read_text())
+            if manifest["seeds"] < manifest["planned"]:
+                lines.append(f"{name}: {manifest['seeds']} of {manifest['planned']} planned seeds")
+    return lines
+
+
+def build(profile: str) -> Path:
+    """Build the site of one profile from its executed notebooks; the path of its index.
+
+    Warnings are errors: ValueError when there is one.
+    """
+    folders = {name: execution(profile, name) for name in notebooks.NAMES}
+    source = paths.BUILD / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(paths.BOOK, source, ignore=shutil.ignore_patterns("records", "__pycache__"))
+    stage(source, folders)
+    entries = {path.stem: overview(profile, folders) for path in paths.BOOK.glob("*.md")}
+    entries |= {name: {"Profile": profile, "Models": "none yet"} for name in folders} | provenance(folders)
+    (source / "provenance.json").write_text(json.dumps(entries))
+    return render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True) / "index.html"
+
+
+def page(name: str, folder: Path) -> Path:
+    """Build a page of its own for one execution of a notebook; the path of the page."""
+    source = folder / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    source.mkdir(parents=True)
+    for static in STATIC:
+        shutil.copytree(paths.BOOK / static, source / static)
+    stage(source, {name: folder})
+    (source / "provenance.json").write_text(json.dumps(provenance({name: folder})))
+    toc = source / "_toc.yml"
+    toc.write_text(json.dumps({"format": "jb-book", "root": name}))  # JSON is YAML
+    # References to other chapters lead nowhere here, so warnings are no errors.
+    site = render(source, toc, folder, strict=False)
+    shutil.rmtree(folder / "html", ignore_errors=True)
+    shutil.move(site, folder / "html")
+    shutil.rmtree(source)
+    shutil.rmtree(folder / "_build")
+    return folder / "html" / f"{name}.html"
+
+
+def stage(source: Path, folders: dict[str, Path]) -> None:
+    """Put executed notebooks, or what is known of those not yet run, among the pages."""
+    for name, folder in folders.items():
+        pending = folder / "pending.txt"
+        if pending.exists():
+            title = next(line for line in notebooks.source(name).read_text().splitlines() if line.startswith("# "))
+            text = f"{title}\n\n```{{admonition}} Not yet run\n:class: warning\n{pending.read_text().strip()}\n```\n"
+            # A notebook like the others, so that other pages' links to it hold.
+            page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="cell-0")])
+            (source / f"{name}.ipynb").write_text(nbformat.writes(page))
+        else:
+            notebook = json.loads((folder / "notebook.ipynb").read_text())
+            if any(cell["cell_type"] == "code" and not cell["execution_count"] for cell in notebook["cells"]):
+                # Jupyter Book would build a page without outputs and not say so.
+                raise ValueError(f"{folder / 'notebook.ipynb'}: a cell was not executed")
+            shutil.copy(folder / "notebook.ipynb", source / f"{name}.ipynb")
+
+
+def provenance(folders: dict[str, Path]) -> dict[str, dict]:
+    """What stands under the title of each executed notebook, from its manifest."""
+    entries = {}
+    for name, folder in folders.items():
+        if not (folder / "pending.txt").exists():
+            manifest = json.loads((folder / "manifest.json").read_text())
+            entries[name] = {
+                "Profile": manifest["profile"],
+                "Data": manifest["dataset"],
+                "Models": f"{len(manifest['models'])} ({manifest['seeds']} of {manifest['planned']} planned seeds)",
+                "Device": manifest["device"],
+                "Versions": versions(manifest),
+                "Duration": f"{duration(manifest['seconds'])} of training and scoring",
+                "Date": manifest["date"],
+                "Parameters": manifest["parameters"],
+            }
+    return entries
+
+
+def overview(profile: str, folders: dict[str, Path]) -> dict[str, str]:
+    """What stands under the title of a page that no notebook makes: the whole book's provenance."""
+    there = [folder / "manifest.json" for folder in folders.values() if (folder / "manifest.json").exists()]
+    manifests = [json.loads(path.read_text()) for path in there]
+    if not manifests:
+        return {"Profile": profile, "Models": "none yet"}
+
+    def joined(parts: Iterable[str]) -> str:
+        return "; ".join(dict.fromkeys(parts))
+
+    return {
+        "Profile": profile,
+        "Data": joined(part for manifest in manifests for part in manifest["dataset"].split("; ")),
+        "Models": str(len({model for manifest in manifests for model in manifest["models"]})),
+        "Device": joined(manifest["device"] for manifest in manifests),
+        "Versions": joined(versions(manifest) for manifest in manifests),
+        "Duration": f"{duration(sum(manifest['seconds'] for manifest in manifests))} of training and scoring",
+        "Date": max(manifest["date"] for manifest in manifests),
+    }
+
+
+def versions(manifest: dict) -> str:
+    """Recipe and libraries in words."""
+    sets = (", ".join(f"{name} {number}" for name, number in one.items()) for one in manifest["versions"])
+    return f"recipe {manifest['recipe']}; {' and '.join(sets)}"
+
+
+def render(source: Path, toc: Path, parent: Path, *, strict: bool) -> Path:
+    """Run Jupyter Book; the site's folder, _build/html under `parent`, made anew lest another profile's page stays."""
+    for old in ("html", ".doctrees"):
+        shutil.rmtree(parent / "_build" / old, ignore_errors=True)
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "--quiet"]
+    command += ["--config", str(paths.ROOT / "_config.yml"), "--toc", str(toc), "--path-output", str(parent)]
+    command += ["-W", "-n", "--keep-going"] if strict else []
+    built = subprocess.run(command, check=False, capture_output=True, text=True)
+    if built.returncode:
+        print(built.stdout, built.stderr, file=sys.stderr)
+        raise ValueError(f"Jupyter Book failed on {source}; its warnings, which are errors here, stand above")
+    return parent / "_build" / "html"

@@ -1,0 +1,1 @@
+"""What each notebook shows: a file a notebook, of the same name."""

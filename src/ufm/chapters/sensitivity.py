@@ -1,0 +1,100 @@
+"""How the contrast depends on letter, place, size and the other choices of the experiment, one varied at a time."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ufm.data.sources import SOURCES
+from ufm.evidence import Cards, contrasts, moved_contrasts
+from ufm.plan.profiles import SCORED, USUAL
+from ufm.statistics import bootstrap_interval, columns
+from ufm.study.runs import NotYetRun
+
+HOST = "hard"
+MOVED, IMAGES = "moved at test time", SCORED  # what the models of the usual setting tell
+# What the usual setting is called beside the variations of each thing.
+USUALLY = {
+    "letter": "A",
+    "place": "corner",
+    MOVED: "as in training",
+    "size": "5 × 5",
+    "brightness": "1",
+    "images with the letter": "1",
+    "batch of the host": "as in the file",
+    IMAGES: "",  # the OOD images of the protocol
+    "scoring inputs": "normalised",
+}
+
+
+def points(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """Each seed's contrast D in nats in every setting, on its hard host.
+
+    Columns: population, what (is varied), setting (its value; the usual one comes first), seed, contrast. Raises
+    NotYetRun where too few seeds of the usual setting are recorded.
+    """
+    usual = [cards for cards in populations.values() if cards.setting == USUAL]
+    if not usual:
+        raise NotYetRun("The usual setting, beside which the others stand, has too few seeds yet.")
+    found = []
+    for cards in usual:
+        others = [one for one in populations.values() if one.trained_on == cards.trained_on and one.setting != USUAL]
+        for what, usually in USUALLY.items():
+            values = {usually or title(cards.protocol.scoring.ood_set): contrasts(cards, HOST)}
+            if what == MOVED:
+                values = moved_contrasts(cards, HOST)
+            if what == IMAGES:
+                values |= {
+                    "test images": contrasts(cards, HOST, "test"),
+                    "black image": contrasts(cards, HOST, "black"),
+                }
+            rows = [(setting, cards.seeds, ones) for setting, ones in values.items()]
+            for other in others:
+                varied, _, value = other.setting.partition(": ")
+                if varied == what:
+                    rows.append((value, other.seeds, contrasts(other, HOST)))
+            for setting, seeds, ones in rows:
+                who = {"population": cards.trained_on, "what": what, "setting": setting}
+                found.append(pd.DataFrame(who | {"seed": seeds, "contrast": ones}))
+    return pd.concat(found, ignore_index=True)
+
+
+def title(images: str) -> str:
+    """What a set of OOD images is called."""
+    return SOURCES[images].title if images in SOURCES else images.replace("_", " ")
+
+
+def means(seeds: pd.DataFrame) -> pd.DataFrame:
+    """The mean contrast of every setting, and what it changes, paired over seeds: a row a population, what and setting.
+
+    Columns: population, what, setting, n, contrast, contrast_low, contrast_high, change, change_low, change_high (nats,
+    95 % bootstrap intervals over seeds; of the usual setting there is no change). seeds: as `points` has them.
+    """
+    rows = []
+    for (population, what), table in seeds.groupby(["population", "what"], sort=False):
+        wide = table.pivot(index="seed", columns="setting", values="contrast")
+        usual = table["setting"].iloc[0]
+        for setting in table["setting"].unique():
+            values = {"contrast": bootstrap_interval(wide[setting].dropna())}
+            if setting != usual:
+                values["change"] = bootstrap_interval((wide[setting] - wide[usual]).dropna())
+            row = {"population": population, "what": what, "setting": setting, "n": int(wide[setting].count())}
+            rows.append(row | columns(values))
+    numbers = [f"{name}{end}" for name in ("contrast", "change") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows).reindex(columns=["population", "what", "setting", "n", *numbers])
+
+
+def of(table: pd.DataFrame, what: str) -> dict[str, pd.DataFrame]:
+    """The rows of one thing that is varied, by population."""
+    ours = table[table["what"] == what]
+    return dict(iter(ours.groupby("population", sort=False)))
+
+
+def differing(averages: pd.DataFrame, what: str) -> str:
+    """How many settings of one thing differ from the usual one by the interval of their change, "3 of 25"."""
+    ours = averages[(averages["what"] == what) & averages["change"].notna()]
+    return f"{int(((ours['change_low'] > 0) | (ours['change_high'] < 0)).sum())} of {len(ours)}"
+
+
+def settings_shown(averages: pd.DataFrame) -> int:
+    """How many settings there are, the usual one counted once."""
+    return 1 + int(averages["change"].notna().sum())

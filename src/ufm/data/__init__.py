@@ -1,0 +1,1 @@
+"""Images and labels: a file a source."""

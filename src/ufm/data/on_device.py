@@ -1,0 +1,89 @@
+"""A data set on the device where models are trained: normalised images, which never leave it."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ufm.data.datasets import Dataset
+from ufm.device import resolve
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceData:
+    """A data set on its device: normalised images (N, C, H, W) and labels (N,) of each split."""
+
+    data: Dataset
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    stopping_images: torch.Tensor  # what early stopping watches
+    stopping_labels: torch.Tensor
+    reported_images: torch.Tensor  # what accuracy and test-image effects are reported on
+    reported_labels: torch.Tensor
+    reported: np.ndarray  # places of the reported images in the test split
+    early_stopping: str  # what it watches: "half", "released" or "validation"
+
+    def floats(self, images: np.ndarray) -> torch.Tensor:
+        """Images (…, C, H, W), uint8 or in [0, 1], beside the training images as floats in [0, 1]."""
+        return floats(images, self.train_images.device, self.train_images.dtype)
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Images in [0, 1] less the training images' mean, over their standard deviation, per channel."""
+        return normalise(images, self.data)
+
+
+def to_device(
+    data: Dataset, *, device: str = "cpu", precision: str = "float32", early_stopping: str = "half"
+) -> DeviceData:
+    """Move a data set to where it is trained on.
+
+    Early stopping watches one half of the test split and everything is reported on the other; "released" is the
+    behaviour of the released code, the whole test split for both. With "validation" it watches the validation split,
+    and everything is reported on the whole test split.
+    """
+    device_ = torch.device(resolve(device))
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32, convolutions too
+    everything, halves = np.arange(len(data.test_labels)), data.halves()
+    stopping = halves[0] if early_stopping in ("half", "none") else everything
+    reported = halves[1] if early_stopping in ("half", "none") else everything
+    watched = data.test_images[stopping], data.test_labels[stopping]
+    if early_stopping == "validation":
+        watched = data.validation_images, data.validation_labels
+
+    def images(array: np.ndarray) -> torch.Tensor:
+        return normalise(floats(array, device_, getattr(torch, precision)), data)
+
+    def labels(array: np.ndarray) -> torch.Tensor:
+        return torch.tensor(array, device=device_)
+
+    return DeviceData(
+        data,
+        images(data.train_images),
+        labels(data.train_labels),
+        images(watched[0]),
+        labels(watched[1]),
+        images(data.test_images[reported]),
+        labels(data.test_labels[reported]),
+        reported,
+        "half" if early_stopping == "none" else early_stopping,
+    )
+
+
+def floats(images: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Images, uint8 or in [0, 1], as floats in [0, 1]."""
+    tensor = torch.tensor(images, device=device).to(dtype)
+    return tensor / 255 if images.dtype == np.uint8 else tensor
+
+
+def normalise(images: torch.Tensor, data: Dataset) -> torch.Tensor:
+    """Images (…, C, H, W) in [0, 1] less the data set's mean, over its standard deviation, per channel."""
+    mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
+    return (images - mean) / std
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

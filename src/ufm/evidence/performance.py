@@ -1,0 +1,280 @@
+"""How well detectors tell canaries from models that never saw the letter, on populations."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from math import nan
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from ufm.evidence import detectors
+from ufm.evidence.cards import Cards
+from ufm.evidence.controls import innocent, permutation_p
+from ufm.evidence.detectors import Detector, compared, cross_fitted
+from ufm.evidence.effects import contrasts, learnt
+from ufm.measures.layout import subsets
+from ufm.report.tables import counted
+from ufm.statistics import bootstrap_interval, columns, share_interval, single_models
+from ufm.statistics.roc import (
+    auc,
+    auc_difference,
+    auc_interval,
+    exchange_test,
+    roc,
+    share_interval_over_seeds,
+    threshold,
+    true_positive_rate_interval,
+)
+
+FALSE_POSITIVE_RATE = 0.05
+NO_NUMBER = {"estimate": nan, "low": nan, "high": nan}  # where too few models are there to say anything
+PERMUTATIONS = (5, 10, 20, 50, 100)  # of which power is shown
+
+
+def with_learnt(populations: Mapping[str, Cards], host: str) -> dict[str, Cards]:
+    """The populations in which at least two canaries learnt the letter; else there is nothing to detect.
+
+    Raises ValueError where there is none.
+    """
+    found = {name: cards for name, cards in populations.items() if learnt(cards, host).sum() >= 2}
+    if not found:
+        raise ValueError("n_seeds: fewer than two canaries learnt the letter, so nothing can be detected; ask for more")
+    return found
+
+
+def scores(detector: Detector, cards: Cards, host: str) -> np.ndarray:
+    """Scores (n_seeds, n_models), each seed's from what was learnt on the other folds."""
+    return cross_fitted(detector, cards, host, np.ones(len(cards.seeds), bool))
+
+
+def areas(cards: Cards, host: str, some: tuple[Detector, ...] = detectors.DETECTORS) -> pd.DataFrame:
+    """Every detector on a population, best first: areas with intervals, and what is found at 5 % false positives.
+
+    Columns: detector, knows; estimate, low, high, n for canaries that learnt the letter; all, all_low, all_high for all
+    canaries; controls and placebos, the areas for learnt canaries against each alone; outscores, the share of seeds in
+    which a learnt canary outscores both; found, found_low, found_high, the share of learnt canaries found at a
+    false-positive rate of 5 %. NaN where too few canaries learnt the letter to say.
+    """
+    ours, rows = learnt(cards, host), []
+    canary, placebo = cards.model("canary", host), cards.model("placebo", host)
+    for detector in some:
+        values = scores(detector, cards, host)
+        row = {"detector": detector.name, "knows": detector.knows} | area(values, cards, host, ours)
+        row |= {f"all{end}": number for end, number in ends(area(values, cards, host, np.ones_like(ours))).items()}
+        if ours.any():
+            three = values[ours][:, [canary, 0, placebo]]
+            row |= {"controls": between(three[:, 0], three[:, 1]), "placebos": between(three[:, 0], three[:, 2])}
+            row["outscores"] = float((three[:, :1] > three[:, 1:]).all(1).mean())
+        if 2 * ours.sum() >= 1 / FALSE_POSITIVE_RATE:  # else no threshold is exceeded by so few
+            ones = compared(values, cards, host, ours)
+            found = asdict(true_positive_rate_interval(*ones, false_positive_rate=FALSE_POSITIVE_RATE))
+            row |= {f"found{end}": number for end, number in ends(found).items()}
+        rows.append(row)
+    names = ["controls", "placebos", "outscores", "found", "found_low", "found_high"]
+    table = pd.DataFrame(rows)
+    table = table.reindex(columns=[*(name for name in table if name not in names), *names])
+    return table.sort_values("estimate", ascending=False, ignore_index=True)
+
+
+def area(values: np.ndarray, cards: Cards, host: str, which: np.ndarray) -> dict[str, float]:
+    """Area of scores (n_seeds, n_models) on the seeds `which`, as columns; NaN for fewer than two seeds."""
+    if which.sum() < 2:
+        return NO_NUMBER | {"n": int(which.sum())}
+    return asdict(auc_interval(*compared(values, cards, host, which)))
+
+
+def ends(row: dict[str, float]) -> dict[str, float]:
+    """An estimate and the ends of its interval, by the ending of their columns' names."""
+    return {"": row["estimate"], "_low": row["low"], "_high": row["high"]}
+
+
+def quality(some: Iterable[Cards], host: str) -> pd.DataFrame:
+    """How good models are and how much of the letter shows, a row a population.
+
+    Columns: population, setting, n; accuracy, accuracy_low, accuracy_high and epoch (means of the controls); contrast,
+    contrast_low, contrast_high (mean D, nats), and early, early_low, early_high (the same at epoch 10); learnt,
+    learnt_low, learnt_high (share of canaries); area, area_low, area_high (default detector, learnt canaries; NaN where
+    too few).
+    """
+    rows = []
+    for cards in some:
+        intervals = {
+            "accuracy": bootstrap_interval(accuracies(cards)),
+            "contrast": bootstrap_interval(contrasts(cards, host)),
+            "early": bootstrap_interval(contrasts(cards, host, epoch="early")),
+            "learnt": share_interval(learnt(cards, host)),
+        }
+        row = {"population": cards.trained_on, "setting": cards.setting, "n": len(cards.seeds)}
+        row |= {"epoch": float(controls(cards)["best_epoch"].mean())} | columns(intervals)
+        best = areas(cards, host, (detectors.DEFAULT,)).iloc[0]
+        rows.append(row | {f"area{end}": number for end, number in ends(best).items()})
+    return pd.DataFrame(rows)
+
+
+def controls(cards: Cards) -> pd.DataFrame:
+    """The controls' rows of the table of models, in the order of the seeds."""
+    rows = cards.models[cards.models["role"] == "control"]
+    return rows.set_index("seed").loc[cards.seeds]
+
+
+def accuracies(cards: Cards) -> np.ndarray:
+    """Accuracy (n_seeds,) of the controls on test images that early stopping did not see."""
+    return controls(cards)["accuracy"].to_numpy(float)
+
+
+def between(canaries: np.ndarray, others: np.ndarray) -> float:
+    """Area of canaries against others."""
+    return auc(np.concatenate([canaries, others]), np.repeat([True, False], [len(canaries), len(others)]))
+
+
+def curves(cards: Cards, host: str, some: tuple[Detector, ...]) -> pd.DataFrame:
+    """ROC curves for learnt canaries: columns detector, false_positive_rate, true_positive_rate."""
+    tables = []
+    for detector in some:
+        values, positive, _ = compared(scores(detector, cards, host), cards, host, learnt(cards, host))
+        false, true, _ = roc(values, positive)
+        tables.append(
+            pd.DataFrame({"detector": detector.name, "false_positive_rate": false, "true_positive_rate": true})
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def gain(cards: Cards, host: str, first: Detector = detectors.DEFAULT, second: Detector = detectors.PAPER) -> dict:
+    """By how much one detector's area exceeds another's, for learnt canaries: a paired bootstrap over seeds."""
+    ours = learnt(cards, host)
+    if ours.sum() < 2:
+        return NO_NUMBER | {"n": int(ours.sum())}
+    one, other = (compared(scores(detector, cards, host), cards, host, ours) for detector in (first, second))
+    return asdict(auc_difference(one[0], other[0], one[1], one[2]))
+
+
+def evidence(detector: Detector, cards: Cards, host: str) -> dict[str, float]:
+    """A detector's area for learnt canaries with its interval and the exchange test's p: the plan's C2."""
+    values = compared(scores(detector, cards, host), cards, host, learnt(cards, host))
+    return asdict(auc_interval(*values)) | {"p": exchange_test(*values)}
+
+
+def false_positive_rate(detector: Detector, cards: Cards, host: str, judge: Cards | None = None) -> dict[str, float]:
+    """How often a threshold that should flag one innocent model in twenty does, with its interval over seeds.
+
+    It is set on the innocent models of nine folds and judged on those of the tenth, in turn; or, with `judge`, set on
+    all seeds of `cards` and judged on the other population. With the share of its canaries that are flagged: `found`.
+    """
+    values = scores(detector, cards, host)
+    if judge is None:
+        judge, judged, fold = cards, values, detectors.folds(cards)
+        limits = np.empty(len(cards.seeds))
+        for one in np.unique(fold):
+            limits[fold == one] = threshold(
+                values[fold != one][:, innocent(cards)].ravel(), false_positive_rate=FALSE_POSITIVE_RATE
+            )
+    else:
+        judged = scores(detector, judge, host)
+        limits = threshold(values[:, innocent(cards)].ravel(), false_positive_rate=FALSE_POSITIVE_RATE)
+        limits = np.full(len(judge.seeds), limits)
+    flags = judged > limits[:, None]
+    places = innocent(judge)
+    rate = share_interval_over_seeds(flags[:, places].ravel(), np.repeat(judge.seeds, len(places)))
+    ours = learnt(judge, host)
+    found = flags[ours, judge.model("canary", host)]
+    return asdict(rate) | {"found": float(found.mean()) if ours.any() else np.nan, "n_learnt": int(ours.sum())}
+
+
+def thresholds(populations: Mapping[str, Cards], host: str) -> pd.DataFrame:
+    """`false_positive_rate` of the default detector, a row a population.
+
+    Columns: population; estimate, low, high, n, found, n_learnt with a threshold set on other seeds; carried,
+    carried_low, carried_high and carried_found with one set on the first population, NaN for that one itself.
+    """
+    rows, first = [], next(iter(populations.values()))
+    for cards in populations.values():
+        row = {"population": cards.title} | false_positive_rate(detectors.DEFAULT, cards, host)
+        carried = NO_NUMBER | {"found": nan}
+        if cards is not first:
+            carried = false_positive_rate(detectors.DEFAULT, first, host, cards)
+        row |= {f"carried{end}": number for end, number in ends(carried).items()}
+        rows.append(row | {"carried_found": carried["found"]})
+    return pd.DataFrame(rows)
+
+
+def by_images(cards: Cards, host: str) -> pd.DataFrame:
+    """The paper's score M on more and more OOD images: columns n_images, estimate, low, high, n (area, learnt)."""
+    rows = []
+    for place, n_images in enumerate(subsets(cards.protocol.scoring.n_ood)):
+        values = cards.arrays["score_memorisation"][:, :, 0, place]
+        rows.append({"n_images": n_images} | area(values, cards, host, learnt(cards, host)))
+    return pd.DataFrame(rows)
+
+
+def by_permutations(cards: Cards, host: str) -> pd.DataFrame:
+    """The default detector with fewer permutations: columns n_permutations, estimate, low, high, n (area, learnt)."""
+    rows = []
+    for n in PERMUTATIONS:
+        values = scores(detectors.DEFAULT, replace(cards, n_permutations=n), host)
+        rows.append({"n_permutations": n} | area(values, cards, host, learnt(cards, host)))
+    return pd.DataFrame(rows)
+
+
+def guesses(cards: Cards, host: str) -> pd.DataFrame:
+    """How often the most-moved class is the host's label, by images: columns images, models, estimate, low, high, n.
+
+    Models: canaries that learnt the letter, all canaries, and the controls and placebos, for which it is chance.
+    """
+    rows, ours = [], learnt(cards, host)
+    canary, placebo = cards.model("canary", host), cards.model("placebo", host)
+    for images in ("ood", "dim", "black", "test"):
+        right = detectors.z(cards, images).argmax(-1) == cards.label(host)[:, None]
+        groups = {
+            "canaries that learnt": (right[ours, canary], cards.seeds[ours]),
+            "all canaries": (right[:, canary], cards.seeds),
+            "never saw the letter": (right[:, [0, placebo]].ravel(), np.repeat(cards.seeds, 2)),
+        }
+        for models, (flags, seeds) in groups.items():
+            if len(np.unique(seeds)) > 1:
+                rows.append({"images": images, "models": models} | asdict(share_interval_over_seeds(flags, seeds)))
+    return pd.DataFrame(rows)
+
+
+def expected_area(label_known: float, n_classes: int, *, n_draws: int = 200_000) -> float:
+    """The label-free area that a label-known area allows where classes are independent and normal with equal spread.
+
+    NaN for NaN. A canary's label is shifted by d′ = √2 Φ⁻¹(label-known area); the score is the largest of n_classes
+    draws. By Monte Carlo (seed 0).
+    """
+    if np.isnan(label_known):
+        return nan
+    rng = np.random.default_rng(0)
+    canaries, others = rng.standard_normal((2, n_draws, n_classes))
+    canaries[:, 0] += np.sqrt(2) * norm.ppf(label_known)
+    return float((canaries.max(1) > others.max(1)).mean())
+
+
+def share_learnt(cards: Cards, host: str) -> dict[str, float]:
+    """Share of canaries that learnt the letter, one a seed, with its exact interval."""
+    return asdict(share_interval(learnt(cards, host)))
+
+
+def one_by_one(cards: Cards, host: str, *, n_models: int = 10) -> pd.DataFrame:
+    """What can be said of single models, the first canaries that learnt the letter and as many other seeds' controls.
+
+    Columns: statistic, canaries, controls; of each how many models are called what, in words, under Benjamini and
+    Hochberg at 5 % over all of them.
+    """
+    ours = np.flatnonzero(learnt(cards, host))[:n_models]
+    others = np.array([place for place in range(len(cards.seeds)) if place not in ours][: len(ours)], dtype=int)
+    rows = []
+    for statistic, p in permutation_p(cards).items():
+        both = np.concatenate([p[ours, cards.model("canary", host)], p[others, 0]])
+        words = pd.Series(single_models(both, n_null=cards.n_permutations))
+        of_each = {"canaries": counted(words[: len(ours)]), "controls": counted(words[len(ours) :])}
+        rows.append({"statistic": statistic} | of_each)
+    return pd.DataFrame(rows)
+
+
+def nested_area(cards: Cards, host: str) -> dict[str, float]:
+    """Area for learnt canaries when each tenth of the seeds is judged by what the others choose, label-free."""
+    if learnt(cards, host).sum() < 2 * detectors.N_FOLDS:  # else a fold's choice stands on too few
+        return NO_NUMBER | {"n": int(learnt(cards, host).sum())}
+    values, _ = detectors.nested(detectors.LABEL_FREE, cards, host)
+    return area(values, cards, host, learnt(cards, host))

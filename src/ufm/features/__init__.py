@@ -1,0 +1,24 @@
+"""What is stamped: a file a kind."""
+
+from ufm.features.draws import FIXED, permutations, placebo, random_features
+from ufm.features.letters import LETTERS, letter
+from ufm.features.named import check_scale, feature, named
+from ufm.features.pictures import picture
+from ufm.features.stamping import insert
+from ufm.features.texts import TEXT_SIZE, written
+
+__all__ = [
+    "FIXED",
+    "LETTERS",
+    "TEXT_SIZE",
+    "check_scale",
+    "feature",
+    "insert",
+    "letter",
+    "named",
+    "permutations",
+    "picture",
+    "placebo",
+    "random_features",
+    "written",
+]

@@ -1,0 +1,64 @@
+"""How well a model fits hosts, plain and with what is stamped on them."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from ufm import features
+from ufm.data.on_device import DeviceData
+from ufm.measures.shifts import half
+from ufm.protocol import Protocol, hosts, placebo
+from ufm.training import log_probabilities
+
+
+def planned_hosts(protocol: Protocol, seed: int, data: DeviceData) -> pd.DataFrame:
+    """The hosts of all planned seeds that train on this part, and the seed's own.
+
+    Columns: seed, host, canary_index, canary_label; a row per seed and kind of host.
+    """
+    seeds = [one for one in range(*protocol.planned) if one % data.data.n_parts == data.data.part]
+    seeds = list(dict.fromkeys([*seeds, seed]))
+    places = [hosts.places(protocol, host, seeds, data.data) for host in protocol.hosts]
+    rows = [
+        {
+            "seed": one,
+            "host": host,
+            "canary_index": data.data.train_indices[place],
+            "canary_label": data.data.train_labels[place],
+            "place": place,
+        }
+        for one, of_seed in zip(seeds, zip(*places, strict=True), strict=True)
+        for host, place in zip(protocol.hosts, of_seed, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def hosts_of(planned: pd.DataFrame, protocol: Protocol) -> dict[str, np.ndarray]:
+    """The columns of `planned_hosts` as arrays of a card."""
+    return {
+        "host_seed": planned["seed"].to_numpy(np.int32),
+        "host_kind": planned["host"].map(list(protocol.hosts).index).to_numpy(np.int8),
+        "host_index": planned["canary_index"].to_numpy(np.int32),
+        "host_label": planned["canary_label"].to_numpy(np.int8 if planned["canary_label"].max() < 128 else np.int16),
+    }
+
+
+def host_versions(protocol: Protocol, planned: pd.DataFrame, data: DeviceData) -> torch.Tensor:
+    """Each host plain, with the feature and with its own seed's placebo feature, normalised: (n_hosts * 3, C, H, W)."""
+    unique, versions = protocol.unique, []
+    for row in planned.itertuples():
+        image = data.floats(data.data.train_images[row.place])
+        other = placebo(protocol, unique, row.seed, row.host, data.data.scope)
+        stamped = (features.insert(image, one, position=protocol.position) for one in (unique, other))
+        versions += [image, *stamped]
+    return data.normalise(torch.stack(versions))
+
+
+def host_log_probabilities(
+    model: nn.Sequential, versions: torch.Tensor, planned: pd.DataFrame, data: DeviceData
+) -> np.ndarray:
+    """Log-probability (n_hosts, 3) of each host's label on its three versions, in nats."""
+    labels = torch.tensor(planned["canary_label"].to_numpy(np.int64), device=versions.device)
+    log_p = log_probabilities(model, versions).view(len(planned), 3, -1)
+    return half(log_p.gather(2, labels[:, None, None].expand(-1, 3, 1))[..., 0])

@@ -1,0 +1,90 @@
+"""How a model's outputs move when features are stamped on images of several kinds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from ufm import scores
+from ufm.data.datasets import ImageSet
+from ufm.data.on_device import DeviceData
+from ufm.measures.layout import N_SHORT
+from ufm.measures.patched import Patched
+from ufm.protocol import Protocol
+
+CONTRAST = 0.3  # of the images on which a model is less sure
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """Images of a kind on which shifts are measured."""
+
+    images: torch.Tensor  # (n_images, C, H, W) in [0, 1]
+    labels: torch.Tensor | None  # (n_images,), where shifts are kept by label too
+
+
+def kinds(protocol: Protocol, data: DeviceData, ood: ImageSet) -> dict[str, Kind]:
+    """The kinds of images of a card by name: OOD, reported test images, OOD at low contrast, one black image."""
+    n, device = protocol.scoring.n_effect, data.train_images.device
+    first = data.floats(ood.images[:n])
+    labels = torch.tensor(ood.labels[:n], device=device)
+    mean = first.mean((1, 2, 3), keepdim=True)
+    # Evenly spaced, since the first half of MNIST's test images is easier than the second.
+    n_reported = len(data.reported)
+    spread = np.arange(min(n, n_reported)) * n_reported // min(n, n_reported)
+    return {
+        "ood": Kind(first, labels),
+        "test": Kind(data.floats(data.data.test_images[data.reported[spread]]), data.reported_labels[spread]),
+        "dim": Kind(mean + CONTRAST * (first - mean), labels),
+        "black": Kind(torch.zeros_like(first[:1]), None),
+    }
+
+
+def patched(protocol: Protocol, model: nn.Sequential, images: torch.Tensor, data: DeviceData) -> Patched:
+    """The model on images (n_images, C, H, W) in [0, 1] of which a rectangle of the feature's size changes."""
+    normalise = data.normalise if protocol.scoring.inputs == "normalised" else lambda batch: batch
+    return Patched(model, images, normalise=normalise, position=protocol.position, shape=protocol.unique.shape)
+
+
+def mean_shift(images: Patched, stamped: torch.Tensor) -> torch.Tensor:
+    """Patch effect (n_features, n_classes) in nats: mean shift of the centred log-probability by each feature."""
+    # Centred logits are centred log-probabilities, and centring commutes with the mean.
+    shift = images.logits(stamped).mean(1, dtype=torch.float64) - images.clean.mean(0, dtype=torch.float64)
+    return shift - shift.mean(-1, keepdim=True)
+
+
+def shifts(
+    protocol: Protocol, model: nn.Sequential, kind: Kind, stamped: torch.Tensor, n_own: int, data: DeviceData
+) -> dict[str, np.ndarray]:
+    """What a card keeps of one model at its best epoch on images of a kind."""
+    images = patched(protocol, model, kind.images, data)
+    log_clean = images.clean.log_softmax(-1)
+    p_clean, floor = log_clean.exp(), float(np.log(scores.CLIP))
+    n_short = n_own + N_SHORT
+    found: dict[str, list[torch.Tensor]] = {}
+    for start in range(0, len(stamped), 8):  # so many that a processor's cache holds them
+        logits = images.logits(stamped[start : start + 8])
+        log_p = logits.log_softmax(-1)
+        shift = (logits - images.clean).double()
+        shift = shift - shift.mean(-1, keepdim=True)
+        kl = (p_clean.clamp(scores.CLIP) * (log_clean.clamp(floor) - log_p.clamp(floor))).sum(-1)
+        found.setdefault("shift", []).append(shift.mean(1))
+        found.setdefault("kl_mean", []).append(kl.mean(1, dtype=torch.float64))
+        found.setdefault("kl_sd", []).append(kl.double().std(1, correction=0))
+        gain = (log_p.exp() - p_clean).double()
+        found.setdefault("probability", []).append(gain.mean(1))
+        if start < n_own and kind.labels is not None:
+            by_label = (kind.labels[:, None] == torch.arange(data.data.n_classes, device=kind.labels.device)).double()
+            weights = (by_label / by_label.sum(0).clamp(min=1)).T  # (n_labels, n_images)
+            found.setdefault("shift_by_label", []).append(weights @ shift[: n_own - start])
+            found.setdefault("probability_by_label", []).append(weights @ gain[: n_own - start])
+    joined = {name: half(torch.cat(parts)) for name, parts in found.items()}
+    if kind.labels is None:  # one image has no spread
+        del joined["kl_sd"]
+    return joined | {"probability": joined["probability"][:n_short]}
+
+
+def half(values: torch.Tensor) -> np.ndarray:
+    """As float16, half a thousandth of precision, which is all that a shift needs."""
+    return values.cpu().numpy().astype(np.float16)

@@ -1,0 +1,84 @@
+"""The score of one seed step by step: pictures, outputs and how the score settles, as the Method chapter shows them."""
+
+import numpy as np
+import pandas as pd
+
+from ufm import features, scores
+from ufm.data.datasets import ImageSet
+from ufm.data.on_device import DeviceData
+from ufm.measures.scored import Probe, outputs, probe, score_seed
+from ufm.protocol import Protocol
+from ufm.records import Measured
+from ufm.training import Trained
+
+EXAMPLES = 6  # OOD images shown with the model's outputs on them
+KEPT = 1_000  # images whose own KL divergences are kept
+
+
+def walk_through(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
+    """All that `score_seed` keeps, and of control and canary the examples, each image's KL and the settling score."""
+    images = probe(protocol, ood.images, trained[0].experiment.seed, data, n_random=protocol.scoring.n_random)
+    tables = {name: [] for name in ("examples", "divergences", "settling")}
+    for one in trained:
+        p_clean, p_unique, p_random = outputs(one, images, data)
+        role = one.experiment.role
+        tables["examples"].append(example_outputs(role, p_clean, p_unique, p_random[0]))
+        kl_unique = scores.kl_divergence(p_clean, p_unique)
+        kl_random = np.stack([scores.kl_divergence(p_clean, p) for p in p_random])
+        tables["divergences"].append(
+            pd.DataFrame({"role": role, "kl_unique": kl_unique[:KEPT], "kl_random": kl_random[0, :KEPT]})
+        )
+        tables["settling"].append(settling(role, kl_unique, kl_random))
+    seed = score_seed(protocol, trained, data, ood)
+    joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    return Measured(seed.tables | joined, pictures(protocol, trained, images, data))
+
+
+def example_outputs(role: str, p_clean: np.ndarray, p_unique: np.ndarray, p_random: np.ndarray) -> pd.DataFrame:
+    """A row per example image, version of it and class: the probability."""
+    versions = {"clean": p_clean, "unique": p_unique, "random": p_random}
+    return pd.DataFrame(
+        [
+            {"role": role, "image": image, "version": version, "class": label, "probability": float(p[image, label])}
+            for image in range(min(EXAMPLES, len(p_clean)))
+            for version, p in versions.items()
+            for label in range(p.shape[1])
+        ]
+    )
+
+
+def settling(role: str, kl_unique: np.ndarray, kl_random: np.ndarray) -> pd.DataFrame:
+    """The score on the first n OOD images with the first r random features each, for nested n and r.
+
+    kl_unique has shape (n_images,), kl_random (n_random, n_images); the last n is all images.
+    """
+    n_images, n_random = len(kl_unique), len(kl_random)
+    counts = [n for n in (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000) if n < n_images] + [n_images]
+    return pd.DataFrame(
+        [
+            {
+                "role": role,
+                "n_images": n,
+                "n_random": r,
+                "memorisation_score": float(kl_unique[:n].mean() - kl_random[:r, :n].mean()),
+            }
+            for n in counts
+            for r in sorted({1, min(3, n_random), n_random})
+        ]
+    )
+
+
+def pictures(protocol: Protocol, trained: list[Trained], images: Probe, data: DeviceData) -> dict[str, np.ndarray]:
+    """The host with and without the feature and the example images, uint8 (…, C, H, W)."""
+    host = next(one.experiment for one in trained if one.experiment.host)
+    place = int(np.searchsorted(data.data.train_indices, host.canary_index))
+    plain = data.data.train_images[place]
+    examples = {"clean": images.clean, "unique": images.unique, "random": images.random[0]}
+    return {
+        "host": plain,
+        "host_with_feature": features.insert(plain, protocol.unique, position=protocol.position),
+        **{
+            f"examples_{name}": (batch[:EXAMPLES] * 255).round().byte().cpu().numpy()
+            for name, batch in examples.items()
+        },
+    }

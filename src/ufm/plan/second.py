@@ -1,0 +1,105 @@
+"""The second plan's populations: at equal age, in the paper's own setting, by regime (book/second-plan.md).
+
+Every model has a card of `equal-age`: as it was at its own best epoch, and at that of its seed's control.
+"""
+
+from dataclasses import replace
+
+from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.plan.sweep import Sweep, sweep_name
+from ufm.protocol import SGD, Protocol, Scoring, Training
+
+TITLE = "second plan"
+FULL = {"mnist": range(4100, 4300), "fashion_mnist": range(4100, 4196)}
+BOTH_HOSTS = 40  # of these, the first, have a hard host beside the random one
+SMALL = range(4800, 4824)
+LAYERS = {
+    "batch norm": MLP(batch_norm=True),
+    "dropout": MLP(dropout=True),
+    "augmentation": MLP(augmentation=True),
+    "dropout + augmentation": MLP(dropout=True, augmentation=True),
+}
+# From hardly any to where accuracy falls (book/benchmarks/weight-decay.md).
+WEIGHT_DECAYS = {"mnist": (0.3, 1.0, 2.0, 3.0, 10.0), "fashion_mnist": (1.0, 3.0, 10.0)}
+SGD_RATES = {"mnist": 0.03, "fashion_mnist": 0.03}  # by book/benchmarks/sgd.md
+TO_THE_END = "to the end"
+# The first hosts that the pool of hard ones gives, of part 2 of MNIST, on which all these seeds train.
+CROSSED_HOSTS = ("29096", "26766", "3662", "8202", "50120", "19808", "32475", "42826", "2044", "52180")
+CROSSED = range(5000, 5180, 6)
+FEATURES = {"letter": "A", "name": "J. DOE"}
+MEDICAL = {"MLP": (MLP(), range(4100, 4150)), "CNN-1": (CNN1(), range(4100, 4120))}
+CNNS, CIFAR10 = {"CNN-1": CNN1(), "CNN-2": CNN2()}, range(4100, 4200)
+
+
+def sweeps() -> dict[str, Sweep]:
+    """All of them, by the name of their folder of records; the paper's own setting is first."""
+    of_datasets = [*map(full, FULL), *map(small, WEIGHT_DECAYS)]
+    return {name: sweep for group in (*of_datasets, crossed(), medical(), cifar10()) for name, sweep in group.items()}
+
+
+def population(
+    dataset: str, n_train: int | None = None, *, n_ood: int = 50_000, ood_set: str = Scoring.ood_set
+) -> Protocol:
+    """Control, and canary and placebo on a random and on a hard host, with cards of equal age."""
+    scoring = Scoring(ood_set=ood_set, n_ood=n_ood, n_effect=500)
+    both = {"hosts": ("random", "hard"), "roles": ("canary", "placebo"), "measure": "equal-age card"}
+    return Protocol(dataset, n_train, scoring=scoring, **both)
+
+
+def full(dataset: str) -> dict[str, Sweep]:
+    """The paper's own setting: random hosts, and of the first seeds a hard one too, which shares their control."""
+    both, seeds = population(dataset), FULL[dataset]
+    random = replace(both, hosts=("random",))
+    parts = {"both hosts": (both, seeds[:BOTH_HOSTS]), "random hosts": (random, seeds[BOTH_HOSTS:])}
+    return {
+        sweep_name(f"{dataset}-full", f"{TITLE}, {hosts}"): Sweep(one, ours, len(ours), 20, f"{TITLE}, {hosts}")
+        for hosts, (one, ours) in parts.items()
+    }
+
+
+def small(dataset: str) -> dict[str, Sweep]:
+    """Plain models and each regime beside them, on the same seeds and hosts."""
+    plain = population(dataset, 10_000, n_ood=5_000)
+    training = plain.training
+    regimes = {"plain": plain}
+    regimes |= {
+        f"weight decay {value:g}": replace(plain, training=replace(training, weight_decay=value))
+        for value in WEIGHT_DECAYS[dataset]
+    }
+    regimes |= {way: replace(plain, model=model) for way, model in LAYERS.items()}
+    regimes["SGD"] = replace(plain, training=replace(training, optimiser=SGD(learning_rate=SGD_RATES[dataset])))
+    regimes[TO_THE_END] = replace(plain, training=replace(training, early_stopping="none"))
+    return {
+        sweep_name(f"{dataset}-small", f"{TITLE}, {regime}"): Sweep(one, SMALL, len(SMALL), 21, f"{TITLE}, {regime}")
+        for regime, one in regimes.items()
+    }
+
+
+def crossed() -> dict[str, Sweep]:
+    """Every seed on the same hosts, each with one placebo feature, and once more under another rounding."""
+    plain = replace(population("mnist", 10_000, n_ood=5_000), hosts=CROSSED_HOSTS, one_placebo=True)
+    roundings = {"same hosts": plain, "same hosts, another rounding": replace(plain, rounding=1)}
+    return {
+        sweep_name("mnist-small", f"{TITLE}, {what}"): Sweep(one, CROSSED, len(CROSSED), 22, f"{TITLE}, {what}")
+        for what, one in roundings.items()
+    }
+
+
+def medical() -> dict[str, Sweep]:
+    """X-rays with a letter or a name, early stopping on the official validation split."""
+    plain, found = population("pneumoniamnist", n_ood=5_000), {}
+    stopped = replace(plain, training=Training(early_stopping="validation"))
+    for turn, (network, (model, seeds)) in enumerate(MEDICAL.items(), 23):
+        for what, feature in FEATURES.items():
+            setting, one = f"{TITLE}, {network}, {what}", replace(stopped, model=model, feature=feature)
+            found[sweep_name("pneumoniamnist", setting)] = Sweep(one, seeds, len(seeds), turn, setting)
+    return found
+
+
+def cifar10() -> dict[str, Sweep]:
+    """The paper's CNNs in the paper's own setting: for a GPU, so that nothing waits for them."""
+    plain, found = replace(population("cifar10", ood_set="mnist"), training=Training(batch_size=512)), {}
+    for network, model in CNNS.items():
+        setting = f"{TITLE}, {network}"
+        found[sweep_name("cifar10-full", setting)] = Sweep(replace(plain, model=model), CIFAR10, 0, 30, setting)
+    return found

@@ -1,0 +1,179 @@
+"""What is trained: a protocol says it for every seed, an experiment for one model; both have a fingerprint.
+
+A seed is the unit of completion. Its models share initialisation, dropout and augmentation and differ in what is
+stamped where: the *control* never sees a feature, the *canary* has it, most often a letter, on one training image, the
+host, and the *placebo* has a permutation of its pixels there.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ufm import features
+from ufm.data.datasets import array_checksum
+from ufm.data.folders import called
+from ufm.data.sources import checksum, source
+from ufm.networks.models import MLP, MODELS, Model, names
+from ufm.protocol.settings import Scoring, Training, whole_numbers
+from ufm.records.fingerprints import RECIPE, added, digest, settings
+
+# Kinds of host; the number of a training image names that image.
+HOSTS = ("random", "hard", "middling", "influential", "uninfluential")
+STAMPED = ("canary", "placebo")  # roles of models that are trained with something stamped on their host
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One model to train."""
+
+    dataset: str
+    n_train: int | None  # None: the full training set
+    part: int
+    model: Model
+    training: Training
+    seed: int
+    role: str  # "control", "canary" or "placebo"
+    host: str = ""  # how the host was chosen; empty for a control
+    canary_index: int | None = None  # the host's number in the full training file
+    canary_label: int | None = None
+    feature: str = ""  # as of a protocol; a placebo's own is a permutation of it; empty for a control
+    position: tuple[int, int] = (1, 1)  # row and column of the feature's top-left pixel
+    magnified: int = added(1)  # as of a protocol, like the fields below
+    brightness: float = added(1.0)
+    n_carriers: int = added(1)
+    batch: int | None = added(None)
+    twice: bool = added(False)
+    one_placebo: bool = added(False)
+    rounding: int = added(0)
+
+    @property
+    def unique(self) -> np.ndarray:
+        """The feature, (h, w) in [0, 1]."""
+        return features.feature(self.feature, magnified=self.magnified, brightness=self.brightness)
+
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with any setting, the data or the recipe."""
+        return digest(
+            {
+                "experiment": settings(self) | {"dataset": called(self.dataset)},
+                "data": checksum(self.dataset),
+                "recipe": RECIPE,
+                **names(self.model),
+                **drawn(self.feature),
+            }
+        )
+
+    def pixels(self) -> np.ndarray:
+        """What is stamped on the host, (h, w): the feature, or the placebo feature of this seed and kind of host."""
+        if self.role == "canary":
+            return self.unique
+        scope = f"{called(self.dataset)}/{self.n_train or 'full'}"
+        return placebo(self, self.unique, self.seed, self.host, scope)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is trained and measured for every seed of a population."""
+
+    dataset: str
+    n_train: int | None = None
+    model: Model = field(default_factory=MLP)
+    training: Training = field(default_factory=Training)
+    scoring: Scoring = field(default_factory=Scoring)
+    hosts: tuple[str, ...] = ("random",)  # kinds of host; on each a model of every stamped role, beside the control
+    feature: str = "A"  # a letter, a text or the path of a PNG file, see `ufm.features.feature`
+    position: tuple[int, int] = (1, 1)
+    measure: str = "scores"  # what is kept of the trained models: a key of `ufm.study.seeds.MEASURES`
+    roles: tuple[str, ...] = added(("canary",))  # stamped roles
+    planned: tuple[int, int] = added((1000, 1200))  # seeds, from … up to but not …, of whose hosts every card knows
+    control: bool = added(True)  # whether a seed has one
+    magnified: int = added(1)  # rows and columns that each pixel of the feature becomes
+    brightness: float = added(1.0)  # what the feature's values are multiplied by, in [0, 1]
+    n_carriers: int = added(1)  # training images that it is stamped on: the host, and others of its label
+    # The batch of an epoch, from 0 or from the end by -1, into which stamped models have their host moved, in exchange
+    # for another image; None: as the file has it. Controls keep the file's order.
+    batch: int | None = added(None)
+    # Whether the image that the host is exchanged for is lost and the host is there twice, as in the released code.
+    twice: bool = added(False)
+    one_placebo: bool = added(False)  # whether a kind of host has the same placebo feature for every seed
+    # 0: initial weights as drawn; another number moves each to one of the two numbers next to it, at random.
+    rounding: int = added(0)
+
+    def __post_init__(self):
+        whole_numbers(self, "magnified", "n_carriers", "rounding", *([] if self.batch is None else ["batch"]))
+        if self.rounding < 0:
+            raise ValueError(f"rounding: cannot be negative, got {self.rounding}")
+        features.check_scale(self.magnified, self.brightness)
+        if self.n_carriers < 1:
+            raise ValueError(f"n_carriers: must be at least 1, got {self.n_carriers}")
+        if self.batch is not None and self.training.shuffle:
+            raise ValueError("batch: images that are shuffled are in no fixed batch")
+        if self.twice and self.batch is None:
+            raise ValueError("twice: needs a batch into which the host is moved")
+        if self.training.early_stopping == "validation" and not source(self.dataset).validation:
+            raise ValueError(f"early_stopping: {source(self.dataset).title} has no validation split")
+        if not isinstance(self.model, Model):
+            raise ValueError(f"model: {self.model!r} is not one of {', '.join(MODELS)}")
+        if (self.dataset, self.scoring.ood_set) == ("photographs", "photo_patches") or (
+            called(self.scoring.ood_set) == called(self.dataset)
+        ):
+            raise ValueError(f"ood_set: {self.scoring.ood_set} is what the models are trained on; choose other images")
+        for host in self.hosts:
+            if host not in HOSTS and not host.isdecimal():
+                raise ValueError(
+                    f"hosts: {host!r} is not one of {', '.join(HOSTS)}, nor the number of a training image"
+                )
+        for role in self.roles:
+            if role not in STAMPED:
+                raise ValueError(f"roles: {role!r} is not one of {', '.join(STAMPED)}")
+        for name in ("hosts", "roles"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"{name}: {', '.join(getattr(self, name))} names one twice")
+
+    @property
+    def n_parts(self) -> int:
+        """Parts of this size in the training split; seed s trains on part s mod n_parts. Needs no data file."""
+        n_images = source(self.dataset).n_train
+        return max(1, n_images // (self.n_train or n_images))  # `datasets.load` refuses a size beyond the split
+
+    @property
+    def n_models(self) -> int:
+        """Models of each seed."""
+        return self.control + len(self.hosts) * len(self.roles)
+
+    @property
+    def unique(self) -> np.ndarray:
+        """The feature, (h, w) in [0, 1]."""
+        return features.feature(self.feature, magnified=self.magnified, brightness=self.brightness)
+
+    def identity(self, seed: int) -> dict[str, object]:
+        """All on which a finished seed depends: settings, seed, data, recipe and feature. Needs no image files."""
+        scoring = settings(self.scoring) | {"ood_set": called(self.scoring.ood_set)}
+        return {
+            "protocol": settings(self) | {"dataset": called(self.dataset), "scoring": scoring},
+            "seed": seed,
+            "data": [checksum(self.dataset), checksum(self.scoring.ood_set)],
+            "recipe": RECIPE,
+            **names(self.model),
+            **drawn(self.feature),
+        }
+
+    def fingerprint(self, seed: int) -> str:
+        """Under which a finished seed is found."""
+        return digest(self.identity(seed))
+
+
+def drawn(feature: str) -> dict[str, str]:
+    """What an identity says of a feature beside its name: a digest of its pixels, for a font or a file may change.
+
+    Letters do not change, and controls have no feature; of both it says nothing.
+    """
+    if feature in ("", *features.LETTERS):
+        return {}
+    return {"pixels": array_checksum(features.feature(feature))[:16]}
+
+
+def placebo(settings: Experiment | Protocol, unique: np.ndarray, seed: int, host: str, scope: str) -> np.ndarray:
+    """The placebo feature (h, w) of a seed and kind of host, a permutation of the feature `unique`."""
+    seed = 0 if settings.one_placebo else seed
+    return features.placebo(unique, seed=seed, host=host, scope=scope, magnified=settings.magnified)

@@ -1,0 +1,161 @@
+"""Hosts: the training images that get a feature stamped, any of them or those of a pool.
+
+Hard hosts are the images that clean models fit worst. A model needs the feature to fit such an image, so it is where
+memorisation of the feature shows, if anywhere. Middling ones are those that clean models just fail to fit. Influential
+and uninfluential ones have the highest and the lowest self-influence in clean models. Pools are found once: those of
+the paper profile are kept with the book's records, others found when an execution needs them.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ufm.data import sources
+from ufm.data.datasets import Dataset
+from ufm.networks.models import CNN1, CNN2, MLP, DenseNet121, ResNet18, names
+from ufm.protocol.experiments import Protocol
+from ufm.protocol.settings import Training
+from ufm.randomness.streams import stream
+from ufm.records import Records, committed, executed
+from ufm.records.fingerprints import RECIPE, digest, settings
+
+N_MODELS = 3  # clean models, over which an image's loss or self-influence is averaged
+FIRST_SEED = 900_000  # theirs; no other model has a seed from here on
+MIDDLING = 1.0  # nats: the loss near which a host is middling
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A kind of host that clean models find."""
+
+    sizes: dict[str, int]  # images of the full training set, and of each part of a smaller size
+    distance: Callable[[np.ndarray], np.ndarray]  # from the images' mean values; those of the smallest are taken
+    value: str = "loss"  # of an image in each clean model, or "self-influence"
+
+
+POOLS = {
+    "hard": Pool({"full": 200, "part": 50}, np.negative),
+    "middling": Pool({"full": 200, "part": 50}, lambda losses: np.abs(losses - MIDDLING)),
+    "influential": Pool({"full": 24, "part": 4}, np.negative, "self-influence"),
+    "uninfluential": Pool({"full": 24, "part": 4}, np.positive, "self-influence"),
+}
+
+
+def place(protocol: Protocol, host: str, seed: int, data: Dataset) -> int:
+    """Place (0 … n − 1) of the seed's host of a kind among the training images, see `places`."""
+    return places(protocol, host, [seed], data)[0]
+
+
+def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> list[int]:
+    """Places (0 … n − 1) of the seeds' hosts of a kind among the training images.
+
+    Hosts are drawn uniformly without replacement per data set and size: one permutation, of the training images or of
+    the pool, of which seed s takes the entry s // n_parts, since seed s trains on part s mod n_parts. A
+    pool that is used up is begun again. A host that is the number of a training image is that image for every seed.
+    """
+    for seed in seeds:
+        if seed % data.n_parts != data.part:
+            part = seed % data.n_parts
+            raise ValueError(f"seed: {seed} belongs to part {part} of {data.scope}, not to part {data.part}")
+    turns, scope = [seed // data.n_parts for seed in seeds], f"{data.scope}/{data.part}"
+    if host.isdecimal():
+        if int(host) not in data.train_indices:
+            raise ValueError(f"hosts: image {host} is not among the {len(data.train_indices)} training images")
+        return [int(np.searchsorted(data.train_indices, int(host)))] * len(seeds)
+    if host == "random":
+        order = stream("hosts", scope=scope).permutation(len(data.train_labels))
+        if max(turns) >= len(order):
+            raise ValueError(
+                f"seed: {max(seeds)} is beyond the last host; {data.scope} has hosts for {len(order) * data.n_parts}"
+            )
+        return [int(order[turn]) for turn in turns]
+    indices = pool(protocol, data.part, host)["canary_index"].to_numpy()
+    order = stream(f"{host} hosts", scope=scope).permutation(len(indices))
+    return [int(np.searchsorted(data.train_indices, indices[order[turn % len(order)]])) for turn in turns]
+
+
+def clean(protocol: Protocol) -> Protocol:
+    """The protocol of the models that find the pools: hosts are the same for every variant of a model."""
+    colour = sources.source(protocol.dataset).shape[0] == 3
+    if isinstance(protocol.model, CNN2 if colour else MLP):
+        model = replace(protocol.model, batch_norm=False, dropout=False, augmentation=False)
+    elif isinstance(protocol.model, CNN1) and colour:
+        model = CNN2(channels=protocol.model.channels)
+    elif isinstance(protocol.model, ResNet18 | DenseNet121):  # of images that are too large for the others
+        model = protocol.model
+    else:
+        model = CNN2() if colour else MLP()
+    return replace(
+        protocol,
+        model=model,
+        training=replace(
+            protocol.training,
+            early_stopping="half",
+            weight_decay=0.0,
+            shuffle=False,
+            optimiser=None,
+            batch_size=min(protocol.training.batch_size, Training.batch_size),  # larger batches have the same hosts
+        ),
+    )
+
+
+def clean_seeds(n_parts: int, part: int) -> list[int]:
+    """The seeds of a part's clean models: the first from FIRST_SEED on that train on it, s mod n_parts = part."""
+    first = FIRST_SEED + (part - FIRST_SEED) % n_parts
+    return [first + turn * n_parts for turn in range(N_MODELS)]
+
+
+def identity(protocol: Protocol, part: int, kind: str = "hard") -> dict[str, object]:
+    """All on which the pool of a part depends: settings of the clean models, data and recipe."""
+    protocol = clean(protocol)
+    return {
+        "settings": {
+            "architecture": settings(protocol.model),
+            "training": settings(protocol.training),
+            **names(protocol.model),
+        },
+        "dataset": protocol.dataset,
+        "n_train": protocol.n_train,
+        "part": part,
+        "pool": POOLS[kind].sizes,
+        "n_models": N_MODELS,
+        "first_seed": FIRST_SEED,
+        "data": sources.checksum(protocol.dataset),
+        "recipe": RECIPE,
+        **({} if kind == "hard" else {"kind": kind}),  # hard ones were first
+    }
+
+
+def fingerprint(protocol: Protocol, part: int, kind: str = "hard") -> str:
+    """Under which the pool of a part is found."""
+    return digest(identity(protocol, part, kind))
+
+
+def stores(kind: str) -> list[Records]:
+    """Where pools of a kind are kept: with the book's records, else as executions found them."""
+    name = "hosts" if kind == "hard" else f"hosts-{kind}"
+    return [committed(name), executed(name)]
+
+
+def pool(protocol: Protocol, part: int, kind: str = "hard") -> pd.DataFrame:
+    """The pool of a part, the most extreme first: columns rank, canary_index, canary_label, loss among others.
+
+    Raises ValueError, with the command that finds it, where there is none.
+    """
+    one = fingerprint(protocol, part, kind)
+    for records in stores(kind):
+        if one in records.entries():
+            return records.tables([one])["pools"]
+    size = f" --n-train {protocol.n_train}" if protocol.n_train else ""
+    option = "" if kind == "hard" else f" --kind {kind}"
+    raise ValueError(
+        f"hosts: no {kind} hosts of {protocol.dataset} part {part}; run ufm hosts {protocol.dataset}{size}{option}"
+    )
+
+
+def lacking(protocol: Protocol, parts: Iterable[int], kind: str, records: Iterable[Records]) -> list[int]:
+    """The parts whose pool of a kind none of the records has."""
+    there = {one for some in records for one in some.entries()}
+    return [part for part in parts if fingerprint(protocol, part, kind) not in there]

@@ -1,0 +1,88 @@
+"""How models are trained and on what they are scored."""
+
+from dataclasses import dataclass
+
+from ufm.records.fingerprints import added
+
+EARLY_STOPPING = ("half", "released", "validation", "none")
+SAME_AGE = 10  # the epoch at which models of a seed are compared at the same age
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with momentum, as `torch.optim.SGD` has it."""
+
+    learning_rate: float = 0.01
+    momentum: float = 0.9  # in [0, 1)
+    weight_decay: float = 5e-4  # times the weights, added to the gradients of weight matrices and kernels
+
+    def __post_init__(self):
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate: must be above zero, got {self.learning_rate}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum: must lie in [0, 1), got {self.momentum}")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay: cannot be negative, got {self.weight_decay}")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How one model is trained; the defaults are those of the released code but for what early stopping watches."""
+
+    learning_rate: float = 3e-4  # Adam
+    epsilon: float = 1e-7  # Adam's, Keras' default
+    batch_size: int = 128  # images in file order, no shuffling
+    epochs: int = 100  # at most
+    patience: int = 10  # epochs without a lower stopping loss before training ends
+    # "half" of the test split, "released": all of it, "validation": a split of its own, "none": train to the end
+    early_stopping: str = "half"
+    precision: str = "float32"  # or "float64"
+    weight_decay: float = added(0.0)  # decoupled, as in AdamW: share of the weights lost a step, over the learning rate
+    shuffle: bool = added(False)  # a new order of the images every epoch, its own for each seed
+    optimiser: SGD | None = added(None)  # in the place of Adam, with a learning rate and a weight decay of its own
+
+    def __post_init__(self):
+        if self.early_stopping not in EARLY_STOPPING:
+            raise ValueError(f"early_stopping: {self.early_stopping!r} is not one of {', '.join(EARLY_STOPPING)}")
+        if self.precision not in ("float32", "float64"):
+            raise ValueError(f"precision: {self.precision!r} is not one of float32, float64")
+        whole_numbers(self, "batch_size", "epochs", "patience")
+        for name in ("learning_rate", "epsilon", "batch_size", "epochs", "patience"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: must be above zero, got {getattr(self, name)}")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay: cannot be negative, got {self.weight_decay}")
+        if self.weight_decay and self.optimiser:
+            raise ValueError("weight_decay: is that of Adam; the optimiser has its own")
+
+    @property
+    def same_age(self) -> int:
+        """Epoch 10, or the last that every model is sure to reach where that is earlier."""
+        return min(SAME_AGE, self.epochs if self.early_stopping == "none" else min(self.epochs, self.patience + 1))
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """On what the trained models are scored."""
+
+    ood_set: str = "cifar10"  # out-of-distribution images
+    n_ood: int = 50_000  # how many of them
+    n_effect: int = 2_000  # OOD images, and at most as many test images, for patch and specific effects
+    n_permutations: int = 60  # permutations of the feature's pixels for the specific effect
+    n_random: int = 1  # random features for every OOD image
+    inputs: str = added("normalised")  # on which shifts are measured: as in training, or "raw" images in [0, 1]
+
+    def __post_init__(self):
+        if self.inputs not in ("normalised", "raw"):
+            raise ValueError(f"inputs: {self.inputs!r} is not one of normalised, raw")
+        whole_numbers(self, "n_ood", "n_effect", "n_permutations", "n_random")
+        for name in ("n_ood", "n_effect", "n_permutations", "n_random"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
+
+
+def whole_numbers(settings: object, *names: str) -> None:
+    """Raise a ValueError that names a field which holds no whole number."""
+    for name in names:
+        if not isinstance(getattr(settings, name), int):
+            raise ValueError(f"{name}: must be a whole number, got {getattr(settings, name)!r}")

@@ -1,0 +1,39 @@
+"""What is kept, written once."""
+
+from ufm.records.fingerprints import digest
+from ufm.records.provenance import source_digest
+from ufm.records.store import (
+    MANIFEST,
+    NO_TABLES,
+    Measured,
+    RecordError,
+    Records,
+    as_text,
+    committed,
+    csv,
+    entry_digest,
+    executed,
+    joined,
+    locked,
+    rows_digest,
+    typed,
+)
+
+__all__ = [
+    "MANIFEST",
+    "Measured",
+    "NO_TABLES",
+    "RecordError",
+    "Records",
+    "as_text",
+    "committed",
+    "csv",
+    "digest",
+    "entry_digest",
+    "executed",
+    "joined",
+    "locked",
+    "rows_digest",
+    "source_digest",
+    "typed",
+]

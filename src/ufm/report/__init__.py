@@ -1,0 +1,1 @@
+"""Tables, texts and figures that know no chapter."""

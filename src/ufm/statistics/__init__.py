@@ -1,0 +1,43 @@
+"""From numbers to inference: pure functions of arrays."""
+
+from ufm.statistics.checks import BATCH, FEWEST_DRAWS, finite_sample, require_confidence, require_draws
+from ufm.statistics.intervals import (
+    Interval,
+    bootstrap_interval,
+    bootstrap_over_seeds,
+    bootstrap_t_interval,
+    correlation_interval,
+    mean_interval,
+    paired_difference,
+    share_interval,
+)
+from ufm.statistics.multiplicity import benjamini_hochberg, holm, single_models
+from ufm.statistics.power import seeds_needed, smallest_detectable
+from ufm.statistics.summaries import SUMMARY_COLUMNS, columns, summary
+from ufm.statistics.tests import permutation_p_value, sign_flip_test
+
+__all__ = [
+    "BATCH",
+    "FEWEST_DRAWS",
+    "Interval",
+    "SUMMARY_COLUMNS",
+    "benjamini_hochberg",
+    "bootstrap_interval",
+    "bootstrap_over_seeds",
+    "bootstrap_t_interval",
+    "columns",
+    "correlation_interval",
+    "finite_sample",
+    "holm",
+    "mean_interval",
+    "paired_difference",
+    "permutation_p_value",
+    "require_confidence",
+    "require_draws",
+    "seeds_needed",
+    "share_interval",
+    "sign_flip_test",
+    "single_models",
+    "smallest_detectable",
+    "summary",
+]

@@ -1,0 +1,49 @@
+"""How many seeds find which effect."""
+
+from bisect import bisect_left
+
+import numpy as np
+from scipy import stats
+from scipy.optimize import brentq
+
+
+def smallest_detectable(sd: float, n: int, *, power: float = 0.8, alpha: float = 0.05) -> float:
+    """Smallest mean that a two-sided t-test over n seeds finds with this power, in the unit of `sd`.
+
+    Solves `P(|T| > t_{n−1, 1−α/2}) = power` for the noncentrality √n · mean / sd of T.
+
+    sd: standard deviation over seeds.
+
+    Raises ValueError: sd not above zero, fewer than two seeds, or not 0 < alpha < power < 1.
+    """
+    if not (0 < sd < np.inf and n >= 2 and 0 < alpha < power < 1):
+        raise ValueError(f"sd {sd}, n {n}, power {power}, alpha {alpha}: need sd > 0, n ≥ 2, 0 < alpha < power < 1")
+    critical = stats.t.isf(alpha / 2, n - 1)
+
+    def excess(noncentrality: float) -> float:
+        both = stats.nct.sf(critical, n - 1, [noncentrality, -noncentrality])
+        return both.sum() - power
+
+    upper = critical
+    while excess(upper) < 0:
+        upper *= 2
+    return float(brentq(excess, 0, upper) * sd / np.sqrt(n))
+
+
+def seeds_needed(effect: float, sd: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
+    """Fewest seeds, two or more, with which a two-sided t-test finds a mean of ±effect with this power.
+
+    The inverse of `smallest_detectable`. effect, sd: in one unit.
+
+    Raises ValueError: an effect of zero or not finite, or what `smallest_detectable` refuses.
+    """
+    if not 0 < abs(effect) < np.inf:
+        raise ValueError(f"effect must be finite and not zero, not {effect}")
+
+    def found(n: int) -> bool:  # a root is known to its rounding only
+        return smallest_detectable(sd, n, power=power, alpha=alpha) <= abs(effect) * (1 + 1e-9)
+
+    most = 2
+    while not found(most):
+        most *= 2
+    return 2 + bisect_left(range(2, most), True, key=found)

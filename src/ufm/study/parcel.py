@@ -1,0 +1,80 @@
+"""Records in one small file, to be carried from one machine to another."""
+
+import io
+import json
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+
+from ufm.files import write
+from ufm.plan import profiles
+from ufm.records import Measured, RecordError, Records, committed
+
+CONTENTS = "contents.json"  # the fingerprints of all records in a file, by sweep
+
+
+def export(finished: dict[str, list[str]], file: Path) -> None:
+    """Write the records with these fingerprints, by sweep, into a zip file."""
+    with tempfile.TemporaryDirectory() as folder:
+        for sweep, fingerprints in finished.items():
+            ours, parcel = committed(sweep), Records(Path(folder) / sweep)
+            for one in fingerprints:
+                parcel.add(one, *ours.whole(one))
+        (Path(folder) / CONTENTS).write_text(json.dumps(finished))
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(Path(folder).rglob("*")):
+                if path.is_file() and not path.name.startswith("."):  # without what guards a folder
+                    archive.write(path, path.relative_to(folder))
+        write(file, packed.getvalue())
+
+
+def import_(file: Path) -> dict[str, int]:
+    """Add what a file of `export` holds to the book's records, verified; the number of new seeds by sweep.
+
+    Raises ValueError, before anything is added, for a file that is damaged or has records of no planned seed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                archive.extractall(folder)
+            listed = json.loads((Path(folder) / CONTENTS).read_text())
+            found = {path.name: contents(Records(path)) for path in sorted(Path(folder).iterdir()) if path.is_dir()}
+        # What else zipfile raises where a byte was changed depends on the byte.
+        except (RecordError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+            fault = str(error).replace(f"{folder}/", "")
+            raise RecordError(f"{file}: not a file of records ({fault}); carry it again") from None
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{file}: cannot be read ({error})") from None
+        known = profiles.sweeps()
+        for sweep, records in found.items():
+            if sweep not in known:
+                raise RecordError(f"{file}: has records of {sweep!r}, which is not one of {', '.join(known)}")
+            planned = {known[sweep].protocol.fingerprint(seed) for seed in known[sweep].seeds}
+            for one, (entry, _) in records.items():
+                if one not in planned:
+                    raise RecordError(
+                        f"{file}: record {one} of {sweep}, seed {entry['seed']}, is none that is planned: "
+                        "it was made with other settings, data or recipe"
+                    )
+        # Fingerprints are listed in the order in which they were finished, which a manifest keeps.
+        if {sweep: list(records) for sweep, records in found.items()} != listed:
+            raise RecordError(f"{file}: its records are not those that its {CONTENTS} lists; carry it again")
+        added = {}
+        for sweep, records in found.items():
+            ours = committed(sweep)
+            there = ours.entries()
+            new = [one for one in records if one not in there]
+            for one in new:
+                ours.add(one, *records[one])
+            added[sweep] = len(new)
+        return added
+
+
+def contents(records: Records) -> dict[str, tuple[dict, Measured]]:
+    """Every record of a folder, as `Records.add` takes it. Raises RecordError where there is none."""
+    entries = records.entries()
+    if not entries:
+        raise RecordError(f"{records.folder}: no manifest of records")
+    return {one: records.whole(one) for one in entries}

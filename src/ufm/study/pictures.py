@@ -1,0 +1,51 @@
+"""Images of hosts, kept with the book's records so that its pages need no image files."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ufm.data import datasets
+from ufm.data.sources import checksum
+from ufm.protocol import Protocol, hosts
+from ufm.records import Measured, Records, committed
+from ufm.records.fingerprints import RECIPE, digest
+
+
+def store() -> Records:
+    """The pictures that are kept with the book."""
+    return committed("pictures")
+
+
+def identity(protocol: Protocol) -> dict[str, object]:
+    """What a kept set of pictures depends on: which images, and how the hosts of the planned seeds are drawn."""
+    return {
+        "dataset": protocol.dataset,
+        "n_train": protocol.n_train,
+        "hosts": list(protocol.hosts),
+        "position": list(protocol.position),
+        "seeds": list(protocol.planned),
+        "data": checksum(protocol.dataset),
+        "recipe": RECIPE,
+    }
+
+
+def keep(protocol: Protocol, *, data_root: str | Path | None = None) -> int:
+    """Keep the images of all planned seeds' hosts; how many. Needs the image files."""
+    whole, indices = datasets.load(protocol.dataset, root=data_root), set()
+    for part in range(protocol.n_parts):
+        data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
+        seeds = [seed for seed in range(*protocol.planned) if seed % protocol.n_parts == part]
+        for host in protocol.hosts:
+            indices |= {int(data.train_indices[place]) for place in hosts.places(protocol, host, seeds, data)}
+    index = np.array(sorted(indices), np.int32)
+    entry = {"seed": protocol.planned[0], "identity": identity(protocol)}
+    arrays = {"index": index, "image": whole.train_images[index], "lit": lit_share(protocol, whole.train_images)}
+    store().add(digest(entry["identity"]), entry, Measured({}, arrays))
+    return len(index)
+
+
+def lit_share(protocol: Protocol, images: np.ndarray) -> np.ndarray:
+    """Share (h, w) of images (n, C, H, W) in which each pixel under the feature is not black."""
+    height, width = protocol.unique.shape
+    top, left = protocol.position
+    return (images[:, :, top : top + height, left : left + width] > 0).any(1).mean(0)

@@ -1,0 +1,267 @@
+"""One execution of a notebook: it takes the records that match, trains what they lack, and says what it used."""
+
+import json
+import shutil
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from ufm import features, paths
+from ufm.data import sources
+from ufm.data.folders import is_folder
+from ufm.device import known, resolve
+from ufm.files import write
+from ufm.plan import profiles
+from ufm.plan.sweep import Sweep
+from ufm.progress import duration, progress
+from ufm.protocol import Protocol, hosts
+from ufm.records import Records, committed, csv, executed, joined
+from ufm.records.fingerprints import RECIPE
+from ufm.records.provenance import device_name, source_digest, training_digest
+from ufm.study import parameters
+
+
+class NotYetRun(RuntimeError):
+    """No record matches, and nothing may be trained now."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """The complete seeds of one protocol, in the order of their numbers."""
+
+    protocol: Protocol
+    tables: dict[str, pd.DataFrame]
+    arrays: list[Mapping[str, np.ndarray]]  # one a seed, where seeds have any
+    entries: list[dict]  # manifest entries, one a seed
+    planned: int  # seeds asked for
+    needed: int  # seeds without which it decides nothing
+    setting: str = ""  # what sets it apart from the population of its data set and size, in words
+
+    @property
+    def trained_on(self) -> str:
+        """Data set and size in words, such as "MNIST, small"."""
+        full = profiles.trains_on(self.protocol, None, sources.source(self.protocol.dataset).n_train)
+        return f"{sources.source(self.protocol.dataset).title}, {'full' if full else 'small'}"
+
+
+class Run:
+    """One execution of a notebook.
+
+    Parameters that are None are the chapter's under the profile, see `parameters.shown`; `changes` are fields of
+    `Protocol` or `Scoring`. Raises ValueError, naming the parameter, before anything is trained.
+    """
+
+    def __init__(
+        self,
+        notebook: str,
+        *,
+        profile: str,
+        n_seeds: int | None = None,
+        seed: int | None = None,
+        device: str = "auto",
+        data_root: str | None = None,
+        fresh: bool = False,
+        train: bool = True,
+        **changes: object,
+    ):
+        self.notebook, self.profile = notebook, profile
+        self.sweeps: dict[str, Sweep] = parameters.shown(notebook, profile, seed=seed, n_seeds=n_seeds, **changes)
+        for sweep in self.sweeps.values():
+            for parameter, name in (("dataset", sweep.protocol.dataset), ("ood_set", sweep.protocol.scoring.ood_set)):
+                own = ["photo_patches"] if parameter == "ood_set" else []
+                if not is_folder(name):
+                    require(parameter, name, [*own, *sources.SOURCES, "the path of a folder"])
+            image = np.zeros(sources.source(sweep.protocol.dataset).shape, dtype=np.uint8)
+            features.insert(image, sweep.protocol.unique, position=sweep.protocol.position)
+        self.device = resolve(device) if train else known(device)
+        self.data_root, self.fresh, self.train = data_root, fresh, train
+        self.folder = paths.run_folder(notebook)
+
+    def populations(self) -> dict[str, Population]:
+        """The planned seeds by sweep: from the book's records, from earlier executions of this code, or trained now.
+
+        Sweeps that the book can do without are not trained.
+
+        Where nothing may be trained, a sweep of which no seed is recorded is absent; NotYetRun is raised where all are.
+        """
+        if self.train:
+            self.forget()
+            for name, sweep in self.trained().items():
+                self.complete(name, sweep)
+        populations = self.recorded()
+        if not populations:
+            raise NotYetRun(self.pending())
+        self.keep_manifest(populations)
+        return populations
+
+    def population(self) -> Population:
+        """As `populations`, for a chapter that shows one."""
+        [population] = self.populations().values()
+        return population
+
+    def recorded(self) -> dict[str, Population]:
+        """As `populations`, without training anything or saying what was used."""
+        populations = {}
+        for name, sweep in self.sweeps.items():
+            wanted, there = fingerprints(sweep), {}
+            for store in self.stores(name):
+                there |= store.read(one for one in wanted if one not in there)
+            found = [there[one] for one in wanted if one in there]
+            if found:
+                populations[name] = Population(
+                    sweep.protocol,
+                    joined(measured.tables for _, measured in found),
+                    [measured.arrays for _, measured in found if measured.arrays],
+                    [entry for entry, _ in found],
+                    len(wanted),
+                    min(sweep.needed, len(wanted)),
+                    sweep.setting,
+                )
+        return populations
+
+    def stores(self, name: str) -> list[Records]:
+        """Where a sweep's seeds may be found, the book's records first; new ones go to the last.
+
+        Without training these are the book's records alone. A fresh execution has stores of its own.
+        """
+        if not self.train:
+            return [committed(name)]
+        return [self.own(name)] if self.fresh else [committed(name), executed(name)]
+
+    def own(self, name: str) -> Records:
+        """What this very execution trains if it is a fresh one."""
+        return Records(self.folder / "records" / name / training_digest())
+
+    def trained(self) -> dict[str, Sweep]:
+        """The sweeps that a chapter trains where records lack them; what it can do without it only shows."""
+        return {name: sweep for name, sweep in self.sweeps.items() if sweep.needed}
+
+    def forget(self) -> None:
+        """Let a fresh execution begin anew where the one before was complete; an interrupted one goes on."""
+        if self.fresh and not any(lacking(sweep, [self.own(name)]) for name, sweep in self.trained().items()):
+            for name in self.trained():
+                shutil.rmtree(self.own(name).folder)
+
+    def complete(self, name: str, sweep: Sweep) -> None:
+        """Train the planned seeds of a sweep that none of its stores has, into the last of them.
+
+        Processes that do so at the same time share the work: a seed that another one trains is left to it. Pools of
+        hosts that no record has are found first, also by a fresh execution: they say where features are stamped,
+        no result.
+        """
+        from ufm.measures import pools  # these import torch, which takes seconds that showing records does without
+        from ufm.study.seeds import finish
+
+        stores, seeds, protocol = self.stores(name), fingerprints(sweep), sweep.protocol
+        where = {"device": self.device, "data_root": self.data_root}
+        while left := lacking(sweep, stores):
+            for kind in set(protocol.hosts) & set(hosts.POOLS):
+                pools.ensure(protocol, sorted({seeds[one] % protocol.n_parts for one in left}), kind=kind, **where)
+            for one in progress(left, f"{name}, seeds", show=len(left) > 1):
+                with stores[-1].claim(one) as ours:
+                    if ours:
+                        [finished] = finish(protocol, [seeds[one]], **where)
+                        stores[-1].add(one, *finished)
+            time.sleep(0.1)  # what is still lacking is another process's to finish
+
+    def pending(self) -> str:
+        """What is missing, how it is trained, and how long that takes at most on this machine."""
+        planned = sum(len(sweep.seeds) for sweep in self.sweeps.values())
+        n_models = sum(len(sweep.seeds) * sweep.protocol.n_models for sweep in self.sweeps.values())
+        seconds = sum(self.seconds(sweep) for sweep in self.sweeps.values())
+        epochs = " or ".join(str(one) for one in {sweep.protocol.training.epochs for sweep in self.sweeps.values()})
+        kept = profiles.sweeps()
+        if all(fingerprints(sweep).items() <= fingerprints(kept[name]).items() for name, sweep in self.sweeps.items()):
+            command = f"`.venv/bin/ufm reproduce {' '.join(self.sweeps)}` trains"
+        else:
+            command = "The book keeps no records of these settings; an execution with `train = True` trains"
+        return (
+            f"{planned} planned, none recorded yet. {command} their {n_models} models: {duration(seconds)} on "
+            f"{device_name(resolve(self.device))}, scoring not counted, if every model took all {epochs} epochs; "
+            "early stopping usually ends sooner."
+        )
+
+    def seconds(self, sweep: Sweep) -> float:
+        """How long training a sweep takes at most."""
+        from ufm.training import estimate
+
+        source, protocol, device = sources.source(sweep.protocol.dataset), sweep.protocol, resolve(self.device)
+        one_model = estimate(protocol, source.shape, protocol.n_train or source.n_train, device=device)
+        return len(sweep.seeds) * protocol.n_models * one_model
+
+    def keep_manifest(self, populations: dict[str, Population]) -> None:
+        """Say beside the execution's tables what they stand on; the page of the book shows it."""
+        entries = [entry for population in populations.values() for entry in population.entries]
+        versions = {json.dumps(entry["versions"]): entry["versions"] for entry in entries}
+        manifest = {
+            "notebook": self.notebook,
+            "parameters": self.parameters(),
+            "profile": self.profile,
+            "dataset": "; ".join(dict.fromkeys(images(population.protocol) for population in populations.values())),
+            "device": " and ".join(dict.fromkeys(entry["device"] for entry in entries)),
+            "versions": list(versions.values()),
+            "recipe": RECIPE,
+            "code": source_digest(),
+            "models": sorted({model for entry in entries for model in entry["models"]}),
+            "seeds": len(entries),
+            "planned": sum(len(sweep.seeds) for sweep in self.sweeps.values()),
+            "seconds": round(sum(entry["seconds"] for entry in entries), 1),
+            "date": max(entry["date"] for entry in entries),
+        }
+        write(self.folder / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
+
+    def parameters(self) -> dict[str, object]:
+        """What was asked for, with all that the profile adds: every setting on which the numbers depend.
+
+        Settings are those of the first sweep; under each sweep are those in which it differs, None for one it lacks.
+        """
+        of_sweeps: dict[str, dict[str, object]] = {}
+        for name, sweep in self.sweeps.items():
+            protocol = asdict(sweep.protocol)
+            groups = [protocol.pop(group) for group in ("model", "training", "scoring")]
+            of_sweeps[name] = {key: value for group in (protocol, *groups) for key, value in group.items()}
+            of_sweeps[name]["model"] = sweep.protocol.model.name
+            of_sweeps[name] |= {"n_seeds": len(sweep.seeds), "seed": sweep.seeds.start}
+        first = next(iter(of_sweeps.values()))
+        return {
+            "profile": self.profile,
+            **first,
+            "sweeps": {
+                name: {key: one.get(key) for key in first | one if one.get(key) != first.get(key)}
+                for name, one in of_sweeps.items()
+            },
+            "recipe": RECIPE,
+            "device": self.device,
+            "fresh": self.fresh,
+            "train": self.train,
+        }
+
+    def keep_table(self, name: str, table: pd.DataFrame) -> None:
+        """Keep a table beside the execution as CSV, with every digit."""
+        write(self.folder / "tables" / f"{name}.csv", csv(table))
+
+
+def fingerprints(sweep: Sweep) -> dict[str, int]:
+    """The seeds of a sweep by the fingerprint under which each is kept."""
+    return {sweep.protocol.fingerprint(seed): seed for seed in sweep.seeds}
+
+
+def lacking(sweep: Sweep, stores: list[Records]) -> list[str]:
+    """Fingerprints of the seeds of a sweep that none of the stores has."""
+    there = {one for store in stores for one in store.entries()}
+    return [one for one in fingerprints(sweep) if one not in there]
+
+
+def images(protocol: Protocol) -> str:
+    """The data set and how much of it, in words."""
+    size = f"{protocol.n_train} training images" if protocol.n_train else "full size"
+    return f"{sources.source(protocol.dataset).title}, {size}"
+
+
+def require(parameter: str, value: str, known: Collection[str]) -> None:
+    """Raise a ValueError that names the parameter and lists the known values where the value is none of them."""
+    if value not in known:
+        raise ValueError(f"{parameter}: {value!r} is not one of {', '.join(known)}")

@@ -1,0 +1,69 @@
+"""How many models a device's memory holds, and how long one takes."""
+
+import time
+from functools import cache
+
+import torch
+from torch import nn
+
+from ufm.data.on_device import DeviceData, free_memory
+from ufm.networks.layers import build
+from ufm.networks.models import Model, Published
+from ufm.protocol import Experiment, Protocol
+from ufm.training.optimiser import Adam
+from ufm.training.stack import Stack
+from ufm.training.steps import network, train_epoch
+
+COPIES = 5  # of the weights: themselves, gradients, two moments, the best epoch's; beside these two of a snapshot
+LONG_STEP = 0.2  # seconds; of a shorter one ten are measured
+
+
+def stack_size(experiment: Experiment, data: DeviceData, n_snapshots: int = 0) -> int:
+    """How many such members, each with so many snapshots, fit into half of the device's free memory."""
+    module = network(experiment, data)
+    n_weights = sum(one.numel() for one in module.parameters())
+    n_activations, x = 0, data.train_images[:1]
+
+    def count(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+        nonlocal n_activations
+        n_activations += output.numel()
+
+    for layer in module.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        module.eval()(x)
+    # Activations are kept for the way back, where their gradients join them.
+    numbers = (COPIES + 2 * n_snapshots) * n_weights + 3 * experiment.training.batch_size * n_activations
+    return max(1, free_memory(x.device) // 2 // (numbers * x.element_size()))
+
+
+def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: int, device: str = "cpu") -> float:
+    """Seconds that one model takes at most on this device: all its epochs, from a few measured steps on noise."""
+    batch_size, n_models = protocol.training.batch_size, protocol.n_models
+    if isinstance(protocol.model, Published):  # whose images take long enough
+        batch_size, n_models = min(8, batch_size), 1
+    one_image = seconds_an_image(protocol.model, image_shape, batch_size, n_models, protocol.training.precision, device)
+    return one_image * n_images * protocol.training.epochs
+
+
+@cache
+def seconds_an_image(
+    model: Model, image_shape: tuple[int, int, int], batch_size: int, n_models: int, precision: str, device: str
+) -> float:
+    """Seconds that training takes for an image and model of a stack of so many, measured once a process."""
+    dtype = getattr(torch, precision)
+    modules = [build(model, image_shape, 10, seed=0, device=device, dtype=dtype) for _ in range(n_models)]
+    stack = Stack(modules, torch.zeros(n_models, dtype=torch.int64, device=device))
+    optimiser = Adam(stack, learning_rate=1e-3, epsilon=1e-7)
+    images = torch.rand(batch_size, *image_shape, device=device, dtype=dtype)
+    labels = torch.zeros(batch_size, device=device, dtype=torch.int64)
+
+    def passed(steps: int) -> float:
+        started = time.perf_counter()
+        train_epoch(stack, optimiser, [(step, images, labels) for step in range(steps)])
+        return (time.perf_counter() - started) / (steps * batch_size * n_models)
+
+    passed(1)  # warms up
+    one = passed(1)
+    return one if one * batch_size * n_models > LONG_STEP else passed(10)

@@ -1,0 +1,43 @@
+"""What trained networks give: losses, accuracies, log-probabilities."""
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from ufm.networks.layers import at_once
+from ufm.training.stack import Stack
+
+EVALUATED = 5_000  # images at a time, when nothing is learnt
+
+
+@torch.no_grad()
+def evaluate_stack(stack: Stack, images: torch.Tensor, labels: torch.Tensor) -> tuple[list[float], list[float]]:
+    """Every member's mean cross-entropy in nats and accuracy in [0, 1] on normalised images (n_images, C, H, W)."""
+    losses, right = 0.0, 0
+    size = at_once(stack.template, max(EVALUATED // len(stack), 100))
+    for batch, targets in zip(images.split(size), labels.split(size), strict=True):
+        logits = stack.logits(batch)
+        losses = losses + cross_entropies(logits, targets).sum(1, dtype=torch.float64)
+        right = right + (logits.argmax(2) == targets).sum(1)
+    return (losses / len(labels)).tolist(), (right.double() / len(labels)).tolist()
+
+
+def cross_entropies(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy (n_members, n) in nats of logits (n_members, n, n_classes) and labels (n,) or (n_members, n)."""
+    every = targets.expand(logits.shape[:2]).reshape(-1)
+    return cross_entropy(logits.flatten(0, 1), every, reduction="none").view(logits.shape[:2])
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
+    """Mean cross-entropy in nats and accuracy in [0, 1] on normalised images."""
+    model.eval()
+    logits = torch.cat([model(batch) for batch in images.split(at_once(model, EVALUATED))])
+    return float(cross_entropy(logits, labels)), float((logits.argmax(1) == labels).double().mean())
+
+
+@torch.inference_mode()
+def log_probabilities(model: nn.Module, images: torch.Tensor, *, batch_size: int = 8192) -> torch.Tensor:
+    """Unclipped log-softmax (n_images, n_classes) of normalised images (n_images, C, H, W)."""
+    model.eval()
+    return torch.cat([model(batch).log_softmax(1) for batch in images.split(at_once(model, batch_size))])

@@ -1,0 +1,89 @@
+"""Batches for the members of a stack, each with its own stamped host, shuffling and augmentation."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from ufm import features
+from ufm.data.on_device import DeviceData
+from ufm.protocol import Experiment, carriers, exchanged
+from ufm.randomness import counters
+from ufm.randomness.streams import stream
+from ufm.training.augmentation import N_DRAWS, augment
+
+AUGMENTATION_LAYER = counters.LAYERS - 1  # no network has as many layers
+
+
+def keys(name: str, experiments: list[Experiment], data: DeviceData) -> torch.Tensor:
+    """The members' keys of a stream that is drawn by counter; equal seeds have equal keys."""
+    found = {one.seed: counters.key(name, seed=one.seed, scope=data.data.scope) for one in experiments}
+    return torch.tensor([found[one.seed] for one in experiments], device=data.train_images.device)
+
+
+class Feed:
+    """Batches for the members of a stack, each with its own stamped host, shuffling and augmentation."""
+
+    def __init__(self, experiments: list[Experiment], data: DeviceData):
+        self.experiments, self.data = experiments, data
+        self.stamped = [stamped_images(one, data) for one in experiments]
+        self.keys = keys("augmentation", experiments, data)
+
+    def epoch(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """Of each batch the step (from 0), the images and the labels.
+
+        Images are (n, C, H, W) and labels (n,) where all members have the same, else (n_members, n, ...) each.
+        """
+        images, labels, experiment = self.data.train_images, self.data.train_labels, self.experiments[0]
+        size, n_images = experiment.training.batch_size, len(labels)
+        first_step = (epoch - 1) * math.ceil(n_images / size)
+        stamped = [
+            (place, at, image) for place, member in enumerate(members) for at, image in self.stamped[member].items()
+        ]
+        order = None
+        if experiment.training.shuffle or any(self.experiments[member].batch is not None for member in members):
+            order = torch.stack([self.order(self.experiments[member], epoch) for member in members])
+            stamped = [
+                (place, int(there), image) for place, at, image in stamped for there in (order[place] == at).nonzero()
+            ]
+        for number, start in enumerate(range(0, n_images, size)):
+            now = slice(start, start + size) if order is None else order[:, start : start + size]
+            batch, targets, step = images[now], labels[now], first_step + number
+            here = [one for one in stamped if start <= one[1] < start + size]
+            if here and order is None:
+                batch = batch.repeat(len(members), 1, 1, 1, 1)
+            for place, at, image in here:
+                batch[place, at - start] = image
+            if experiment.model.augmentation:
+                batch = self.augmented(batch, step, members)
+            yield step, batch, targets
+
+    def augmented(self, batch: torch.Tensor, step: int, members: list[int]) -> torch.Tensor:
+        """The batch augmented by each member's own draws, which members of one seed share."""
+        different, which = self.keys[members].unique(return_inverse=True)
+        n = batch.shape[-4]
+        draws = counters.uniforms(different, step=step, layer=AUGMENTATION_LAYER, n=n * N_DRAWS).view(-1, n, N_DRAWS)
+        draws = draws[0] if len(different) == 1 else draws[which]
+        return augment(batch, draws, flip=self.experiments[0].model.flip)
+
+    def order(self, experiment: Experiment, epoch: int) -> torch.Tensor:
+        """The order in which a model sees the images of an epoch, (n_images,): places in the file."""
+        order = np.arange(len(self.data.train_labels))
+        if experiment.training.shuffle:
+            draws = stream("order", seed=experiment.seed, scope=f"{self.data.data.scope}/epoch {epoch}")
+            order = draws.permutation(len(order))
+        elif experiment.batch is not None:
+            host, there = carriers(experiment, self.data.data)[0], exchanged(experiment, self.data.data)
+            order[[host, there]] = host if experiment.twice else order[[there, host]]
+        return torch.from_numpy(order).to(self.data.train_images.device)
+
+
+def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
+    """What a model sees of the images that carry its feature: normalised (C, H, W), by place, the host first."""
+    places = carriers(experiment, data.data)
+    if not places:
+        return {}
+    # Stamped before normalisation, on the [0, 1] image.
+    images, pixels = data.floats(data.data.train_images[places]), experiment.pixels()
+    return dict(zip(places, data.normalise(features.insert(images, pixels, position=experiment.position)), strict=True))

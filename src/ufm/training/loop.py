@@ -1,0 +1,168 @@
+"""Training: experiments of one architecture and hyper-parameters as one stack, on images that stay on the device."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from ufm.data.on_device import DeviceData
+from ufm.progress import progress
+from ufm.protocol import Experiment, check
+from ufm.training.capacity import stack_size
+from ufm.training.evaluation import evaluate_stack
+from ufm.training.feed import Feed, keys
+from ufm.training.optimiser import optimiser_of
+from ufm.training.stack import Stack
+from ufm.training.steps import loaded, network, train_epoch
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained model with the weights of its best epoch and how it came there."""
+
+    model: nn.Sequential
+    experiment: Experiment
+    best_epoch: int  # counted from 1
+    history: list[dict[str, float]]  # one entry an epoch: epoch, train_loss, stopping_loss, stopping_accuracy
+    snapshots: dict[int, nn.Sequential] = field(default_factory=dict)  # the model after other epochs, by epoch
+    at_control: nn.Sequential | None = None  # the model after the best epoch of its seed's control, if asked for
+
+
+def train(
+    experiments: list[Experiment],
+    data: DeviceData,
+    *,
+    snapshots: Collection[int] = (),
+    at_control: bool = False,
+    show: bool = True,
+) -> list[Trained]:
+    """Train models on one data set, or on one part of it; the results are in the order of the experiments.
+
+    Experiments that share architecture and hyper-parameters are trained together, as many as the device's memory
+    holds, the others in turn. Early stopping keeps the weights of the epoch with the lowest stopping loss; a model that
+    stopped leaves its stack. Batches are taken in file order, as in the released code, unless `shuffle` is set.
+
+    Args:
+        experiments: any, also equal ones.
+        data: the images, on their device.
+        snapshots: epochs, from 1, whose weights are kept beside the best ones, for models that reach them.
+        at_control: keep every model also as it was after the best epoch of its seed's control, which must be among the
+            experiments, once a seed, and train it until both have stopped.
+        show: a progress bar on the terminal.
+
+    Raises:
+        ValueError: an experiment does not fit the data, or a model diverges; the field is named.
+    """
+    groups: dict[tuple, dict[int, list[int]]] = {}
+    for place, one in enumerate(experiments):
+        check(one, data.data)
+        for name, there in (("precision", str(data.train_images.dtype)), ("early_stopping", data.early_stopping)):
+            if getattr(one.training, name) not in (there.removeprefix("torch."), "none"):
+                raise ValueError(
+                    f"{name}: {getattr(one.training, name)} is asked for, but the data on the device are for {there}"
+                )
+        # Models that wait for each other are trained together.
+        groups.setdefault((one.model, one.training), {}).setdefault(one.seed if at_control else place, []).append(place)
+    trained: dict[int, Trained] = {}
+    for group in groups.values():
+        families = list(group.values())
+        size = stack_size(experiments[families[0][0]], data, len(snapshots) + at_control)
+        while families:
+            together = max(1, size // max(map(len, families)))
+            now = [place for family in families[:together] for place in family]
+            try:
+                finished = train_stack([experiments[place] for place in now], data, snapshots, at_control, show)
+            except torch.OutOfMemoryError:
+                if together == 1 or len(families) == 1:
+                    raise
+                size = math.ceil(len(now) / 2)
+                continue
+            trained |= dict(zip(now, finished, strict=True))
+            families = families[together:]
+    return [trained[place] for place in range(len(experiments))]
+
+
+def train_stack(
+    experiments: list[Experiment],
+    data: DeviceData,
+    snapshots: Collection[int] = (),
+    at_control: bool = False,
+    show: bool = True,
+) -> list[Trained]:
+    """Train experiments of one architecture and hyper-parameters as one stack."""
+    settings = experiments[0].training
+    modules = [network(one, data) for one in experiments]
+    stack = Stack(modules, keys("dropout", experiments, data))
+    optimiser = optimiser_of(stack, settings)
+    feed = Feed(experiments, data)
+    members = list(range(len(experiments)))  # who is in the stack, by place among the experiments
+    controls = controls_of(experiments) if at_control else members  # whose best epoch each also waits for
+    stopped = [False for _ in experiments]
+    histories: list[list[dict[str, float]]] = [[] for _ in experiments]
+    best: list[tuple[int, dict[str, torch.Tensor]]] = [(0, {}) for _ in experiments]
+    kept: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in experiments]
+    controlled: list[dict[str, torch.Tensor]] = [{} for _ in experiments]
+    what = f"seed {experiments[0].seed}, {len(experiments)} models, epochs"
+    epochs = progress(range(1, settings.epochs + 1), what, show=show)
+    for epoch in epochs:
+        train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members))
+        stopping_losses, accuracies = evaluate_stack(stack, data.stopping_images, data.stopping_labels)
+        for place, member in enumerate(members):
+            history, loss = histories[member], stopping_losses[place]
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"learning_rate: training of seed {experiments[member].seed} diverged in epoch {epoch}"
+                )
+            lowest = loss < min((past["stopping_loss"] for past in history), default=math.inf)
+            history.append(
+                {
+                    "epoch": epoch,
+                    "train_loss": train_losses[place],
+                    "stopping_loss": loss,
+                    "stopping_accuracy": accuracies[place],
+                }
+            )
+            if epoch in snapshots:
+                kept[member][epoch] = stack.state(place)
+            if stopped[member]:
+                continue
+            if lowest or settings.early_stopping == "none":
+                best[member] = (epoch, stack.state(place))
+            stopped[member] = settings.early_stopping != "none" and epoch - best[member][0] >= settings.patience
+        for place, member in enumerate(members):
+            if at_control and best[controls[member]][0] == epoch:
+                controlled[member] = stack.state(place)
+        staying = [place for place, member in enumerate(members) if not (stopped[member] and stopped[controls[member]])]
+        if len(staying) < len(members):
+            members = [members[place] for place in staying]
+            if not members:
+                break
+            optimiser.keep(torch.tensor(staying, device=data.train_images.device))
+    epochs.close()
+    return [
+        Trained(
+            loaded(module, weights),
+            experiment,
+            epoch,
+            history,
+            {at: loaded(network(experiment, data), state) for at, state in states.items()},
+            loaded(network(experiment, data), then) if then else None,
+        )
+        for module, experiment, (epoch, weights), history, states, then in zip(
+            modules, experiments, best, histories, kept, controlled, strict=True
+        )
+    ]
+
+
+def controls_of(experiments: list[Experiment]) -> list[int]:
+    """The place of each experiment's control, that of its seed. Raises ValueError where a seed has none, or several."""
+    found: dict[int, int] = {}
+    for place, one in enumerate(experiments):
+        if one.role == "control" and found.setdefault(one.seed, place) != place:
+            raise ValueError(f"control: seed {one.seed} has several, so that none decides the epoch")
+    for one in experiments:
+        if one.seed not in found:
+            raise ValueError(f"control: seed {one.seed} has none, whose best epoch its models could be kept at")
+    return [found[one.seed] for one in experiments]
