@@ -6,7 +6,7 @@ import numpy as np
 
 from ufm import features
 from ufm.data.datasets import Dataset
-from ufm.networks.models import Published
+from ufm.networks import Published
 from ufm.protocol.experiments import STAMPED, Experiment
 from ufm.randomness.streams import stream
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ufm.data import sources
 from ufm.data.datasets import Dataset
-from ufm.networks.models import CNN1, CNN2, MLP, DenseNet121, ResNet18, names
+from ufm.networks import CNN2, MLP, names
 from ufm.protocol.experiments import Protocol
 from ufm.protocol.settings import Training
 from ufm.randomness.streams import stream
@@ -79,17 +79,9 @@ def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> li
 def clean(protocol: Protocol) -> Protocol:
     """The protocol of the models that find the pools: hosts are the same for every variant of a model."""
     colour = sources.source(protocol.dataset).shape[0] == 3
-    if isinstance(protocol.model, CNN2 if colour else MLP):
-        model = replace(protocol.model, batch_norm=False, dropout=False, augmentation=False)
-    elif isinstance(protocol.model, CNN1) and colour:
-        model = CNN2(channels=protocol.model.channels)
-    elif isinstance(protocol.model, ResNet18 | DenseNet121):  # of images that are too large for the others
-        model = protocol.model
-    else:
-        model = CNN2() if colour else MLP()
     return replace(
         protocol,
-        model=model,
+        model=protocol.model.finder(colour=colour) or (CNN2() if colour else MLP()),
         training=replace(
             protocol.training,
             early_stopping="half",
