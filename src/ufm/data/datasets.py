@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ufm.data import sources
-from ufm.data.embedded import photo_patches, read_only, resize_bilinear
+from ufm.data.arrays import read_only, resize_bilinear
 from ufm.data.folders import called, is_folder
 from ufm.randomness.streams import stratified_order, stream
 
@@ -148,12 +148,12 @@ def _normalisation(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, 
 
 @lru_cache(maxsize=4)
 def _ood_images(name: str, shape: tuple[int, int, int], n: int | None, root: Path) -> ImageSet:
-    if name == "photo_patches":
-        pixels, labels = photo_patches()
+    if name in sources.SCORED_ON:
+        pixels, labels = sources.SCORED_ON[name]()
     elif name in sources.SOURCES or is_folder(name):
         pixels, labels = sources.read(name, root)[:2]
     else:
-        raise ValueError(f"unknown images {name!r}: choose from photo_patches, {', '.join(sources.SOURCES)}")
+        raise ValueError(f"unknown images {name!r}: choose from {', '.join([*sources.SCORED_ON, *sources.SOURCES])}")
     size = len(pixels) if n is None else n
     if not isinstance(size, Integral) or not 1 <= size <= len(pixels):
         raise ValueError(f"n must be 1 to {len(pixels)} for {name}, which has no more images, not {n!r}")
