@@ -186,6 +186,15 @@ def test_halves_are_disjoint_stratified_and_the_same_for_all():
         assert (again[1] == reporting).all()
 
 
+def test_an_images_place_is_found_by_its_number():
+    data = load("digits", n_train=400, part=1)
+    assert [data.place_of(index) for index in data.train_indices.tolist()] == list(range(400))
+    other = load("digits", n_train=400, part=0).train_indices[0]
+    for index in (int(other), -1, 1200, None):
+        with pytest.raises(ValueError, match=f"^{index} is not among the 400 training images$"):
+            data.place_of(index)
+
+
 def test_arrays_are_read_only():
     sets = [load("digits"), load("digits", n_train=100, part=2)]
     every = [getattr(one, name) for one in sets for name in ARRAYS] + list(sets[0].halves())

@@ -44,6 +44,16 @@ class Dataset:
         """Scope of the random streams, data set and size, such as "mnist/full" or "mnist/10000"."""
         return f"{self.name}/{self.n_train or 'full'}"
 
+    def place_of(self, index: int) -> int:
+        """Place (0 … n − 1) among the training images of the one of this number in the full training file.
+
+        Raises a ValueError that begins with the number where it is none of this part's.
+        """
+        places = np.flatnonzero(self.train_indices == index)
+        if not len(places):
+            raise ValueError(f"{index} is not among the {len(self.train_indices)} training images")
+        return int(places[0])
+
     def halves(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices, ascending, of the two stratified halves of the test split.
 
