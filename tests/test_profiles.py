@@ -8,7 +8,7 @@ from ufm import cli
 from ufm.data import datasets
 from ufm.data.sources import source
 from ufm.measures import pools
-from ufm.networks.models import CNN1, CNN2, DenseNetBC
+from ufm.networks import CNN1, CNN2, DenseNetBC
 from ufm.plan import profiles, second
 from ufm.plan.profiles import CHAPTERS, chapter, sweeps
 from ufm.protocol import Protocol, Training, hosts

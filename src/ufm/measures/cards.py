@@ -148,7 +148,7 @@ def influence_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     Of single images it has the seed's own hosts.
     """
     short = short_card(protocol, trained, data, ood)
-    places = np.searchsorted(data.data.train_indices, short.arrays["host_index"])
+    places = np.array([data.data.place_of(index) for index in short.arrays["host_index"].tolist()])
     arrays: dict[str, list[np.ndarray]] = {}
     for one in trained:
         images = data.train_images.clone()

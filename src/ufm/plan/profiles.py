@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 from ufm.data import sources
 from ufm.features import LETTERS
-from ufm.networks.models import CNN1, CNN2, MLP, DenseNetBC, Model
+from ufm.networks import CNN1, CNN2, MLP, DenseNetBC, Model
 from ufm.plan import second
 from ufm.plan.sweep import Sweep, sweep_name
 from ufm.protocol import Protocol, Scoring, Training

@@ -13,7 +13,7 @@ from ufm import features
 from ufm.data.datasets import array_checksum
 from ufm.data.folders import called
 from ufm.data.sources import checksum, source
-from ufm.networks.models import MLP, MODELS, Model, names
+from ufm.networks import MLP, MODELS, Model, names
 from ufm.protocol.settings import Scoring, Training, whole_numbers
 from ufm.records.fingerprints import RECIPE, added, digest, settings
 
@@ -113,7 +113,7 @@ class Protocol:
         if self.training.early_stopping == "validation" and not source(self.dataset).validation:
             raise ValueError(f"early_stopping: {source(self.dataset).title} has no validation split")
         if not isinstance(self.model, Model):
-            raise ValueError(f"model: {self.model!r} is not one of {', '.join(MODELS)}")
+            raise ValueError(f"model: {self.model!r} is not one of {', '.join(sorted(MODELS))}")
         if (self.dataset, self.scoring.ood_set) == ("photographs", "photo_patches") or (
             called(self.scoring.ood_set) == called(self.dataset)
         ):
