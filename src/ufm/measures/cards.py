@@ -221,7 +221,7 @@ def answers(
         ours = [name for name in names if name.startswith(f"{kind}_")]
         for one in trained if ours else ():
             best, early = at_both_ages(one, protocol)
-            found = shifts(protocol, best, images, stamped, n_own, data)
+            found = shifts(patched(protocol, best, images.images, data), stamped, n_own, images.labels)
             if f"{kind}_early_shift" in ours:
                 short = stamped[: n_own + N_SHORT]
                 found["early_shift"] = half(mean_shift(patched(protocol, early, images.images, data), short))
