@@ -1,14 +1,23 @@
 """A model that only answers queries, against the network that it hides."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import tiny
 import torch
 from test_patched import GREY, MODELS, assert_equal, images, network, patches, with_holes
 
-from ufm import features, scores
-from ufm.measures import shifts
+from ufm import evidence, features, scores
+from ufm.data.datasets import load, ood_images
+from ufm.data.on_device import to_device
+from ufm.evidence.answers import Answers
+from ufm.evidence.detectors import DEFAULT, LABEL_KNOWN
+from ufm.measures import cards, layout, shifts
 from ufm.measures.patched import Patched
 from ufm.measures.response import BlackBox
+from ufm.study import seeds
+from ufm.training import train
 
 N_OWN = 3
 PLACE = {"position": (2, 3), "shape": (5, 5)}
@@ -146,3 +155,30 @@ def test_the_divergence_of_tensors_is_that_of_arrays():
     assert min(log_p.min(), log_q.min()) < np.log(scores.CLIP)
     expected = np.stack([scores.kl_divergence(log_p.exp(), one.exp()) for one in log_q])
     np.testing.assert_allclose(shifts.kl_divergence(log_p, log_q), expected, rtol=1e-12, atol=1e-15)
+
+
+# An audit
+
+
+@pytest.mark.parametrize("gives", ["probabilities", "logits"])
+def test_the_default_detector_says_the_same_of_a_black_box_as_of_its_card(gives):
+    protocol = replace(tiny.PROTOCOL, measure="short card", roles=("canary", "placebo"))
+    data, ood = to_device(load("digits", n_train=400, part=1), precision="float64"), ood_images("photo_patches", n=50)
+    trained = train(seeds.experiments(protocol, 1, data.data), data, snapshots=[2], show=False)
+    card = cards.short_card(protocol, trained, data, ood)
+    population = evidence.stack(protocol, [{"seed": 1}], [card.arrays], card.tables["models"])
+    images, letter = shifts.kinds(protocol, data, ood), features.letter("A")[None, None]
+    stamped = data.floats(np.concatenate([letter, features.permutations(letter[0, 0], layout.N_SHORT)]))
+    for place, one in enumerate(trained):
+        answers = {}
+        for kind in ("ood", "black"):
+
+            def predict(batch, model=one.model):
+                return GIVES[gives](model(data.normalise(batch))).numpy()
+
+            black_box = BlackBox(predict, images[kind].images, gives=gives)
+            answers |= {f"{kind}_{name}": values for name, values in shifts.shifts(black_box, stamped, 1).items()}
+        measured = Answers(answers, slice(1, None), labels=population.labels[0, 0])
+        for detector in (DEFAULT, LABEL_KNOWN):
+            [scores_of_card] = detector.score(population, "random", np.ones(1, bool))
+            assert detector.statistic(measured) == pytest.approx(scores_of_card[place], rel=1e-3)
