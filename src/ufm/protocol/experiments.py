@@ -83,7 +83,7 @@ class Protocol:
     hosts: tuple[str, ...] = ("random",)  # kinds of host; on each a model of every stamped role, beside the control
     feature: str = "A"  # a letter, a text or the path of a PNG file, see `ufm.features.feature`
     position: tuple[int, int] = (1, 1)
-    measure: str = "scores"  # what is kept of the trained models: a key of `ufm.study.seeds.MEASURES`
+    measure: str = "scores"  # what is kept of the trained models: a word of `ufm.measures.registry`
     roles: tuple[str, ...] = added(("canary",))  # stamped roles
     planned: tuple[int, int] = added((1000, 1200))  # seeds, from … up to but not …, of whose hosts every card knows
     control: bool = added(True)  # whether a seed has one
