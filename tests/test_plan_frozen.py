@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ufm.plan.profiles import chapter, sweeps
+from ufm.plan.registry import chapter, sweeps
 
 FROZEN = json.loads((Path(__file__).parent / "plan.json").read_text())
 

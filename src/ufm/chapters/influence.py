@@ -14,7 +14,7 @@ import pandas as pd
 
 from ufm.evidence import Cards, contrasts
 from ufm.evidence.cells import LEVEL, OPEN, UNDECIDED, corrected, remarked
-from ufm.plan.profiles import BY_INFLUENCE
+from ufm.plan.influence import BY_INFLUENCE
 from ufm.statistics import bootstrap_interval, sign_flip_test
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from ufm.evidence import Cards, contrasts, on_seeds
 from ufm.evidence.cells import LEVEL, contrast_cells, corrected, points
 from ufm.evidence.performance import accuracies, quality
 from ufm.measures.layout import N_SHORT
-from ufm.plan.profiles import TO_THE_END, WAYS
+from ufm.plan.regularisers import TO_THE_END, WAYS
 from ufm.plan.sweep import Sweep
 from ufm.statistics import bootstrap_interval, sign_flip_test
 

@@ -13,7 +13,9 @@ from ufm.chapters.influence import AGREES, MOST, NOT_RAISED, RAISED
 from ufm.evidence import Cards, detectors, learnt, plain
 from ufm.evidence.cells import LEVEL, MEMORISED, NOT_MEMORISED, UNDECIDED, contrast_cells
 from ufm.evidence.performance import evidence
-from ufm.plan.profiles import CNN_SETTINGS, MEDICAL_SETTINGS, SAME_HOSTS
+from ufm.plan.cnns import CNN_SETTINGS
+from ufm.plan.medical import MEDICAL_SETTINGS
+from ufm.plan.seeds import SAME_HOSTS
 from ufm.plan.sweep import Sweep
 from ufm.statistics import holm, variance
 
