@@ -329,7 +329,7 @@ def test_a_wrong_parameter_is_named_before_anything_is_trained(trained, tmp_path
 
 
 def test_an_unknown_notebook_is_named():
-    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: method, mlp, as-released"):
+    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: as-released, cnns, controls"):
         Run("nonsense", profile="embedded")
 
 
