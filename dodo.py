@@ -7,7 +7,7 @@ from doit import get_var
 
 from ufm import paths
 from ufm.book import site
-from ufm.plan import profiles
+from ufm.plan import profiles, registry
 
 PROFILE = get_var("profile", "embedded")
 try:
@@ -32,7 +32,7 @@ def task_execute():
     """Execute the notebooks of the book."""
     for notebook in sorted(paths.NOTEBOOKS.glob("*.md")):
         name, folder = notebook.stem, paths.runs() / "book" / PROFILE / notebook.stem
-        sweeps = [paths.committed_records() / sweep for sweep in profiles.chapter(name, PROFILE)]
+        sweeps = [paths.committed_records() / sweep for sweep in registry.chapter(name, PROFILE)]
         records = sorted(str(path) for sweep in sweeps for path in sweep.rglob("*.*") if path.name[0] != ".")
         yield {
             "name": f"{name} ({PROFILE})",

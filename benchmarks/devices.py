@@ -11,7 +11,7 @@ import sys
 import numpy as np
 
 from ufm.evidence import Cards, contrasts, stack
-from ufm.plan.profiles import sweeps
+from ufm.plan.registry import sweeps
 from ufm.records import committed, joined
 from ufm.records.provenance import device_name
 from ufm.study.seeds import finish

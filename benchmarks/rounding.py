@@ -13,7 +13,7 @@ import numpy as np
 from ufm.data import datasets
 from ufm.data.on_device import to_device
 from ufm.measures.cards import full_card
-from ufm.plan.profiles import population
+from ufm.plan.populations import population
 from ufm.records import Measured
 from ufm.study import seeds
 from ufm.training import train

@@ -7,10 +7,10 @@ import pandas as pd
 
 from ufm import evidence
 from ufm.measures.layout import SHORT, SUBSETS
-from ufm.plan import profiles
+from ufm.plan.populations import population
 
 N_CLASSES = 10
-PROTOCOL = profiles.population("mnist", 10_000)
+PROTOCOL = population("mnist", 10_000)
 N_FEATURES = 158
 N_SHORT = 53
 

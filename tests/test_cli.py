@@ -14,7 +14,7 @@ import tiny
 from ufm import cli, paths
 from ufm.book import site
 from ufm.measures import pools
-from ufm.plan import profiles
+from ufm.plan import registry
 from ufm.protocol import hosts
 from ufm.records import Measured, committed
 from ufm.statistics import SUMMARY_COLUMNS
@@ -120,7 +120,7 @@ def test_hosts_are_found_for_the_sweeps_that_ask_for_them(ufm, monkeypatch, argu
     [(protocol, found, of_kind)] = asked
     assert (found, of_kind) == (parts, kind)
     if protocol.dataset == "cifar10":
-        network = profiles.sweeps()["cifar10-small-cnn2"].protocol
+        network = registry.sweeps()["cifar10-small-cnn2"].protocol
         assert hosts.fingerprint(protocol, 0) == hosts.fingerprint(network, 0)
 
 

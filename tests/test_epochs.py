@@ -9,7 +9,8 @@ import pytest
 
 from ufm.chapters import when
 from ufm.evidence import contrasts, contrasts_of_specific, specific_effects
-from ufm.plan import profiles
+from ufm.plan import when as plan
+from ufm.plan.profiles import PROFILES
 from ufm.report import evidence_figures
 
 N_SEEDS, N_EPOCHS = 10, 4
@@ -19,7 +20,7 @@ GROWTH = np.array([0.0, 0.5, 1.0, 2.0])  # of the contrast, by epoch
 @pytest.fixture(scope="module")
 def cards():
     """Contrasts that grow from epoch to epoch; held-out losses that are lowest after epoch 2, or 3 for seed 1001."""
-    short = planted.three(profiles.EPOCH_BY_EPOCH, N_SEEDS, title="MNIST, small", effect=0.4)
+    short = planted.three(plan.EPOCH_BY_EPOCH, N_SEEDS, title="MNIST, small", effect=0.4)
     by_epoch = {
         f"epoch_{name}_effect": specific_effects(short, name)[:, :, None, :2] * GROWTH[:, None, None]
         for name in ("ood", "test")
@@ -128,8 +129,8 @@ def test_the_figure_shows_every_seed_and_three_groups_of_lines(cards):
 
 
 def test_models_are_trained_to_the_end():
-    for profile in profiles.PROFILES:
-        [name] = profiles.WHEN[profile]
-        protocol = profiles.sweeps(profile)[name].protocol
+    for profile in PROFILES:
+        [sweep] = plan.sweeps(profile).values()
+        protocol = sweep.protocol
         assert (protocol.training.early_stopping, protocol.measure) == ("none", "epoch card")
         assert protocol.control

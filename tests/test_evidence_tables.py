@@ -10,7 +10,7 @@ import pytest
 from ufm import evidence
 from ufm.chapters import verdicts
 from ufm.evidence import cells, detectors, performance
-from ufm.plan import profiles
+from ufm.plan import registry
 from ufm.report import evidence_tables as tables
 from ufm.report.tables import counted
 from ufm.statistics import SUMMARY_COLUMNS, Interval
@@ -401,7 +401,7 @@ def test_tables_take_what_the_library_computes():
         tables.thresholds(rows),
         tables.decided(verdicts.detection_sets(cards)),
         tables.contrasts(cells.contrast_cells(cards)),
-        tables.claims(verdicts.verdicts(cards, planned=dict.fromkeys(cards, profiles.sweeps()["mnist-small"]))),
+        tables.claims(verdicts.verdicts(cards, planned=dict.fromkeys(cards, registry.sweeps()["mnist-small"]))),
         tables.guesses(evidence.each(performance.guesses, cards, "hard")),
         tables.exploratory(cells.contrast_cells(cards), evidence.each(evidence.by_host, cards)),
         tables.by_row(evidence.each(performance.gain, cards, "hard"), "gain", seeds="n"),

@@ -9,7 +9,7 @@ import pytest
 
 from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
-from ufm.plan.profiles import population
+from ufm.plan.populations import population
 from ufm.protocol import SGD, Experiment, Protocol, Scoring, Training, hosts
 from ufm.records.fingerprints import added, digest, settings
 

@@ -11,10 +11,10 @@ import pytest
 from ufm import paths
 from ufm.chapters import influence, verdicts
 from ufm.evidence import contrasts
-from ufm.plan import profiles
+from ufm.plan import influence as plan
 from ufm.report import evidence_tables as tables
 
-SETTINGS = list(profiles.BY_INFLUENCE)
+SETTINGS = list(plan.BY_INFLUENCE)
 PAGE = (paths.NOTEBOOKS / "influence.md").read_text()
 
 
@@ -24,9 +24,7 @@ def numbers(text):
 
 def group(setting, *, without, with_letter, with_placebo=0.5, n_seeds=24, rng=0):
     """Cards of a group whose hosts have about these rank shares in control, canary and placebo."""
-    cards = planted.three(
-        setting, n_seeds, host=profiles.BY_INFLUENCE[setting], title="MNIST, small", effect=0.3, rng=rng
-    )
+    cards = planted.three(setting, n_seeds, host=plan.BY_INFLUENCE[setting], title="MNIST, small", effect=0.3, rng=rng)
     means = np.array([without, with_letter, with_placebo])
     ranks = np.clip(means + np.random.default_rng(rng).normal(0, 0.01, (n_seeds, 3)), 0, 1)
     return replace(cards, arrays=dict(cards.arrays) | {"influence_rank": ranks[..., None].astype(np.float32)})
@@ -51,7 +49,7 @@ def test_groups_are_judged_as_the_plan_says(populations):
     row = table.loc[SETTINGS[2]]
     assert row["estimate"] == pytest.approx((ranks[:, 1] - ranks[:, 0]).mean())
     assert [row[name] for name in ("without", "with_letter", "with_placebo")] == pytest.approx(ranks.mean(0).tolist())
-    kind = profiles.BY_INFLUENCE[SETTINGS[2]]
+    kind = plan.BY_INFLUENCE[SETTINGS[2]]
     assert row["contrast"] == pytest.approx(contrasts(populations["random"], kind).mean())
     assert (table["p_holm"] >= table["p"]).all()
     assert table["in_words"].tolist() == ["agrees", "agrees", "raised"]
@@ -122,7 +120,7 @@ def test_the_claim_is_judged_by_its_groups(words, p, expected):
 
 
 def test_the_claims_effect_is_of_a_group_with_room_to_rise(populations):
-    planned = {name: profiles.sweeps()[name] for name in profiles.INFLUENCE["paper"]}
+    planned = plan.sweeps("paper")
     row = verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C4"]
     assert (row["verdict"], row["holds_in"], row["n"]) == ("holds in part", "2 of 3 groups", 72)
     assert row["effect"] == influence.cells(populations).set_index("setting").loc[SETTINGS[2], "estimate"]

@@ -15,7 +15,8 @@ from ufm.measures import cards, pools
 from ufm.measures.influence import checkpoints, self_influence, squared_gradient_norms, squares
 from ufm.networks import CNN1, CNN2, MLP
 from ufm.networks.build import build
-from ufm.plan import profiles
+from ufm.plan import influence as plan
+from ufm.plan.populations import population
 from ufm.protocol import Experiment, Protocol, Scoring, Training, hosts
 from ufm.study import seeds
 from ufm.training import Trained, train
@@ -270,8 +271,7 @@ def test_pools_by_influence_have_fingerprints_of_their_own():
 
 
 def test_the_plan_of_the_chapter():
-    known = profiles.sweeps()
-    ours = [known[name] for name in profiles.INFLUENCE["paper"]]
+    ours = list(plan.sweeps("paper").values())
     assert [(one.seeds, one.protocol.hosts) for one in ours] == [
         (range(3000, 3024), ("influential",)),
         (range(3024, 3048), ("uninfluential",)),
@@ -279,14 +279,13 @@ def test_the_plan_of_the_chapter():
     ]
     for one in ours:
         changes = {"hosts": one.protocol.hosts, "planned": (one.seeds.start, one.seeds.stop)}
-        assert one.protocol == replace(known["mnist-small"].protocol, measure="influence card", **changes)
+        assert one.protocol == replace(population("mnist", 10_000), measure="influence card", **changes)
         assert (one.protocol.n_models, one.needed) == (3, len(one.seeds))
     for one in ours[:2]:  # every seed has a host of its own among the four of its part
         assert len({(seed % 6, seed // 6 % 4) for seed in one.seeds}) == len(one.seeds)
 
 
 def test_the_embedded_sweeps_have_hosts_of_their_own():
-    for name in profiles.INFLUENCE["embedded"]:
-        sweep = profiles.sweeps("embedded")[name]
+    for sweep in plan.sweeps("embedded").values():
         n_parts = sweep.protocol.n_parts
         assert len({(seed % n_parts, seed // n_parts % 4) for seed in sweep.seeds}) == len(sweep.seeds) == 8

@@ -20,7 +20,7 @@ from ufm.features import FIXED, feature, insert, letter, permutations, placebo, 
 from ufm.measures import cards, layout
 from ufm.measures.scored import score_seed
 from ufm.networks.build import build
-from ufm.plan import profiles
+from ufm.plan import registry
 from ufm.protocol import Protocol
 from ufm.records import Records
 from ufm.report import host_pictures
@@ -274,7 +274,7 @@ def test_a_placebo_with_holes_is_neither_the_feature_nor_a_fixed_permutation():
 
 def test_letters_have_the_fingerprints_that_they_always_had():
     recorded = json.loads((paths.BOOK / "records" / "mnist-small" / "manifest.json").read_text())
-    found = profiles.sweeps()["mnist-small"].protocol
+    found = registry.sweeps()["mnist-small"].protocol
     assert recorded[found.fingerprint(1000)]["seed"] == 1000
     for name in string.ascii_uppercase:
         assert "pixels" not in replace(found, feature=name).identity(1000)

@@ -14,7 +14,7 @@ import pytest
 from ufm import paths
 from ufm.book import notebooks
 from ufm.book.compare import AGREES, compare_runs
-from ufm.plan.profiles import CHAPTERS
+from ufm.plan.registry import chapters
 from ufm.records import locked
 
 SMALLEST = {"n_train": 400, "n_ood": 60, "n_random": 1}
@@ -62,7 +62,7 @@ def code_cells(name):
 
 
 def test_every_notebook_has_a_chapter():
-    assert {path.stem for path in paths.NOTEBOOKS.iterdir()} == set(notebooks.NAMES) <= set(CHAPTERS)
+    assert {path.stem for path in paths.NOTEBOOKS.iterdir()} == set(notebooks.NAMES) <= set(chapters())
 
 
 @pytest.mark.parametrize("name", notebooks.NAMES)

@@ -83,8 +83,8 @@ def test_importing_the_training_code_does_not_import_torchs_compiler():
     import sys
 
     code = (
-        "import sys; from ufm.plan import profiles; from ufm.study import seeds; "
-        "seeds.finish(profiles.sweeps('embedded')['method'].protocol, [0]); "
+        "import sys; from ufm.plan import registry; from ufm.study import seeds; "
+        "seeds.finish(registry.sweeps('embedded')['method'].protocol, [0]); "
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,18 +5,19 @@ from dataclasses import replace
 import pytest
 
 from ufm.networks import CNN1, CNN2, MLP
-from ufm.plan import profiles
-from ufm.plan.profiles import CHAPTERS, chapter, sweeps
+from ufm.plan import registry
+from ufm.plan.profiles import changed
+from ufm.plan.registry import chapter, chapters, sweeps
 from ufm.study.parameters import shown
 
 FOUR = ["mnist-small", "fashion_mnist-small", "mnist-full", "fashion_mnist-full"]
 
 
 @pytest.mark.parametrize("profile", ["embedded", "paper"])
-@pytest.mark.parametrize("notebook", CHAPTERS)
+@pytest.mark.parametrize("notebook", chapters())
 def test_unchanged_a_chapter_shows_its_sweeps(notebook, profile):
     known = sweeps(profile)
-    assert shown(notebook, profile) == {name: known[name] for name in CHAPTERS[notebook][profile]}
+    assert shown(notebook, profile) == {name: known[name] for name in chapter(notebook, profile)}
     assert shown(notebook, profile, dataset=None, n_train=None, seed=None, n_seeds=None, feature=None) == shown(
         notebook, profile
     )
@@ -73,7 +74,7 @@ def test_other_changes_go_for_every_sweep():
     assert list(found) == FOUR
     for name, sweep in found.items():
         assert (sweep.protocol.feature, sweep.protocol.scoring.n_ood) == ("B", 300)
-        assert sweep.protocol == profiles.changed(sweeps()[name].protocol, feature="B", n_ood=300)
+        assert sweep.protocol == changed(sweeps()[name].protocol, feature="B", n_ood=300)
         assert sweep.protocol != sweeps()[name].protocol
 
 
@@ -93,15 +94,15 @@ def test_seeds_start_where_asked_and_are_as_many_as_asked(changes, expected):
 
 def test_seeds_of_one_part_keep_their_distance(monkeypatch):
     of_one_part = replace(sweeps()["mnist-small"], seeds=range(1002, 1062, 6))
-    monkeypatch.setattr(profiles, "paper", lambda: {"mnist-small": of_one_part})
-    monkeypatch.setitem(CHAPTERS, "controls", {"paper": ("mnist-small",)})
+    monkeypatch.setattr(registry, "sweeps", lambda profile: {"mnist-small": of_one_part})
+    monkeypatch.setattr(registry, "chapter", lambda notebook, profile: ("mnist-small",))
     assert shown("controls", "paper")["mnist-small"].seeds == range(1002, 1062, 6)
     assert shown("controls", "paper", seed=3, n_seeds=2)["mnist-small"].seeds == range(3, 15, 6)
 
 
 def test_a_chapter_of_several_settings_changes_them_all_together():
     found = shown("regularisers", "embedded", dataset="mnist", n_seeds=8)
-    assert list(found) == list(profiles.REGULARISERS["embedded"])
+    assert list(found) == list(chapter("regularisers", "embedded"))
     assert {sweep.protocol.dataset for sweep in found.values()} == {"mnist"}
     assert len({sweep.protocol for sweep in found.values()}) == len(found)
 
@@ -112,7 +113,7 @@ def test_a_chapter_of_several_settings_changes_them_all_together():
         (("controls", "paper"), {"n_seeds": 0}, "^n_seeds: at least one is needed, got 0$"),
         (("controls", "paper"), {"seed": -1}, "^seed: cannot be negative, got -1$"),
         (("controls", "nonsense"), {}, "^profile: 'nonsense' is not one of embedded, paper$"),
-        (("nonsense", "paper"), {}, "^no notebook 'nonsense'; known: method, mlp, as-released, controls"),
+        (("nonsense", "paper"), {}, "^no notebook 'nonsense'; known: as-released, cnns, controls, detection"),
     ],
 )
 def test_a_wrong_parameter_is_named(arguments, changes, message):

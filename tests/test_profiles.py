@@ -9,16 +9,17 @@ from ufm.data import datasets
 from ufm.data.sources import source
 from ufm.measures import pools
 from ufm.networks import CNN1, CNN2, DenseNetBC
-from ufm.plan import profiles, second
-from ufm.plan.profiles import CHAPTERS, chapter, sweeps
+from ufm.plan import as_released, cnns, medical, regularisers, second
+from ufm.plan.profiles import PROFILES, changed
+from ufm.plan.registry import chapter, chapters, sweeps
 from ufm.protocol import Protocol, Training, hosts
 
 
 def test_every_sweep_is_shown_somewhere():
-    for profile in profiles.PROFILES:
+    for profile in PROFILES:
         # Chapters stand on the second plan's sweeps when these are recorded.
-        planned = set(sweeps(profile)) - set(second.sweeps())
-        assert {name for chapter in CHAPTERS.values() for name in chapter[profile]} == planned
+        planned = set(sweeps(profile)) - set(second.sweeps(profile))
+        assert {name for notebook in chapters() for name in chapter(notebook, profile)} == planned
 
 
 def test_the_embedded_profile_needs_no_file_and_rounds_alike_everywhere():
@@ -33,61 +34,59 @@ def test_the_embedded_profile_needs_no_file_and_rounds_alike_everywhere():
 def test_ways_to_prevent_overfitting_change_one_thing_of_plain_models():
     for dataset in ("mnist", "fashion_mnist"):
         plain = sweeps()[f"{dataset}-small"].protocol
-        names = [name for name in profiles.REGULARISERS["paper"] if name.startswith(f"{dataset}-small-")]
+        names = [name for name in chapter("regularisers", "paper") if name.startswith(f"{dataset}-small-")]
         ours = {name: sweeps()[name] for name in names}
-        assert [sweep.setting for sweep in ours.values()] == [*profiles.WAYS, profiles.TO_THE_END]
+        assert [sweep.setting for sweep in ours.values()] == [*regularisers.WAYS, regularisers.TO_THE_END]
         for name, sweep in ours.items():
             protocol = sweep.protocol
             assert (sweep.seeds, sweep.needed, protocol.hosts) == (range(1000, 1040), 40, ("hard",))
             same = (protocol.scoring, protocol.roles, protocol.feature, protocol.position, protocol.dataset)
             assert same == (plain.scoring, plain.roles, plain.feature, plain.position, dataset)
-            if sweep.setting in profiles.LAYERS:
+            if sweep.setting in regularisers.LAYERS:
                 assert (protocol.model.variant, protocol.training) == (sweep.setting, plain.training)
             else:
-                changed = {
-                    "weight decay": {"weight_decay": profiles.WEIGHT_DECAY[dataset]},
-                    profiles.TO_THE_END: {"early_stopping": "none"},
+                changes = {
+                    "weight decay": {"weight_decay": regularisers.WEIGHT_DECAY[dataset]},
+                    regularisers.TO_THE_END: {"early_stopping": "none"},
                 }[sweep.setting]
-                assert (protocol.model, protocol.training) == (plain.model, replace(plain.training, **changed))
+                assert (protocol.model, protocol.training) == (plain.model, replace(plain.training, **changes))
             assert name.replace("-", " ").endswith(sweep.setting.replace(" + ", " "))
 
 
 def test_the_first_sweeps_of_the_book_are_as_when_their_records_were_made():
     known = sweeps()
-    assert known["method"].protocol == profiles.changed(Protocol("mnist"), measure="walkthrough", n_random=10)
+    assert known["method"].protocol == changed(Protocol("mnist"), measure="walkthrough", n_random=10)
     assert (known["method"].seeds, known["as-released"].seeds) == (range(1), range(123, 124))
 
 
 def test_deviations_change_one_thing_of_the_released_setting():
-    for profile in profiles.PROFILES:
+    for profile in PROFILES:
         known = sweeps(profile)
         first, *others = (known[name] for name in chapter("as-released", profile))
-        assert first.setting == profiles.AS_RELEASED
-        left_out = [profiles.ON_ONE_HALF] if profile == "embedded" else []
-        assert [one.setting for one in others] == [one for one in profiles.DEVIATIONS if one not in left_out]
+        assert first.setting == as_released.AS_RELEASED
+        left_out = [as_released.ON_ONE_HALF] if profile == "embedded" else []
+        assert [one.setting for one in others] == [one for one in as_released.DEVIATIONS if one not in left_out]
         for one in others:
-            assert one.protocol == profiles.changed(first.protocol, **profiles.DEVIATIONS[one.setting])
+            assert one.protocol == changed(first.protocol, **as_released.DEVIATIONS[one.setting])
             assert one.seeds == first.seeds
 
 
 def test_convolutional_networks_stand_on_one_pool_of_hosts():
-    for profile in profiles.PROFILES:
-        for name in profiles.CNNS[profile]:
-            sweep = sweeps(profile)[name]
+    for profile in PROFILES:
+        for sweep in cnns.networks(profile).values():
             assert len({seed % sweep.protocol.n_parts for seed in sweep.seeds}) == 1
             assert (sweep.protocol.hosts, sweep.protocol.measure) == (("hard",), "moved card")
-    cnn1, cnn2 = (sweeps()[name].protocol for name in profiles.CNNS["paper"])
+    cnn1, cnn2 = (sweep.protocol for sweep in cnns.networks("paper").values())
     assert (cnn1.model, cnn2.model) == (CNN1(), CNN2())
     assert (cnn1.dataset, cnn1.n_train, cnn1.training, cnn1.scoring.ood_set) == ("cifar10", 10_000, Training(), "mnist")
-    [name] = profiles.DENSENETS["paper"]
-    deeper = sweeps()[name]
+    [deeper] = cnns.densenet("paper").values()
     assert deeper.protocol == replace(cnn2, model=DenseNetBC())
-    assert (deeper.needed, deeper.seeds) == (0, sweeps()[profiles.CNNS["paper"][1]].seeds)
+    assert (deeper.needed, deeper.seeds) == (0, range(1000, 1050, 5))
     assert hosts.identity(cnn1, 0) == hosts.identity(cnn2, 0) == hosts.identity(deeper.protocol, 0)
 
 
 def test_medical_images_carry_a_letter_or_a_name():
-    letter, name, network = (sweeps()[one] for one in profiles.MEDICAL["paper"])
+    letter, name, network = medical.sweeps("paper").values()
     assert [one.seeds for one in (letter, name, network)] == [range(1000, 1050), range(1000, 1040), range(1000, 1020)]
     assert {one.protocol.dataset for one in (letter, name, network)} == {"pneumoniamnist"}
     assert (letter.protocol.hosts, name.protocol.hosts, network.protocol.hosts) == (
@@ -99,7 +98,7 @@ def test_medical_images_carry_a_letter_or_a_name():
 
 
 def test_every_sweep_is_scored_on_images_that_there_are():
-    for profile in profiles.PROFILES:
+    for profile in PROFILES:
         for name, sweep in sweeps(profile).items():
             scoring = sweep.protocol.scoring
             made = scoring.ood_set == "photo_patches"

@@ -50,10 +50,10 @@ BOOK = {"IPython", "doit", "ipykernel", "jupyter_book", "jupytext", "myst_nb", "
 sys.meta_path.insert(0, Missing())
 from ufm import cli
 from ufm.book import compare
-from ufm.plan import profiles
+from ufm.plan import registry
 from ufm.report import figures, tables
 from ufm.study import runs, seeds
-seeds.finish(profiles.sweeps("embedded")["method"].protocol, [0])
+seeds.finish(registry.sweeps("embedded")["method"].protocol, [0])
 """
     ended = run(["-c", code], tmp_path)
     assert ended.returncode == 0, ended.stderr

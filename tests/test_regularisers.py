@@ -11,7 +11,7 @@ import pytest
 from ufm import paths
 from ufm.chapters import regularisers, verdicts
 from ufm.evidence import contrasts, on_seeds
-from ufm.plan import profiles
+from ufm.plan import registry
 from ufm.report import evidence_tables as tables
 
 ONE = "MNIST, small"
@@ -167,7 +167,7 @@ def test_the_tables_of_the_chapter(populations):
 
 
 def test_the_claim_is_judged_by_its_cells(populations):
-    planned = {name: one for name, one in profiles.sweeps().items() if name.startswith("mnist-small")}
+    planned = {name: one for name, one in registry.sweeps().items() if name.startswith("mnist-small")}
     table = verdicts.verdicts(populations, planned=planned).set_index("claim")
     row = table.loc["C3"]
     assert (row["verdict"], row["holds_in"], row["n"]) == ("holds in part so far", "2 of 6 cells", 12)
@@ -176,7 +176,7 @@ def test_the_claim_is_judged_by_its_cells(populations):
 
 
 def test_without_ways_the_claim_is_not_tested(populations):
-    planned = {"mnist-small": profiles.sweeps()["mnist-small"]}
+    planned = {"mnist-small": registry.sweeps()["mnist-small"]}
     table = verdicts.verdicts({"mnist-small": populations["mnist-small"]}, planned=planned).set_index("claim")
     assert table.loc["C3", "verdict"] == "not tested"
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from ufm.chapters import as_released
-from ufm.plan import profiles
+from ufm.plan.as_released import AS_RELEASED, RELEASED
 
-INDICES = [int(index) for index in profiles.RELEASED[:3]]  # printed: −0.098, −0.004, 0.046, positive = not memorised
+INDICES = [int(index) for index in RELEASED[:3]]  # printed: −0.098, −0.004, 0.046, positive = not memorised
 
 
 def scores(*, dataset="mnist", indices=INDICES, canary=(0.3, -0.1, 0.1), control=(0.1, -0.2, 0.3)):
@@ -31,7 +31,7 @@ def scores(*, dataset="mnist", indices=INDICES, canary=(0.3, -0.1, 0.1), control
 
 
 def test_there_is_a_printed_number_for_every_released_host():
-    assert len(as_released.PRINTED) == len(profiles.RELEASED) == 10
+    assert len(as_released.PRINTED) == len(RELEASED) == 10
 
 
 def test_beside_sorts_canaries_and_turns_the_printed_signs():
@@ -126,7 +126,7 @@ def population(setting, **changes):
 
 def test_deviations_by_hand():
     populations = {
-        "as-released": population(profiles.AS_RELEASED),
+        "as-released": population(AS_RELEASED),
         "black": population("black square", canary=(0.1, -0.2, 0.3)),
     }
     table = as_released.deviations(populations).set_index("setting")

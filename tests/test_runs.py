@@ -15,7 +15,8 @@ import torch
 
 from ufm.measures import pools
 from ufm.networks import MLP
-from ufm.plan import profiles
+from ufm.plan import registry
+from ufm.plan.profiles import PROFILES, changed
 from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Training, experiments
 from ufm.records import Measured, RecordError, Records, committed, executed, provenance, store
@@ -293,7 +294,7 @@ def test_code_that_trains_is_told_from_code_that_shows(module, retrains, monkeyp
 
 def test_the_code_that_trains_is_all_that_training_imports():
     script = (
-        "import sys; from ufm.plan import profiles; sweep = profiles.sweeps('embedded')['method']; "
+        "import sys; from ufm.plan import registry; sweep = registry.sweeps('embedded')['method']; "
         "there = set(sys.modules); from ufm.study import seeds; seeds.finish(sweep.protocol, [0]); "
         "print(*(one.__file__ for name, one in sys.modules.items() if name.startswith('ufm')), sep='\\n')"
     )
@@ -329,7 +330,7 @@ def test_a_wrong_parameter_is_named_before_anything_is_trained(trained, tmp_path
 
 
 def test_an_unknown_notebook_is_named():
-    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: method, mlp, as-released"):
+    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: as-released, cnns, controls"):
         Run("nonsense", profile="embedded")
 
 
@@ -405,16 +406,14 @@ def test_a_protocol_needs_no_data_file_for_its_fingerprint(monkeypatch, tmp_path
 @pytest.fixture
 def chapters(monkeypatch):
     """Two chapters that share a sweep, in place of the book's."""
-    small = profiles.changed(profiles.PROFILES["embedded"], n_train=400)
+    small = changed(PROFILES["embedded"], n_train=400)
     sweeps = {
         "small": Sweep(small, range(10, 13), 3, 0),
         "full": Sweep(replace(small, n_train=None), range(2), 2, 0),
     }
-    monkeypatch.setattr(profiles, "sweeps", lambda profile="paper": sweeps)
+    monkeypatch.setattr(registry, "sweeps", lambda profile="paper": sweeps)
     names = {"left": ("small", "full"), "right": ("full",)}
-    monkeypatch.setattr(
-        profiles, "CHAPTERS", {name: dict.fromkeys(profiles.PROFILES, one) for name, one in names.items()}
-    )
+    monkeypatch.setattr(registry, "chapter", lambda notebook, profile: names[notebook])
     return sweeps
 
 
@@ -522,9 +521,9 @@ def test_hard_hosts_of_the_book_are_taken_first(monkeypatch):
 
 
 def test_what_the_book_can_do_without_is_shown_but_not_trained(trained, monkeypatch):
-    planned = profiles.sweeps("embedded")
+    planned = registry.sweeps("embedded")
     spare = replace(planned["method"], needed=0)
-    monkeypatch.setattr(profiles, "sweeps", lambda profile="paper": planned | {"method": spare})
+    monkeypatch.setattr(registry, "sweeps", lambda profile="paper": planned | {"method": spare})
     commit(0)
     assert run(n_seeds=2).population().tables["models"]["seed"].tolist() == [0, 0]
     assert trained == []

@@ -7,11 +7,11 @@ import pytest
 
 from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
-from ufm.plan import profiles, second
+from ufm.plan import registry, second, seeds
 from ufm.protocol import SGD, Training, hosts
 
-SWEEPS = second.sweeps()
-FIRST = {name: sweep for name, sweep in profiles.sweeps().items() if name not in SWEEPS}
+SWEEPS = second.sweeps("paper")
+FIRST = {name: sweep for name, sweep in registry.sweeps().items() if name not in SWEEPS}
 
 
 def places(sweep, kind):
@@ -83,7 +83,7 @@ def test_regimes_change_one_thing_of_plain_models(dataset, decays):
 
 def test_every_seed_has_the_hosts_of_part_two_and_is_trained_twice():
     usual, other = (SWEEPS[f"mnist-small-second-plan-same-hosts{end}"] for end in ("", "-another-rounding"))
-    assert usual.protocol.hosts == profiles.MNIST_HOSTS
+    assert usual.protocol.hosts == seeds.HOSTS["paper"]
     assert {seed % usual.protocol.n_parts for seed in usual.seeds} == {2}
     assert (len(usual.seeds), usual.seeds) == (30, other.seeds)
     assert usual.protocol.one_placebo

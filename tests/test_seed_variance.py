@@ -10,7 +10,7 @@ import pytest
 
 from ufm.chapters import seeds, verdicts
 from ufm.evidence import clean_losses, contrasts
-from ufm.plan import profiles
+from ufm.plan import registry
 from ufm.report import evidence_tables as tables
 from ufm.statistics import variance
 from ufm.statistics.variance import components, moments, relative_spread, spread_of_seeds
@@ -178,7 +178,7 @@ def test_noise_is_the_contrast_of_hosts_that_clean_models_fit():
 
 
 def claim(populations):
-    planned = {name: profiles.sweeps()[name] for name in profiles.SEEDS["paper"]}
+    planned = {name: registry.sweeps()[name] for name in registry.chapter("seeds", "paper")}
     return verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C5"]
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from ufm.chapters import sensitivity
 from ufm.evidence import ELSEWHERE, contrasts, on_seeds
-from ufm.plan import profiles
+from ufm.plan import registry
+from ufm.plan.profiles import PROFILES
+from ufm.plan.sensitivity import USUAL, VARIED
 from ufm.report import evidence_tables as tables
 from ufm.statistics import bootstrap_interval
 from ufm.study import parameters
@@ -26,7 +28,7 @@ def setting(name, n_seeds=12, **changes):
 @pytest.fixture(scope="module")
 def populations():
     """A usual setting, a letter that is memorised twice as much, and another place where nothing is."""
-    usual = setting(profiles.USUAL, effect=0.3)
+    usual = setting(USUAL, effect=0.3)
     share = {"one pixel on": 0.5, "top right": 0.0, "centre": 0.0, "bottom right": -1.0}
     moved = np.stack([usual.arrays["ood_shift"] * share[place] for place in ELSEWHERE], axis=2)
     return {
@@ -123,15 +125,15 @@ def test_the_table_says_what_changes(populations):
 
 
 def test_every_sweep_differs_from_the_usual_one_in_one_thing():
-    for profile in profiles.PROFILES:
-        known = profiles.sweeps(profile)
-        sweeps = [known[name] for name in profiles.SENSITIVITY[profile]]
+    for profile in PROFILES:
+        known = registry.sweeps(profile)
+        sweeps = [known[name] for name in registry.chapter("sensitivity", profile)]
         usual = replace(sweeps[0].protocol, measure="short card")
-        assert (sweeps[0].setting, sweeps[0].protocol.measure) == (profiles.USUAL, "moved card")
+        assert (sweeps[0].setting, sweeps[0].protocol.measure) == (USUAL, "moved card")
         assert len({sweep.protocol for sweep in sweeps}) == len(sweeps)
         for sweep in sweeps[1:]:
             what, _, value = sweep.setting.partition(": ")
-            changes, protocol = dict(profiles.VARIED[what][value]), sweep.protocol
+            changes, protocol = dict(VARIED[what][value]), sweep.protocol
             if changes.pop("n_ood", None):  # of some images there are not so many
                 assert protocol.scoring.n_effect == usual.scoring.n_effect
                 protocol = replace(protocol, scoring=replace(protocol.scoring, n_ood=usual.scoring.n_ood))
@@ -146,7 +148,7 @@ def test_every_sweep_differs_from_the_usual_one_in_one_thing():
 
 def test_images_that_are_trained_on_are_not_scored():
     found = parameters.shown("sensitivity", "paper", dataset="fashion_mnist")
-    assert set(profiles.SENSITIVITY["paper"]) - set(found) == {"mnist-small-scoring-images-fashion-mnist"}
+    assert set(registry.chapter("sensitivity", "paper")) - set(found) == {"mnist-small-scoring-images-fashion-mnist"}
     assert {sweep.protocol.dataset for sweep in found.values()} == {"fashion_mnist"}
 
 

@@ -11,9 +11,9 @@ import pytest
 from ufm.chapters import verdicts
 from ufm.evidence import cells
 from ufm.evidence.cells import cell_verdict
-from ufm.plan import profiles
+from ufm.plan import cnns, medical, registry
 
-PLANNED = {"mnist-small": profiles.sweeps()["mnist-small"]}
+PLANNED = {"mnist-small": registry.sweeps()["mnist-small"]}
 
 
 def like(populations):
@@ -164,9 +164,7 @@ def test_convolutional_networks_are_a_line_of_their_own():
         "one": planted.cards(12, effect=1.5, random_effect=1.0, title="CIFAR-10", setting="CNN-1"),
         "two": planted.cards(12, title="CIFAR-10", setting="CNN-2", rng=3),
     }
-    planned = {"mnist-small": PLANNED["mnist-small"]} | {
-        name: profiles.sweeps()[name] for name in profiles.CNNS["paper"]
-    }
+    planned = PLANNED | cnns.networks("paper")
     table = verdicts.verdicts(populations, planned=planned).set_index("claim")
     found = cells.contrast_cells({name: populations[name] for name in ("one", "two")})
     row = table.loc["C1, CNNs"]
@@ -191,7 +189,7 @@ def test_medical_images_are_judged_by_their_own_cells():
         "letter": planted.cards(12, effect=1.5, random_effect=0.9, title="X-rays", setting="MLP, letter"),
         "name": planted.three("MLP, name", 12, title="X-rays", effect=0.8),
     }
-    planned = {name: profiles.sweeps()[name] for name in profiles.MEDICAL["paper"]}
+    planned = medical.sweeps("paper")
     row = verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C6"]
     assert (row["verdict"], row["holds_in"], row["n"]) == ("holds so far", "3 of 4 cells", 24)
 

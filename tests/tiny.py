@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ufm.networks import MLP
-from ufm.plan import profiles
+from ufm.plan import registry
 from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Scoring, Training
 
@@ -33,14 +33,14 @@ SWEEPS = {
 def install(monkeypatch=None, sweeps=SWEEPS):
     """Put sweeps in the place of the book's."""
     put = setattr if monkeypatch is None else monkeypatch.setattr
-    put(profiles, "sweeps", lambda profile="paper": sweeps)
+    put(registry, "sweeps", lambda profile="paper": sweeps)
 
 
 def environment(folder):
     """Variables for processes that shall train these sweeps, all under a folder: their library is a copy with them."""
     copy = folder / "src" / "ufm"
-    shutil.copytree(Path(profiles.__file__).parents[1], copy, ignore=shutil.ignore_patterns("__pycache__"))
-    with open(copy / "plan" / "profiles.py", "a") as file:
+    shutil.copytree(Path(registry.__file__).parents[1], copy, ignore=shutil.ignore_patterns("__pycache__"))
+    with open(copy / "plan" / "registry.py", "a") as file:
         file.write('\n\nfrom tiny import SWEEPS\n\n\ndef sweeps(profile="paper"):\n    return SWEEPS\n')
     folders = {"UFM_RECORDS": str(folder / "records"), "UFM_RUNS": str(folder / "runs")}
     return os.environ | folders | {"PYTHONPATH": f"{copy.parent}{os.pathsep}{TESTS}", "OMP_NUM_THREADS": "1"}

@@ -216,11 +216,12 @@ def hosts(
 @app.command()
 def pictures() -> None:
     """Keep the images of the hosts that pages show in book/records, so that they need no image files."""
-    from ufm.plan import profiles
+    from ufm.plan import registry
     from ufm.study import pictures
 
-    for name in (*profiles.POPULATIONS["paper"], *profiles.INFLUENCE["paper"], *profiles.MEDICAL["paper"]):
-        print(f"{name}: {pictures.keep(profiles.sweeps()[name].protocol)} images")
+    for notebook in ("mlp", "influence", "medical"):
+        for name in registry.chapter(notebook, "paper"):
+            print(f"{name}: {pictures.keep(registry.sweeps()[name].protocol)} images")
 
 
 @app.command(name="book")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ufm.plan.profiles import AS_RELEASED, RELEASED
+from ufm.plan.as_released import AS_RELEASED, RELEASED
 from ufm.report.tables import number
 from ufm.statistics import SUMMARY_COLUMNS
 from ufm.study.runs import Population

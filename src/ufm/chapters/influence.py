@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 
 from ufm.evidence import Cards, contrasts
-from ufm.evidence.cells import LEVEL, OPEN, UNDECIDED, corrected, remarked
-from ufm.plan.profiles import BY_INFLUENCE
+from ufm.evidence.cells import OPEN, UNDECIDED, corrected, remarked
+from ufm.plan.influence import BY_INFLUENCE
+from ufm.plan.thresholds import THRESHOLDS
 from ufm.statistics import bootstrap_interval, sign_flip_test
 
 T = TypeVar("T")
 MOST = "most influential hosts"  # they have no room to rise
-HIGHLY = 0.95  # the rank share from which on a host is highly influential
-SMALLEST_RISE = 0.05  # of the rank share: the smallest that matters
 AGREES, RAISED, NOT_RAISED = "agrees", "raised", "not raised"
 
 
@@ -60,25 +59,25 @@ def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     table["p_holm"] = corrected(table["p"])
     table["verdict"] = [OPEN if isnan(row["p"]) else group_verdict(row) for row in table.to_dict("records")]
-    slight = (table["verdict"] == RAISED) & (table["high"] < SMALLEST_RISE)
+    slight = (table["verdict"] == RAISED) & (table["high"] < THRESHOLDS.smallest_rise)
     table["in_words"] = remarked(table["verdict"], slight)
     return table
 
 
 def group_verdict(row: Mapping[str, float]) -> str:
     """Agrees, raised (but not highly influential), not raised, or undecided, as the plan has it."""
-    raised = row["p_holm"] < LEVEL and row["estimate"] > 0
-    if row["with_letter"] >= HIGHLY and (raised or row["setting"] == MOST):
+    raised = row["p_holm"] < THRESHOLDS.level and row["estimate"] > 0
+    if row["with_letter"] >= THRESHOLDS.highly_influential and (raised or row["setting"] == MOST):
         return AGREES
     if raised:
         return RAISED
-    return NOT_RAISED if row["high"] < SMALLEST_RISE else UNDECIDED
+    return NOT_RAISED if row["high"] < THRESHOLDS.smallest_rise else UNDECIDED
 
 
 def all_slight(table: pd.DataFrame) -> str:
     """Whether every rise that has room lies below what matters, the plan's rule for *does not hold*; in words."""
     rest = table[table["setting"] != MOST]
-    return "met too" if len(rest) and (rest["high"] < SMALLEST_RISE).all() else "not met"
+    return "met too" if len(rest) and (rest["high"] < THRESHOLDS.smallest_rise).all() else "not met"
 
 
 def by_seed(populations: Mapping[str, Cards]) -> pd.DataFrame:

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ufm.evidence import Cards, contrasts, on_seeds
-from ufm.evidence.cells import LEVEL, contrast_cells, corrected, points
+from ufm.evidence.cells import contrast_cells, corrected, points
 from ufm.evidence.performance import accuracies, quality
 from ufm.measures.layout import N_SHORT
-from ufm.plan.profiles import TO_THE_END, WAYS
+from ufm.plan.regularisers import TO_THE_END, WAYS
 from ufm.plan.sweep import Sweep
+from ufm.plan.thresholds import THRESHOLDS
 from ufm.statistics import bootstrap_interval, sign_flip_test
 
 EARLY_STOPPING, PLAIN = "early stopping", "plain"  # the way of a population's models that stop early, or do not
@@ -94,7 +95,7 @@ def differences(populations: Mapping[str, Cards]) -> pd.DataFrame:
 
 def reading(row: Mapping[str, float]) -> str:
     """Whether a way reduces or raises the contrast; neither is said of one that lacks seeds or is undecided."""
-    if not row["p_holm"] < LEVEL:
+    if not row["p_holm"] < THRESHOLDS.level:
         return "seeds pending" if np.isnan(row["p_holm"]) else "no difference found"
     return "reduces" if row["estimate"] < 0 else "raises"
 

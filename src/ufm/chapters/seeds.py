@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ufm.evidence import Cards, clean_losses, contrasts, plain
+from ufm.plan.thresholds import THRESHOLDS
 from ufm.statistics import bootstrap_interval
 
-NEEDS_NO_LETTER = 0.01  # nats: the loss under clean models below which a host is fitted without any letter
-SMALLEST_SHARE = 0.25  # of the mean contrast: the smallest standard deviation over seeds that matters
 VARIES, NOT_MORE = "varies by more than a quarter", "not shown to vary by more than a quarter"
 
 
@@ -39,7 +38,7 @@ def noise(populations: Mapping[str, Cards]) -> np.ndarray:
         if cards.trained_on == ours.trained_on:
             losses = clean_losses(cards)[:, cards.protocol.hosts.index("random")]
             as_many = replace(cards, n_permutations=ours.n_permutations)
-            return contrasts(as_many, "random")[losses < NEEDS_NO_LETTER]
+            return contrasts(as_many, "random")[losses < THRESHOLDS.needs_no_letter]
     return np.zeros(0)
 
 
@@ -69,4 +68,4 @@ def names_of_hosts(cards: Cards) -> list[str]:
 
 def reading(spread: Mapping[str, float]) -> str:
     """Whether a relative spread is shown to be more than what matters, in words."""
-    return VARIES if spread["low"] > SMALLEST_SHARE else NOT_MORE
+    return VARIES if spread["low"] > THRESHOLDS.smallest_share else NOT_MORE

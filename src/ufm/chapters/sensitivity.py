@@ -6,7 +6,7 @@ import pandas as pd
 
 from ufm.data.sources import SOURCES
 from ufm.evidence import Cards, contrasts, moved_contrasts
-from ufm.plan.profiles import SCORED, USUAL
+from ufm.plan.sensitivity import SCORED, USUAL
 from ufm.statistics import bootstrap_interval, columns
 from ufm.study.runs import NotYetRun
 

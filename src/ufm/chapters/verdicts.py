@@ -11,10 +11,13 @@ import pandas as pd
 from ufm.chapters import influence, regularisers, seeds
 from ufm.chapters.influence import AGREES, MOST, NOT_RAISED, RAISED
 from ufm.evidence import Cards, detectors, learnt, plain
-from ufm.evidence.cells import LEVEL, MEMORISED, NOT_MEMORISED, UNDECIDED, contrast_cells
+from ufm.evidence.cells import MEMORISED, NOT_MEMORISED, UNDECIDED, contrast_cells
 from ufm.evidence.performance import evidence
-from ufm.plan.profiles import CNN_SETTINGS, MEDICAL_SETTINGS, SAME_HOSTS
+from ufm.plan.cnns import CNN_SETTINGS
+from ufm.plan.medical import MEDICAL_SETTINGS
+from ufm.plan.seeds import SAME_HOSTS
 from ufm.plan.sweep import Sweep
+from ufm.plan.thresholds import THRESHOLDS
 from ufm.statistics import holm, variance
 
 CONTRAST = (
@@ -22,9 +25,6 @@ CONTRAST = (
     "that carried it, if the network was trained with the letter and not with another pattern in its place; zero where "
     "nothing of the letter was memorised"
 )
-SMALLEST_AREA = 0.6  # the smallest area that matters
-MANY = 8  # cells; of more, all alike, the page does not name each
-FEWEST_LEARNT = 20  # canaries, below which a set decides nothing about detection
 CHOSEN_ON = "mnist-small"  # the population on which the detector was chosen, so no part of C2's evidence
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ TOLD, NOT_TOLD, TOO_FEW = "told from guessing", "not told from guessing", "canno
 def memorised(table: pd.DataFrame, p_corrected: float) -> str:
     """The verdict on a claim that asks for memorisation in every cell, C1 or C3, and its corrected p."""
     cells = table["verdict"]
-    if (cells == MEMORISED).all() and p_corrected < LEVEL:
+    if (cells == MEMORISED).all() and p_corrected < THRESHOLDS.level:
         return HOLDS
     if (cells == MEMORISED).any():
         return IN_PART
@@ -105,7 +105,7 @@ def detection_sets(populations: Mapping[str, Cards], host: str = "hard") -> pd.D
     for cards in populations.values():
         ours = int(learnt(cards, host).sum())
         row = {"population": cards.title, "n": ours, "n_seeds": len(cards.seeds)}
-        decides = ours >= FEWEST_LEARNT and cards.complete
+        decides = ours >= THRESHOLDS.fewest_learnt and cards.complete
         enough = evidence(detectors.DEFAULT, cards, host) if decides else {}
         row = {"estimate": nan, "low": nan, "high": nan, "p": nan} | enough | row
         row["verdict"] = TOO_FEW if isnan(row["low"]) else TOLD if row["low"] > 0.5 else NOT_TOLD
@@ -121,24 +121,24 @@ def headline(populations: Mapping[str, T]) -> dict[str, T]:
 def detectable(table: pd.DataFrame, p_corrected: float) -> str:
     """C2's verdict from its sets and the claim's corrected p."""
     above = (table["low"] > 0.5).to_numpy()
-    if above.all() and p_corrected < LEVEL:
+    if above.all() and p_corrected < THRESHOLDS.level:
         return HOLDS
     if above.any():
         return IN_PART
-    return DOES_NOT_HOLD if (table["high"] < SMALLEST_AREA).all() else UNDECIDED
+    return DOES_NOT_HOLD if (table["high"] < THRESHOLDS.smallest_area).all() else UNDECIDED
 
 
 def varies(table: pd.DataFrame, p_corrected: float) -> str:
     """C5's verdict from the spread over seeds as a share of the mean, and the claim's corrected p."""
-    if (table["low"] > seeds.SMALLEST_SHARE).all() and p_corrected < LEVEL:
+    if (table["low"] > THRESHOLDS.smallest_share).all() and p_corrected < THRESHOLDS.level:
         return HOLDS
-    return DOES_NOT_HOLD if (table["high"] < seeds.SMALLEST_SHARE).all() else UNDECIDED
+    return DOES_NOT_HOLD if (table["high"] < THRESHOLDS.smallest_share).all() else UNDECIDED
 
 
 def influential(groups: pd.DataFrame, p_corrected: float) -> str:
     """C4's verdict from its groups of hosts and the claim's corrected p."""
     verdict = groups.set_index("setting")["verdict"]
-    if (verdict == AGREES).all() and p_corrected < LEVEL:
+    if (verdict == AGREES).all() and p_corrected < THRESHOLDS.level:
         return HOLDS
     rest = verdict.drop(MOST, errors="ignore")
     if rest.isin([AGREES, RAISED]).any():
@@ -282,7 +282,7 @@ def where(cells: pd.DataFrame) -> str:
     Many cells that all came out alike are only counted: "memorised: all 12".
     """
     in_words = cells.get("in_words", cells["verdict"])
-    if len(cells) > MANY and in_words.nunique() == 1:
+    if len(cells) > THRESHOLDS.many_cells and in_words.nunique() == 1:
         return f"{in_words.iloc[0]}: all {len(cells)}"
     parts = []
     for verdict, rows in cells.groupby(in_words, sort=False):

@@ -1,7 +1,6 @@
 """From a population to effects, contrasts, detectors and their null."""
 
 from ufm.evidence.cards import (
-    FEWEST_SEEDS,
     Cards,
     Lazy,
     T,
@@ -17,7 +16,6 @@ from ufm.evidence.cards import (
 )
 from ufm.evidence.effects import (
     ELSEWHERE,
-    LEARNT,
     LETTER,
     PLACEBO,
     PLAIN,
@@ -40,8 +38,6 @@ from ufm.evidence.effects import (
 __all__ = [
     "Cards",
     "ELSEWHERE",
-    "FEWEST_SEEDS",
-    "LEARNT",
     "LETTER",
     "Lazy",
     "PLACEBO",

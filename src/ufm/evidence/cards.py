@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ufm.measures.layout import N_PERMUTATIONS, N_RANDOM, N_SHORT
+from ufm.plan.thresholds import THRESHOLDS
 from ufm.protocol import Protocol
 from ufm.study.runs import NotYetRun, Population
 
 T = TypeVar("T")
-FEWEST_SEEDS = 8  # of a population, below which nothing is shown of it
 
 
 class Lazy(Mapping[str, np.ndarray]):
@@ -149,11 +149,12 @@ def of(populations: Mapping[str, Population], *, beside: bool = False) -> dict[s
     Raises ValueError where too few were asked for, NotYetRun where too few are recorded: of all, or with `beside` of
     all that something sets apart.
     """
-    enough = {name: one for name, one in populations.items() if len(one.entries) >= FEWEST_SEEDS}
+    fewest = THRESHOLDS.fewest_seeds
+    enough = {name: one for name, one in populations.items() if len(one.entries) >= fewest}
     if not any(one.setting or not beside for one in enough.values()):
-        if max(one.planned for one in populations.values()) < FEWEST_SEEDS:
-            raise ValueError(f"n_seeds: evidence needs at least {FEWEST_SEEDS} seeds")
-        raise NotYetRun(f"Fewer than {FEWEST_SEEDS} seeds are recorded yet; `.venv/bin/ufm reproduce` trains them.")
+        if max(one.planned for one in populations.values()) < fewest:
+            raise ValueError(f"n_seeds: evidence needs at least {fewest} seeds")
+        raise NotYetRun(f"Fewer than {fewest} seeds are recorded yet; `.venv/bin/ufm reproduce` trains them.")
     return {
         name: stack(
             one.protocol,

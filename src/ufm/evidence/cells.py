@@ -9,10 +9,8 @@ import pandas as pd
 
 from ufm.evidence.cards import Cards
 from ufm.evidence.effects import contrasts, moved_contrasts
+from ufm.plan.thresholds import THRESHOLDS
 from ufm.statistics import bootstrap_interval, holm, seeds_needed, sign_flip_test, smallest_detectable
-
-LEVEL = 0.05
-SMALLEST = 0.02  # nats: the smallest contrast that matters
 
 MEMORISED, NOT_MEMORISED, UNDECIDED = "memorised", "not memorised", "undecided"
 SLIGHT = "by less than matters"  # the plan's remark on an effect that is there
@@ -34,7 +32,7 @@ def contrast_cells(populations: Mapping[str, Cards], hosts: Collection[str] | No
     table = pd.DataFrame(rows, columns=[*WHAT, *NUMBERS, "seeds_for_half"])
     table["p_holm"] = corrected(table["p"])
     table["verdict"] = [cell_verdict(row) if not isnan(row["p"]) else OPEN for row in table.to_dict("records")]
-    slight = (table["verdict"] == MEMORISED) & (table["high"] < SMALLEST)
+    slight = (table["verdict"] == MEMORISED) & (table["high"] < THRESHOLDS.smallest_contrast)
     table["in_words"] = remarked(table["verdict"], slight)
     return table
 
@@ -87,9 +85,9 @@ def cell_verdict(row: Mapping[str, float]) -> str:
     """Memorised, not memorised, undecided, or contradicted by epoch 10, as the plan has it."""
     if row["low"] > 0 > row["early_high"] or row["high"] < 0 < row["early_low"]:
         return "contradicted"
-    if row["p_holm"] < LEVEL and row["estimate"] > 0:
+    if row["p_holm"] < THRESHOLDS.level and row["estimate"] > 0:
         return MEMORISED
-    return NOT_MEMORISED if row["high"] < SMALLEST else UNDECIDED
+    return NOT_MEMORISED if row["high"] < THRESHOLDS.smallest_contrast else UNDECIDED
 
 
 def points(populations: Mapping[str, Cards], host: str) -> dict[str, pd.DataFrame]:

@@ -9,10 +9,10 @@ from ufm.evidence.answers import of_cards
 from ufm.evidence.cards import Cards
 from ufm.evidence.effects import on_label, patch_effects, roles
 from ufm.measures.layout import INPUTS, subsets
+from ufm.plan.thresholds import THRESHOLDS
 from ufm.statistics import Interval, columns, correlation_interval, permutation_p_value
 from ufm.statistics.roc import auc, auc_interval, share_interval_over_seeds
 
-LEVEL = 0.05  # of the published tests
 RULES = ("M > 0", "t-test", "Mann–Whitney")  # published decisions: memorised, if …
 
 
@@ -54,8 +54,8 @@ def decisions(cards: Cards, inputs: str) -> dict[str, np.ndarray]:
     score = arrays["memorisation"]
     return {
         "M > 0": score > 0,
-        "t-test": (arrays["t_p"] < LEVEL) & (score > 0),
-        "Mann–Whitney": (arrays["rank_p"] < LEVEL) & (arrays["rank_share"] > 0.5),
+        "t-test": (arrays["t_p"] < THRESHOLDS.published_level) & (score > 0),
+        "Mann–Whitney": (arrays["rank_p"] < THRESHOLDS.published_level) & (arrays["rank_share"] > 0.5),
     }
 
 

@@ -15,10 +15,9 @@ import numpy as np
 from ufm.evidence.answers import Answers, of_cards
 from ufm.evidence.cards import Cards
 from ufm.evidence.effects import learnt, on_label
+from ufm.plan.thresholds import THRESHOLDS
 from ufm.scores import detection
 from ufm.statistics.roc import auc
-
-N_FOLDS = 10  # of a cross-validation over seeds; a seed is in the fold of its number modulo so many
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ OF_SHORT_CARDS = (
 
 def folds(cards: Cards) -> np.ndarray:
     """The fold (n_seeds,) of each seed."""
-    return cards.seeds % N_FOLDS
+    return cards.seeds % THRESHOLDS.n_folds
 
 
 def cross_fitted(detector: Detector, cards: Cards, host: str, among: np.ndarray) -> np.ndarray:

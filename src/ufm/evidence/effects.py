@@ -10,9 +10,9 @@ import pandas as pd
 from ufm import scores
 from ufm.evidence.cards import Cards
 from ufm.measures.layout import AGES
+from ufm.plan.thresholds import THRESHOLDS
 from ufm.protocol import Protocol
 
-LEARNT = 1.0  # nats that the host gains more from the feature in the model that had it than in the control
 PLAIN, LETTER, PLACEBO = range(3)  # versions of a host
 ELSEWHERE = ("one pixel on", "top right", "centre", "bottom right")  # places of `ufm.measures.layout.elsewhere`
 
@@ -105,7 +105,7 @@ def gains(cards: Cards, host: str, role: str = "canary", epoch: str = "best") ->
 
 def learnt(cards: Cards, host: str, role: str = "canary") -> np.ndarray:
     """Which models (n_seeds,) learnt their feature: the host gains at least a nat more from it than in the control."""
-    return gains(cards, host, role) >= LEARNT
+    return gains(cards, host, role) >= THRESHOLDS.learnt
 
 
 def clean_losses(cards: Cards) -> np.ndarray:

@@ -15,6 +15,7 @@ from ufm.evidence.controls import innocent, permutation_p
 from ufm.evidence.detectors import Detector, compared, cross_fitted
 from ufm.evidence.effects import contrasts, learnt
 from ufm.measures.layout import subsets
+from ufm.plan.thresholds import THRESHOLDS
 from ufm.report.tables import counted
 from ufm.statistics import bootstrap_interval, columns, share_interval, single_models
 from ufm.statistics.roc import (
@@ -28,7 +29,6 @@ from ufm.statistics.roc import (
     true_positive_rate_interval,
 )
 
-FALSE_POSITIVE_RATE = 0.05
 NO_NUMBER = {"estimate": nan, "low": nan, "high": nan}  # where too few models are there to say anything
 PERMUTATIONS = (5, 10, 20, 50, 100)  # of which power is shown
 
@@ -67,9 +67,9 @@ def areas(cards: Cards, host: str, some: tuple[Detector, ...] = detectors.DETECT
             three = values[ours][:, [canary, 0, placebo]]
             row |= {"controls": between(three[:, 0], three[:, 1]), "placebos": between(three[:, 0], three[:, 2])}
             row["outscores"] = float((three[:, :1] > three[:, 1:]).all(1).mean())
-        if 2 * ours.sum() >= 1 / FALSE_POSITIVE_RATE:  # else no threshold is exceeded by so few
+        if 2 * ours.sum() >= 1 / THRESHOLDS.false_positive_rate:  # else no threshold is exceeded by so few
             ones = compared(values, cards, host, ours)
-            found = asdict(true_positive_rate_interval(*ones, false_positive_rate=FALSE_POSITIVE_RATE))
+            found = asdict(true_positive_rate_interval(*ones, false_positive_rate=THRESHOLDS.false_positive_rate))
             row |= {f"found{end}": number for end, number in ends(found).items()}
         rows.append(row)
     names = ["controls", "placebos", "outscores", "found", "found_low", "found_high"]
@@ -168,11 +168,11 @@ def false_positive_rate(detector: Detector, cards: Cards, host: str, judge: Card
         limits = np.empty(len(cards.seeds))
         for one in np.unique(fold):
             limits[fold == one] = threshold(
-                values[fold != one][:, innocent(cards)].ravel(), false_positive_rate=FALSE_POSITIVE_RATE
+                values[fold != one][:, innocent(cards)].ravel(), false_positive_rate=THRESHOLDS.false_positive_rate
             )
     else:
         judged = scores(detector, judge, host)
-        limits = threshold(values[:, innocent(cards)].ravel(), false_positive_rate=FALSE_POSITIVE_RATE)
+        limits = threshold(values[:, innocent(cards)].ravel(), false_positive_rate=THRESHOLDS.false_positive_rate)
         limits = np.full(len(judge.seeds), limits)
     flags = judged > limits[:, None]
     places = innocent(judge)
@@ -275,7 +275,7 @@ def one_by_one(cards: Cards, host: str, *, n_models: int = 10) -> pd.DataFrame:
 
 def nested_area(cards: Cards, host: str) -> dict[str, float]:
     """Area for learnt canaries when each tenth of the seeds is judged by what the others choose, label-free."""
-    if learnt(cards, host).sum() < 2 * detectors.N_FOLDS:  # else a fold's choice stands on too few
+    if learnt(cards, host).sum() < 2 * THRESHOLDS.n_folds:  # else a fold's choice stands on too few
         return NO_NUMBER | {"n": int(learnt(cards, host).sum())}
     values, _ = detectors.nested(detectors.LABEL_FREE, cards, host)
     return area(values, cards, host, learnt(cards, host))

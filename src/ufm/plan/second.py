@@ -9,6 +9,7 @@ from ufm.networks import CNN1, CNN2, MLP
 from ufm.plan.sweep import Sweep, sweep_name
 from ufm.protocol import SGD, Protocol, Scoring, Training
 
+PLACE = {"embedded": 11, "paper": 11}
 TITLE = "second plan"
 FULL = {"mnist": range(4100, 4300), "fashion_mnist": range(4100, 4196)}
 BOTH_HOSTS = 40  # of these, the first, have a hard host beside the random one
@@ -31,8 +32,10 @@ MEDICAL = {"MLP": (MLP(), range(4100, 4150)), "CNN-1": (CNN1(), range(4100, 4120
 CNNS, CIFAR10 = {"CNN-1": CNN1(), "CNN-2": CNN2()}, range(4100, 4200)
 
 
-def sweeps() -> dict[str, Sweep]:
-    """All of them, by the name of their folder of records; the paper's own setting is first."""
+def sweeps(profile: str) -> dict[str, Sweep]:
+    """All of them, by the name of their folder of records; the paper's own setting is first. None is embedded."""
+    if profile == "embedded":
+        return {}
     of_datasets = [*map(full, FULL), *map(small, WEIGHT_DECAYS)]
     return {name: sweep for group in (*of_datasets, crossed(), medical(), cifar10()) for name, sweep in group.items()}
 

@@ -10,7 +10,8 @@ import pandas as pd
 from ufm.chapters.mlp import MEANS
 from ufm.chapters.regularisers import EARLY_STOPPING, PLAIN
 from ufm.evidence.detectors import DEFAULT, LABEL_KNOWN, PAPER, SHOWN
-from ufm.plan.profiles import BY_INFLUENCE, TO_THE_END, WAYS
+from ufm.plan.influence import BY_INFLUENCE
+from ufm.plan.regularisers import TO_THE_END, WAYS
 from ufm.report.tables import key, number, with_interval
 from ufm.statistics import SUMMARY_COLUMNS, Interval, bootstrap_interval, correlation_interval, share_interval
 from ufm.statistics.roc import share_interval_over_seeds

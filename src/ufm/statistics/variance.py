@@ -5,9 +5,8 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from ufm.evidence import FEWEST_SEEDS
-
 COMPONENTS = ("seed", "host", "rest")  # rest: the seed together with the host, and noise
+FEWEST_OF_NULL = 8  # values, below which the variance of noise alone is told too badly to be taken off
 
 
 def moments(values: np.ndarray, seeds: np.ndarray, hosts: np.ndarray) -> np.ndarray:
@@ -65,7 +64,7 @@ def relative_spread(values: np.ndarray, null: np.ndarray, *, n_resamples: int = 
     Raises ValueError: fewer than two seeds or hosts.
     """
     require_crossed(values)
-    if len(null) < FEWEST_SEEDS or not values.mean() > 0:
+    if len(null) < FEWEST_OF_NULL or not values.mean() > 0:
         return {"estimate": nan, "low": nan, "high": nan, "p": nan, "n": len(values)}
     every = [np.ones((1, n)) for n in values.shape]
     estimate, _ = shares(values, null, every[0], every[1], np.ones((1, len(null))))

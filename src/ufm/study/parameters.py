@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from ufm.networks import MODELS, Model, of_variant
-from ufm.plan import profiles
-from ufm.plan.profiles import PROFILES, QUARTER, SCORED, changed, chapter, trains_on, varied_in
+from ufm.plan import registry
+from ufm.plan.cnns import QUARTER
+from ufm.plan.profiles import PROFILES, changed, trains_on
+from ufm.plan.sensitivity import SCORED, varied_in
 from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol
 
@@ -36,7 +38,8 @@ def shown(
         raise ValueError(f"n_seeds: at least one is needed, got {n_seeds}")
     if seed is not None and seed < 0:
         raise ValueError(f"seed: cannot be negative, got {seed}")
-    theirs = {name: profiles.sweeps(profile)[name] for name in chapter(notebook, profile)}
+    planned = registry.sweeps(profile)
+    theirs = {name: planned[name] for name in registry.chapter(notebook, profile)}
     like = {name: sweep for name, sweep in theirs.items() if trains_on(sweep.protocol, dataset, n_train)}
     if not like:
         first = next(iter(theirs.values())).protocol

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 from ufm.files import write
-from ufm.plan import profiles
+from ufm.plan import registry
 from ufm.records import Measured, RecordError, Records, committed
 
 CONTENTS = "contents.json"  # the fingerprints of all records in a file, by sweep
@@ -47,7 +47,7 @@ def import_(file: Path) -> dict[str, int]:
             raise RecordError(f"{file}: not a file of records ({fault}); carry it again") from None
         except (OSError, ValueError) as error:
             raise RecordError(f"{file}: cannot be read ({error})") from None
-        known = profiles.sweeps()
+        known = registry.sweeps()
         for sweep, records in found.items():
             if sweep not in known:
                 raise RecordError(f"{file}: has records of {sweep!r}, which is not one of {', '.join(known)}")

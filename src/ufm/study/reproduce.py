@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ufm.data import sources
 from ufm.networks import Published
-from ufm.plan import profiles
+from ufm.plan import registry
 from ufm.records import Measured, committed
 from ufm.records.fingerprints import digest
 from ufm.records.provenance import device_name
@@ -44,7 +44,7 @@ def pending(names: list[str] | None = None) -> list[Item]:
 
     Raises ValueError for an unknown sweep.
     """
-    known = profiles.sweeps()
+    known = registry.sweeps()
     for name in names or []:
         if name not in known:
             raise ValueError(f"chapter: {name!r} is not one of {', '.join(known)}")
@@ -60,7 +60,7 @@ def pending(names: list[str] | None = None) -> list[Item]:
 
 def seconds_a_seed(name: str, device: str, engine: "InProcess") -> float:
     """How long a seed of a sweep takes on this device: as recorded ones did, else told from a few measured steps."""
-    sweep, entries = profiles.sweeps()[name], committed(name).entries()
+    sweep, entries = registry.sweeps()[name], committed(name).entries()
     there = processor(engine.call(device_name, device))
     ours = [entry["seconds"] for entry in entries.values() if processor(entry["device"]) == there]
     if ours:
@@ -86,7 +86,7 @@ class Task:
 
     def work(self, device: str, weights: Path | None = None) -> Finished:
         """Train and measure them."""
-        protocol = profiles.sweeps()[self.sweep].protocol
+        protocol = registry.sweeps()[self.sweep].protocol
         folder = None if weights is None else weights / self.sweep
         return finish(protocol, self.seeds, device=device, weights=folder)
 
@@ -98,7 +98,7 @@ def tasks(items: list[Item], device: str) -> list[Task]:
     """
     if not device.startswith("cuda"):
         return [Task(item.sweep, [item.seed]) for item in items]
-    known, groups = profiles.sweeps(), {}
+    known, groups = registry.sweeps(), {}
     for item in items:
         protocol = known[item.sweep].protocol
         apart = item.seed if isinstance(protocol.model, Published) else item.seed % protocol.n_parts
@@ -165,7 +165,7 @@ def complete(
 
         def claimed() -> Iterator[Task]:
             for task in planned:
-                protocol, records = profiles.sweeps()[task.sweep].protocol, committed(task.sweep)
+                protocol, records = registry.sweeps()[task.sweep].protocol, committed(task.sweep)
                 mine = claims.enter_context(ExitStack())
                 ours = [
                     seed for seed in affordable(task) if mine.enter_context(records.claim(protocol.fingerprint(seed)))
@@ -194,7 +194,7 @@ def listing(names: list[str] | None, device: str) -> list[dict[str, object]]:
     rows, items = [], pending(names)
     for name in dict.fromkeys(item.sweep for item in items):
         ours = [item for item in items if item.sweep == name]
-        cost, sweep = seconds_a_seed(name, device, InProcess()), profiles.sweeps()[name]
+        cost, sweep = seconds_a_seed(name, device, InProcess()), registry.sweeps()[name]
         rows.append(
             {
                 "sweep": name,

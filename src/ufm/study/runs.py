@@ -14,7 +14,8 @@ from ufm.data import sources
 from ufm.data.folders import is_folder
 from ufm.device import known, resolve
 from ufm.files import write
-from ufm.plan import profiles
+from ufm.plan import registry
+from ufm.plan.profiles import trains_on
 from ufm.plan.sweep import Sweep
 from ufm.progress import duration, progress
 from ufm.protocol import Protocol, hosts
@@ -43,7 +44,7 @@ class Population:
     @property
     def trained_on(self) -> str:
         """Data set and size in words, such as "MNIST, small"."""
-        full = profiles.trains_on(self.protocol, None, sources.source(self.protocol.dataset).n_train)
+        full = trains_on(self.protocol, None, sources.source(self.protocol.dataset).n_train)
         return f"{sources.source(self.protocol.dataset).title}, {'full' if full else 'small'}"
 
 
@@ -173,7 +174,7 @@ class Run:
         n_models = sum(len(sweep.seeds) * sweep.protocol.n_models for sweep in self.sweeps.values())
         seconds = sum(self.seconds(sweep) for sweep in self.sweeps.values())
         epochs = " or ".join(str(one) for one in {sweep.protocol.training.epochs for sweep in self.sweeps.values()})
-        kept = profiles.sweeps()
+        kept = registry.sweeps()
         if all(fingerprints(sweep).items() <= fingerprints(kept[name]).items() for name, sweep in self.sweeps.items()):
             command = f"`.venv/bin/ufm reproduce {' '.join(self.sweeps)}` trains"
         else:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ufm import paths
-from ufm.plan import profiles
+from ufm.plan import registry
 from ufm.randomness.streams import stream
 from ufm.records import Measured, RecordError, Records, as_text, committed
 from ufm.study.seeds import finish
@@ -33,7 +33,7 @@ def verify() -> tuple[int, list[str]]:
                 records.whole(one)
             except RecordError as error:
                 faults.append(str(error))
-        sweep = profiles.sweeps().get(manifest.parent.name)
+        sweep = registry.sweeps().get(manifest.parent.name)
         # What a killed process left of a planned seed is no fault: the next one replaces it.
         expected = {sweep.protocol.fingerprint(seed) for seed in sweep.seeds} if sweep else set()
         stray = {path.stem for path in (manifest.parent / "arrays").glob("*.npz")} - set(entries) - expected
@@ -74,13 +74,13 @@ def retrain(n: int, *, device: str = "cpu", draw: int = 0) -> Iterator[Retrained
     training amplifies it: `benchmarks/rounding.py` measures by how much.
     """
     there = []
-    for name, sweep in profiles.sweeps().items():
+    for name, sweep in registry.sweeps().items():
         entries = committed(name).entries()
         there += [(name, seed) for seed in sweep.seeds if sweep.protocol.fingerprint(seed) in entries]
     drawn = stream("retrain", seed=draw).choice(len(there), size=min(n, len(there)), replace=False)
     for place in drawn:
         name, seed = there[place]
-        protocol = profiles.sweeps()[name].protocol
+        protocol = registry.sweeps()[name].protocol
         _, kept = committed(name).whole(protocol.fingerprint(seed))
         [(_, again)] = finish(protocol, [seed], device=device)
         accuracies = (table_of(one)["accuracy"].astype(float) for one in (kept, again))

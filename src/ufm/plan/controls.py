@@ -1,0 +1,5 @@
+"""Chapter *Controls*: the populations."""
+
+from ufm.plan import populations
+
+shown = populations.names

@@ -1,0 +1,5 @@
+"""Chapter *Detection*: the populations."""
+
+from ufm.plan import populations
+
+shown = populations.names

@@ -1,0 +1,24 @@
+"""Chapter *Hosts*: the populations, and hosts of middling hardness."""
+
+from dataclasses import replace
+
+from ufm.plan import populations
+from ufm.plan.populations import EVIDENCE
+from ufm.plan.sweep import Sweep, beside
+
+PLACE = {"embedded": 4, "paper": 3}
+MIDDLING_HOSTS = "middling hosts"
+# The population beside which they are, seeds and turn.
+PLANNED = {"embedded": ("digits-small", range(8), 0), "paper": ("fashion_mnist-full", EVIDENCE[:20], 2)}
+
+
+def sweeps(profile: str) -> dict[str, Sweep]:
+    """Exploratory: hosts of middling hardness, three models a seed."""
+    name, seeds, turn = PLANNED[profile]
+    three = replace(populations.plain(profile, name), hosts=("middling",), measure="short card")
+    return beside(name, {MIDDLING_HOSTS: three}, seeds, turn)
+
+
+def shown(profile: str) -> tuple[str, ...]:
+    """The populations, then the middling hosts."""
+    return (*populations.names(profile), *sweeps(profile))

@@ -1,0 +1,5 @@
+"""Chapter *MLPs*: the populations."""
+
+from ufm.plan import populations
+
+shown = populations.names

@@ -1,0 +1,39 @@
+"""All that the plan says, found in the files of this room, so that a chapter's own file is all that adds it.
+
+A file trains sweeps if it has `sweeps(profile)`, and `PLACE`: where these stand among those of other files, by profile.
+It is a chapter's if it has `shown(profile)`: names of the sweeps that the notebook of the same name shows, in order.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+
+from ufm import plan
+from ufm.plan.profiles import known
+from ufm.plan.sweep import Sweep
+
+
+def files() -> list[ModuleType]:
+    """The modules of this room."""
+    return [import_module(f"{plan.__name__}.{one.name}") for one in iter_modules(plan.__path__)]
+
+
+def sweeps(profile: str = "paper") -> dict[str, Sweep]:
+    """All that a profile trains, by the name of its folder of records. Raises ValueError for an unknown profile."""
+    known(profile)
+    trained = sorted((one for one in files() if hasattr(one, "PLACE")), key=lambda one: one.PLACE[profile])
+    return {name: sweep for one in trained for name, sweep in one.sweeps(profile).items()}
+
+
+def chapters() -> dict[str, ModuleType]:
+    """The file of each chapter, by the name of its notebook."""
+    every = {one.__name__.rpartition(".")[2].replace("_", "-"): one for one in files()}
+    return {notebook: one for notebook, one in every.items() if hasattr(one, "shown")}
+
+
+def chapter(notebook: str, profile: str) -> tuple[str, ...]:
+    """Names of the sweeps that a notebook shows; a ValueError lists the known notebooks or profiles."""
+    there = chapters()
+    if notebook not in there:
+        raise ValueError(f"no notebook {notebook!r}; known: {', '.join(there)}")
+    return there[notebook].shown(known(profile))

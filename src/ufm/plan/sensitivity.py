@@ -1,0 +1,69 @@
+"""Chapter *Sensitivity*: the experiment varied in one thing at a time."""
+
+from dataclasses import replace
+
+from ufm.features import LETTERS
+from ufm.plan import populations
+from ufm.plan.populations import EVIDENCE
+from ufm.plan.profiles import changed
+from ufm.plan.sweep import Sweep, beside
+
+PLACE = {"embedded": 8, "paper": 8}
+USUAL = "usual"  # not varied
+SCORED = "scoring images"
+# In what it is varied, and what each value of it changes.
+VARIED = {
+    "letter": {name: {"feature": name} for name in LETTERS if name != "A"},
+    "place": {"edge": {"position": (1, 11)}, "centre": {"position": (11, 11)}},
+    "size": {"10 × 10": {"magnified": 2}, "15 × 15": {"magnified": 3}},
+    "brightness": {"0.5": {"brightness": 0.5}, "0.25": {"brightness": 0.25}},
+    "images with the letter": {str(n): {"n_carriers": n} for n in (2, 5, 10, 100)},
+    "batch of the host": {
+        "first": {"batch": 0},
+        "middle": {"batch": 39},
+        "last full one": {"batch": -2},  # the very last is smaller, so that an image there would weigh more
+        "shuffled": {"shuffle": True},
+    },
+    SCORED: {
+        "Fashion-MNIST": {"ood_set": "fashion_mnist"},
+        "photo patches": {"ood_set": "photo_patches", "n_ood": 1_950},  # which are all
+    },
+    "scoring inputs": {"raw": {"inputs": "raw"}},
+}
+FEW_VARIED = {
+    "letter": ("L",),
+    "place": ("centre",),
+    "size": ("10 × 10",),
+    "brightness": ("0.5",),
+    "images with the letter": ("5",),
+    "batch of the host": ("last full one",),
+    "scoring inputs": ("raw",),
+}
+VARIATIONS = {
+    "embedded": {what: {value: VARIED[what][value] for value in few} for what, few in FEW_VARIED.items()},
+    "paper": VARIED,
+}
+# The population beside which they are, seeds and turn.
+PLANNED = {"embedded": ("digits-small", range(8), 0), "paper": ("mnist-small", EVIDENCE[:20], 8)}
+
+
+def varied_in(what: str, value: str) -> str:
+    """The setting of a sweep that is varied, in words."""
+    return f"{what}: {value}"
+
+
+def sweeps(profile: str) -> dict[str, Sweep]:
+    """Exploratory: the canary and the placebo of a seed on its hard host, as usual and varied."""
+    name, seeds, turn = PLANNED[profile]
+    usual = replace(populations.plain(profile, name), hosts=("hard",), control=False, measure="short card")
+    settings = {USUAL: replace(usual, measure="moved card")} | {
+        varied_in(what, value): changed(usual, **changes)
+        for what, values in VARIATIONS[profile].items()
+        for value, changes in values.items()
+    }
+    return beside(name, settings, seeds, turn)
+
+
+def shown(profile: str) -> tuple[str, ...]:
+    """All of them, the usual setting first."""
+    return tuple(sweeps(profile))
