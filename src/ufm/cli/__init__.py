@@ -1,4 +1,7 @@
-"""The command line. Commands import what they need when they run, so that --help is instant."""
+"""The command line.
+
+Commands import what they need when they run, so that --help is instant.
+"""
 
 import sys
 
