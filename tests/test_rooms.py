@@ -63,7 +63,7 @@ def test_it_can_be_read_at_400_pixels(svg):
     for element in svg.iter(f"{SVG}text"):
         assert float(element.get("font-size")) >= 11
         assert element.get("fill") == "currentColor"
-    purposes = [element for element in svg.iter(f"{SVG}text") if element.get("x") == "112"]
+    purposes = [element for element in svg.iter(f"{SVG}text") if element.get("x") == "114"]
     heights = sorted(float(element.get("y")) for element in purposes)
     assert all(upper + 12 <= lower for upper, lower in zip(heights, heights[1:], strict=False))
     assert not list(svg.iter(f"{SVG}rect"))

@@ -12,7 +12,7 @@ from sphinx.util.docutils import SphinxDirective
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "src" / "ufm"
 WIDTH, ROW = 400, 32  # pixels, of all and of the height of a floor
-NAMES, TEXTS, ARROWS = 26, 112, 324  # where they begin
+NAMES, TEXTS, ARROWS = 24, 114, 334  # where they begin
 LETTERS = 37  # of a purpose in a line
 
 
@@ -77,15 +77,15 @@ def drawing(rooms, purposes, drawn, way):
         if label(room) in numbers:
             parts.append(f'<circle cx="10" cy="{middle}" r="9" fill="none" stroke="currentColor"/>')
             parts.append(text(10, middle, str(numbers[label(room)]), 'font-size="11" text-anchor="middle"'))
-        parts.append(text(NAMES, middle, label(room), 'font-size="13" font-weight="600"'))
+        parts.append(text(NAMES, middle, label(room), 'font-size="12.5" font-weight="600"'))
         lines = textwrap.wrap(purposes[floor], LETTERS)
         parts += [
-            text(TEXTS, middle + 13 * (line - (len(lines) - 1) / 2), words, 'font-size="11.5"')
+            text(TEXTS, middle + 13 * (line - (len(lines) - 1) / 2), words, 'font-size="11"')
             for line, words in enumerate(lines)
         ]
     for upper, lower in drawn:
         start, end = (upper + 0.65) * ROW, (lower + 0.35) * ROW
-        out = ARROWS + min(12 + 7 * abs(lower - upper), 100)  # three quarters of which a curve comes out
+        out = ARROWS + min(12 + 6 * abs(lower - upper), 86)  # three quarters of which a curve comes out
         parts.append(
             f'<path d="M{ARROWS} {start:.1f}C{out} {start:.1f} {out} {end:.1f} {ARROWS} {end:.1f}m6-3.5-6 3.5 6 3.5" '
             f'fill="none" stroke="currentColor"><title>{label(rooms[upper])} → {label(rooms[lower])}</title></path>'
