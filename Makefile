@@ -43,6 +43,13 @@ lint: $(READY) ## lint, formatting, and which room imports which
 unit: $(READY) ## unit and property tests, on every core
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
+coverage: $(READY) ## which lines of src the unit tests do not reach
+	rm -rf _build/coverage
+	mkdir -p _build/coverage
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 regression: $(READY) ## re-run the reference notebooks and compare every output
 	rm -rf _build/regression # with no record or earlier run in reach, everything is trained again
 	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= UFM_RUNS="$$PWD/_build/regression/runs" UFM_RECORDS="$$PWD/_build/regression/records" \
@@ -79,4 +86,4 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
 clean: ## remove what was built; .venv and data stay
 	rm -rf _build
 
-.PHONY: help install book test lint unit regression run compare notebooks reference bench readme lock clean
+.PHONY: help install book test lint unit coverage regression run compare notebooks reference bench readme lock clean
