@@ -35,10 +35,11 @@ book: $(READY) ## execute the notebooks and build the book: PROFILE=embedded or 
 test: lint unit regression ## lint, unit tests, the notebooks against their references, the book of the embedded profile
 	UFM_RUNS="$$PWD/_build/regression/runs" $(MAKE) book # which need not train again what the regression has trained
 
-lint: $(READY) ## lint, formatting, and which room imports which
+lint: $(READY) ## lint, formatting, types, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/mypy
 
 unit: $(READY) ## unit and property tests, on every core
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
