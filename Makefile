@@ -35,12 +35,21 @@ book: $(READY) ## execute the notebooks and build the book: PROFILE=embedded or 
 test: lint unit regression ## lint, unit tests, the notebooks against their references, the book of the embedded profile
 	UFM_RUNS="$$PWD/_build/regression/runs" $(MAKE) book # which need not train again what the regression has trained
 
-lint: $(READY) ## ruff: lint and formatting
+lint: $(READY) ## lint, formatting, types, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/mypy
 
 unit: $(READY) ## unit and property tests, on every core
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
+coverage: $(READY) ## which lines of src the unit tests do not reach
+	rm -rf _build/coverage
+	mkdir -p _build/coverage
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 regression: $(READY) ## re-run the reference notebooks and compare every output
 	rm -rf _build/regression # with no record or earlier run in reach, everything is trained again
@@ -78,4 +87,4 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
 clean: ## remove what was built; .venv and data stay
 	rm -rf _build
 
-.PHONY: help install book test lint unit regression run compare notebooks reference bench readme lock clean
+.PHONY: help install book test lint unit coverage regression run compare notebooks reference bench readme lock clean

@@ -13,6 +13,8 @@ import tiny
 
 from ufm import cli, paths
 from ufm.book import site
+from ufm.cli.records import parse_duration
+from ufm.cli.runs import pairs
 from ufm.measures import pools
 from ufm.plan import registry
 from ufm.protocol import hosts
@@ -211,8 +213,8 @@ def test_compare_shows_that_there_is_no_interval(ufm, books, tmp_path):
 
 
 def test_pairs():
-    assert cli.pairs([]) == {}
-    assert cli.pairs(["-p", "seed", "-1", "-p", "dataset", "mnist"]) == {"seed": "-1", "dataset": "mnist"}
+    assert pairs([]) == {}
+    assert pairs(["-p", "seed", "-1", "-p", "dataset", "mnist"]) == {"seed": "-1", "dataset": "mnist"}
 
 
 # Records
@@ -277,13 +279,13 @@ def test_a_budget_is_kept(ufm, cheap, monkeypatch):
     [("90s", 90), ("9m", 540), ("1h30m", 5400), ("2h", 7200), ("1h1m1s", 3661), ("0s", 0), ("100m", 6000)],
 )
 def test_durations(text, seconds):
-    assert cli.parse_duration(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "9", "m", "9 m", " 9m", "9m ", "9d", "-9m", "1.5h", "30s1m", "9m9m", "9min"])
 def test_no_durations(text):
     with pytest.raises(ValueError, match="^budget: .* is no duration such as 90s, 9m or 1h30m$"):
-        cli.parse_duration(text)
+        parse_duration(text)
 
 
 def test_records_are_carried(ufm, cheap, tmp_path, monkeypatch):

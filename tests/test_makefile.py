@@ -26,7 +26,7 @@ def checkout(tmp_path):
         (folder / name).mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("pip", "ufm", "doit", "ruff", "pytest", "python", "uv", "python3"):
+    for name in ("pip", "ufm", "doit", "ruff", "lint-imports", "mypy", "coverage", "pytest", "python", "uv", "python3"):
         program = folder / ".venv/bin" / name
         program.write_text(PROGRAM)
         program.chmod(0o755)

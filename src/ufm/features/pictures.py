@@ -13,9 +13,10 @@ def picture(path: str) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-                image = Image.fromarray(np.rint(np.array(image) / 257).astype(np.uint8))
+        with Image.open(path, formats=["PNG"]) as file:
+            # 16 bits, which Pillow would cut off at 255
+            deep = file.mode.startswith("I")
+            image = Image.fromarray(np.rint(np.array(file) / 257).astype(np.uint8)) if deep else file
             pixels = np.array(image.convert("RGBA").convert("LA"))
     except FileNotFoundError:
         raise ValueError(f"feature: there is no file {path}") from None

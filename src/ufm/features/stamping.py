@@ -1,6 +1,7 @@
 """A feature stamped into images."""
 
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -21,20 +22,17 @@ def insert(images, feature, *, position: tuple[int, int] = (1, 1)):
     Raises:
         ValueError: shapes, types or values do not fit, all is transparent, or the feature reaches outside the image.
     """
-    torch = sys.modules.get("torch")  # without it there are no tensors, and nothing here need import it
-    is_tensor = torch is not None and isinstance(images, torch.Tensor)
-    if not is_tensor and not isinstance(images, np.ndarray):
-        raise ValueError(f"images must be a NumPy array or a torch tensor, not {type(images).__name__}")
-    is_bytes = images.dtype == (torch.uint8 if is_tensor else np.uint8)
+    library = _library(images)
+    is_tensor, is_bytes = library is not np, images.dtype == library.uint8
     if not is_bytes and not (images.is_floating_point() if is_tensor else np.issubdtype(images.dtype, np.floating)):
         raise ValueError(f"images must be uint8 or floating in [0, 1], not {images.dtype}: convert them first")
     if is_tensor:
-        feature = feature if isinstance(feature, torch.Tensor) else torch.from_numpy(np.array(feature))
-        feature = feature.to(images.device, torch.float32 if is_bytes else images.dtype)
+        feature = feature if isinstance(feature, library.Tensor) else library.from_numpy(np.array(feature))
+        feature = feature.to(images.device, library.float32 if is_bytes else images.dtype)
     else:
         feature = np.asarray(feature, dtype=np.float32 if is_bytes else images.dtype)
     _check_shapes(tuple(images.shape), tuple(feature.shape))
-    own = (torch if is_tensor else np).isnan(feature)
+    own = library.isnan(feature)
     if own.all():
         raise ValueError("feature is transparent everywhere: nothing would be stamped")
     if not ((feature >= 0) & (feature <= 1) | own).all():
@@ -49,8 +47,18 @@ def insert(images, feature, *, position: tuple[int, int] = (1, 1)):
     stamped = images.clone() if is_tensor else images.copy()
     inside = stamped[..., top : top + rows, left : left + columns]
     values = (feature * 255).round() if is_bytes else feature
-    inside[...] = (torch if is_tensor else np).where(own, inside, values)
+    inside[...] = library.where(own, inside, values)
     return stamped
+
+
+def _library(images) -> Any:
+    """NumPy or torch, whichever the images are of; a ValueError where they are of neither."""
+    torch = sys.modules.get("torch")  # without it there are no tensors, and nothing here need import it
+    if torch is not None and isinstance(images, torch.Tensor):
+        return torch
+    if isinstance(images, np.ndarray):
+        return np
+    raise ValueError(f"images must be a NumPy array or a torch tensor, not {type(images).__name__}")
 
 
 def _check_shapes(images: tuple[int, ...], feature: tuple[int, ...]) -> None:

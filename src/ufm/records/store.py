@@ -91,7 +91,7 @@ class Records:
                 digests[name] = rows_digest(rows)
             if measured.arrays:
                 packed = io.BytesIO()
-                np.savez_compressed(packed, **measured.arrays)
+                np.savez_compressed(packed, allow_pickle=False, **measured.arrays)
                 write(self.arrays_path(fingerprint), packed.getvalue())
                 digests["arrays"] = hashlib.sha256(packed.getvalue()).hexdigest()
             entry = entry | {"digests": digests}

@@ -33,7 +33,8 @@ def moments(values: np.ndarray, seeds: np.ndarray, hosts: np.ndarray) -> np.ndar
 def drawn(values: np.ndarray, n_resamples: int) -> tuple[np.ndarray, np.ndarray]:
     """How often each seed (n_resamples, n_seeds) and host (n_resamples, n_hosts) is drawn, with replacement."""
     rng = np.random.default_rng(0)
-    return tuple(rng.multinomial(n, np.full(n, 1 / n), n_resamples).astype(float) for n in values.shape)
+    seeds, hosts = (rng.multinomial(n, np.full(n, 1 / n), n_resamples).astype(float) for n in values.shape)
+    return seeds, hosts
 
 
 def components(values: np.ndarray, *, n_resamples: int = 10_000) -> pd.DataFrame:

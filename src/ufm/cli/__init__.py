@@ -1,0 +1,40 @@
+"""The command line.
+
+Commands import what they need when they run, so that --help is instant.
+"""
+
+import sys
+
+import typer
+
+from ufm.cli import images, records, runs, site
+
+app = typer.Typer(
+    help="Unintended memorisation of unique features: data, notebooks and the book.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(images.data)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(runs.run)
+app.command()(runs.compare)
+app.command()(records.reproduce)
+app.command()(images.hosts)
+app.command()(site.pictures)
+app.command()(site.book)
+app.command()(site.readme)
+app.command()(site.ipynb)
+
+carried = typer.Typer(help="The book's records: import, verify.", no_args_is_help=True)
+carried.command(name="import")(records.import_)
+carried.command()(records.verify)
+app.add_typer(carried, name="records")
+
+
+def main() -> None:
+    """Run the command; bad input is one line on standard error and exit code 2."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        print(f"ufm: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,41 @@
+"""The book, the README and the notebooks, written from what is recorded."""
+
+import sys
+from pathlib import Path
+
+
+def book(profile: str = "embedded", strict: bool = False) -> None:
+    """Build the site from the executed notebooks; with --strict anything missing is an error."""
+    from ufm.book import site
+
+    lacking = site.missing(profile)
+    for line in lacking:
+        print(f"missing: {line}", file=sys.stderr)
+    if strict and lacking:
+        raise ValueError(f"{len(lacking)} of the {profile} profile's pages lack what is planned (see above)")
+    print(site.build(profile))
+
+
+def readme() -> None:
+    """Renew the README's table of results from the records."""
+    from ufm.book.readme import renew
+
+    renew()
+
+
+def ipynb(folder: Path) -> None:
+    """Write the notebooks as .ipynb files."""
+    from ufm.book import notebooks
+
+    for path in notebooks.write_ipynb(folder):
+        print(path)
+
+
+def pictures() -> None:
+    """Keep the images of the hosts that pages show in book/records, so that they need no image files."""
+    from ufm.plan import registry
+    from ufm.study import pictures
+
+    for notebook in ("mlp", "influence", "medical"):
+        for name in registry.chapter(notebook, "paper"):
+            print(f"{name}: {pictures.keep(registry.sweeps()[name].protocol)} images")

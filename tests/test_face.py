@@ -1,0 +1,56 @@
+"""The names that scripts take from `ufm` itself, and what the page of the library says of them."""
+
+import doctest
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import ufm
+from ufm import paths
+
+PAGE = (paths.BOOK / "api.md").read_text()
+ROWS = re.findall(r"^\| `(\w+)` \|.*\{py:\w+\}`([\w.]+)` \|$", PAGE, flags=re.MULTILINE)
+
+
+def test_the_page_lists_every_name_and_where_it_is_documented():
+    assert {name for name, _ in ROWS} == set(ufm.__all__)
+    assert len(ROWS) == len(ufm.__all__)
+    for name, place in ROWS:
+        home, _, its_name = place.rpartition(".")
+        assert getattr(ufm, name) is getattr(importlib.import_module(home), its_name)
+        assert re.search(rf"automodule:: {re.escape(home)}\n   :members:\n", PAGE)
+
+
+def test_every_module_of_the_page_is_there():
+    for module in re.findall(r"automodule:: (\S+)", PAGE):
+        importlib.import_module(module)
+
+
+def test_dir_lists_these_names():
+    assert dir(ufm) == sorted(ufm.__all__)
+
+
+def test_another_name_is_an_error():
+    with pytest.raises(AttributeError, match="module 'ufm' has no attribute 'nonsense'"):
+        ufm.nonsense  # noqa: B018
+    with pytest.raises(ImportError, match="nonsense"):
+        from ufm import nonsense  # noqa: F401
+
+
+def test_importing_imports_nothing_slow():
+    script = (
+        "import sys, ufm\nassert dir(ufm)\n"
+        "slow = {'torch', 'pandas', 'numpy', 'matplotlib'} & sys.modules.keys()\nassert not slow, slow"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_example_does_what_the_page_says():
+    example = doctest.DocTestParser().get_doctest(PAGE, {}, "api.md", "book/api.md", 0)
+    said = []
+    result = doctest.DocTestRunner().run(example, out=said.append)
+    assert (result.failed, len(example.examples)) == (0, 8), "".join(said)
