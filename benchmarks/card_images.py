@@ -51,7 +51,7 @@ def main(dataset: str, seed: int) -> None:
 
 def specific(protocol, model, images: torch.Tensor, stamped: torch.Tensor, n_own: int, data) -> tuple:
     """Specific effects (n_own, n_classes), and the spread (n_classes,) of the patch effect over permutations."""
-    shift = shifts.mean_shift(shifts.patched(protocol, model, images, data), stamped).astype(np.float64)
+    shift = shifts.mean_shift(shifts.patched(protocol, model, images, data), stamped).numpy()
     return shift[:n_own] - shift[n_own:].mean(0), shift[n_own:].std(0)
 
 

@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ufm.measures.influence import squared_gradient_norms
-from ufm.networks.layers import build
-from ufm.networks.models import MLP
+from ufm.networks import MLP
+from ufm.networks.build import build
 from ufm.records.provenance import device_name, versions
 
 N_IMAGES, N_LOOP, REPEATS = 10_000, 200, 5

@@ -19,8 +19,8 @@ from torch import nn
 from torch.nn.functional import conv2d, cross_entropy
 
 from ufm.measures.patched import Patched
-from ufm.networks.layers import build
-from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.networks import CNN1, CNN2, MLP
+from ufm.networks.build import build
 from ufm.records.provenance import device_name, versions
 from ufm.training import train_epoch
 from ufm.training.optimiser import Adam

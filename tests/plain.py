@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, interpolate
 from ufm import features
 from ufm.data.datasets import Dataset
 from ufm.data.embedded import photo_patches
-from ufm.networks.layers import build
+from ufm.networks.build import build
 from ufm.protocol import Experiment
 from ufm.randomness import counters
 from ufm.randomness.streams import stream

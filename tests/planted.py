@@ -56,8 +56,10 @@ def population(
         card["score_t_p"] = rng.uniform(size=(5, 2, n_subsets))
         card["score_rank_p"] = rng.uniform(size=(5, 2, n_subsets))
         card["score_rank_share"] = rng.uniform(size=(5, 2, n_subsets)).astype(np.float32)
-        card["score_label_known"] = rng.normal(0, 0.1, (5, 2, N_CLASSES, N_CLASSES)).astype(np.float16)
-        card["score_gain_mean"] = rng.normal(0, 0.1, (5, 2, N_CLASSES, N_CLASSES)).astype(np.float16)
+        for name in ("score_label_known", "score_gain_mean"):
+            by_label = rng.normal(0, 0.1, (5, 2, N_CLASSES, N_CLASSES))
+            by_label[3, :, labels[1], labels[1]] += effect / 2
+            card[name] = by_label.astype(np.float16)
         part = [one for one in range(first_seed, first_seed + n_seeds) if one % 6 == seed % 6]
         fits = np.full((5, 2, 2 * len(part), 3), -0.5)
         own = 2 * part.index(seed)

@@ -15,7 +15,7 @@ from ufm import features, scores
 from ufm.data.datasets import load, ood_images
 from ufm.data.on_device import to_device
 from ufm.measures import cards, host_fits, layout, pools, shifts
-from ufm.networks.models import MLP
+from ufm.networks import MLP
 from ufm.protocol import Protocol, Scoring, Training
 from ufm.records import Records
 from ufm.scores import divergences

@@ -74,7 +74,7 @@ def books(monkeypatch):
         ("data nonsense", ["'nonsense'", "mnist, fashion_mnist, cifar10"]),
         ("data mnist nonsense", ["'nonsense'", "mnist, fashion_mnist, cifar10"]),
         ("compare /nowhere", ["/nowhere", "manifest.json"]),
-        ("book --profile nonsense", ["profile", "'nonsense'", "not executed"]),
+        ("book --profile nonsense", ["profile", "'nonsense'", "embedded, paper"]),
         ("reproduce nonsense", ["chapter", "'nonsense'", "method, as-released", "mnist-small"]),
         ("reproduce method nonsense --list", ["chapter", "'nonsense'", "method, as-released"]),
         ("reproduce method --device nonsense", ["device", "'nonsense'", "auto, cpu, cuda"]),
@@ -132,6 +132,24 @@ def test_bad_folders_to_compare_are_named(ufm, tmp_path):
         assert (code, len(errors)) == (2, 1)
         assert str(folder) in errors[0]
         assert named in errors[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("profile", "../../../book/records"), ("notebook", "../mlp"), ("profile", 3), ("notebook", None)],
+)
+def test_a_manifest_cannot_lead_out_of_the_books_executions(ufm, tmp_path, monkeypatch, name, value):
+    monkeypatch.setenv("UFM_RUNS", str(tmp_path / "_build" / "runs"))
+    precious = tmp_path / "book" / "records" / "mlp" / "manifest.json"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("not ours")
+    folder = execution(tmp_path / "rerun")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {name: value}))
+    code, _, errors = ufm("compare", folder)
+    assert (code, len(errors)) == (2, 1)
+    assert str(folder) in errors[0]
+    assert precious.read_text() == "not ours"
 
 
 def test_an_unknown_profile_of_the_book_is_one_line(tmp_path):

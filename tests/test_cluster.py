@@ -178,3 +178,20 @@ def test_no_workers_are_refused(n_workers):
 
     with pytest.raises(ValueError, match=f"^workers: .*{n_workers}$"):
         cluster(n_workers=n_workers).__enter__()
+
+
+def test_local_workers_listen_to_this_machine_alone():
+    import psutil
+
+    from ufm.study.cluster import cluster
+
+    with cluster(n_workers=1):
+        ours = psutil.Process()
+        listening = [
+            connection.laddr.ip
+            for process in (ours, *ours.children(recursive=True))
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+    assert len(listening) > 2
+    assert set(listening) == {"127.0.0.1"}

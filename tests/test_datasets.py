@@ -17,9 +17,8 @@ from torch.nn.functional import interpolate
 
 from ufm import paths
 from ufm.data import embedded, sources
+from ufm.data.arrays import Arrays, DataError, resize_bilinear
 from ufm.data.datasets import array_checksum, load, ood_images
-from ufm.data.embedded import Arrays, resize_bilinear
-from ufm.data.folders import DataError
 from ufm.data.sources import Source, checksum, data_root, download, verify
 
 ARRAYS = ("train_images", "train_labels", "train_indices", "test_images", "test_labels")
@@ -171,7 +170,7 @@ def test_sizes_and_parts_out_of_range(arguments, message):
 @pytest.mark.parametrize("call", [load, ood_images, verify, download, checksum])
 def test_an_unknown_name_lists_the_known(call):
     with pytest.raises(
-        ValueError, match="'emnist': choose from .*digits, photographs, mnist, fashion_mnist, cifar10"
+        ValueError, match="'emnist': choose from .*digits, photographs, .*, mnist, fashion_mnist, cifar10"
     ) as error:
         call("emnist")
     assert one_line(error)
@@ -185,6 +184,15 @@ def test_halves_are_disjoint_stratified_and_the_same_for_all():
     for again in (digits.halves(), load("digits", n_train=100, part=5).halves()):
         assert (again[0] == stopping).all()
         assert (again[1] == reporting).all()
+
+
+def test_an_images_place_is_found_by_its_number():
+    data = load("digits", n_train=400, part=1)
+    assert [data.place_of(index) for index in data.train_indices.tolist()] == list(range(400))
+    other = load("digits", n_train=400, part=0).train_indices[0]
+    for index in (int(other), -1, 1200, None):
+        with pytest.raises(ValueError, match=f"^{index} is not among the 400 training images$"):
+            data.place_of(index)
 
 
 def test_arrays_are_read_only():

@@ -13,7 +13,7 @@ from ufm.data.on_device import to_device
 from ufm.evidence import contrasts
 from ufm.measures import cards
 from ufm.measures.layout import AGES
-from ufm.networks.models import MLP
+from ufm.networks import MLP
 from ufm.protocol import Protocol, Scoring, Training
 from ufm.statistics import sign_flip_test
 from ufm.study import seeds

@@ -14,7 +14,7 @@ import tiny
 
 from ufm.plan.sweep import Sweep
 from ufm.protocol import experiments
-from ufm.records import Measured, RecordError, Records, committed
+from ufm.records import Measured, RecordError, Records, committed, entry_digest
 from ufm.study.parcel import export, import_
 from ufm.study.reproduce import complete
 from ufm.study.verification import verify
@@ -304,3 +304,19 @@ def test_an_import_goes_on_after_a_kill(parcel, away, home, monkeypatch):
             import_(parcel)
     assert verify() == (3, [])
     assert import_(parcel) == {"scores": 0, "steps": 1}
+
+
+@pytest.mark.parametrize("name", ["../scores/models", "/tmp/models", "models.csv", "", "Models"])
+def test_a_table_whose_name_leads_elsewhere_is_refused(parcel, home, name):
+    """Its digests are right, as of somebody who wrote the file on purpose."""
+
+    def renamed(folder):
+        manifest = folder / "steps" / "manifest.json"
+        entries = json.loads(manifest.read_text())
+        for entry in entries.values():
+            entry["digests"][name] = entry["digests"].pop("models")
+            entry["digests"]["entry"] = entry_digest(entry)
+        manifest.write_text(json.dumps(entries))
+
+    repacked(parcel, renamed)
+    refused(parcel, home, "a table called", repr(name))

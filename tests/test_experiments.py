@@ -10,7 +10,7 @@ from ufm import features
 from ufm.data import sources
 from ufm.data.datasets import load
 from ufm.measures import layout
-from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.networks import CNN1, CNN2, MLP
 from ufm.protocol import SGD, Experiment, Protocol, Scoring, Training, check, experiments, hosts
 from ufm.study import seeds
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ufm import paths
-from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.networks import CNN1, CNN2, MLP
 from ufm.plan.populations import population
 from ufm.protocol import SGD, Experiment, Protocol, Scoring, Training, hosts
 from ufm.records.fingerprints import added, digest, settings

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from ufm.data import datasets, sources
-from ufm.data.folders import DataError
+from ufm.data.arrays import DataError
 from ufm.data.sources import checksum, source
-from ufm.networks.models import MLP
+from ufm.networks import MLP
 from ufm.protocol import Protocol, Scoring, Training
 from ufm.study import seeds
 from ufm.study.runs import Run

@@ -11,7 +11,7 @@ import torch
 from ufm.data.datasets import load
 from ufm.data.on_device import to_device
 from ufm.measures import pools
-from ufm.networks.models import CNN1, MLP
+from ufm.networks import CNN1, MLP
 from ufm.protocol import Experiment, Protocol, Scoring, Training, hosts
 from ufm.records import executed
 from ufm.study.seeds import experiments

@@ -13,8 +13,8 @@ from ufm.data.datasets import load
 from ufm.data.on_device import to_device
 from ufm.measures import cards, pools
 from ufm.measures.influence import checkpoints, self_influence, squared_gradient_norms, squares
-from ufm.networks.layers import build
-from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.networks import CNN1, CNN2, MLP
+from ufm.networks.build import build
 from ufm.plan import influence as plan
 from ufm.plan.populations import population
 from ufm.protocol import Experiment, Protocol, Scoring, Training, hosts

@@ -14,7 +14,7 @@ from ufm.data.datasets import load, ood_images
 from ufm.data.on_device import to_device
 from ufm.measures.scored import host_fit, model_row, probe, score_seed
 from ufm.measures.walkthrough import EXAMPLES, example_outputs, settling, walk_through
-from ufm.networks.models import MLP
+from ufm.networks import MLP
 from ufm.protocol import Protocol, Scoring
 from ufm.study.seeds import experiments
 from ufm.training import Trained

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from ufm.networks.layers import build
-from ufm.networks.models import CNN1, CNN2, MLP, names
+from ufm.networks import CNN1, CNN2, MLP, names
+from ufm.networks.build import build
 from ufm.randomness.streams import stream
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)

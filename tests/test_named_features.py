@@ -19,7 +19,7 @@ from ufm.data.on_device import to_device
 from ufm.features import FIXED, feature, insert, letter, permutations, placebo, written
 from ufm.measures import cards, layout
 from ufm.measures.scored import score_seed
-from ufm.networks.layers import build
+from ufm.networks.build import build
 from ufm.plan import registry
 from ufm.protocol import Protocol
 from ufm.records import Records

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from ufm import protocol
-from ufm.networks.layers import build
-from ufm.networks.models import CNN2
+from ufm.networks import CNN2
+from ufm.networks.build import build
 from ufm.protocol import Training
 from ufm.training.optimiser import SGD, Adam, optimiser_of
 from ufm.training.stack import Stack

@@ -11,8 +11,8 @@ from torch import nn
 from ufm import features
 from ufm.measures import patched
 from ufm.measures.patched import Patched
-from ufm.networks.layers import build
-from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.networks import CNN1, CNN2, MLP
+from ufm.networks.build import build
 
 MLP_, CNN1_ = MLP(hidden=(9, 7)), CNN1(channels=(2, 3), hidden=(6, 5))
 CNN2_ = CNN2(channels=(2, 3), hidden=(6,))

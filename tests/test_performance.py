@@ -37,7 +37,7 @@ def test_curves_end_in_the_corners(cards):
 
 
 def test_a_detector_gains_nothing_over_itself_and_much_over_noise(cards):
-    noise = detectors.Detector("noise", lambda cards, host, train: np.random.default_rng(1).random((40, 5)))
+    noise = detectors.Detector("noise", lambda answers: np.random.default_rng(1).random((40, 5)))
     assert performance.gain(cards, "hard", detectors.LABEL_KNOWN, noise)["low"] > 0
     same = performance.gain(cards, "hard", noise, noise)
     assert same["estimate"] == 0
@@ -51,7 +51,7 @@ def test_evidence_is_small_p_where_planted_and_not_elsewhere(cards):
 def test_a_threshold_is_judged_on_seeds_that_it_was_not_set_on():
     cards = planted.cards(40, effect=3.0)
 
-    def by_fold(cards, host, train):
+    def by_fold(answers):
         # Innocent models of fold 3 score above all others.
         return np.random.default_rng(0).random((40, 5)) + 10.0 * (cards.seeds % 10 == 3)[:, None]
 

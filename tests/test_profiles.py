@@ -8,7 +8,7 @@ from ufm import cli
 from ufm.data import datasets
 from ufm.data.sources import source
 from ufm.measures import pools
-from ufm.networks.models import CNN1, CNN2, DenseNetBC
+from ufm.networks import CNN1, CNN2, DenseNetBC
 from ufm.plan import as_released, cnns, medical, regularisers, second
 from ufm.plan.profiles import PROFILES, changed
 from ufm.plan.registry import chapter, chapters, sweeps

@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 from ufm.data.on_device import to_device
 from ufm.measures.influence import squared_gradient_norms
 from ufm.measures.patched import Patched
-from ufm.networks.layers import build
-from ufm.networks.models import CNN2, DenseNet121, DenseNetBC, ResNet18
+from ufm.networks import CNN2, DenseNet121, DenseNetBC, ResNet18
+from ufm.networks.build import build
 from ufm.protocol import Protocol, Scoring, Training, hosts
 from ufm.training import stack_size, train
 

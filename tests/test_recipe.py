@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ufm.files import write
-from ufm.networks.models import MLP
+from ufm.networks import MLP
 from ufm.protocol import Protocol, Scoring, Training
 from ufm.records.fingerprints import RECIPE
 from ufm.study.seeds import finish

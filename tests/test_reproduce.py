@@ -17,8 +17,8 @@ import torch
 
 from ufm.data import datasets
 from ufm.data.on_device import to_device
-from ufm.networks.layers import build
-from ufm.networks.models import DenseNetBC
+from ufm.networks import DenseNetBC
+from ufm.networks.build import build
 from ufm.plan.sweep import Sweep
 from ufm.protocol import experiments
 from ufm.records import Measured, Records, committed

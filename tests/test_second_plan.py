@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ufm import paths
-from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.networks import CNN1, CNN2, MLP
 from ufm.plan import registry, second, seeds
 from ufm.protocol import SGD, Training, hosts
 

@@ -11,8 +11,8 @@ from torch import nn
 from ufm import training
 from ufm.data.datasets import load
 from ufm.data.on_device import to_device
-from ufm.networks.layers import build, layers_of
-from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.networks import CNN1, CNN2, MLP
+from ufm.networks.build import build
 from ufm.protocol import SGD, Training
 from ufm.randomness import counters
 from ufm.training import Feed, evaluate, evaluate_stack, evaluation, train, train_epoch
@@ -343,4 +343,4 @@ def test_a_layer_that_a_stack_does_not_know_is_named():
 
 def test_every_layer_has_a_number_for_its_draws():
     for model in (MLP(**EVERYTHING), CNN1(), CNN2(**EVERYTHING)):
-        assert len(layers_of(model, (3, 32, 32), 10)) < training.AUGMENTATION_LAYER < counters.LAYERS
+        assert len(model.layers((3, 32, 32), 10)) < training.AUGMENTATION_LAYER < counters.LAYERS

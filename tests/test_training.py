@@ -11,8 +11,8 @@ from torch import nn
 from ufm import training
 from ufm.data.datasets import array_checksum, load
 from ufm.data.on_device import to_device
-from ufm.networks.layers import build
-from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.networks import CNN1, CNN2, MLP
+from ufm.networks.build import build
 from ufm.protocol import Protocol, Training
 from ufm.study import seeds
 from ufm.training import (

@@ -11,7 +11,7 @@ from ufm import evidence, features
 from ufm.data.datasets import load, ood_images
 from ufm.data.on_device import to_device
 from ufm.measures import cards, layout
-from ufm.networks.models import MLP
+from ufm.networks import MLP
 from ufm.protocol import Protocol, Scoring, Training, carriers, hosts
 from ufm.study import seeds
 from ufm.training import Feed, stamped_images, train

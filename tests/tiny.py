@@ -8,7 +8,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from ufm.networks.models import MLP
+from ufm.networks import MLP
 from ufm.plan import registry
 from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Scoring, Training

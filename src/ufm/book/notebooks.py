@@ -1,18 +1,18 @@
 """Text notebooks: read with jupytext, parameters checked, executed by papermill, written without a trace of when."""
 
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import jupytext
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
 from ufm import paths
+from ufm.book import kernel
 from ufm.files import write
 
 # Errors of a cell whose message alone tells what is wrong with parameters, data or records.
@@ -108,20 +108,26 @@ def execute(name: str, given: Mapping[str, object], folder: Path, *, threads: in
     folder = folder.resolve()
     for old in (folder / "pending.txt", folder / "manifest.json", *(folder / "tables").glob("*.csv")):
         old.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, environment(folder, Path(scratch), threads):
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        kernel.sockets(scratch) as sockets,
+        kernel.environment(folder, Path(scratch), threads),
+    ):
         plain, executed = Path(scratch) / f"{name}.ipynb", Path(scratch) / "executed.ipynb"
         nbformat.write(read(name), plain)
-        # Sockets in files of its own: of two kernels that start at once, both may choose the same TCP port.
-        sockets = {"transport": "ipc", "ip": str(Path(scratch) / "kernel")}
         try:
             papermill.execute_notebook(
                 plain,
                 executed,
                 dict(given),
                 progress_bar=False,
-                kernel_name="python3",
+                kernel_name=kernel.NAME,
                 config=Config({"KernelManager": sockets}),
             )
+        except DeadKernelError:
+            raise ValueError(
+                f"{name}: its kernel died, as it does where memory is short; give it more, or smaller settings"
+            ) from None
         except papermill.PapermillExecutionError as error:
             if error.ename in BAD_INPUT:
                 raise ValueError(f"{name}: {error.evalue}") from error
@@ -131,8 +137,18 @@ def execute(name: str, given: Mapping[str, object], folder: Path, *, threads: in
             (folder / "notebook.ipynb").unlink(missing_ok=True)
             return None
         notebook = clean(nbformat.read(executed, as_version=4))
+    require_pictures(name, notebook)
     write(folder / "notebook.ipynb", nbformat.writes(notebook).encode() + b"\n")
     return folder / "notebook.ipynb"
+
+
+def require_pictures(name: str, notebook: nbformat.NotebookNode) -> None:
+    """Raise a ValueError that names a figure of which a cell left no picture, only words."""
+    for cell in notebook.cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure")
+        shown = {kind for output in cell.get("outputs", []) for kind in output.get("data", {})}
+        if figure and not any(kind.startswith("image/") for kind in shown):
+            raise ValueError(f"{name}: the figure {figure['name']} left no picture, only words")
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -144,28 +160,6 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("remove-cell")
     return with_fixed_ids(notebook)
-
-
-@contextmanager
-def environment(folder: Path, scratch: Path, threads: int | None) -> Iterator[None]:
-    """What the kernel inherits: where to write, how many threads, and a configuration that lets progress through."""
-    profile = scratch / "ipython" / "profile_default"
-    profile.mkdir(parents=True)
-    # Standard error of the process itself goes to the terminal instead of into the notebook; there a kernel would say
-    # at level 40, on some machines, that it was interrupted when it ends after a failed cell.
-    (profile / "ipython_kernel_config.py").write_text(
-        "c.IPKernelApp.capture_fd_output = False\nc.IPKernelApp.log_level = 50\n"
-    )
-    ours = {"UFM_RUN": str(folder), "IPYTHONDIR": str(scratch / "ipython"), "PYTHONHASHSEED": "0"}
-    if threads:
-        ours["OMP_NUM_THREADS"] = str(threads)
-    before = dict(os.environ)
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def write_ipynb(folder: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """The book: executed notebooks and pages put together, and Jupyter Book run over them."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import nbformat
 
 from ufm import paths
 from ufm.book import notebooks
+from ufm.plan import profiles
 from ufm.progress import duration
 from ufm.records.provenance import source_digest
 
@@ -18,7 +20,12 @@ STATIC = ("_assets", "_ext")
 
 
 def execution(profile: str, name: str) -> Path:
-    """The folder in which the book's own execution of a notebook lies."""
+    """The folder in which the book's own execution of a notebook lies.
+
+    Raises ValueError for an unknown profile or notebook: both may have been read from a file.
+    """
+    profiles.known(profile)
+    notebooks.source(name)
     return paths.runs() / "book" / profile / name
 
 
@@ -159,7 +166,10 @@ def render(source: Path, toc: Path, parent: Path, *, strict: bool) -> Path:
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "--quiet"]
     command += ["--config", str(paths.ROOT / "_config.yml"), "--toc", str(toc), "--path-output", str(parent)]
     command += ["-W", "-n", "--keep-going"] if strict else []
-    built = subprocess.run(command, check=False, capture_output=True, text=True)
+    # What warns there is not ours to mend, and a page's text is UTF-8 whatever the caller's language is.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    inherited |= {"PYTHONUTF8": "1"}
+    built = subprocess.run(command, check=False, capture_output=True, text=True, encoding="utf-8", env=inherited)
     if built.returncode:
         print(built.stdout, built.stderr, file=sys.stderr)
         raise ValueError(f"Jupyter Book failed on {source}; its warnings, which are errors here, stand above")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ufm.data import sources
-from ufm.data.embedded import photo_patches, read_only, resize_bilinear
+from ufm.data.arrays import read_only, resize_bilinear
 from ufm.data.folders import called, is_folder
 from ufm.randomness.streams import stratified_order, stream
 
@@ -43,6 +43,16 @@ class Dataset:
     def scope(self) -> str:
         """Scope of the random streams, data set and size, such as "mnist/full" or "mnist/10000"."""
         return f"{self.name}/{self.n_train or 'full'}"
+
+    def place_of(self, index: int) -> int:
+        """Place (0 … n − 1) among the training images of the one of this number in the full training file.
+
+        Raises a ValueError that begins with the number where it is none of this part's.
+        """
+        places = np.flatnonzero(self.train_indices == index)
+        if not len(places):
+            raise ValueError(f"{index} is not among the {len(self.train_indices)} training images")
+        return int(places[0])
 
     def halves(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices, ascending, of the two stratified halves of the test split.
@@ -148,12 +158,12 @@ def _normalisation(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, 
 
 @lru_cache(maxsize=4)
 def _ood_images(name: str, shape: tuple[int, int, int], n: int | None, root: Path) -> ImageSet:
-    if name == "photo_patches":
-        pixels, labels = photo_patches()
+    if name in sources.SCORED_ON:
+        pixels, labels = sources.SCORED_ON[name]()
     elif name in sources.SOURCES or is_folder(name):
         pixels, labels = sources.read(name, root)[:2]
     else:
-        raise ValueError(f"unknown images {name!r}: choose from photo_patches, {', '.join(sources.SOURCES)}")
+        raise ValueError(f"unknown images {name!r}: choose from {', '.join([*sources.SCORED_ON, *sources.SOURCES])}")
     size = len(pixels) if n is None else n
     if not isinstance(size, Integral) or not 1 <= size <= len(pixels):
         raise ValueError(f"n must be 1 to {len(pixels)} for {name}, which has no more images, not {n!r}")

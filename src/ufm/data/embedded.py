@@ -1,46 +1,10 @@
 """Images that come with scikit-learn, made the size of the others: nothing has to be downloaded."""
 
-from typing import NamedTuple
-
 import numpy as np
 
+from ufm.data.arrays import Arrays, resize_bilinear
+from ufm.data.sources import SCORED_ON, SOURCES, Source
 from ufm.randomness.streams import stratified_order, stream
-
-
-class Arrays(NamedTuple):
-    """The splits as read, in file order: images uint8 (N, C, H, W), labels int64 (N,)."""
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-    validation_images: np.ndarray | None = None  # where the data set has such a split
-    validation_labels: np.ndarray | None = None
-
-
-def read_only(array: np.ndarray) -> np.ndarray:
-    """Return the array, contiguous and not writeable: cached arrays are shared by all who load them."""
-    array = np.ascontiguousarray(array)
-    array.flags.writeable = False
-    return array
-
-
-def resize_bilinear(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize floating images (..., H, W) to (..., height, width), without antialiasing, pixel corners not aligned.
-
-    The convention of torch's `interpolate(mode="bilinear", align_corners=False)`. Written in element-wise NumPy because
-    products and sums that are not fused give the same bits, hence the same checksum, on every machine.
-    """
-    for axis, length in ((-2, size[0]), (-1, size[1])):
-        old = images.shape[axis]
-        if length == old:
-            continue
-        centre = np.clip((np.arange(length) + 0.5) * old / length - 0.5, 0, old - 1)
-        before = np.floor(centre).astype(int)
-        weight = (centre - before).astype(images.dtype).reshape(-1, *[1] * (-1 - axis))
-        after = np.minimum(before + 1, old - 1)
-        images = np.take(images, before, axis) * (1 - weight) + np.take(images, after, axis) * weight
-    return images
 
 
 def digits() -> Arrays:
@@ -86,3 +50,8 @@ def photographs() -> Arrays:
     """
     pixels, labels = photo_patches()
     return Arrays(pixels[:1536], labels[:1536], pixels[1536:], labels[1536:])
+
+
+SOURCES["digits"] = Source("Digits", 1_200, (1, 28, 28), lambda root, download: digits())
+SOURCES["photographs"] = Source("Photographs", 1_536, (3, 32, 32), lambda root, download: photographs())
+SCORED_ON["photo_patches"] = photo_patches

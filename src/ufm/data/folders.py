@@ -9,14 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ufm.data.embedded import Arrays
+from ufm.data.arrays import Arrays, DataError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 LAYOUT = "train/CLASS/ and test/CLASS/ with the same classes, at least two, and image files in each"
-
-
-class DataError(ValueError):
-    """The files of a data set are missing, damaged, or could not be downloaded."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
+from ufm.evidence.answers import of_cards
 from ufm.evidence.cards import Cards
-from ufm.evidence.detectors import z
 from ufm.evidence.effects import on_label, patch_effects, roles
 from ufm.measures.layout import INPUTS, subsets
 from ufm.plan.thresholds import THRESHOLDS
@@ -87,7 +87,7 @@ def permutation_p(cards: Cards) -> dict[str, np.ndarray]:
     moved = ((null - null.mean(2, keepdims=True)) / null.std(2, ddof=1, keepdims=True)).max(-1)
     return {
         "KL divergence, OOD images": permutation_p_value(kl[:, :, 0], kl[:, :, cards.permutations]),
-        "most-moved class, black image": permutation_p_value(z(cards, "black").max(-1), moved),
+        "most-moved class, black image": permutation_p_value(of_cards(cards).shifts("black").max(-1), moved),
     }
 
 
@@ -111,7 +111,7 @@ def label_check(cards: Cards, host: str) -> Interval:
     One half where it does not. Only then can a control stand for what a canary's label-known score would be without
     memorisation.
     """
-    shifts = z(cards, "ood")[:, cards.model("control")]
+    shifts = of_cards(cards).shifts("ood")[:, cards.model("control")]
     drawn = np.random.default_rng(0).integers(shifts.shape[-1], size=len(cards.seeds))
     values = np.concatenate([on_label(shifts, cards.label(host)), on_label(shifts, drawn)])
     positive = np.repeat([True, False], len(cards.seeds))

@@ -9,166 +9,116 @@ Symposium on Security and Privacy 2019).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
+from ufm.evidence.answers import Answers, of_cards
 from ufm.evidence.cards import Cards
-from ufm.evidence.effects import learnt, on_label, patch_effects
+from ufm.evidence.effects import learnt, on_label
 from ufm.plan.thresholds import THRESHOLDS
+from ufm.scores import detection
 from ufm.statistics.roc import auc
 
 
 @dataclass(frozen=True)
 class Detector:
-    """A statistic of one model's outputs.
-
-    `score` takes cards, a kind of host and the seeds (n_seeds,) from which it may learn, and gives (n_seeds, n_models).
-    """
+    """A statistic of what one model answers."""
 
     name: str
-    score: Callable[[Cards, str, np.ndarray], np.ndarray]
+    statistic: Callable[..., np.ndarray]  # of `Answers`, and of what was learnt if it learns: the scores (…)
     knows: str = ""  # what an auditor must have beside the letter and the model: "label", "test images" or both
-    learns: bool = False  # whether the scores depend on the seeds from which it may learn
+    # What it learns from cards, a kind of host and the seeds (n_seeds,) that it may learn from.
+    learn: Callable[[Cards, str, np.ndarray], object] | None = None
+
+    def score(self, cards: Cards, host: str, train: np.ndarray) -> np.ndarray:
+        """Scores (n_seeds, n_models) of a population; what learns does so from the seeds `train` (n_seeds,) alone."""
+        lesson = () if self.learn is None else (self.learn(cards, host, train),)
+        return self.statistic(of_cards(cards, host), *lesson)
 
 
-def standardised_shift(effects: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """How far the letter moves each class, in standard deviations over permutations of its pixels.
-
-    z_k = (s_k − mean s_k(permutations)) / sd s_k(permutations), of patch effects s: (…, n_classes) of the letter and
-    (…, n_permutations, n_classes). Raises ValueError: fewer than two permutations, or a class that none of them moves.
-    """
-    if null.shape[-2] < 2:
-        raise ValueError(f"standardising needs at least two permutations, not {null.shape[-2]}")
-    spread = null.std(-2, ddof=1)
-    if not (spread > 0).all():
-        raise ValueError("permutations all move a class alike, so there is nothing to standardise by")
-    return (effects - null.mean(-2)) / spread
+Shift = Callable[[Answers], np.ndarray]  # (…, n_classes)
 
 
-@lru_cache(maxsize=64)  # most detectors ask for it, once a fold
-def z(cards: Cards, images: str) -> np.ndarray:
-    """The letter's standardised shift on images of a kind, (n_seeds, n_models, n_classes)."""
-    effects = patch_effects(cards, images)
-    return standardised_shift(effects[:, :, 0], effects[:, :, cards.permutations])
+def shift(images: str) -> Shift:
+    """The standardised shift on images of a kind."""
+    return lambda answers: answers.shifts(images)
 
 
-@lru_cache(maxsize=64)
-def divergence(cards: Cards, images: str) -> np.ndarray:
-    """log KL(clean ‖ letter), in standard deviations over permutations, (n_seeds, n_models)."""
-    log_kl = np.log(np.maximum(cards.arrays[f"{images}_kl_mean"], 1e-7))
-    return standardised_shift(log_kl[..., :1], log_kl[..., cards.permutations, None])[..., 0]
+def divergence(images: str) -> Callable[[Answers], np.ndarray]:
+    """The standardised divergence on images of a kind."""
+    return lambda answers: answers.divergence(images)
 
 
-def probability(cards: Cards, images: str) -> np.ndarray:
-    """Standardised shift of the probability, (n_seeds, n_models, n_classes), by the permutations of the short list."""
-    gain = cards.arrays[f"{images}_probability"]
-    return standardised_shift(gain[:, :, 0], gain[:, :, cards.permutations])
-
-
-def matched(cards: Cards, images: str, *, shrinkage: float) -> np.ndarray:
-    """Shift towards each class alone, whitened over permutations: a matched filter, (n_seeds, n_models, n_classes).
-
-    d_kᵀ S⁻¹ e / √(d_kᵀ S⁻¹ d_k) with e the specific effect, d_k class k against the mean of the classes and S the
-    covariance of the permutations' effects, shrunk by `shrinkage` towards its diagonal: a letter of 5 × 5 pixels has
-    about 24 independent permutations.
-    """
-    effects = patch_effects(cards, images)
-    null = effects[:, :, cards.permutations]
-    deviations = null - null.mean(2, keepdims=True)
-    covariance = np.einsum("smpk,smpl->smkl", deviations, deviations) / (null.shape[2] - 1)
-    n_classes = covariance.shape[-1]
-    diagonal = covariance * np.eye(n_classes)
-    inverse = np.linalg.inv((1 - shrinkage) * covariance + shrinkage * diagonal)
-    towards = np.eye(n_classes) - 1 / n_classes
-    specific = effects[:, :, 0] - null.mean(2)
-    along = np.einsum("kj,smjl,sml->smk", towards, inverse, specific)
-    return along / np.sqrt(np.einsum("kj,smjl,kl->smk", towards, inverse, towards))
-
-
-def most_moved(shift: Callable[[Cards], np.ndarray]) -> Callable[[Cards, str, np.ndarray], np.ndarray]:
+def most_moved(shift: Shift) -> Callable[[Answers], np.ndarray]:
     """The largest of a shift's classes."""
-    return lambda cards, host, train: shift(cards).max(-1)
+    return lambda answers: shift(answers).max(-1)
 
 
-def labels(shift: Callable[[Cards], np.ndarray]) -> Callable[[Cards, str, np.ndarray], np.ndarray]:
-    """A shift's class that is the label of the seed's host."""
-    return lambda cards, host, train: on_label(shift(cards), cards.label(host))
+def labels(shift: Shift) -> Callable[[Answers], np.ndarray]:
+    """A shift's class that is the label of the host."""
+    return lambda answers: answers.on_label(shift(answers))
 
 
-def weighed(cards: Cards, host: str, train: np.ndarray) -> np.ndarray:
-    """Standardised shifts on all made images, weighed by Fisher's discriminant on the seeds it may learn from.
+def sum_of(first: str, second: str, weight: float) -> Shift:
+    """Standardised shifts on two kinds of images, added."""
+    return lambda answers: answers.shifts(first) + weight * answers.shifts(second)
 
-    (n_seeds, n_models, n_classes). The discriminant tells the label's class of canaries that learnt the letter from
-    all classes of controls and placebos (Fisher, Annals of Eugenics 7, 1936). Where none learnt it all weigh alike.
+
+made = sum_of("black", "ood", 0.3)  # on images that an auditor can make
+
+
+def with_divergence(images: str, weight: float) -> Callable[[Answers], np.ndarray]:
+    """The most-moved class, and beside it how far the whole output moves on images of a kind."""
+    return lambda answers: made(answers).max(-1) + weight * answers.divergence(images)
+
+
+def all_made(answers: Answers) -> np.ndarray:
+    """Standardised shifts on each kind of made images, (…, n_classes, 3)."""
+    return np.stack([answers.shifts(images) for images in ("ood", "dim", "black")], -1)
+
+
+def weighed(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    """The most-moved class on all made images, each kind with its weight (3,)."""
+    return (all_made(answers) @ weights).max(-1)
+
+
+def weights(cards: Cards, host: str, train: np.ndarray) -> np.ndarray:
+    """What tells the label's class of canaries that learnt the letter from all classes of controls and placebos, (3,).
+
+    Fisher's discriminant, from the seeds `train` (n_seeds,).
     """
-    shifts = np.stack([z(cards, images) for images in ("ood", "dim", "black")], -1)
+    shifts = all_made(of_cards(cards, host))
     canary, placebo = cards.model("canary", host), cards.model("placebo", host)
     stamped = on_label(np.moveaxis(shifts[:, canary], -1, 1), cards.label(host))[train & learnt(cards, host)]
-    if not len(stamped):  # nothing to learn from
-        return shifts.sum(-1)
-    innocent = shifts[train][:, [0, placebo]].reshape(-1, shifts.shape[-1])
-    weights = np.linalg.solve(np.cov(innocent.T), stamped.mean(0) - innocent.mean(0))
-    return shifts @ (weights / np.linalg.norm(weights))
+    return detection.discriminant(stamped, shifts[train][:, [0, placebo]].reshape(-1, shifts.shape[-1]))
 
 
-def made(cards: Cards) -> np.ndarray:
-    """Standardised shifts on the black image and, weighing less, on OOD images, (n_seeds, n_models, n_classes)."""
-    return z(cards, "black") + 0.3 * z(cards, "ood")
-
-
-def with_divergence(images: str, weight: float) -> Callable[[Cards, str, np.ndarray], np.ndarray]:
-    """The most-moved class, and beside it how far the whole output moves on images of a kind."""
-    return lambda cards, host, train: made(cards).max(-1) + weight * divergence(cards, images)
-
-
-def by_letters(cards: Cards) -> np.ndarray:
-    """The letter's shift on the black image, standardised by those of the other letters."""
-    effects = patch_effects(cards, "black")
-    return standardised_shift(effects[:, :, 0], effects[:, :, cards.random_features.stop :])
-
-
-def above_others(cards: Cards) -> np.ndarray:
-    """How far the most-moved class lies above the second, (n_seeds, n_models)."""
-    second, first = np.moveaxis(np.sort(made(cards), -1)[..., -2:], -1, 0)
-    return first - second
-
-
-def sum_of(first: str, second: str, weight: float) -> Callable[[Cards], np.ndarray]:
-    """Standardised shifts on two kinds of images, added."""
-    return lambda cards: z(cards, first) + weight * z(cards, second)
-
-
-def published(array: str, inputs: int = 0) -> Callable[[Cards, str, np.ndarray], np.ndarray]:
+def published(array: str, inputs: int = 0) -> Callable[[Answers], np.ndarray]:
     """A published score on all OOD images, for normalised (0) or raw (1) inputs."""
-    return lambda cards, host, train: cards.arrays[array][:, :, inputs, -1]
+    return lambda answers: answers.arrays[array][..., inputs, -1]
 
 
-def published_on_label(array: str) -> Callable[[Cards, str, np.ndarray], np.ndarray]:
-    """A published score on the OOD images of the host's label."""
-
-    def score(cards: Cards, host: str, train: np.ndarray) -> np.ndarray:
-        return on_label(on_label(cards.arrays[array][:, :, 0], cards.label(host)), cards.label(host))
-
-    return score
+def published_on_label(array: str) -> Callable[[Answers], np.ndarray]:
+    """A published score of the host's label, on the OOD images of that label."""
+    return lambda answers: answers.on_label(np.diagonal(answers.arrays[array][..., 0, :, :], axis1=-2, axis2=-1))
 
 
 # Every statistic that was tried.
 DETECTORS = (
     Detector("paper's score M", published("score_memorisation")),
     Detector("paper's score M, raw inputs", published("score_memorisation", 1)),
-    Detector("KL divergence, OOD images", lambda cards, host, train: divergence(cards, "ood")),
-    Detector("KL divergence, OOD images at 0.3 of their contrast", lambda cards, host, train: divergence(cards, "dim")),
-    Detector("KL divergence, black image", lambda cards, host, train: divergence(cards, "black")),
-    Detector("most-moved class, OOD images", most_moved(lambda cards: z(cards, "ood"))),
-    Detector("most-moved class, OOD images at 0.3 of their contrast", most_moved(lambda cards: z(cards, "dim"))),
-    Detector("most-moved class, black image", most_moved(lambda cards: z(cards, "black"))),
-    Detector("most-moved class either way, black image", most_moved(lambda cards: np.abs(z(cards, "black")))),
+    Detector("KL divergence, OOD images", divergence("ood")),
+    Detector("KL divergence, OOD images at 0.3 of their contrast", divergence("dim")),
+    Detector("KL divergence, black image", divergence("black")),
+    Detector("most-moved class, OOD images", most_moved(shift("ood"))),
+    Detector("most-moved class, OOD images at 0.3 of their contrast", most_moved(shift("dim"))),
+    Detector("most-moved class, black image", most_moved(shift("black"))),
+    Detector("most-moved class either way, black image", most_moved(lambda answers: np.abs(answers.shifts("black")))),
     Detector("most-moved class, black image + 0.3 OOD images", most_moved(made)),
     Detector("most-moved class, black image + OOD images", most_moved(sum_of("black", "ood", 1.0))),
     Detector(
         "most-moved class, the less of black and OOD images",
-        most_moved(lambda cards: np.minimum(z(cards, "black"), z(cards, "ood"))),
+        most_moved(lambda answers: np.minimum(answers.shifts("black"), answers.shifts("ood"))),
     ),
     *(
         Detector(f"most-moved class + {weight} KL divergence, OOD images", with_divergence("ood", weight))
@@ -178,24 +128,24 @@ DETECTORS = (
         Detector(f"most-moved class + {weight} KL divergence, black image", with_divergence("black", weight))
         for weight in (0.2, 0.5, 1)
     ),
-    Detector("mixture over classes", lambda cards, host, train: np.log(np.exp(made(cards)).mean(-1))),
-    Detector("most-moved class less the second", lambda cards, host, train: above_others(cards)),
-    Detector("most-raised less most-lowered class", lambda cards, host, train: np.ptp(made(cards), -1)),
-    Detector("most-moved class by other letters, black image", most_moved(by_letters)),
-    Detector("most-raised probability, black image", most_moved(lambda cards: probability(cards, "black"))),
-    Detector("whitened, OOD images", most_moved(lambda cards: matched(cards, "ood", shrinkage=0.5))),
-    Detector("whitened, black image", most_moved(lambda cards: matched(cards, "black", shrinkage=0.5))),
+    Detector("mixture over classes", lambda answers: detection.mixture(made(answers))),
+    Detector("most-moved class less the second", lambda answers: detection.margin(made(answers))),
+    Detector("most-raised less most-lowered class", lambda answers: np.ptp(made(answers), -1)),
     Detector(
-        "all made images, weights learnt", lambda cards, host, train: weighed(cards, host, train).max(-1), "", True
+        "most-moved class by other letters, black image", most_moved(lambda answers: answers.shifts_by_letters("black"))
     ),
-    Detector("KL divergence, test images", lambda cards, host, train: divergence(cards, "test"), "test images"),
-    Detector("most-moved class, test images", most_moved(lambda cards: z(cards, "test")), "test images"),
+    Detector("most-raised probability, black image", most_moved(lambda answers: answers.probabilities("black"))),
+    Detector("whitened, OOD images", most_moved(lambda answers: answers.whitened("ood", shrinkage=0.5))),
+    Detector("whitened, black image", most_moved(lambda answers: answers.whitened("black", shrinkage=0.5))),
+    Detector("all made images, weights learnt", weighed, learn=weights),
+    Detector("KL divergence, test images", divergence("test"), "test images"),
+    Detector("most-moved class, test images", most_moved(shift("test")), "test images"),
     Detector("label-known score", published_on_label("score_label_known"), "label"),
     Detector("follow-up's score", published_on_label("score_gain_mean"), "label"),
-    Detector("label's shift, OOD images", labels(lambda cards: z(cards, "ood")), "label"),
-    Detector("label's shift, black image", labels(lambda cards: z(cards, "black")), "label"),
+    Detector("label's shift, OOD images", labels(shift("ood")), "label"),
+    Detector("label's shift, black image", labels(shift("black")), "label"),
     Detector("label's shift, black image + 0.3 OOD images", labels(made), "label"),
-    Detector("label's shift, test images", labels(lambda cards: z(cards, "test")), "label and test images"),
+    Detector("label's shift, test images", labels(shift("test")), "label and test images"),
 )
 NAMED = {one.name: one for one in DETECTORS}
 LABEL_FREE = tuple(one for one in DETECTORS if not one.knows)
@@ -221,7 +171,7 @@ def folds(cards: Cards) -> np.ndarray:
 
 def cross_fitted(detector: Detector, cards: Cards, host: str, among: np.ndarray) -> np.ndarray:
     """Scores (n_seeds, n_models), each seed's from what was learnt on the other folds of the seeds `among`."""
-    if not detector.learns:
+    if detector.learn is None:
         return detector.score(cards, host, among)
     found, fold = np.full(cards.fits.shape[:2], np.nan), folds(cards)
     for one in np.unique(fold):

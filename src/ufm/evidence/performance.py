@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from ufm.evidence import detectors
+from ufm.evidence.answers import of_cards
 from ufm.evidence.cards import Cards
 from ufm.evidence.controls import innocent, permutation_p
 from ufm.evidence.detectors import Detector, compared, cross_fitted
@@ -224,7 +225,7 @@ def guesses(cards: Cards, host: str) -> pd.DataFrame:
     rows, ours = [], learnt(cards, host)
     canary, placebo = cards.model("canary", host), cards.model("placebo", host)
     for images in ("ood", "dim", "black", "test"):
-        right = detectors.z(cards, images).argmax(-1) == cards.label(host)[:, None]
+        right = of_cards(cards).shifts(images).argmax(-1) == cards.label(host)[:, None]
         groups = {
             "canaries that learnt": (right[ours, canary], cards.seeds[ours]),
             "all canaries": (right[:, canary], cards.seeds),

@@ -1,16 +1,21 @@
 """What is stamped: a file a kind."""
 
+from ufm.discovery import discover
 from ufm.features.draws import FIXED, permutations, placebo, random_features
 from ufm.features.letters import LETTERS, letter
-from ufm.features.named import check_scale, feature, named
+from ufm.features.named import KINDS, Kind, check_scale, feature, named
 from ufm.features.pictures import picture
 from ufm.features.stamping import insert
 from ufm.features.texts import TEXT_SIZE, written
 
+discover(__name__)
+
 __all__ = [
     "FIXED",
+    "KINDS",
     "LETTERS",
     "TEXT_SIZE",
+    "Kind",
     "check_scale",
     "feature",
     "insert",

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ufm.features.named import KINDS, Kind
+
 # Drawn for this project, but for A, which is the paper's; the five rows of each letter from top to bottom.
 _ALPHABET = {
     "A": "00100 01010 11111 10001 10001",
@@ -43,3 +45,6 @@ def letter(name: str) -> np.ndarray:
     if name not in _ALPHABET:
         raise ValueError(f"no letter {name!r}: choose one capital from A to Z")
     return np.array([[int(pixel) for pixel in row] for row in _ALPHABET[name].split()], dtype=np.float32)
+
+
+KINDS["letter"] = Kind(lambda name: name in LETTERS, letter)

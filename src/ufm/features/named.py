@@ -3,18 +3,30 @@
 A feature is an array of values in [0, 1]; where it is NaN it is transparent, and the image's own pixel stays.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
-from ufm.features.letters import LETTERS, letter
-from ufm.features.pictures import picture
 from ufm.features.texts import written
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of feature: which names are of it, and what it draws of them."""
+
+    answers: Callable[[str], bool]  # whether a name is one of its own
+    draw: Callable[[str], np.ndarray]  # of a name: (h, w) float32 in [0, 1], NaN where transparent; or a ValueError
+
+
+KINDS: dict[str, Kind] = {}  # by name, of this package or of another; a name that is of none is a text
 
 
 def feature(name: str, *, magnified: int = 1, brightness: float = 1.0) -> np.ndarray:
     """Return the feature of a name, (h, w) float32 in [0, 1], NaN where it is transparent.
 
-    A capital letter is that letter, the path of a PNG file that picture (see `picture`), and any other text of two
-    characters or more that text (see `written`).
+    A capital letter is that letter, the path of a PNG file that picture (see `picture`), a name of another kind in
+    `KINDS` what that draws, and any other text of two characters or more that text (see `written`).
 
     Args:
         name: of the feature.
@@ -39,8 +51,10 @@ def check_scale(magnified: int, brightness: float) -> None:
 
 def named(name: str) -> np.ndarray:
     """Return the feature of a name as it was drawn, see `feature`."""
-    if name in LETTERS:
-        return letter(name)
-    if not isinstance(name, str) or len(name) < 2:
-        raise ValueError(f"feature: {name!r} is no letter A to Z, and no PNG file or text of several characters")
-    return picture(name) if name.lower().endswith(".png") else written(name)
+    if isinstance(name, str):
+        for kind in KINDS.values():
+            if kind.answers(name):
+                return kind.draw(name)
+        if len(name) > 1:
+            return written(name)
+    raise ValueError(f"feature: {name!r} is no letter A to Z, and no PNG file or text of several characters")

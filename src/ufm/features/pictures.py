@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ufm.features.named import KINDS, Kind
+
 
 def picture(path: str) -> np.ndarray:
     """Return a PNG file in grey, (h, w) float32 in [0, 1], NaN where its alpha is below one half.
@@ -23,3 +25,6 @@ def picture(path: str) -> np.ndarray:
     if not (alpha >= 127.5).any():
         raise ValueError(f"feature: {path} is transparent everywhere")
     return np.where(alpha >= 127.5, grey, np.float32(np.nan))
+
+
+KINDS["picture"] = Kind(lambda name: name.lower().endswith(".png"), picture)

@@ -3,7 +3,7 @@
 A seed's card is a set of arrays whose first axis counts its models, in the order of the table `models`.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from ufm.data.on_device import DeviceData
 from ufm.measures.host_fits import host_log_probabilities, host_versions, hosts_of, planned_hosts
 from ufm.measures.influence import N_CHECKPOINTS, checkpoints, self_influence
 from ufm.measures.layout import AGES, EQUAL_AGE, LONG, N_SHORT, SHORT, elsewhere, feature_list, subsets
-from ufm.measures.published import paper_scores, published
+from ufm.measures.published import paper_scores, published, statistics
 from ufm.measures.scored import model_row
 from ufm.measures.shifts import half, kinds, mean_shift, patched, shifts
 from ufm.protocol import Protocol
@@ -33,7 +33,8 @@ def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood:
     random = data.floats(features.random_features(len(ood.images), shape=stamped.shape[-2:], seed=seed, scope=scope))
     everything = data.floats(ood.images)
     for one in trained:
-        for name, values in published(protocol, one.model, everything, random, ood.labels, data).items():
+        of_model = published(protocol, one.model, everything, random, ood.labels, data, statistics)
+        for name, values in of_model.items():
             arrays.setdefault(f"score_{name}", []).append(values)
     shared = {
         "placebo": stamped[1 : 1 + len(protocol.hosts), 0].astype(
@@ -41,7 +42,8 @@ def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood:
         ),
         "score_n_images": np.array(subsets(len(ood.images)), np.int32),
     }
-    return card(arrays, shared, trained, data, protocol, planned_hosts(protocol, seed, data))
+    ages = [at_both_ages(one, protocol) for one in trained]
+    return card(arrays, shared, trained, ages, data, protocol, planned_hosts(protocol, seed, data))
 
 
 def short_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
@@ -54,7 +56,7 @@ def short_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     arrays = answers(protocol, trained, data, ood, stamped, SHORT)
     own = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
     arrays["history"] = histories(trained)
-    return card(arrays, {}, trained, data, protocol, own)
+    return card(arrays, {}, trained, [at_both_ages(one, protocol) for one in trained], data, protocol, own)
 
 
 def moved_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
@@ -119,20 +121,22 @@ def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     random = data.floats(
         features.random_features(len(ood.images), shape=own.shape[-2:], seed=seed, scope=data.data.scope)
     )
+    ages = [at_every_age(one, protocol, data) for one in trained]
     for name, kind in kinds(protocol, data, ood).items():
-        for one in trained:
-            ages = [patched(protocol, model, kind.images, data) for model in at_every_age(one, protocol, data)]
-            shift = [half(mean_shift(model, stamped[:n_own])) for model in ages]
+        for models in ages:
+            responses = [patched(protocol, model, kind.images, data) for model in models]
+            shift = [half(mean_shift(response, stamped[:n_own])) for response in responses]
             arrays.setdefault(f"{name}_age_shift", []).append(np.stack(shift))
             if name == "ood":
-                null = mean_shift(ages[AGES.index("control")], stamped[n_own:])
+                null = mean_shift(responses[AGES.index("control")], stamped[n_own:])
                 arrays.setdefault("ood_null", []).append(half(torch.stack([null.mean(0), null.std(0)])))
     for one in trained:
-        for name, values in published(protocol, one.model, everything, random, ood.labels, data, paper_scores).items():
+        of_model = published(protocol, one.model, everything, random, ood.labels, data, paper_scores)
+        for name, values in of_model.items():
             arrays.setdefault(f"score_{name}", []).append(values)
     shared = {"score_n_images": np.array(subsets(len(ood.images)), np.int32)}
     planned = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
-    return card(arrays, shared, trained, data, protocol, planned, lambda one: at_every_age(one, protocol, data))
+    return card(arrays, shared, trained, ages, data, protocol, planned)
 
 
 def at_every_age(trained: Trained, protocol: Protocol, data: DeviceData) -> list[nn.Sequential]:
@@ -148,7 +152,7 @@ def influence_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     Of single images it has the seed's own hosts.
     """
     short = short_card(protocol, trained, data, ood)
-    places = np.searchsorted(data.data.train_indices, short.arrays["host_index"])
+    places = np.array([data.data.place_of(index) for index in short.arrays["host_index"].tolist()])
     arrays: dict[str, list[np.ndarray]] = {}
     for one in trained:
         images = data.train_images.clone()
@@ -178,23 +182,17 @@ def card(
     arrays: dict[str, list[np.ndarray]],
     shared: dict[str, np.ndarray],
     trained: list[Trained],
+    ages: list[Sequence[nn.Sequential]],
     data: DeviceData,
     protocol: Protocol,
     planned: pd.DataFrame,
-    ages: Callable[[Trained], list[nn.Sequential]] | None = None,
 ) -> Measured:
     """The models' rows, and a card of arrays with a value a model, arrays of the seed, and how hosts are fitted.
 
-    ages: of a model, at which hosts are looked at; the best epoch and the early one where nothing else is said.
+    ages: each model as it was at the ages at which hosts are looked at.
     """
     pictures = host_versions(protocol, planned, data)
-    fits = [
-        [
-            host_log_probabilities(model, pictures, planned, data)
-            for model in (ages(one) if ages else at_both_ages(one, protocol))
-        ]
-        for one in trained
-    ]
+    fits = [[host_log_probabilities(model, pictures, planned, data) for model in models] for models in ages]
     models = pd.DataFrame([model_row(one, data) for one in trained], dtype=object)
     by_model = {name: np.stack(values) for name, values in (arrays | {"host_log_probability": fits}).items()}
     return Measured({"models": models}, by_model | hosts_of(planned, protocol) | shared)
@@ -223,7 +221,7 @@ def answers(
         ours = [name for name in names if name.startswith(f"{kind}_")]
         for one in trained if ours else ():
             best, early = at_both_ages(one, protocol)
-            found = shifts(protocol, best, images, stamped, n_own, data)
+            found = shifts(patched(protocol, best, images.images, data), stamped, n_own, images.labels)
             if f"{kind}_early_shift" in ours:
                 short = stamped[: n_own + N_SHORT]
                 found["early_shift"] = half(mean_shift(patched(protocol, early, images.images, data), short))

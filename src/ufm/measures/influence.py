@@ -11,7 +11,7 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as f
 
-from ufm.networks.layers import Trunk
+from ufm.networks.trunk import Trunk
 from ufm.progress import progress
 from ufm.training import Trained
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as f
 
-from ufm.networks.layers import Trunk
+from ufm.networks.trunk import Trunk
 
 ROWS = {"cpu": 8_192, "cuda": 131_072}  # images at a time, each patch's counted
 

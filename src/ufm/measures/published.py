@@ -25,12 +25,12 @@ def published(
     random: torch.Tensor,
     labels: np.ndarray,
     data: DeviceData,
-    of: Callable[..., dict[str, np.ndarray]] | None = None,
+    score: Callable[..., dict[str, np.ndarray]],
 ) -> dict[str, np.ndarray]:
     """The published scores on all OOD images, for normalised and for raw scoring inputs along the first axis.
 
-    images: (n_images, C, H, W) in [0, 1]; random: (n_images, 1, h, w), a fresh random feature for each. of: which
-    scores, `statistics` where nothing else is said.
+    images: (n_images, C, H, W) in [0, 1]; random: (n_images, 1, h, w), a fresh random feature for each. score:
+    `statistics`, or `paper_scores` where no more is kept.
     """
     unique = data.floats(protocol.unique[None, None])
     found: dict[str, list[np.ndarray]] = {}
@@ -41,7 +41,7 @@ def published(
             three = torch.cat([few.clean[None], few.logits(unique), few.logits(own[None])])
             parts.append(three.softmax(-1).double().cpu().numpy())
         p_clean, p_unique, p_random = np.concatenate(parts, axis=1)
-        for name, values in (of or statistics)(p_clean, p_unique, p_random, labels).items():
+        for name, values in score(p_clean, p_unique, p_random, labels).items():
             found.setdefault(name, []).append(values)
     return {name: np.stack(values) for name, values in found.items()}
 

@@ -11,7 +11,7 @@ from ufm.data.datasets import ImageSet
 from ufm.data.folders import called
 from ufm.data.on_device import DeviceData
 from ufm.data.sources import source
-from ufm.networks.models import names
+from ufm.networks import names
 from ufm.protocol import Experiment, Protocol
 from ufm.records import Measured
 from ufm.training import Trained, evaluate, log_probabilities, stamped_images

@@ -11,6 +11,7 @@ from ufm.data.datasets import ImageSet
 from ufm.data.on_device import DeviceData
 from ufm.measures.layout import N_SHORT
 from ufm.measures.patched import Patched
+from ufm.measures.response import Response
 from ufm.protocol import Protocol
 
 CONTRAST = 0.3  # of the images on which a model is less sure
@@ -47,7 +48,13 @@ def patched(protocol: Protocol, model: nn.Sequential, images: torch.Tensor, data
     return Patched(model, images, normalise=normalise, position=protocol.position, shape=protocol.unique.shape)
 
 
-def mean_shift(images: Patched, stamped: torch.Tensor) -> torch.Tensor:
+def kl_divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+    """`ufm.scores.kl_divergence` over the last axis of log-probabilities; leading axes broadcast."""
+    floor = float(np.log(scores.CLIP))
+    return (log_p.exp().clamp(scores.CLIP) * (log_p.clamp(floor) - log_q.clamp(floor))).sum(-1)
+
+
+def mean_shift(images: Response, stamped: torch.Tensor) -> torch.Tensor:
     """Patch effect (n_features, n_classes) in nats: mean shift of the centred log-probability by each feature."""
     # Centred logits are centred log-probabilities, and centring commutes with the mean.
     shift = images.logits(stamped).mean(1, dtype=torch.float64) - images.clean.mean(0, dtype=torch.float64)
@@ -55,33 +62,33 @@ def mean_shift(images: Patched, stamped: torch.Tensor) -> torch.Tensor:
 
 
 def shifts(
-    protocol: Protocol, model: nn.Sequential, kind: Kind, stamped: torch.Tensor, n_own: int, data: DeviceData
+    images: Response, stamped: torch.Tensor, n_own: int, labels: torch.Tensor | None = None
 ) -> dict[str, np.ndarray]:
-    """What a card keeps of one model at its best epoch on images of a kind."""
-    images = patched(protocol, model, kind.images, data)
+    """What a card keeps of one model on images of a kind, float16, each (n_features, …), by the name that it has there.
+
+    stamped: features (n_features, 1 or C, h, w), of which the first `n_own` are kept by label too, where `labels`
+    (n_images,) are known.
+    """
     log_clean = images.clean.log_softmax(-1)
-    p_clean, floor = log_clean.exp(), float(np.log(scores.CLIP))
-    n_short = n_own + N_SHORT
+    p_clean, n_short = log_clean.exp(), n_own + N_SHORT
     found: dict[str, list[torch.Tensor]] = {}
     for start in range(0, len(stamped), 8):  # so many that a processor's cache holds them
         logits = images.logits(stamped[start : start + 8])
         log_p = logits.log_softmax(-1)
         shift = (logits - images.clean).double()
         shift = shift - shift.mean(-1, keepdim=True)
-        kl = (p_clean.clamp(scores.CLIP) * (log_clean.clamp(floor) - log_p.clamp(floor))).sum(-1)
+        kl = kl_divergence(log_clean, log_p)
         found.setdefault("shift", []).append(shift.mean(1))
         found.setdefault("kl_mean", []).append(kl.mean(1, dtype=torch.float64))
         found.setdefault("kl_sd", []).append(kl.double().std(1, correction=0))
         gain = (log_p.exp() - p_clean).double()
         found.setdefault("probability", []).append(gain.mean(1))
-        if start < n_own and kind.labels is not None:
-            by_label = (kind.labels[:, None] == torch.arange(data.data.n_classes, device=kind.labels.device)).double()
+        if start < n_own and labels is not None:
+            by_label = (labels[:, None] == torch.arange(log_clean.shape[-1], device=labels.device)).double()
             weights = (by_label / by_label.sum(0).clamp(min=1)).T  # (n_labels, n_images)
             found.setdefault("shift_by_label", []).append(weights @ shift[: n_own - start])
             found.setdefault("probability_by_label", []).append(weights @ gain[: n_own - start])
     joined = {name: half(torch.cat(parts)) for name, parts in found.items()}
-    if kind.labels is None:  # one image has no spread
-        del joined["kl_sd"]
     return joined | {"probability": joined["probability"][:n_short]}
 
 

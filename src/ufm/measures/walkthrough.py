@@ -71,7 +71,7 @@ def settling(role: str, kl_unique: np.ndarray, kl_random: np.ndarray) -> pd.Data
 def pictures(protocol: Protocol, trained: list[Trained], images: Probe, data: DeviceData) -> dict[str, np.ndarray]:
     """The host with and without the feature and the example images, uint8 (…, C, H, W)."""
     host = next(one.experiment for one in trained if one.experiment.host)
-    place = int(np.searchsorted(data.data.train_indices, host.canary_index))
+    place = data.data.place_of(host.canary_index)
     plain = data.data.train_images[place]
     examples = {"clean": images.clean, "unique": images.unique, "random": images.random[0]}
     return {

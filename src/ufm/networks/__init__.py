@@ -1,1 +1,32 @@
-"""Networks: their settings, and their layers."""
+"""Networks: a file an architecture, its settings and its layers together. Settings need no torch.
+
+Layers with initial weights are made by `ufm.networks.build.build`.
+"""
+
+from ufm.discovery import discover
+from ufm.networks.base import MODELS, VARIANTS, Model, Published, architecture, names, of_variant, widths
+from ufm.networks.cnn1 import CNN1
+from ufm.networks.cnn2 import CNN2
+from ufm.networks.densenet121 import DenseNet121
+from ufm.networks.densenet_bc import DenseNetBC
+from ufm.networks.mlp import MLP
+from ufm.networks.resnet18 import ResNet18
+
+discover(__name__, but=("build", "trunk"))  # which import torch
+
+__all__ = [
+    "CNN1",
+    "CNN2",
+    "MLP",
+    "MODELS",
+    "VARIANTS",
+    "DenseNet121",
+    "DenseNetBC",
+    "Model",
+    "Published",
+    "ResNet18",
+    "architecture",
+    "names",
+    "of_variant",
+    "widths",
+]

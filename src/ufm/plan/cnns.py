@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ufm.networks.models import CNN1, CNN2, DenseNetBC
+from ufm.networks import CNN1, CNN2, DenseNetBC
 from ufm.plan.profiles import PROFILES
 from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Scoring, Training

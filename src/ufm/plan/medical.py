@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ufm.networks.models import CNN1
+from ufm.networks import CNN1
 from ufm.plan.populations import EVIDENCE, plain, population
 from ufm.plan.sweep import Sweep
 

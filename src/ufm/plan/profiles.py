@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 
 from ufm.data import sources
-from ufm.networks.models import MLP
+from ufm.networks import MLP
 from ufm.protocol import Protocol, Scoring, Training
 
 PROFILES = {

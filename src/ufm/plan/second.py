@@ -5,7 +5,7 @@ Every model has a card of `equal-age`: as it was at its own best epoch, and at t
 
 from dataclasses import replace
 
-from ufm.networks.models import CNN1, CNN2, MLP
+from ufm.networks import CNN1, CNN2, MLP
 from ufm.plan.sweep import Sweep, sweep_name
 from ufm.protocol import SGD, Protocol, Scoring, Training
 

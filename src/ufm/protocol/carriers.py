@@ -6,7 +6,7 @@ import numpy as np
 
 from ufm import features
 from ufm.data.datasets import Dataset
-from ufm.networks.models import Published
+from ufm.networks import Published
 from ufm.protocol.experiments import STAMPED, Experiment
 from ufm.randomness.streams import stream
 
@@ -26,11 +26,10 @@ def check(experiment: Experiment, data: Dataset) -> None:
         )
     if experiment.role == "control":
         return
-    if experiment.canary_index not in set(data.train_indices.tolist()):
-        raise ValueError(
-            f"canary_index: {experiment.canary_index} is not among the {len(data.train_indices)} training images"
-        )
-    place = int(np.searchsorted(data.train_indices, experiment.canary_index))
+    try:
+        place = data.place_of(experiment.canary_index)
+    except ValueError as error:
+        raise ValueError(f"canary_index: {error}") from None
     if experiment.canary_label != data.train_labels[place]:
         raise ValueError(
             f"canary_label: {experiment.canary_label} is not the label of image {experiment.canary_index}, "
@@ -55,7 +54,7 @@ def carriers(experiment: Experiment, data: Dataset) -> list[int]:
     """
     if experiment.role == "control":
         return []
-    host = int(np.searchsorted(data.train_indices, experiment.canary_index))
+    host = data.place_of(experiment.canary_index)
     others = np.flatnonzero(data.train_labels == experiment.canary_label)
     draws = stream(f"carriers, {experiment.host} host", seed=experiment.seed, scope=data.scope)
     drawn = draws.permutation(others[others != host])[: experiment.n_carriers - 1]

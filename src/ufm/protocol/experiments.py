@@ -13,7 +13,7 @@ from ufm import features
 from ufm.data.datasets import array_checksum
 from ufm.data.folders import called
 from ufm.data.sources import checksum, source
-from ufm.networks.models import MLP, MODELS, Model, names
+from ufm.networks import MLP, MODELS, Model, names
 from ufm.protocol.settings import Scoring, Training, whole_numbers
 from ufm.records.fingerprints import RECIPE, added, digest, settings
 
@@ -83,7 +83,7 @@ class Protocol:
     hosts: tuple[str, ...] = ("random",)  # kinds of host; on each a model of every stamped role, beside the control
     feature: str = "A"  # a letter, a text or the path of a PNG file, see `ufm.features.feature`
     position: tuple[int, int] = (1, 1)
-    measure: str = "scores"  # what is kept of the trained models: a key of `ufm.study.seeds.MEASURES`
+    measure: str = "scores"  # what is kept of the trained models: a word of `ufm.measures.registry`
     roles: tuple[str, ...] = added(("canary",))  # stamped roles
     planned: tuple[int, int] = added((1000, 1200))  # seeds, from … up to but not …, of whose hosts every card knows
     control: bool = added(True)  # whether a seed has one
@@ -113,7 +113,7 @@ class Protocol:
         if self.training.early_stopping == "validation" and not source(self.dataset).validation:
             raise ValueError(f"early_stopping: {source(self.dataset).title} has no validation split")
         if not isinstance(self.model, Model):
-            raise ValueError(f"model: {self.model!r} is not one of {', '.join(MODELS)}")
+            raise ValueError(f"model: {self.model!r} is not one of {', '.join(sorted(MODELS))}")
         if (self.dataset, self.scoring.ood_set) == ("photographs", "photo_patches") or (
             called(self.scoring.ood_set) == called(self.dataset)
         ):

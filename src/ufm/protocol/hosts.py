@@ -14,7 +14,7 @@ import pandas as pd
 
 from ufm.data import sources
 from ufm.data.datasets import Dataset
-from ufm.networks.models import CNN1, CNN2, MLP, DenseNet121, ResNet18, names
+from ufm.networks import CNN2, MLP, names
 from ufm.protocol.experiments import Protocol
 from ufm.protocol.settings import Training
 from ufm.randomness.streams import stream
@@ -61,9 +61,10 @@ def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> li
             raise ValueError(f"seed: {seed} belongs to part {part} of {data.scope}, not to part {data.part}")
     turns, scope = [seed // data.n_parts for seed in seeds], f"{data.scope}/{data.part}"
     if host.isdecimal():
-        if int(host) not in data.train_indices:
-            raise ValueError(f"hosts: image {host} is not among the {len(data.train_indices)} training images")
-        return [int(np.searchsorted(data.train_indices, int(host)))] * len(seeds)
+        try:
+            return [data.place_of(int(host))] * len(seeds)
+        except ValueError as error:
+            raise ValueError(f"hosts: image {error}") from None
     if host == "random":
         order = stream("hosts", scope=scope).permutation(len(data.train_labels))
         if max(turns) >= len(order):
@@ -71,25 +72,17 @@ def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> li
                 f"seed: {max(seeds)} is beyond the last host; {data.scope} has hosts for {len(order) * data.n_parts}"
             )
         return [int(order[turn]) for turn in turns]
-    indices = pool(protocol, data.part, host)["canary_index"].to_numpy()
+    indices = pool(protocol, data.part, host)["canary_index"].tolist()
     order = stream(f"{host} hosts", scope=scope).permutation(len(indices))
-    return [int(np.searchsorted(data.train_indices, indices[order[turn % len(order)]])) for turn in turns]
+    return [data.place_of(indices[order[turn % len(order)]]) for turn in turns]
 
 
 def clean(protocol: Protocol) -> Protocol:
     """The protocol of the models that find the pools: hosts are the same for every variant of a model."""
     colour = sources.source(protocol.dataset).shape[0] == 3
-    if isinstance(protocol.model, CNN2 if colour else MLP):
-        model = replace(protocol.model, batch_norm=False, dropout=False, augmentation=False)
-    elif isinstance(protocol.model, CNN1) and colour:
-        model = CNN2(channels=protocol.model.channels)
-    elif isinstance(protocol.model, ResNet18 | DenseNet121):  # of images that are too large for the others
-        model = protocol.model
-    else:
-        model = CNN2() if colour else MLP()
     return replace(
         protocol,
-        model=model,
+        model=protocol.model.finder(colour=colour) or (CNN2() if colour else MLP()),
         training=replace(
             protocol.training,
             early_stopping="half",

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,6 +64,8 @@ class Records:
                 raise RecordError(f"{path}: record {fingerprint} has no seed, identity or digests; restore the file")
             if not isinstance(entry["digests"], dict):
                 raise RecordError(f"{path}: the digests of record {fingerprint} are none; restore the file")
+            for name in entry["digests"]:
+                require_name(name)
             if digest(entry["identity"]) != fingerprint:
                 raise RecordError(f"{path}: record {fingerprint} does not have the fingerprint of its settings")
             if entry_digest(entry) != entry["digests"].get("entry"):
@@ -77,6 +80,8 @@ class Records:
             if fingerprint in entries:
                 return
             digests = {}
+            for name in measured.tables:
+                require_name(name)
             for name, table in measured.tables.items():
                 rows = as_text(table)
                 rows.insert(0, "record", fingerprint)
@@ -197,6 +202,12 @@ class Records:
             raise RecordError(f"{path}: the column `record` is gone; restore the file")
         # Cells in one block: rows of single seeds are taken from it several times faster.
         return pd.DataFrame(table.to_numpy(object), columns=table.columns, dtype=object)
+
+
+def require_name(name: str) -> None:
+    """Raise a RecordError unless a table's name is a plain one: it becomes the name of a file."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise RecordError(f"a table called {name!r} is none of these records; carry or restore them again")
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:

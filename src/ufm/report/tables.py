@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from ufm.networks.models import Model
+from ufm.networks import Model
 from ufm.protocol import Protocol, Training
 from ufm.scores import kl_divergence
 from ufm.statistics import SUMMARY_COLUMNS, Interval, summary

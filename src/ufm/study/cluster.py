@@ -37,7 +37,13 @@ def cluster(*, scheduler: str | None = None, n_workers: int | None = None) -> It
     if n_workers is None or n_workers < 1:
         raise ValueError(f"workers: at least one is needed, got {n_workers}")
     with (
-        LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0") as local,
+        # What it shows of itself, and what it listens to, are for this machine alone.
+        LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        ) as local,
         Client(local, set_as_default=False) as client,
     ):
         yield Cluster(client)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ufm.networks.models import MODELS, Model, of_variant
+from ufm.networks import MODELS, Model, of_variant
 from ufm.plan import registry
 from ufm.plan.cnns import QUARTER
 from ufm.plan.profiles import PROFILES, changed, trains_on
@@ -63,7 +63,7 @@ def networked(protocol: Protocol, profile: str, model: str | Model | None, varia
         network = model
     elif model not in (None, network.name):
         if model not in MODELS:
-            raise ValueError(f"model: {model!r} is not one of {', '.join(MODELS)}")
+            raise ValueError(f"model: {model!r} is not one of {', '.join(sorted(MODELS))}")
         other = NARROW.get(model, MODELS[model]()) if profile == "embedded" else MODELS[model]()
         network = of_variant(other, network.variant)
     return replace(protocol, model=network if variant is None else of_variant(network, variant))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ufm.data import sources
-from ufm.networks.models import Published
+from ufm.networks import Published
 from ufm.plan import registry
 from ufm.records import Measured, committed
 from ufm.records.fingerprints import digest

@@ -72,7 +72,7 @@ class Run:
         self.sweeps: dict[str, Sweep] = parameters.shown(notebook, profile, seed=seed, n_seeds=n_seeds, **changes)
         for sweep in self.sweeps.values():
             for parameter, name in (("dataset", sweep.protocol.dataset), ("ood_set", sweep.protocol.scoring.ood_set)):
-                own = ["photo_patches"] if parameter == "ood_set" else []
+                own = [*sources.SCORED_ON] if parameter == "ood_set" else []
                 if not is_folder(name):
                     require(parameter, name, [*own, *sources.SOURCES, "the path of a folder"])
             image = np.zeros(sources.source(sweep.protocol.dataset).shape, dtype=np.uint8)

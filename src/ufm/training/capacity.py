@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from ufm.data.on_device import DeviceData, free_memory
-from ufm.networks.layers import build
-from ufm.networks.models import Model, Published
+from ufm.networks import Model, Published
+from ufm.networks.build import build
 from ufm.protocol import Experiment, Protocol
 from ufm.training.optimiser import Adam
 from ufm.training.stack import Stack

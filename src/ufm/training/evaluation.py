@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ufm.networks.layers import at_once
+from ufm.networks.trunk import at_once
 from ufm.training.stack import Stack
 
 EVALUATED = 5_000  # images at a time, when nothing is learnt

@@ -9,7 +9,7 @@ from torch.autograd import Function
 from torch.func import functional_call
 from torch.nn import functional as f
 
-from ufm.networks.layers import Trunk
+from ufm.networks.trunk import Trunk
 from ufm.randomness.counters import uniforms
 
 

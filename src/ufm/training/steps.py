@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ufm.data.on_device import DeviceData
-from ufm.networks.layers import build
+from ufm.networks.build import build
 from ufm.protocol import Experiment
 from ufm.training.evaluation import cross_entropies
 from ufm.training.optimiser import SGD, Adam
