@@ -167,20 +167,22 @@ def test_members_of_a_seed_drop_the_same_units_and_others_do_not(data):
     network = replace(MLP_, dropout=True)
     experiments = [member(data["mlp"], "control", network, FIFTY, seed=seed) for seed in (1, 4, 1)]
     on_device = to_device(data["mlp"], precision="float64")
-    stack = Stack(
-        [training.network(one, on_device) for one in experiments], training.keys("dropout", experiments, on_device)
-    )
+    stack = training.stack_of(experiments, on_device)
+
+    def dropped(values, number, rate, step):
+        return training.stacked(nn.Dropout(rate), number).forward(stack, values, step)
+
     ones = torch.ones(3, 20, 32, dtype=torch.float64)
-    one, other, twin = stack.dropout(ones, 3, 0.5, step=7)
+    one, other, twin = dropped(ones, 3, 0.5, step=7)
     assert torch.equal(one, twin)
     assert not torch.equal(one, other)
     assert set(one.unique().tolist()) == {0, 2}
-    kept = stack.dropout(torch.ones(3, 100, 320, dtype=torch.float64), 3, 0.2, step=7)
+    kept = dropped(torch.ones(3, 100, 320, dtype=torch.float64), 3, 0.2, step=7)
     assert kept.unique().tolist() == [0, 1.25]
     assert (kept > 0).double().mean().item() == pytest.approx(0.8, abs=0.01)
-    for changed in (stack.dropout(ones, 6, 0.5, step=7), stack.dropout(ones, 3, 0.5, step=8)):
+    for changed in (dropped(ones, 6, 0.5, step=7), dropped(ones, 3, 0.5, step=8)):
         assert not torch.equal(changed[0], one)
-    assert torch.equal(stack.dropout(ones, 3, 0.5, step=7)[0], one)
+    assert torch.equal(dropped(ones, 3, 0.5, step=7)[0], one)
 
 
 def test_members_of_a_seed_see_the_same_augmented_images_and_others_do_not(data):
@@ -309,8 +311,7 @@ def test_members_that_leave_take_all_of_theirs_with_them(data):
     experiments = members(data["mlp"], model, replace(FIFTY, weight_decay=0.1))
 
     def started(some):
-        modules = [training.network(one, on_device) for one in some]
-        stacked = Stack(modules, training.keys("dropout", some, on_device))
+        stacked = training.stack_of(some, on_device)
         return stacked, Adam(stacked, learning_rate=1e-3, epsilon=1e-7, weight_decay=0.1), Feed(some, on_device)
 
     all_, optimiser, feed = started(experiments)
@@ -336,9 +337,8 @@ def test_a_members_state_is_a_copy(data):
 
 
 def test_a_layer_that_a_stack_does_not_know_is_named():
-    stacked = Stack([nn.Sequential(nn.Flatten(), nn.Tanh())], torch.zeros(1, dtype=torch.int64))
     with pytest.raises(TypeError, match="^a stack has no Tanh$"):
-        stacked.logits(torch.zeros(1, 1, 2, 2))
+        Stack([nn.Sequential(nn.Flatten(), nn.Tanh())], torch.zeros(1, dtype=torch.int64))
 
 
 def test_every_layer_has_a_number_for_its_draws():
