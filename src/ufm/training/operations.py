@@ -68,20 +68,21 @@ class GroupedConvolution(Function):
 
     @staticmethod
     def forward(ctx, x, geometry, weight, bias, weight_gradient, bias_gradient):
-        n_members = len(weight)
-        ctx.groups = n_members if x.dim() == 5 else 1
-        images = joined(x) if x.dim() == 5 else x
+        ctx.n_members, ctx.shared = len(weight), x.dim() == 4
+        ctx.groups = 1 if ctx.shared else ctx.n_members
+        images = x if ctx.shared else joined(x)
         images, kernels = in_precision(images.contiguous(memory_format=torch.channels_last), weight.flatten(0, 1))
         ctx.save_for_backward(images, kernels)
         ctx.buffers, ctx.geometry = (weight_gradient.flatten(0, 1), bias_gradient.view(-1)), geometry
-        return parted(f.conv2d(images, kernels, bias.view(-1), *geometry, ctx.groups), n_members)
+        return parted(f.conv2d(images, kernels, bias.view(-1), *geometry, ctx.groups), ctx.n_members)
 
     @staticmethod
     def backward(ctx, output):
-        needed = ctx.needs_input_grad[0]
-        inputs = convolution_backward(joined(output), *ctx.saved_tensors, ctx.buffers, ctx.geometry, ctx.groups, needed)
-        if needed and ctx.groups > 1:
-            inputs = parted(inputs, ctx.groups)
+        inputs = convolution_backward(
+            joined(output), *ctx.saved_tensors, ctx.buffers, ctx.geometry, ctx.groups, ctx.needs_input_grad[0]
+        )
+        if inputs is not None and not ctx.shared:
+            inputs = parted(inputs, ctx.n_members)
         return inputs, None, None, None, None, None
 
 
