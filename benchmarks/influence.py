@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import torch
-from speed import DEVICE, MLP_SHAPE, best, matrix_peak
+from speed import DEVICE, MLP_SHAPE, SIDE, best, matrix_peak
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -33,7 +33,7 @@ def main() -> None:
     plain = best(lambda: loop(network, *few), REPEATS) * N_IMAGES / N_LOOP
     floor = N_IMAGES * products(network) / peak
     date = datetime.now(UTC).strftime("%Y-%m-%d")
-    print(f"{device_name(DEVICE)}; torch {versions()['torch']}; {date}. Matrix products of 2048³ reach")
+    print(f"{device_name(DEVICE)}; torch {versions()['torch']}; {date}. Matrix products of {SIDE}³ reach")
     print(f"{peak / 1e9:.0f} GFLOP/s. The loop is timed on {N_LOOP} images and scaled.\n")
     print("| MLP, 10 000 images | seconds | over the floor | loop over this |")
     print("|---|---|---|---|")

@@ -4,6 +4,9 @@ The floor is what the device cannot do without: the needed matrix products at it
 weights and, but for the first layer, of inputs), and Adam's traffic at its measured bandwidth; their sum on a CPU, the
 larger of the two on a GPU, where they overlap. Images are noise of the right shape, so no data file is needed.
 
+On a GPU stacks of 100 CNN-2 are timed in coarser products too, each over the floor of its own precision; records are
+made in float32. CUDA graphs are left: they would have to be captured anew whenever members leave a stack.
+
     make bench    # writes book/benchmarks/speed.md, on a GPU speed-gpu.md
 """
 
@@ -12,6 +15,8 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import torch
@@ -22,9 +27,7 @@ from ufm.measures.patched import Patched
 from ufm.networks import CNN1, CNN2, MLP
 from ufm.networks.build import build
 from ufm.records.provenance import device_name, versions
-from ufm.training import train_epoch
-from ufm.training.optimiser import Adam
-from ufm.training.stack import Stack
+from ufm.training import Adam, Stack, train_epoch
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MLP_SHAPE, COLOUR_SHAPE = (1, 28, 28), (3, 32, 32)
@@ -34,23 +37,25 @@ CASES = {
     "CNN-1": (CNN1(), COLOUR_SHAPE, 128, (1, 5), 512),
     "CNN-2": (CNN2(), COLOUR_SHAPE, 128, (1, 5) if DEVICE == "cpu" else (1, 10, 100), 512),
 }
+PRECISIONS = ("float32",) if DEVICE == "cpu" else ("float32", "TF32", "bfloat16")  # of products; weights are float32
+SIDE = 2048 if DEVICE == "cpu" else 8192  # of the matrices that show the peak
+CONVOLVED = 5 if DEVICE == "cpu" else 100  # members of one convolution
 REPEATS = 3
 
 
 def main() -> None:
-    peak, bandwidth = matrix_peak(), copy_bandwidth()
+    peaks, bandwidth = {precision: matrix_peak(precision) for precision in PRECISIONS}, copy_bandwidth()
     date = datetime.now(UTC).strftime("%Y-%m-%d")
-    print(
-        f"{device_name(DEVICE)}; torch {versions()['torch']}; {date}. Matrix products of 2048³ reach {peak / 1e9:.0f}"
-    )
-    print(f"GFLOP/s, copies {bandwidth / 1e9:.1f} GB/s (read and written).\n")
+    reached = ", ".join(f"{peak / 1e9:.0f} GFLOP/s in {precision}" for precision, peak in peaks.items())
+    print(f"{device_name(DEVICE)}; torch {versions()['torch']}; {date}. Matrix products of {SIDE}³ reach")
+    print(f"{reached}, copies {bandwidth / 1e9:.1f} GB/s (read and written).\n")
     print(
         "| training | members | a model, an epoch of 10 000 images | over the floor | eager loop over this | memory |"
     )
     print("|---|---|---|---|---|---|")
     seconds = {}
     for name, (model, shape, batch, counts, _) in CASES.items():
-        floor = floor_seconds(model, shape, batch, peak, bandwidth)
+        floor = floor_seconds(model, shape, batch, peaks["float32"], bandwidth)
         eager = alone("eager", name, 1)
         once = eager["seconds"]
         print(f"| {name}, eager loop | 1 | {once:.3g} s | {once / floor:.2f} | 1 | {memory(eager)} |")
@@ -59,6 +64,12 @@ def main() -> None:
             seconds[name, n] = found["seconds"]
             ratios = f"{found['seconds'] / floor:.2f} | {once / found['seconds']:.2f}"
             print(f"| {name}, stack | {n} | {found['seconds']:.3g} s | {ratios} | {memory(found)} |", flush=True)
+    for precision in PRECISIONS[1:]:  # beside the last row
+        floor = floor_seconds(model, shape, batch, peaks[precision], bandwidth)
+        found = alone("stack", name, n, precision)
+        ratios = f"{found['seconds'] / floor:.2f} | {once / found['seconds']:.2f}"
+        how = f"{name}, stack, {precision}"
+        print(f"| {how} | {n} | {found['seconds']:.3g} s | {ratios} | {memory(found)} |", flush=True)
     epoch = 6 * seconds["MLP", 5 if DEVICE == "cpu" else 100]
     score, card = score_seconds(), card_seconds()
     print("\n| scoring one MLP | seconds | beside |")
@@ -66,17 +77,30 @@ def main() -> None:
     print(f"| the paper's score, 3 × 50 000 images | {score:.3g} | {score / epoch:.2f} of an epoch of 60 000 images |")
     training = 30 * seconds["MLP", 5 if DEVICE == "cpu" else 100]
     print(f"| the rest of its card | {card:.3g} | {card / training:.2f} of 30 epochs of 10 000 images |")
-    one_by_one, grouped = convolution_seconds()
-    print("\n| a convolution of CNN-2, five members, there and back | seconds | over member by member |")
+    print(f"\n| a convolution of CNN-2, {CONVOLVED} members, there and back | seconds | over member by member |")
     print("|---|---|---|")
-    print(f"| member by member | {one_by_one:.3g} | 1 |")
-    print(f"| in groups | {grouped:.3g} | {grouped / one_by_one:.2f} |")
+    for precision in PRECISIONS:
+        found = convolution_seconds(precision)
+        for how, one in found.items():
+            which = f", {precision}" if len(PRECISIONS) > 1 else ""
+            print(f"| {how}{which} | {one:.3g} | {one / found['member by member']:.2f} |", flush=True)
 
 
-def matrix_peak() -> float:
+@contextmanager
+def products_in(precision: str) -> Iterator[None]:
+    """Take products of float32 in this precision."""
+    coarse = precision == "TF32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = coarse  # of cuDNN torch allows it unasked
+    with torch.autocast(DEVICE, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+        yield
+
+
+def matrix_peak(precision: str = "float32") -> float:
     """FLOP a second of the best of several large products."""
-    a, b = (torch.randn(2048, 2048, device=DEVICE) for _ in range(2))
-    return 2 * 2048**3 / best(lambda: a @ b, 10)
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    a, b = (torch.randn(SIDE, SIDE, device=DEVICE, dtype=dtype) for _ in range(2))
+    with products_in(precision):
+        return 2 * SIDE**3 / best(lambda: a @ b, 10)
 
 
 def copy_bandwidth() -> float:
@@ -116,13 +140,13 @@ def floor_seconds(model, shape, batch: int, peak: float, bandwidth: float) -> fl
     return products + traffic if DEVICE == "cpu" else max(products, traffic)
 
 
-def alone(how: str, name: str, n_members: int) -> dict:
+def alone(how: str, name: str, n_members: int, precision: str = "float32") -> dict:
     """Seconds and peak memory of one case, in a process of its own."""
-    command = [sys.executable, __file__, how, name, str(n_members)]
+    command = [sys.executable, __file__, how, name, str(n_members), precision]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def case(how: str, name: str, n_members: int) -> dict:
+def case(how: str, name: str, n_members: int, precision: str) -> dict:
     model, shape, batch, _, n_images = CASES[name]
     if n_members > 20 and DEVICE == "cpu":
         n_images //= 8
@@ -148,7 +172,8 @@ def case(how: str, name: str, n_members: int) -> dict:
         def epoch() -> None:
             train_epoch(stack, optimiser, batches)
 
-    used = best(epoch, REPEATS)
+    with products_in(precision):
+        used = best(epoch, REPEATS)
     if DEVICE == "cuda":
         most = torch.cuda.max_memory_allocated()
     else:
@@ -191,27 +216,33 @@ def card_seconds() -> float:
     return best(card, 2)
 
 
-def convolution_seconds() -> tuple[float, float]:
-    """The second convolution of CNN-2, with gradients, for five members: one after the other, and as one in groups."""
-    weight = torch.randn(5, 32, 32, 3, 3, device=DEVICE, requires_grad=True)
+def convolution_seconds(precision: str) -> dict[str, float]:
+    """The second convolution of CNN-2, with gradients: one by one, and as one in groups, by what comes last."""
+    weight = torch.randn(CONVOLVED, 32, 32, 3, 3, device=DEVICE, requires_grad=True)
     images = [
-        torch.randn(128, 32, 32, 32, device=DEVICE).contiguous(memory_format=torch.channels_last) for _ in range(5)
+        torch.randn(128, 32, 32, 32, device=DEVICE).contiguous(memory_format=torch.channels_last).requires_grad_()
+        for _ in range(CONVOLVED)
     ]
-    images = [one.requires_grad_() for one in images]
-    joined = torch.cat([one.detach() for one in images], 1).requires_grad_()
+    joined = torch.cat([one.detach() for one in images], 1)
 
     def one_by_one() -> None:
         for member, one in enumerate(images):
             conv2d(one, weight[member], padding=1).sum().backward()
 
-    def grouped() -> None:
-        conv2d(joined, weight.flatten(0, 1), padding=1, groups=5).sum().backward()
+    def grouped(given: torch.Tensor) -> None:
+        conv2d(given, weight.flatten(0, 1), padding=1, groups=CONVOLVED).sum().backward()
 
-    return best(one_by_one, REPEATS), best(grouped, REPEATS)
+    found = {}
+    with products_in(precision):
+        found["member by member"] = best(one_by_one, REPEATS)
+        for name, last in (("channels", torch.channels_last), ("columns", torch.contiguous_format)):
+            given = joined.contiguous(memory_format=last).requires_grad_()
+            found[f"in groups, {name} last"] = best(lambda given=given: grouped(given), REPEATS)
+    return found
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps(case(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+        print(json.dumps(case(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])))
     else:
         main()

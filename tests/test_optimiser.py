@@ -1,4 +1,6 @@
-"""Our Adam against torch's classes."""
+"""Our optimisers against torch's classes."""
+
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from ufm import protocol
 from ufm.networks import CNN2
 from ufm.networks.build import build
 from ufm.protocol import Training
-from ufm.training.optimiser import SGD, Adam, optimiser_of
+from ufm.training.optimiser import SGD, Adam, Optimiser, of_settings, optimiser_of
 from ufm.training.stack import Stack
 
 DECAYING = nn.Linear | nn.Conv2d
@@ -117,3 +119,42 @@ def test_settings_choose_the_optimiser():
     sgd = optimiser_of(stack(), Training(optimiser=protocol.SGD(0.5, 0.6, 0.7)))
     assert isinstance(sgd, SGD)
     assert (sgd.learning_rate, sgd.momentum, sgd.weight_decay) == (0.5, 0.6, 0.7)
+
+
+def test_settings_and_their_optimiser_can_be_registered_from_outside():
+    @dataclass(frozen=True)
+    class Signs:
+        rate: float = 0.5
+
+    class OfSigns(Optimiser):
+        rate = 0.5
+
+        def step(self):
+            with torch.no_grad():
+                for name, gradient in self.stack.gradients.items():
+                    self.stack.parameters[name] -= self.rate * gradient.sign()
+
+    with pytest.raises(TypeError, match=r"^no optimiser is known for .*Signs[(]rate=0.5[)]$"):
+        optimiser_of(stack(), Training(optimiser=Signs()))
+    of_settings.register(Signs, lambda settings, stack, training: OfSigns(stack))
+    mine = optimiser_of(stack(), Training(optimiser=Signs()))
+    before = [one.detach().clone() for one in mine.stack.parameters.values()]
+    for gradient in mine.stack.gradients.values():
+        gradient.fill_(-3)
+    mine.step()
+    for one, other in zip(before, mine.stack.parameters.values(), strict=True):
+        assert torch.equal(one + 0.5, other)
+    mine.keep(torch.tensor([2]))
+    assert len(mine.stack) == 1
+
+
+def test_gradients_are_those_of_each_members_mean_loss():
+    mine, images = Adam(stack(), learning_rate=3e-3, epsilon=1e-7), torch.rand(6, 1, 8, 8, dtype=torch.float64)
+    losses = mine.stack.logits(images, step=0).square().sum(2)
+    found = mine.backward(losses)
+    assert found.tolist() == pytest.approx(losses.mean(1).tolist())
+    assert not found.requires_grad
+    module = build(SETTINGS, (1, 8, 8), 5, seed=1, dtype=torch.float64)
+    module(images).square().sum(1).mean().backward()
+    for name, parameter in module.named_parameters():
+        assert (mine.stack.gradients[name][1] - parameter.grad).abs().max() < 1e-12

@@ -245,3 +245,22 @@ def test_before_it_only_what_the_patch_reaches_is_computed(model, position, side
 
 
 WIDTHS = {"cnn1": (2, 3), "cnn2": (2, 2, 3, 3)}
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"), [(nn.LayerNorm(28), "LayerNorm"), (nn.Conv2d(1, 1, 3, stride=2), "Conv2d with strides or dil")]
+)
+def test_a_layer_whose_reach_is_not_known_is_named(layer, name):
+    made = nn.Sequential(layer, nn.Flatten(), nn.Linear(784, 2))
+    with pytest.raises(TypeError, match=f"^how far a patch reaches through a {name}"):
+        Patched(made, torch.rand(2, 1, 28, 28), normalise=lambda batch: batch)
+
+
+def test_kernels_that_are_not_square_reach_as_far_as_they_go():
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 2, (3, 5), padding=(0, 2)), nn.Conv2d(2, 2, (2, 1), padding=(1, 0)), nn.Flatten()]
+    made = nn.Sequential(*layers, nn.Linear(2 * 27 * 28, 3)).double().eval()
+    given, drawn = images(3, (1, 28, 28)), patches(2, 1, 4, 6)
+    for position in positions((28, 28), (4, 6)):
+        few = Patched(made, given, normalise=GREY, position=position, shape=(4, 6))
+        assert_equal(few.logits(drawn), whole(made, given, drawn, position))

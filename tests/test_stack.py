@@ -15,7 +15,18 @@ from ufm.networks import CNN1, CNN2, MLP
 from ufm.networks.build import build
 from ufm.protocol import SGD, Training
 from ufm.randomness import counters
-from ufm.training import Feed, evaluate, evaluate_stack, evaluation, train, train_epoch
+from ufm.training import (
+    Alone,
+    Feed,
+    evaluate,
+    evaluate_stack,
+    evaluation,
+    layers,
+    operations,
+    stacked,
+    train,
+    train_epoch,
+)
 from ufm.training.optimiser import Adam
 from ufm.training.stack import Stack
 
@@ -167,20 +178,22 @@ def test_members_of_a_seed_drop_the_same_units_and_others_do_not(data):
     network = replace(MLP_, dropout=True)
     experiments = [member(data["mlp"], "control", network, FIFTY, seed=seed) for seed in (1, 4, 1)]
     on_device = to_device(data["mlp"], precision="float64")
-    stack = Stack(
-        [training.network(one, on_device) for one in experiments], training.keys("dropout", experiments, on_device)
-    )
+    stack = training.stack_of(experiments, on_device)
+
+    def dropped(values, number, rate, step):
+        return training.stacked(nn.Dropout(rate), number).forward(stack, values, step)
+
     ones = torch.ones(3, 20, 32, dtype=torch.float64)
-    one, other, twin = stack.dropout(ones, 3, 0.5, step=7)
+    one, other, twin = dropped(ones, 3, 0.5, step=7)
     assert torch.equal(one, twin)
     assert not torch.equal(one, other)
     assert set(one.unique().tolist()) == {0, 2}
-    kept = stack.dropout(torch.ones(3, 100, 320, dtype=torch.float64), 3, 0.2, step=7)
+    kept = dropped(torch.ones(3, 100, 320, dtype=torch.float64), 3, 0.2, step=7)
     assert kept.unique().tolist() == [0, 1.25]
     assert (kept > 0).double().mean().item() == pytest.approx(0.8, abs=0.01)
-    for changed in (stack.dropout(ones, 6, 0.5, step=7), stack.dropout(ones, 3, 0.5, step=8)):
+    for changed in (dropped(ones, 6, 0.5, step=7), dropped(ones, 3, 0.5, step=8)):
         assert not torch.equal(changed[0], one)
-    assert torch.equal(stack.dropout(ones, 3, 0.5, step=7)[0], one)
+    assert torch.equal(dropped(ones, 3, 0.5, step=7)[0], one)
 
 
 def test_members_of_a_seed_see_the_same_augmented_images_and_others_do_not(data):
@@ -309,8 +322,7 @@ def test_members_that_leave_take_all_of_theirs_with_them(data):
     experiments = members(data["mlp"], model, replace(FIFTY, weight_decay=0.1))
 
     def started(some):
-        modules = [training.network(one, on_device) for one in some]
-        stacked = Stack(modules, training.keys("dropout", some, on_device))
+        stacked = training.stack_of(some, on_device)
         return stacked, Adam(stacked, learning_rate=1e-3, epsilon=1e-7, weight_decay=0.1), Feed(some, on_device)
 
     all_, optimiser, feed = started(experiments)
@@ -336,11 +348,188 @@ def test_a_members_state_is_a_copy(data):
 
 
 def test_a_layer_that_a_stack_does_not_know_is_named():
-    stacked = Stack([nn.Sequential(nn.Flatten(), nn.Tanh())], torch.zeros(1, dtype=torch.int64))
     with pytest.raises(TypeError, match="^a stack has no Tanh$"):
-        stacked.logits(torch.zeros(1, 1, 2, 2))
+        Stack([nn.Sequential(nn.Flatten(), nn.Tanh())], torch.zeros(1, dtype=torch.int64))
 
 
 def test_every_layer_has_a_number_for_its_draws():
     for model in (MLP(**EVERYTHING), CNN1(), CNN2(**EVERYTHING)):
         assert len(model.layers((3, 32, 32), 10)) < training.AUGMENTATION_LAYER < counters.LAYERS
+
+
+# Convolutions in groups, as on a GPU
+
+
+@pytest.fixture
+def grouped(monkeypatch):
+    """From now on convolutions go in groups; gives how many groups each had."""
+    seen, convolve = [], operations.GroupedConvolution.apply
+
+    def spied(x, *rest):
+        seen.append(len(x) if x.dim() == 5 else 1)
+        return convolve(x, *rest)
+
+    def begin():
+        monkeypatch.setitem(layers.GROUPED, "cpu", True)
+        monkeypatch.setattr(operations.GroupedConvolution, "apply", spied)
+        return seen
+
+    return begin
+
+
+CONVOLUTIONAL = [name for name in VARIANTS if name.startswith("cnn")]
+
+
+@pytest.mark.parametrize("variant", CONVOLUTIONAL)
+def test_groups_give_the_logits_and_gradients_of_member_by_member(variant, data, grouped):
+    """Of the same images for all, and of others for each, dropped units and running statistics included."""
+    model, _ = VARIANTS[variant]
+    given, labels = (getattr(to_device(data[model.name], precision="float64"), f"train_{name}") for name in KINDS)
+    own = torch.stack([given[start : start + 9] for start in (9, 20, 40)])
+
+    def passed():
+        found, (_, stacked) = [], stack(model, image_shape=given.shape[1:])
+        for step, images in enumerate((given[:9], own, given[50:59])):
+            logits = stacked.logits(images, step=step)
+            nn.functional.cross_entropy(logits.flatten(0, 1), labels[:9].repeat(3)).backward()
+            values = (stacked.logits(images), logits, *stacked.gradients.values(), *stacked.weights.values())
+            found.append([one.detach().clone() for one in values])
+        return found
+
+    expected, seen = passed(), grouped()
+    for one, other in zip(passed(), expected, strict=True):
+        for values, wanted in zip(one, other, strict=True):
+            np.testing.assert_allclose(values, wanted, rtol=0, atol=1e-12)
+    n = len(model.channels) * (2 if model.name == "cnn2" else 1)
+    # Images that members share need no groups; each pass is one in training and one in evaluation.
+    assert seen == [*[1, *[3] * (n - 1)] * 2, *[3] * n * 2, *[1, *[3] * (n - 1)] * 2]
+
+
+@pytest.mark.parametrize("variant", CONVOLUTIONAL)
+def test_groups_equal_a_plain_loop_through_to_early_stopping(variant, data, grouped):
+    model, changes = VARIANTS[variant]
+    images = data[model.name]
+    settings = replace(
+        FIFTY, learning_rate=3e-3, batch_size=25, epochs=12, patience=1, early_stopping="half", **changes
+    )
+    experiments, seen = members(images, model, settings), grouped()
+    ends = set()
+    for one in train(experiments, to_device(images, precision="float64")):
+        expected = plain(one.experiment, images)
+        assert len(one.history) == len(expected.weights)
+        ends.add(len(one.history))
+        assert one.best_epoch == expected.best_epoch
+        assert_close(one.model.state_dict(), expected.weights[one.best_epoch - 1], 1e-8)
+    assert seen
+    assert len(ends) > 1  # some have left before others
+
+
+def test_only_a_gpu_has_groups(data, monkeypatch):
+    assert layers.GROUPED == {"cpu": False, "cuda": True}
+    monkeypatch.setattr(operations.GroupedConvolution, "apply", lambda *_: pytest.fail("a convolution went in groups"))
+    stack(CNN2_, image_shape=(3, 12, 12))[1].logits(torch.rand(2, 3, 12, 12, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("groups", [False, True])
+@pytest.mark.parametrize("own", [False, True])
+def test_strides_and_dilation_are_those_of_the_layer(groups, own, grouped):
+    torch.manual_seed(0)
+    seen = grouped() if groups else None
+    modules = [
+        nn.Sequential(
+            nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)),
+            nn.MaxPool2d(2, stride=1),
+            nn.Conv2d(4, 3, 2, stride=2),
+            nn.Flatten(),
+            nn.Linear(3 * 1 * 2, 2),
+        ).double()
+        for _ in range(3)
+    ]
+    stacked_, given = Stack(modules, torch.arange(3)), torch.rand(3, 5, 2, 6, 7, dtype=torch.float64)
+    logits = stacked_.logits(given if own else given[0], step=0)
+    logits.square().sum().backward()
+    for m, module in enumerate(modules):
+        alone = module(given[m if own else 0])
+        np.testing.assert_allclose(logits[m].detach(), alone.detach(), rtol=0, atol=1e-12)
+        alone.square().sum().backward()
+        for name, parameter in module.named_parameters():
+            np.testing.assert_allclose(stacked_.gradients[name][m], parameter.grad, rtol=0, atol=1e-12)
+    assert seen is None or seen == [3 if own else 1, 3]
+
+
+# What is added from outside
+
+
+class Shift(nn.Module):
+    """A layer that torch does not have."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.shift = nn.Parameter(torch.rand(size))
+
+    def forward(self, x):
+        return x + self.shift.sin()
+
+
+stacked.register(nn.LayerNorm, Alone)
+stacked.register(nn.GroupNorm, Alone)
+stacked.register(Shift, Alone)
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_a_kind_of_layer_can_be_registered_from_outside(groups, grouped):
+    """Normalisations in the middle of a network, several steps, and a member that leaves."""
+    torch.manual_seed(0)
+    if groups:
+        grouped()
+    modules = [
+        nn.Sequential(
+            *(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv2d(4, 2, 3), nn.MaxPool2d(2), nn.Flatten()),
+            *(Shift(8), nn.Linear(8, 6), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 3)),
+        ).double()
+        for _ in range(3)
+    ]
+    stacked_ = Stack(modules, torch.arange(3))
+    optimisers = [torch.optim.SGD(module.parameters(), lr=0.1) for module in modules]
+    mine = training.SGD(stacked_, learning_rate=0.1, momentum=0.0, weight_decay=0.0)
+    there = [0, 1, 2]
+    for step, images in enumerate(torch.rand(4, 5, 1, 8, 8, dtype=torch.float64)):
+        if step == 2:
+            mine.keep(torch.tensor([2, 0]))
+            there = [2, 0]
+        mine.backward(stacked_.logits(images, step=step).square().sum(2))
+        mine.step()
+        for place, m in enumerate(there):
+            optimisers[m].zero_grad()
+            modules[m](images).square().sum(1).mean().backward()
+            optimisers[m].step()
+            assert_close(stacked_.state(place), modules[m].state_dict(), 1e-12)
+
+
+# Precision of products
+
+
+@pytest.mark.parametrize("groups", [False, True])
+@pytest.mark.parametrize("variant", ["mlp", "mlp, batch norm", "cnn2", "cnn2, batch norm"])
+def test_autocast_is_as_coarse_as_torchs_own_and_gradients_are_not(variant, groups, data, grouped):
+    model, _ = VARIANTS[variant]
+    if groups:
+        grouped()
+    given, labels = (getattr(to_device(data[model.name]), f"train_{name}") for name in KINDS)
+    modules, exact = stack(model, image_shape=given.shape[1:], dtype=torch.float32)
+    _, coarse = stack(model, image_shape=given.shape[1:], dtype=torch.float32)
+    optimisers = [Adam(one, learning_rate=1e-3, epsilon=1e-7) for one in (exact, coarse)]
+    optimisers[0].backward(evaluation.cross_entropies(exact.logits(given, step=0), labels))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = coarse.logits(given, step=0)
+        optimisers[1].backward(evaluation.cross_entropies(logits, labels))
+    assert logits.dtype == torch.bfloat16
+    for m, module in enumerate(modules):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            nn.functional.cross_entropy(module.train()(given), labels).backward()
+        mine, theirs = 0.0, 0.0
+        for name, parameter in module.named_parameters():
+            assert coarse.gradients[name].dtype == torch.float32
+            mine += float((coarse.gradients[name][m] - exact.gradients[name][m]).square().sum())
+            theirs += float((parameter.grad - exact.gradients[name][m]).square().sum())
+        assert 0 < mine < 2 * theirs

@@ -5,6 +5,8 @@ NeurIPS 2020), as in the released code: the sum over ten checkpoints of the squa
 own loss, without the learning rate, which all checkpoints have in common.
 """
 
+from functools import singledispatch
+
 import numpy as np
 import torch
 from torch import nn
@@ -83,26 +85,40 @@ def squared_gradient_norms(
     return torch.cat(found).cpu().numpy()
 
 
+@singledispatch
 def of_layer(layer: nn.Module, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """A layer's share of the squared norms, (n_images,), from its inputs and the loss's gradient by its outputs."""
-    if isinstance(layer, Trunk):
-        return of_trunk(layer, x, gradient)
-    if isinstance(layer, nn.Linear):
-        return squares(gradient) * (squares(x) + 1)
+    """A layer's share of the squared norms, (n_images,), from its inputs and the loss's gradient by its outputs.
+
+    Each kind of layer is registered; a TypeError names one that is not.
+    """
+    raise TypeError(f"the gradient norm of a {type(layer).__name__} is not known")
+
+
+@of_layer.register
+def of_linear(layer: nn.Linear, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """An outer product of the inputs, the bias's 1 among them, and the gradient."""
+    return squares(gradient) * (squares(x) + 1)
+
+
+@of_layer.register
+def of_convolution(layer: nn.Conv2d, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """A sum of outer products over places: the gradient is built."""
+    inputs, by_place = f.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride), gradient.flatten(2)
+    return squares(by_place @ inputs.mT) + squares(by_place.sum(2))
+
+
+@of_layer.register(nn.BatchNorm1d)
+@of_layer.register(nn.BatchNorm2d)
+def of_batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """By the running statistics, so that a channel's weight scales its normalised values."""
     by_place = gradient.reshape(*gradient.shape[:2], -1)  # image, channel, place
-    if isinstance(layer, nn.Conv2d):
-        inputs = f.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-        weight = by_place @ inputs.mT
-    elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-        normal = f.batch_norm(x, layer.running_mean, layer.running_var, eps=layer.eps)
-        weight = (by_place * normal.reshape(by_place.shape)).sum(2)
-    else:
-        raise TypeError(f"the gradient norm of a {type(layer).__name__} is not known")
-    return squares(weight) + squares(by_place.sum(2))
+    normal = f.batch_norm(x, layer.running_mean, layer.running_var, eps=layer.eps)
+    return squares((by_place * normal.reshape(by_place.shape)).sum(2)) + squares(by_place.sum(2))
 
 
+@of_layer.register
 def of_trunk(layer: Trunk, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """A trunk's share of the squared norms, (n_images,): its gradients are built, image by image."""
+    """Gradients are built, image by image."""
     weights = {name: values.detach() for name, values in layer.named_parameters()}
     buffers = dict(layer.named_buffers())
 

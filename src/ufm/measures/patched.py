@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from torch.nn import functional as f
 
-from ufm.networks.trunk import Trunk
+from ufm.measures.reach import reach
 
 ROWS = {"cpu": 8_192, "cuda": 131_072}  # images at a time, each patch's counted
 
@@ -45,9 +44,9 @@ class Patched:
         x, box = normalise(images), [(at, at + size) for at, size in zip(position, shape, strict=True)]
         self.steps = []
         for layer in layers[:flatten]:
-            step = Step(layer, x, box)
+            step = reach(layer, x, box)
             self.steps.append(step)
-            x, box = layer.in_parts(x) if isinstance(layer, Trunk) else layer(x), step.changed
+            x, box = step.layer(x), step.changed
         linear = layers[flatten + 1]
         (top, bottom), (left, right) = box
         places = torch.arange(x[0].numel(), device=x.device).view(x.shape[1:])[:, top:bottom, left:right].flatten()
@@ -65,8 +64,7 @@ class Patched:
         patches: (n_patches, 1 or C, h, w) in [0, 1] or NaN for all images, or (n_patches, n_images, 1 or C, h, w), one
         for each image.
         """
-        whole = any(isinstance(step.layer, Trunk) for step in self.steps)
-        size = 1 if whole else max(1, ROWS[self.rest.device.type] // self.n_images)
+        size = 1 if any(step.whole for step in self.steps) else max(1, ROWS[self.rest.device.type] // self.n_images)
         coloured = patches.to(self.rest).expand(*patches.shape[:-3], self.n_channels, *patches.shape[-2:])
         if not patches.isnan().any():
             return torch.cat([self.of_few(few) for few in self.normalise(coloured).split(size)])
@@ -86,63 +84,3 @@ class Patched:
                 x = step(x)
             before = x.flatten(2) @ self.columns + self.rest
         return self.tail(before.flatten(0, 1)).unflatten(0, before.shape[:2])
-
-
-class Step:
-    """One layer before the flattening: from the changed part of its inputs to the changed part of its outputs."""
-
-    def __init__(self, layer: nn.Module, clean: torch.Tensor, box: list[tuple[int, int]]):
-        """clean: the layer's inputs (n_images, C, H, W) on unchanged images; box: rows and columns that change."""
-        self.layer, self.context = layer, None
-        if isinstance(layer, nn.Conv2d):
-            reach, padding = layer.kernel_size[0] - 1, layer.padding[0]
-            sizes = [size + 2 * padding - reach for size in clean.shape[-2:]]
-            self.changed = [
-                (max(0, start + padding - reach), min(size, stop + padding))
-                for (start, stop), size in zip(box, sizes, strict=True)
-            ]
-            # In the padded image: output row r is made of rows r to r + reach.
-            needed = [(start, stop + reach) for start, stop in self.changed]
-            padded = f.pad(clean, [padding] * 4)
-            self.inside = [
-                slice(start + padding - low, stop + padding - low)
-                for (start, stop), (low, _) in zip(box, needed, strict=True)
-            ]
-        elif isinstance(layer, nn.MaxPool2d):
-            size = layer.kernel_size
-            self.changed = [
-                (start // size, min(-(-stop // size), whole // size))
-                for (start, stop), whole in zip(box, clean.shape[-2:], strict=True)
-            ]
-            needed, padded = [(start * size, stop * size) for start, stop in self.changed], clean
-            self.inside = [slice(start - low, stop - low) for (start, stop), (low, _) in zip(box, needed, strict=True)]
-        elif isinstance(layer, Trunk):  # the patch may reach everything
-            self.changed = [(0, size) for size in layer(clean[:1]).shape[-2:]]
-            needed, padded = [(0, size) for size in clean.shape[-2:]], clean
-            self.inside = [slice(start, stop) for start, stop in box]
-        else:  # element by element
-            self.changed = box
-            return
-        (top, bottom), (left, right) = needed
-        self.context = padded[:, :, top:bottom, left:right].contiguous()
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Changed outputs (n_patches, n_images, ...) of changed inputs (n_patches, n_images, C, h, w)."""
-        if self.context is not None:
-            whole = self.context.repeat(len(x), 1, 1, 1, 1)
-            # A pool leaves away a last odd row, also where the patch reaches it.
-            rows, columns = (
-                slice(part.start, min(part.stop, size))
-                for part, size in zip(self.inside, whole.shape[-2:], strict=True)
-            )
-            whole[..., rows, columns] = x[..., : rows.stop - rows.start, : columns.stop - columns.start]
-            x = whole
-        shape = [stop - start for start, stop in self.changed]
-        if 0 in shape:  # nothing but what a pool leaves away has changed
-            return x.new_empty(*x.shape[:-2], *shape)
-        joined = x.flatten(0, 1)
-        if isinstance(self.layer, nn.Conv2d):
-            joined = f.conv2d(joined, self.layer.weight, self.layer.bias)
-        else:
-            joined = self.layer.in_parts(joined) if isinstance(self.layer, Trunk) else self.layer(joined)
-        return joined.unflatten(0, x.shape[:2])

@@ -1,40 +1,38 @@
 """A stack of models, from initial weights to the best epoch."""
 
-from ufm.training.augmentation import N_DRAWS, augment
-from ufm.training.capacity import COPIES, LONG_STEP, estimate, seconds_an_image, stack_size
-from ufm.training.evaluation import EVALUATED, cross_entropies, evaluate, evaluate_stack, log_probabilities
-from ufm.training.feed import AUGMENTATION_LAYER, Feed, keys, stamped_images
-from ufm.training.loop import Trained, controls_of, train, train_stack
-from ufm.training.optimiser import SGD, Adam, optimiser_of
+from ufm.training.capacity import estimate, stack_size
+from ufm.training.epoch import train_epoch
+from ufm.training.evaluation import evaluate, evaluate_stack, log_probabilities
+from ufm.training.feed import AUGMENTATION_LAYER, Feed, stamped_images
+from ufm.training.layers import Alone, Layer, stacked
+from ufm.training.loop import train
+from ufm.training.members import keys, network, stack_of
+from ufm.training.optimiser import SGD, Adam, Optimiser, of_settings, optimiser_of
 from ufm.training.stack import Stack
-from ufm.training.steps import loaded, network, train_epoch
+from ufm.training.trained import Trained
 
 __all__ = [
     "AUGMENTATION_LAYER",
     "Adam",
-    "COPIES",
-    "EVALUATED",
+    "Alone",
     "Feed",
-    "LONG_STEP",
-    "N_DRAWS",
+    "Layer",
+    "Optimiser",
     "SGD",
     "Stack",
     "Trained",
-    "augment",
-    "controls_of",
-    "cross_entropies",
     "estimate",
     "evaluate",
     "evaluate_stack",
     "keys",
-    "loaded",
     "log_probabilities",
     "network",
+    "of_settings",
     "optimiser_of",
-    "seconds_an_image",
+    "stack_of",
     "stack_size",
+    "stacked",
     "stamped_images",
     "train",
     "train_epoch",
-    "train_stack",
 ]

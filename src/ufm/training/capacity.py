@@ -10,9 +10,10 @@ from ufm.data.on_device import DeviceData, free_memory
 from ufm.networks import Model, Published
 from ufm.networks.build import build
 from ufm.protocol import Experiment, Protocol
+from ufm.training.epoch import train_epoch
+from ufm.training.members import network
 from ufm.training.optimiser import Adam
 from ufm.training.stack import Stack
-from ufm.training.steps import network, train_epoch
 
 COPIES = 5  # of the weights: themselves, gradients, two moments, the best epoch's; beside these two of a snapshot
 LONG_STEP = 0.2  # seconds; of a shorter one ten are measured

@@ -12,14 +12,9 @@ from ufm.protocol import Experiment, carriers, exchanged
 from ufm.randomness import counters
 from ufm.randomness.streams import stream
 from ufm.training.augmentation import N_DRAWS, augment
+from ufm.training.members import keys
 
 AUGMENTATION_LAYER = counters.LAYERS - 1  # no network has as many layers
-
-
-def keys(name: str, experiments: list[Experiment], data: DeviceData) -> torch.Tensor:
-    """The members' keys of a stream that is drawn by counter; equal seeds have equal keys."""
-    found = {one.seed: counters.key(name, seed=one.seed, scope=data.data.scope) for one in experiments}
-    return torch.tensor([found[one.seed] for one in experiments], device=data.train_images.device)
 
 
 class Feed:

@@ -2,32 +2,20 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from functools import partial
 
 import torch
-from torch import nn
 
 from ufm.data.on_device import DeviceData
 from ufm.progress import progress
 from ufm.protocol import Experiment, check
 from ufm.training.capacity import stack_size
+from ufm.training.epoch import train_epoch
 from ufm.training.evaluation import evaluate_stack
-from ufm.training.feed import Feed, keys
+from ufm.training.feed import Feed
+from ufm.training.members import stack_of
 from ufm.training.optimiser import optimiser_of
-from ufm.training.stack import Stack
-from ufm.training.steps import loaded, network, train_epoch
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A trained model with the weights of its best epoch and how it came there."""
-
-    model: nn.Sequential
-    experiment: Experiment
-    best_epoch: int  # counted from 1
-    history: list[dict[str, float]]  # one entry an epoch: epoch, train_loss, stopping_loss, stopping_accuracy
-    snapshots: dict[int, nn.Sequential] = field(default_factory=dict)  # the model after other epochs, by epoch
-    at_control: nn.Sequential | None = None  # the model after the best epoch of its seed's control, if asked for
+from ufm.training.trained import Course, Trained
 
 
 def train(
@@ -92,68 +80,32 @@ def train_stack(
     show: bool = True,
 ) -> list[Trained]:
     """Train experiments of one architecture and hyper-parameters as one stack."""
-    settings = experiments[0].training
-    modules = [network(one, data) for one in experiments]
-    stack = Stack(modules, keys("dropout", experiments, data))
-    optimiser = optimiser_of(stack, settings)
-    feed = Feed(experiments, data)
+    stack = stack_of(experiments, data)
+    optimiser, feed = optimiser_of(stack, experiments[0].training), Feed(experiments, data)
+    courses = [Course(one, snapshots) for one in experiments]
+    # A member whose control decides about it waits for it, any other for itself.
+    controls = [courses[place] for place in controls_of(experiments)] if at_control else courses
     members = list(range(len(experiments)))  # who is in the stack, by place among the experiments
-    controls = controls_of(experiments) if at_control else members  # whose best epoch each also waits for
-    stopped = [False for _ in experiments]
-    histories: list[list[dict[str, float]]] = [[] for _ in experiments]
-    best: list[tuple[int, dict[str, torch.Tensor]]] = [(0, {}) for _ in experiments]
-    kept: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in experiments]
-    controlled: list[dict[str, torch.Tensor]] = [{} for _ in experiments]
     what = f"seed {experiments[0].seed}, {len(experiments)} models, epochs"
-    epochs = progress(range(1, settings.epochs + 1), what, show=show)
+    epochs = progress(range(1, experiments[0].training.epochs + 1), what, show=show)
     for epoch in epochs:
         train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members))
-        stopping_losses, accuracies = evaluate_stack(stack, data.stopping_images, data.stopping_labels)
+        stopping = evaluate_stack(stack, data.stopping_images, data.stopping_labels)
+        for place, (member, *found) in enumerate(zip(members, train_losses, *stopping, strict=True)):
+            courses[member].pass_epoch(*found, partial(stack.state, place))
         for place, member in enumerate(members):
-            history, loss = histories[member], stopping_losses[place]
-            if not math.isfinite(loss):
-                raise ValueError(
-                    f"learning_rate: training of seed {experiments[member].seed} diverged in epoch {epoch}"
-                )
-            lowest = loss < min((past["stopping_loss"] for past in history), default=math.inf)
-            history.append(
-                {
-                    "epoch": epoch,
-                    "train_loss": train_losses[place],
-                    "stopping_loss": loss,
-                    "stopping_accuracy": accuracies[place],
-                }
-            )
-            if epoch in snapshots:
-                kept[member][epoch] = stack.state(place)
-            if stopped[member]:
-                continue
-            if lowest or settings.early_stopping == "none":
-                best[member] = (epoch, stack.state(place))
-            stopped[member] = settings.early_stopping != "none" and epoch - best[member][0] >= settings.patience
-        for place, member in enumerate(members):
-            if at_control and best[controls[member]][0] == epoch:
-                controlled[member] = stack.state(place)
-        staying = [place for place, member in enumerate(members) if not (stopped[member] and stopped[controls[member]])]
+            if at_control and controls[member].best_epoch == epoch:
+                courses[member].at_control = stack.state(place)
+        staying = [
+            place for place, member in enumerate(members) if not (courses[member].stopped and controls[member].stopped)
+        ]
         if len(staying) < len(members):
             members = [members[place] for place in staying]
             if not members:
                 break
-            optimiser.keep(torch.tensor(staying, device=data.train_images.device))
+            optimiser.keep(torch.tensor(staying, device=stack.device))
     epochs.close()
-    return [
-        Trained(
-            loaded(module, weights),
-            experiment,
-            epoch,
-            history,
-            {at: loaded(network(experiment, data), state) for at, state in states.items()},
-            loaded(network(experiment, data), then) if then else None,
-        )
-        for module, experiment, (epoch, weights), history, states, then in zip(
-            modules, experiments, best, histories, kept, controlled, strict=True
-        )
-    ]
+    return [course.end(stack.template) for course in courses]
 
 
 def controls_of(experiments: list[Experiment]) -> list[int]:

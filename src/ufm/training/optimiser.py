@@ -1,32 +1,42 @@
 """Optimisers with their state in the open: torch's own arithmetic, without the seconds that its classes import for."""
 
+from abc import ABC, abstractmethod
+from functools import singledispatch
+
 import torch
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
+from ufm import protocol
 from ufm.protocol import Training
 from ufm.training.stack import Stack
 
 
-def optimiser_of(stack: Stack, training: Training) -> "Adam | SGD":
-    """The optimiser of a stack's members that settings of training ask for."""
-    if training.optimiser:
-        chosen = training.optimiser
-        return SGD(
-            stack,
-            learning_rate=chosen.learning_rate,
-            momentum=chosen.momentum,
-            weight_decay=chosen.weight_decay,
-        )
-    return Adam(
-        stack,
-        learning_rate=training.learning_rate,
-        epsilon=training.epsilon,
-        weight_decay=training.weight_decay,
-    )
+class Optimiser(ABC):
+    """What moves the members of a stack: `backward` and `step` for every batch, `keep` when some leave."""
+
+    def __init__(self, stack: Stack):
+        self.stack = stack
+
+    def backward(self, losses: torch.Tensor) -> torch.Tensor:
+        """Fill the stack's gradients from the images' losses (n_members, n_images); each member's mean loss.
+
+        Gradients are those of the means. An optimiser that treats each image's own otherwise has its place here.
+        """
+        means = losses.mean(1)
+        means.sum().backward()
+        return means.detach()
+
+    @abstractmethod
+    def step(self) -> None:
+        """Update the members' parameters by their gradients."""
+
+    def keep(self, members: torch.Tensor) -> None:
+        """Let all members but these, given by their places, leave the stack, and take their state with them."""
+        self.stack.keep(members)
 
 
-class Adam:
+class Adam(Optimiser):
     """`torch.optim.Adam(parameters, lr=learning_rate, eps=epsilon, fused=True)` for all members, step for step.
 
     With a weight decay it is `torch.optim.AdamW` on weight matrices and kernels: before the step they shrink by the
@@ -35,14 +45,14 @@ class Adam:
     """
 
     def __init__(self, stack: Stack, *, learning_rate: float, epsilon: float, weight_decay: float = 0.0):
-        self.stack, self.learning_rate, self.epsilon, self.weight_decay = stack, learning_rate, epsilon, weight_decay
+        super().__init__(stack)
+        self.learning_rate, self.epsilon, self.weight_decay = learning_rate, epsilon, weight_decay
         self.first_moments = [torch.zeros_like(one) for one in stack.gradients.values()]
         self.second_moments = [torch.zeros_like(one) for one in stack.gradients.values()]
         self.steps = [torch.zeros((), dtype=torch.float32, device=one.device) for one in stack.gradients.values()]
 
     @torch.no_grad()
     def step(self) -> None:
-        """Update the members' parameters by their gradients."""
         parameters = list(self.stack.parameters.values())
         if self.weight_decay:
             matrices = [one for one in parameters if one.dim() > 2]
@@ -65,25 +75,24 @@ class Adam:
         )
 
     def keep(self, members: torch.Tensor) -> None:
-        """Let all members but these, given by their places, leave the stack."""
-        self.stack.keep(members)
+        super().keep(members)
         self.first_moments = [one[members] for one in self.first_moments]
         self.second_moments = [one[members] for one in self.second_moments]
 
 
-class SGD:
+class SGD(Optimiser):
     """`torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum)` for all members, step for step.
 
     Its weight decay, added to the gradients, is that of weight matrices and kernels alone.
     """
 
     def __init__(self, stack: Stack, *, learning_rate: float, momentum: float, weight_decay: float):
-        self.stack, self.learning_rate, self.momentum, self.weight_decay = stack, learning_rate, momentum, weight_decay
+        super().__init__(stack)
+        self.learning_rate, self.momentum, self.weight_decay = learning_rate, momentum, weight_decay
         self.velocities: list[torch.Tensor | None] = [None for _ in stack.gradients]
 
     @torch.no_grad()
     def step(self) -> None:
-        """Update the members' parameters by their gradients."""
         parameters, gradients = list(self.stack.parameters.values()), list(self.stack.gradients.values())
         decays = [self.weight_decay if one.dim() > 2 else 0.0 for one in parameters]
         for decay in set(decays):
@@ -104,6 +113,38 @@ class SGD:
                 self.velocities[place] = velocity
 
     def keep(self, members: torch.Tensor) -> None:
-        """Let all members but these, given by their places, leave the stack."""
-        self.stack.keep(members)
+        super().keep(members)
         self.velocities = [None if one is None else one[members] for one in self.velocities]
+
+
+def optimiser_of(stack: Stack, training: Training) -> Optimiser:
+    """The optimiser of a stack's members that settings of training ask for."""
+    return of_settings(training.optimiser, stack, training)
+
+
+@singledispatch
+def of_settings(settings: object, stack: Stack, training: Training) -> Optimiser:
+    """The optimiser for settings of its own; one is registered by their class. Raises a TypeError that names others."""
+    raise TypeError(f"no optimiser is known for {settings!r}")
+
+
+@of_settings.register
+def of_none(settings: None, stack: Stack, training: Training) -> Optimiser:
+    """Adam, whose settings are those of training."""
+    return Adam(
+        stack,
+        learning_rate=training.learning_rate,
+        epsilon=training.epsilon,
+        weight_decay=training.weight_decay,
+    )
+
+
+@of_settings.register
+def of_sgd(settings: protocol.SGD, stack: Stack, training: Training) -> Optimiser:
+    """Stochastic gradient descent."""
+    return SGD(
+        stack,
+        learning_rate=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+    )

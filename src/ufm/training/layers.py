@@ -1,0 +1,179 @@
+"""The layers of a stack: for each kind a small class that takes all members' images through their layer.
+
+A kind is registered for torch's own layer. Of one whose gradients autograd may collect, `Alone` takes each member
+through its layer as it is, so that a line is enough: `stacked.register(nn.LayerNorm, Alone)`. Faster kinds have
+operations for all members at once, which write gradients themselves.
+
+Between layers, images are one tensor, (n_images, …) where all members have the same, else (n_members, n_images, …), or
+a list with a tensor (n_images, …) for each member.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as f
+
+from ufm.networks.trunk import Trunk
+from ufm.randomness.counters import uniforms
+from ufm.training import operations
+from ufm.training.operations import joined, parted
+
+if TYPE_CHECKING:
+    from ufm.training.stack import Stack
+
+# Whether all members' convolutions are one in groups. On a CPU one member's whole batch keeps the device busy, and
+# groups are slower; on a GPU they take 0.45 of the time.
+GROUPED = {"cpu": False, "cuda": True}
+
+Images = torch.Tensor | list[torch.Tensor]
+
+
+@singledispatch
+def stacked(layer: nn.Module, number: int) -> "Layer":
+    """The layer of a stack for one of its template, the number-th. Raises a TypeError that names an unknown one."""
+    raise TypeError(f"a stack has no {type(layer).__name__}")
+
+
+class Layer(ABC):
+    """One layer of all members; `layer` is the template's, `number` its place there."""
+
+    collected = False  # whether autograd adds gradients to the buffers, which the stack then empties before each step
+
+    def __init__(self, layer: nn.Module, number: int):
+        self.layer, self.number = layer, number
+
+    @abstractmethod
+    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+        """Outputs, the members' order kept; step: of the training, from 0, or None to evaluate."""
+
+    def buffered(self, stack: "Stack") -> tuple[torch.Tensor, ...]:
+        """Weight and bias of all members, and the buffers of their gradients, as operations take them."""
+        names = [f"{self.number}.{name}" for name in ("weight", "bias")]
+        return (*(stack.parameters[name] for name in names), *(stack.gradients[name] for name in names))
+
+
+@stacked.register(Trunk)
+class Alone(Layer):
+    """Any module: each member's images through it with the member's weights; buffers are updated in place."""
+
+    collected = True
+
+    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+        self.layer.train(step is not None)
+        every = {name: values.unbind() for name, values in stack.of(self.number, stack.weights).items()}
+        return [
+            functional_call(self.layer, {name: values[m] for name, values in every.items()}, (images,))
+            for m, images in enumerate(apart(x, len(stack)))
+        ]
+
+
+@stacked.register(nn.Linear)
+class Linear(Layer):
+    """One product of all members."""
+
+    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+        return operations.Linear.apply(together(x), *self.buffered(stack))
+
+
+@stacked.register(nn.Conv2d)
+class Convolution(Layer):
+    """Member by member, or all as one in groups: see `GROUPED`."""
+
+    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+        geometry, buffered = (self.layer.stride, self.layer.padding, self.layer.dilation), self.buffered(stack)
+        if GROUPED[stack.device.type]:
+            return operations.GroupedConvolution.apply(together(x), geometry, *buffered)
+        return [
+            operations.Convolution.apply(images, m, geometry, *buffered)
+            for m, images in enumerate(apart(x, len(stack)))
+        ]
+
+
+@stacked.register(nn.BatchNorm1d)
+@stacked.register(nn.BatchNorm2d)
+class BatchNorm(Layer):
+    """Every member's channels normalised by its own batch, or by its own running statistics."""
+
+    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+        running = [stack.weights[f"{self.number}.running_{name}"] for name in ("mean", "var")]
+        how = {"training": step is not None, "momentum": self.layer.momentum, "eps": self.layer.eps}
+        if isinstance(x, list):
+            normal = [f.batch_norm(images, *(values[m] for values in running), **how) for m, images in enumerate(x)]
+            return [operations.Scale.apply(images, m, *self.buffered(stack)) for m, images in enumerate(normal)]
+        normal = f.batch_norm(joined(own(x, len(stack))), *(values.view(-1) for values in running), **how)
+        return operations.Scale.apply(parted(normal, len(stack)), None, *self.buffered(stack))
+
+
+@stacked.register(nn.Dropout)
+class Dropout(Layer):
+    """Units dropped at the rate, the rest scaled by 1 / (1 − rate); drawn once for members of equal keys."""
+
+    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+        if step is None:
+            return x
+        x, rate = own(x, len(stack)), self.layer.p
+        keys, members = stack.dropout_keys.unique(return_inverse=True)
+        kept = uniforms(keys, step=step, layer=self.number, n=x[0].numel()) >= rate
+        scale = (kept.to(x[0].dtype) / (1 - rate)).view(-1, *x[0].shape)
+        if isinstance(x, list):
+            return [images * scale[members[m]] for m, images in enumerate(x)]
+        return x * (scale if len(keys) == 1 else scale[members])
+
+
+@stacked.register(nn.ReLU)
+class ReLU(Layer):
+    """Nothing below zero."""
+
+    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+        return [images.relu_() for images in x] if isinstance(x, list) else x.relu()
+
+
+@stacked.register(nn.MaxPool2d)
+class MaxPool(Layer):
+    """Every channel pooled for itself, so that members are no more than channels."""
+
+    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+        return for_each(self.layer, x)
+
+
+@stacked.register(nn.Flatten)
+class Flatten(Layer):
+    """From here on members are one tensor."""
+
+    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+        return together([images.flatten(1) for images in x]) if isinstance(x, list) else x.flatten(-3)
+
+
+def shared(x: torch.Tensor) -> bool:
+    """Whether all members have the same: images are (n_images, C, H, W), flattened ones (n_images, n)."""
+    return x.dim() % 2 == 0
+
+
+def own(x: Images, n_members: int) -> Images:
+    """Images of each member, also where all have the same."""
+    return x.expand(n_members, *x.shape) if isinstance(x, torch.Tensor) and shared(x) else x
+
+
+def apart(x: Images, n_members: int) -> list[torch.Tensor]:
+    """A list with each member's images, their channels last in memory."""
+    if isinstance(x, list):
+        return x
+    each = [x] * n_members if shared(x) else list(x)
+    return [images.contiguous(memory_format=torch.channels_last) if images.dim() == 4 else images for images in each]
+
+
+def together(x: Images) -> torch.Tensor:
+    """All members' images as one tensor."""
+    return torch.stack(x) if isinstance(x, list) else x
+
+
+def for_each(layer: Callable[[torch.Tensor], torch.Tensor], x: Images) -> Images:
+    """What a layer that treats each channel for itself makes of the images (…, C, H, W) of each member."""
+    if isinstance(x, list):
+        return [layer(images) for images in x]
+    return layer(x) if shared(x) else parted(layer(joined(x)), len(x))

@@ -1,0 +1,35 @@
+"""What the members of a stack start from: their networks and their keys."""
+
+import torch
+from torch import nn
+
+from ufm.data.on_device import DeviceData
+from ufm.networks.build import build
+from ufm.protocol import Experiment
+from ufm.randomness import counters
+from ufm.training.stack import Stack
+
+
+def network(experiment: Experiment, data: DeviceData) -> nn.Sequential:
+    """The untrained network of an experiment."""
+    return build(
+        experiment.model,
+        data.data.train_images.shape[1:],
+        data.data.n_classes,
+        seed=experiment.seed,
+        scope=data.data.scope,
+        device=str(data.train_images.device),
+        dtype=data.train_images.dtype,
+        rounding=experiment.rounding,
+    )
+
+
+def keys(name: str, experiments: list[Experiment], data: DeviceData) -> torch.Tensor:
+    """The members' keys of a stream that is drawn by counter; equal seeds have equal keys."""
+    found = {one.seed: counters.key(name, seed=one.seed, scope=data.data.scope) for one in experiments}
+    return torch.tensor([found[one.seed] for one in experiments], device=data.train_images.device)
+
+
+def stack_of(experiments: list[Experiment], data: DeviceData) -> Stack:
+    """The untrained stack of experiments of one architecture."""
+    return Stack([network(one, data) for one in experiments], keys("dropout", experiments, data))
