@@ -11,7 +11,6 @@ import pytest
 from ufm.chapters import seeds, verdicts
 from ufm.evidence import clean_losses, contrasts
 from ufm.plan import profiles
-from ufm.report import evidence_tables as tables
 from ufm.statistics import variance
 from ufm.statistics.variance import components, moments, relative_spread, spread_of_seeds
 
@@ -203,14 +202,14 @@ def test_the_claim_is_judged_by_the_spread():
     ],
 )
 def test_the_rule_of_the_plan(low, high, p, expected):
-    assert verdicts.varies(pd.DataFrame({"low": [low], "high": [high]}), p) == expected
+    assert seeds.varies(pd.DataFrame({"low": [low], "high": [high]}), p) == expected
 
 
 def test_the_tables_of_the_chapter():
     values = layout(np.random.default_rng(9))
     parts, null = components(values, n_resamples=50), np.array([0.1, 0.2, 0.4])
-    assert len(tables.components(parts)) == 3
-    summary = tables.seeds_summary(relative_spread(values, null), parts, null).set_index("quantity")
+    assert len(seeds.printed_components(parts)) == 3
+    summary = seeds.summary(relative_spread(values, null), parts, null).set_index("quantity")
     assert np.isnan(summary.loc["spread over seeds", "estimate"])
     assert summary.loc["sd, noise", "estimate"] == pytest.approx(null.std(ddof=1))
     assert summary.loc["sd, host", "estimate"] == parts.set_index("component").loc["host", "estimate"]
