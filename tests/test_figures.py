@@ -164,6 +164,8 @@ def test_every_figure_is_drawn_here():
         if function.__module__ == module.__name__ and function.__annotations__["return"] is Figure
     }
     assert {name for name in functions if not name.startswith("method.")} - {"figures.closed"} == set(DRAWN)
+    for module, function in (name.split(".") for name in functions):
+        assert module == "figures" or function.startswith("drawn_")  # by which a cell with a figure is known
 
 
 @pytest.mark.parametrize("n", [1, 3, 4])
