@@ -479,10 +479,10 @@ def test_cells_have_the_librarys_verdicts(library):
 
 
 def test_the_default_detector_finds_what_the_library_says(library):
-    from ufm.chapters.verdicts import detection_sets
+    from ufm.chapters.detection import sets as library_sets
 
     there = {name: cards for name, cards in library[0].items() if cards.complete and name in HEADLINE}
-    theirs = detection_sets(there).set_index("population") if there else pd.DataFrame()
+    theirs = library_sets(there).set_index("population") if there else pd.DataFrame()
     assert len(theirs) == len(sets())
     for name, row in sets().items():
         one = theirs.loc[TITLES[name]]

@@ -8,7 +8,7 @@ import pytest
 
 from ufm import evidence
 from ufm.evidence import cells
-from ufm.report import evidence_tables
+from ufm.report import by_population
 from ufm.study.runs import NotYetRun, Population
 
 
@@ -201,6 +201,6 @@ def test_what_the_plan_does_not_ask_for_has_no_test():
     mean = evidence.contrasts(populations["deeper"], "hard").mean()
     assert others.set_index("host").loc["hard", "estimate"] == pytest.approx(mean)
     assert cells.exploratory({"one": populations["one"]}).empty
-    shown = evidence_tables.by_way(others, "network")
+    shown = by_population.by_way(others, "network")
     assert list(shown) == ["population", "network", "seeds", "mean D, nats", "epoch 10"]
-    assert list(evidence_tables.by_way(cells.contrast_cells(populations)))[-3:] == ["p", "epoch 10", "verdict"]
+    assert list(by_population.by_way(cells.contrast_cells(populations)))[-3:] == ["p", "epoch 10", "verdict"]

@@ -117,7 +117,8 @@ def test_a_notebook_holds_no_algorithm(name):
 
 @pytest.mark.parametrize("name", notebooks.NAMES)
 def test_every_figure_has_caption_name_and_alt_text(name):
-    drawing = [cell for cell in code_cells(name) if re.search(r"^\w*figures\.", cell.source, flags=re.MULTILINE)]
+    figure = re.compile(r"^(figures\.|chapter\.drawn_)", re.MULTILINE)
+    drawing = [cell for cell in code_cells(name) if figure.search(cell.source)]
     assert drawing
     for cell in drawing:
         settings = cell.metadata["mystnb"]

@@ -121,7 +121,20 @@ def test_everything_of_the_chapter_can_be_said_of_eight_seeds():
     performance.curves(cards, "hard", detectors.SHOWN)
     performance.thresholds({"one": cards}, "hard")
     table = performance.one_by_one(cards, "hard")
-    assert table["canaries"].tolist()[0].endswith(" 8")  # all of them called the same
+    canaries = table[table["models"] == "canaries"].groupby("statistic", sort=False)["verdict"]
+    assert canaries.size().tolist() == [8, 8]
+    assert canaries.nunique().iloc[0] == 1  # all of them called the same
+
+
+def test_single_models_are_canaries_that_learnt_and_controls_of_other_seeds(monkeypatch):
+    cards = planted.cards(30, share_learnt=0.5)
+    ours = np.flatnonzero(learnt(cards, "hard"))[:10]
+    p = np.full((30, 5), 0.9)
+    p[ours, cards.model("canary", "hard")] = 1 / 101  # the smallest that so many permutations give
+    monkeypatch.setattr(performance, "permutation_p", lambda cards: {"one": p})
+    table = performance.one_by_one(cards, "hard")
+    verdicts = {models: rows["verdict"].tolist() for models, rows in table.groupby("models")}
+    assert verdicts == {"canaries": ["evidence"] * 10, "controls": ["no evidence"] * 10}
 
 
 def test_without_a_label_known_area_nothing_is_expected():

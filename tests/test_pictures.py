@@ -8,6 +8,8 @@ import planted
 import pytest
 
 from ufm import features
+from ufm.chapters import hosts as hosts_chapter
+from ufm.chapters import influence, medical
 from ufm.data import datasets
 from ufm.evidence import contrasts
 from ufm.protocol import Protocol, Scoring, hosts
@@ -151,7 +153,7 @@ def planted_on_digits(n_seeds, **changes):
 
 def test_extremes_are_the_largest_then_the_smallest_contrasts():
     cards, whole = planted_on_digits(8, effect=0.5), datasets.load("digits").train_images
-    found = host_pictures.extremes({"digits-small": cards}, n=2)
+    found = hosts_chapter.extremes({"digits-small": cards}, n=2)
     assert [title.split(", ")[0] for title in found] == ["Digits"] * 2
     hard, random = found.values()
     assert ["hard" in title for title in found] == [True, False]
@@ -168,7 +170,7 @@ def test_extremes_are_the_largest_then_the_smallest_contrasts():
 
 def test_every_population_has_a_row_a_kind_of_host():
     one, two = planted_on_digits(3), replace(planted_on_digits(3, rng=1), trained_on="Others")
-    found = host_pictures.extremes({"one": one, "two": two})
+    found = hosts_chapter.extremes({"one": one, "two": two})
     assert len(found) == 4
     assert all({image.shape for image, _ in row} == {(1, 28, 28)} for row in found.values())
 
@@ -178,7 +180,7 @@ def test_hosts_as_trained_have_the_feature_where_it_was_and_nothing_else():
     index = np.array([[5, 7], [6, 8], [9, 3]])
     cards = planted.cards(3, setting="a name")
     cards = replace(cards, protocol=replace(protocol, n_train=None), indices=index, labels=index % 3)
-    [(title, row)] = host_pictures.as_trained({"one": cards}, n=2).items()
+    [(title, row)] = medical.as_trained({"one": cards}, n=2).items()
     whole = datasets.load("digits").train_images
     expected = whole[[7, 8]].copy()
     expected[:, :, 2:7, 3:8] = features.letter("L") * 255
@@ -189,7 +191,7 @@ def test_hosts_as_trained_have_the_feature_where_it_was_and_nothing_else():
 
 def test_hosts_of_a_population_are_shown_with_their_labels():
     cards, whole = planted_on_digits(5), datasets.load("digits").train_images
-    found = host_pictures.hosts_of({"digits": replace(cards, setting="")}, n=3)
+    found = influence.hosts_of({"digits": replace(cards, setting="")}, n=3)
     assert list(found) == ["random hosts", "hard hosts"]
     for kind, row in enumerate(found.values()):
         assert [word for _, word in row] == [str(label) for label in cards.labels[:3, kind]]

@@ -5,10 +5,9 @@ import re
 import pandas as pd
 
 from ufm import evidence, paths
-from ufm.chapters.verdicts import verdicts
+from ufm.chapters.verdicts import printed, verdicts
 from ufm.files import write
 from ufm.progress import duration
-from ufm.report.evidence_tables import claims
 from ufm.study.runs import Run
 
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
@@ -28,7 +27,7 @@ def results() -> str:
         f"{duration(sum(entry['seconds'] for entry in entries))} of training and scoring, added up over "
         f"processes ({devices}). Effects with 95 % intervals over seeds, p-values corrected over the claims:"
     )
-    return f"{title}\n\n{markdown(claims(table))}"
+    return f"{title}\n\n{markdown(printed(table))}"
 
 
 def markdown(table: pd.DataFrame) -> str:

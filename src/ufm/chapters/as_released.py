@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
 
 from ufm.plan.as_released import AS_RELEASED, RELEASED
-from ufm.report.tables import number
+from ufm.report.figures import COLOURS, MARKERS, WIDTH, closed
+from ufm.report.texts import number
 from ufm.statistics import SUMMARY_COLUMNS
 from ufm.study.runs import Population
 
@@ -119,7 +123,7 @@ def printed_deviations(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def printed(table: pd.DataFrame) -> pd.DataFrame:
+def printed_scores(table: pd.DataFrame) -> pd.DataFrame:
     """The scores as the book prints them."""
     names = {
         "canary_index": "image",
@@ -133,3 +137,20 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
     shown = table[list(names)].rename(columns=names)
     shown["released notebook"] = ["–" if np.isnan(one) else number(one, 3) for one in shown["released notebook"]]
     return shown
+
+
+def drawn_scores(table: pd.DataFrame) -> Figure:
+    """Label-known scores of canaries, of the control under the same labels, and of the released notebook."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.9 + 0.28 * len(table)), layout="constrained")
+    rows = np.arange(len(table))
+    axis.hlines(rows, table[["canary", "control"]].min(axis=1), table[["canary", "control"]].max(axis=1), color="0.8")
+    for role in ("canary", "control"):
+        axis.scatter(table[role], rows, 34, color=COLOURS[role], marker=MARKERS[role], label=role, zorder=2)
+    if table["released"].notna().any():
+        axis.scatter(table["released"], rows, 30, color="black", marker="|", label="released notebook", zorder=2)
+    axis.axvline(0, color="0.4", linewidth=0.8)
+    names = [f"{index} ({label})" for index, label in zip(table["canary_index"], table["canary_label"], strict=True)]
+    axis.set(yticks=rows, yticklabels=names, xlabel="label-known score (nats)", ylabel="image (label)")
+    figure.legend(loc="outside upper center", ncols=3, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)

@@ -5,10 +5,15 @@ from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
 
 from ufm.evidence import Cards, contrasts
 from ufm.evidence.controls import scores_by_role
 from ufm.measures.layout import INPUTS
+from ufm.report.by_population import Quantities, interval_of
+from ufm.report.figures import KINDS, closed, label, panels
+from ufm.report.texts import with_interval
 from ufm.statistics import bootstrap_interval, columns, correlation_interval, share_interval
 
 MEANS = ("canaries", "controls", "difference")  # of M, and of canary less control of the same seed
@@ -95,3 +100,82 @@ def contrasts_by_host(populations: Mapping[str, Cards]) -> dict[str, pd.DataFram
         )
         for cards in populations.values()
     }
+
+
+def quantities(
+    scores: Mapping[str, pd.DataFrame], cells: pd.DataFrame, distances: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> Quantities:
+    """What the MLPs chapter found by population: scores with normalised inputs."""
+    found: dict[str, dict] = {}
+    of_controls = {"M, controls": "controls", "M > 0, controls": "positive_controls"}
+    of_canaries = {
+        "M, canaries": "canaries",
+        "canary less control": "difference",
+        "M > 0, canaries": "positive",
+        "above its control": "above",
+    }
+    for population, table in scores.items():
+        for row in table[table["inputs"] == "normalised"].to_dict("records"):
+            names = of_controls | {f"{name} on {row['host']} hosts": column for name, column in of_canaries.items()}
+            for name, column in names.items():
+                found.setdefault(name, {})[population] = interval_of(row, column)
+            correlation = f"correlation on {row['host']} hosts"
+            found.setdefault(correlation, {})[population] = interval_of(row, "correlation")
+    for row in cells.to_dict("records"):
+        found.setdefault(f"contrast on {row['host']} hosts", {})[row["population"]] = row
+    for population, distance in distances.items():
+        for name, row in distance.items():
+            found.setdefault(f"{name}, distance", {})[population] = row
+    return found
+
+
+def printed_scores(scores: Mapping[str, pd.DataFrame], inputs: str) -> pd.DataFrame:
+    """`ufm.chapters.mlp.scores` of one kind of scoring inputs as the book prints them."""
+    columns = {
+        "M, canaries": "canaries",
+        "M, controls": "controls",
+        "canary less control": "difference",
+        "M > 0, canaries": "positive",
+        "M > 0, controls": "positive_controls",
+        "canary above control": "above",
+    }
+    rows = [
+        {"population": population, "hosts": row["host"], "seeds": row["n"]}
+        | {title: with_interval(row, digits=3 if end in MEANS else 2, end=end) for title, end in columns.items()}
+        for population, table in scores.items()
+        for row in table[table["inputs"] == inputs].to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def printed_models(models: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """`ufm.chapters.mlp.models` as the book prints them."""
+    rows = [
+        {
+            "population": population,
+            "models": f"{row['role']}, {row['host']} host" if row["host"] else row["role"],
+            "seeds": row["n"],
+            "accuracy": with_interval(row, digits=4, end="accuracy"),
+            "best epoch": with_interval(row, digits=1, end="epoch"),
+        }
+        for population, table in models.items()
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def drawn_scores(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Score of every canary against that of its control, a panel a population: columns host, canary, control."""
+    figure, axes = panels(list(tables), height=2.9)
+    for axis, table in zip(axes, tables.values(), strict=True):
+        for host, rows in table.groupby("host", sort=False):
+            _, colour, marker = KINDS["canary", host]
+            axis.scatter(rows["control"], rows["canary"], 11, color=colour, marker=marker, linewidths=0, alpha=0.7)
+            axis.collections[-1].set_label(f"{host} host")
+        axis.axline((0, 0), slope=1, color="0.4", linewidth=0.8)
+        axis.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
+        axis.axvline(0, color="0.4", linewidth=0.8, linestyle=":")
+    label(axes, "M of the control (nats)", "M of the canary (nats)")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)

@@ -6,22 +6,52 @@ and what they are compared with is the same models trained to the end.
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from math import nan
+from enum import StrEnum
+from math import isnan, nan
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
 
 from ufm.evidence import Cards, contrasts, on_seeds
 from ufm.evidence.cells import contrast_cells, corrected, points
+from ufm.evidence.claims import Claim, Result, n_seeds, of_cells
 from ufm.evidence.performance import accuracies, quality
 from ufm.measures.layout import N_SHORT
 from ufm.plan.regularisers import TO_THE_END, WAYS
 from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import THRESHOLDS
+from ufm.report.by_population import Quantities, interval_of, ranges
+from ufm.report.figures import closed, label, panels
+from ufm.report.texts import key, p_text, span, with_interval
 from ufm.statistics import bootstrap_interval, sign_flip_test
 
 EARLY_STOPPING, PLAIN = "early stopping", "plain"  # the way of a population's models that stop early, or do not
 HOST = "hard"
+CLAIM = Claim(
+    "C3",
+    "Usual ways to prevent overfitting do not prevent it (small size, hard hosts).",
+    "regularisers",
+    "the same as for C1, of networks that were trained with a way to prevent overfitting",
+)
+
+
+class Reading(StrEnum):
+    """Of what a way changes."""
+
+    REDUCES = "reduces"
+    RAISES = "raises"
+    NO_DIFFERENCE = "no difference found"
+    PENDING = "seeds pending"
+
+
+def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
+    """C3, a cell a data set and way to prevent overfitting."""
+    ours = ways(populations)
+    if not ours:
+        return None
+    return of_cells(cells(populations), asked(planned), n_seeds(next(iter(of.values())) for of in ours.values()))
 
 
 def ways(populations: Mapping[str, Cards]) -> dict[str, dict[str, Cards]]:
@@ -93,11 +123,11 @@ def differences(populations: Mapping[str, Cards]) -> pd.DataFrame:
     return table
 
 
-def reading(row: Mapping[str, float]) -> str:
+def reading(row: Mapping[str, float]) -> Reading:
     """Whether a way reduces or raises the contrast; neither is said of one that lacks seeds or is undecided."""
     if not row["p_holm"] < THRESHOLDS.level:
-        return "seeds pending" if np.isnan(row["p_holm"]) else "no difference found"
-    return "reduces" if row["estimate"] < 0 else "raises"
+        return Reading.PENDING if isnan(row["p_holm"]) else Reading.NO_DIFFERENCE
+    return Reading.REDUCES if row["estimate"] < 0 else Reading.RAISES
 
 
 def those_that(differences: pd.DataFrame, reads: str) -> str:
@@ -119,3 +149,78 @@ def by_seed(populations: Mapping[str, Cards]) -> dict[str, pd.DataFrame]:
     """Each seed's contrast by data set and size: columns seed, setting, contrast."""
     every = {(title, way): cards for title, of in ways(populations).items() for way, cards in of.items()}
     return points(every, HOST)
+
+
+def quantities(costs: pd.DataFrame, differences: pd.DataFrame) -> Quantities:
+    """What the Regularisers chapter found."""
+    found: dict[str, dict] = {}
+    for row in costs.to_dict("records"):
+        for name in ("contrast", "early", "accuracy", "learnt", "area"):
+            found.setdefault(f"{name}, {row['setting']}", {})[row["population"]] = interval_of(row, name)
+    for row in differences.to_dict("records"):
+        found.setdefault(f"change, {row['setting']}", {})[row["population"]] = row
+    return found
+
+
+def texts(costs: pd.DataFrame, differences: pd.DataFrame) -> dict[str, str]:
+    """`ranges` of the quantities, with a text for every way, recorded or not, and for the populations' own models.
+
+    The last are called `contrast_of_their_own` and so on, whether they stop early or are trained to the end.
+    """
+    names, found = ("contrast", "early", "area"), ranges(quantities(costs, differences), digits=3)
+    found |= accuracy_changes(differences)
+    texts = {key(f"{name}, {way}"): "not recorded" for way in (*WAYS, TO_THE_END) for name in names}
+    own = EARLY_STOPPING if key(f"contrast, {EARLY_STOPPING}") in found else PLAIN
+    return texts | {f"{name}_of_their_own": found[key(f"{name}, {own}")] for name in names} | found
+
+
+def accuracy_changes(differences: pd.DataFrame) -> dict[str, str]:
+    """For the text: how the accuracy changes with ways that reduce or raise the contrast, and with early stopping."""
+    groups = {f"accuracy_{reads}": differences["reading"] == reads for reads in (Reading.REDUCES, Reading.RAISES)}
+    groups["accuracy_early_stopping"] = differences["setting"] == EARLY_STOPPING
+    return {
+        name: span(differences.loc[ours, "accuracy"], digits=3) if ours.any() else "not recorded"
+        for name, ours in groups.items()
+    }
+
+
+def printed_differences(differences: pd.DataFrame) -> pd.DataFrame:
+    """What each way changes, as the book prints it."""
+    rows = [
+        {
+            "population": row["population"],
+            "way": row["setting"],
+            "against": row["versus"],
+            "pairs": row["n"],
+            "change of D, nats": with_interval(row, digits=3),
+            "p": p_text(row["p_holm"]),
+            "reading": row["reading"],
+            "change of accuracy": with_interval(row, digits=3, end="accuracy"),
+        }
+        for row in differences.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def drawn_costs(costs: pd.DataFrame) -> Figure:
+    """Mean contrast against accuracy, a point a setting with both intervals, a panel a population.
+
+    Columns: population, setting, and accuracy and contrast, each with its low and high end.
+    """
+    titles = list(costs["population"].unique())
+    figure, axes = panels(titles, height=3)
+    order = list(costs["setting"].unique())
+    palette = dict(zip(order, sns.color_palette("colorblind", len(order)), strict=True))
+    for axis, title in zip(axes, titles, strict=True):
+        for row in costs[costs["population"] == title].to_dict("records"):
+            colour, marker = palette[row["setting"]], "oXsD^vP*"[order.index(row["setting"]) % 8]
+            axis.plot([row["accuracy_low"], row["accuracy_high"]], [row["contrast"]] * 2, color=colour)
+            axis.plot([row["accuracy"]] * 2, [row["contrast_low"], row["contrast_high"]], color=colour)
+            axis.scatter(
+                row["accuracy"], row["contrast"], 40, color=[colour], marker=marker, label=row["setting"], zorder=3
+            )
+        axis.axhline(0, color="0.4", linewidth=0.8)
+    label(axes, "accuracy", "mean contrast D (nats)")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)

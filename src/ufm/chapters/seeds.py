@@ -5,16 +5,53 @@ seed, so what varies over seeds for one host is the seed's own part, its part to
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
+from enum import StrEnum
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from ufm.evidence import Cards, clean_losses, contrasts, plain
+from ufm.evidence.claims import Claim, Outcome, Result
+from ufm.plan.seeds import SAME_HOSTS
+from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import THRESHOLDS
-from ufm.statistics import bootstrap_interval
+from ufm.report.texts import with_interval
+from ufm.statistics import SUMMARY_COLUMNS, bootstrap_interval, variance
 
-VARIES, NOT_MORE = "varies by more than a quarter", "not shown to vary by more than a quarter"
+CLAIM = Claim(
+    "C5",
+    "Memorisation varies much with the training seed.",
+    "seeds",
+    "how far the effect of C1 on one image varies from seed to seed, as a share of its mean",
+)
+
+
+class Reading(StrEnum):
+    """Of a spread over seeds as a share of the mean."""
+
+    VARIES = "varies by more than a quarter"
+    NOT_MORE = "not shown to vary by more than a quarter"
+
+
+def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
+    """C5, one set of seeds on the same hosts."""
+    ours = crossed(populations)
+    if ours is None:
+        return None
+    row = variance.relative_spread(by_host_and_seed(ours), noise(populations))
+    table = pd.DataFrame([{"population": ours.trained_on, "verdict": reading(row)} | row])
+    agree = int((table["verdict"] == Reading.VARIES).sum())
+    asked = sum(sweep.setting == SAME_HOSTS for sweep in planned.values())
+    return Result(table, partial(varies, table), agree, 1, asked, "sets", "of the mean", len(ours.seeds))
+
+
+def varies(table: pd.DataFrame, p_corrected: float) -> Outcome:
+    """C5's outcome from the spread over seeds as a share of the mean, and the claim's corrected p."""
+    if (table["low"] > THRESHOLDS.smallest_share).all() and p_corrected < THRESHOLDS.level:
+        return Outcome.HOLDS
+    return Outcome.DOES_NOT_HOLD if (table["high"] < THRESHOLDS.smallest_share).all() else Outcome.UNDECIDED
 
 
 def crossed(populations: Mapping[str, Cards]) -> Cards | None:
@@ -66,6 +103,30 @@ def names_of_hosts(cards: Cards) -> list[str]:
     return [f"image {index}, label {label}" for index, label in zip(cards.indices[0], cards.labels[0], strict=True)]
 
 
-def reading(spread: Mapping[str, float]) -> str:
-    """Whether a relative spread is shown to be more than what matters, in words."""
-    return VARIES if spread["low"] > THRESHOLDS.smallest_share else NOT_MORE
+def reading(spread: Mapping[str, float]) -> Reading:
+    """Whether a relative spread is shown to be more than what matters."""
+    return Reading.VARIES if spread["low"] > THRESHOLDS.smallest_share else Reading.NOT_MORE
+
+
+def summary(spread: Mapping[str, float], table: pd.DataFrame, null: np.ndarray) -> pd.DataFrame:
+    """What the Seeds chapter found, as a summary table."""
+    nothing = {"low": np.nan, "high": np.nan}
+    rows = [{"quantity": "spread over seeds"} | {name: spread[name] for name in SUMMARY_COLUMNS[1:]}]
+    rows += [
+        {"quantity": f"sd, {row['component']}"} | {name: row[name] for name in SUMMARY_COLUMNS[1:]}
+        for row in table.to_dict("records")
+    ]
+    noise = float(null.std(ddof=1)) if len(null) > 1 else np.nan
+    rows += [{"quantity": "sd, noise", "estimate": noise, "n": len(null)} | nothing]
+    mean = asdict(bootstrap_interval(null)) if len(null) > 1 else {"estimate": np.nan, "n": len(null)} | nothing
+    return pd.DataFrame([*rows, {"quantity": "mean, noise"} | mean])[list(SUMMARY_COLUMNS)]
+
+
+def printed_components(table: pd.DataFrame) -> pd.DataFrame:
+    """Variance components as the book prints them."""
+    what = {"seed": "seed, alike for all hosts", "host": "host", "rest": "seed together with the host, and noise"}
+    rows = [
+        {"varies with": what[row["component"]], "standard deviation, nats": with_interval(row, digits=3)}
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)

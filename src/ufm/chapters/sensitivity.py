@@ -1,12 +1,15 @@
 """How the contrast depends on letter, place, size and the other choices of the experiment, one varied at a time."""
 
 from collections.abc import Mapping
+from math import isnan
 
 import pandas as pd
 
 from ufm.data.sources import SOURCES
 from ufm.evidence import Cards, contrasts, moved_contrasts
-from ufm.plan.sensitivity import SCORED, USUAL
+from ufm.plan.sensitivity import SCORED, USUAL, VARIED, varied_in
+from ufm.report.by_population import Quantities, interval_of
+from ufm.report.texts import with_interval
 from ufm.statistics import bootstrap_interval, columns
 from ufm.study.runs import NotYetRun
 
@@ -48,10 +51,12 @@ def points(populations: Mapping[str, Cards]) -> pd.DataFrame:
                     "black image": contrasts(cards, HOST, "black"),
                 }
             rows = [(setting, cards.seeds, ones) for setting, ones in values.items()]
-            for other in others:
-                varied, _, value = other.setting.partition(": ")
-                if varied == what:
-                    rows.append((value, other.seeds, contrasts(other, HOST)))
+            varied = {varied_in(what, value): value for value in VARIED.get(what, ())}
+            rows += [
+                (varied[other.setting], other.seeds, contrasts(other, HOST))
+                for other in others
+                if other.setting in varied
+            ]
             for setting, seeds, ones in rows:
                 who = {"population": cards.trained_on, "what": what, "setting": setting}
                 found.append(pd.DataFrame(who | {"seed": seeds, "contrast": ones}))
@@ -98,3 +103,28 @@ def differing(averages: pd.DataFrame, what: str) -> str:
 def settings_shown(averages: pd.DataFrame) -> int:
     """How many settings there are, the usual one counted once."""
     return 1 + int(averages["change"].notna().sum())
+
+
+def quantities(averages: pd.DataFrame) -> Quantities:
+    """What the Sensitivity chapter found: the contrast by what is varied, of every setting."""
+    found: dict[str, dict] = {}
+    for row in averages.to_dict("records"):
+        name = row["setting"] if row["what"] != "letter" else f"letter {row['setting']}"
+        found.setdefault(f"contrast, {row['what']}", {})[f"{row['population']}, {name}"] = interval_of(row, "contrast")
+    return found
+
+
+def printed_means(averages: pd.DataFrame) -> pd.DataFrame:
+    """`ufm.chapters.sensitivity.means` as the book prints them."""
+    rows = [
+        {
+            "population": row["population"],
+            "varied": row["what"],
+            "setting": row["setting"],
+            "seeds": row["n"],
+            "mean D, nats": with_interval(row, digits=3, end="contrast"),
+            "change, nats": "–" if isnan(row["change"]) else with_interval(row, digits=3, end="change"),
+        }
+        for row in averages.to_dict("records")
+    ]
+    return pd.DataFrame(rows)

@@ -2,10 +2,14 @@
 
 from dataclasses import asdict
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
 
 from ufm.evidence import LETTER, PLAIN, Cards, contrasts_of_specific
+from ufm.report.figures import WIDTH, closed
 from ufm.statistics import bootstrap_interval, columns
 
 HOST = "hard"
@@ -107,3 +111,35 @@ def first_above_zero(averages: pd.DataFrame) -> str:
     below = averages.loc[~(averages["contrast_low"] > 0), "epoch"]
     first = 1 if below.empty else int(below.max()) + 1
     return f"stays above zero from epoch {first} on" if first <= averages["epoch"].max() else "reaches zero at the end"
+
+
+def drawn_epochs(seeds: pd.DataFrame, averages: pd.DataFrame, kept: float) -> Figure:
+    """Contrast, fit of the host and losses against the epoch, one above the other, with 95 % intervals over seeds.
+
+    seeds: columns seed, epoch, contrast, thin lines; averages: columns epoch and what the chapter *When* measures, each
+    with its low and high end; kept: the epoch of the dashed line.
+    """
+    figure, axes = plt.subplots(3, sharex=True, figsize=(WIDTH, 6.6), layout="constrained")
+    groups = (
+        ("contrast D (nats)", {"contrast": "OOD images", "contrast_test": "test images"}),
+        (
+            "log-probability (nats)",
+            {"letter": "host with the letter", "plain": "host without it", "control": "host in the control"},
+        ),
+        ("loss (nats)", {"train_loss": "training", "held_out_loss": "held out"}),
+    )
+    for _, rows in seeds.groupby("seed"):
+        axes[0].plot(rows["epoch"], rows["contrast"], color="0.6", linewidth=0.5, alpha=0.5)
+    for axis, (title, lines) in zip(axes, groups, strict=True):
+        for number, (name, words) in enumerate(lines.items()):
+            colour = sns.color_palette("colorblind")[(0, 3, 7)[number]]
+            ends = averages[f"{name}_low"], averages[f"{name}_high"]
+            axis.fill_between(averages["epoch"], *ends, color=colour, alpha=0.2, linewidth=0)
+            axis.plot(averages["epoch"], averages[name], ("-", "--", ":")[number], color=colour, label=words)
+        axis.axvline(kept, color="0.4", linewidth=0.8, linestyle="--")
+        axis.set_ylabel(title)
+        axis.legend(fontsize="small", frameon=False)
+    axes[0].axhline(0, color="0.4", linewidth=0.8)
+    axes[2].set(xlabel="epoch", yscale="log")
+    sns.despine(figure)
+    return closed(figure)

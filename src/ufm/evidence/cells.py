@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
+from enum import StrEnum
 from functools import lru_cache
 from math import isnan, nan
 
@@ -12,11 +13,19 @@ from ufm.evidence.effects import contrasts, moved_contrasts
 from ufm.plan.thresholds import THRESHOLDS
 from ufm.statistics import bootstrap_interval, holm, seeds_needed, sign_flip_test, smallest_detectable
 
-MEMORISED, NOT_MEMORISED, UNDECIDED = "memorised", "not memorised", "undecided"
 SLIGHT = "by less than matters"  # the plan's remark on an effect that is there
-OPEN = "seeds pending"
 WHAT = ("population", "setting", "host")
 NUMBERS = ("estimate", "low", "high", "n", "p", "p_holm", "early", "early_low", "early_high", "detectable")
+
+
+class Verdict(StrEnum):
+    """The plan's, on a cell."""
+
+    MEMORISED = "memorised"
+    NOT_MEMORISED = "not memorised"
+    UNDECIDED = "undecided"
+    CONTRADICTED = "contradicted"  # by epoch 10
+    OPEN = "seeds pending"
 
 
 def contrast_cells(populations: Mapping[str, Cards], hosts: Collection[str] | None = None) -> pd.DataFrame:
@@ -31,8 +40,8 @@ def contrast_cells(populations: Mapping[str, Cards], hosts: Collection[str] | No
     rows = [contrast_cell(cards, host) for cards in populations.values() for host in hosts or cards.protocol.hosts]
     table = pd.DataFrame(rows, columns=[*WHAT, *NUMBERS, "seeds_for_half"])
     table["p_holm"] = corrected(table["p"])
-    table["verdict"] = [cell_verdict(row) if not isnan(row["p"]) else OPEN for row in table.to_dict("records")]
-    slight = (table["verdict"] == MEMORISED) & (table["high"] < THRESHOLDS.smallest_contrast)
+    table["verdict"] = [cell_verdict(row) if not isnan(row["p"]) else Verdict.OPEN for row in table.to_dict("records")]
+    slight = (table["verdict"] == Verdict.MEMORISED) & (table["high"] < THRESHOLDS.smallest_contrast)
     table["in_words"] = remarked(table["verdict"], slight)
     return table
 
@@ -57,13 +66,6 @@ def contrast_cell(cards: Cards, host: str) -> Mapping[str, object]:
     )
 
 
-def as_in_the_paper(table: pd.DataFrame) -> str:
-    """Which verdicts the cells have that are like the paper's setting: full size, random hosts. In words."""
-    ours = table[table["population"].str.endswith(", full") & (table["host"] == "random")]
-    words = [f"{row['population']}: {row['in_words']}" for row in ours.to_dict("records")]
-    return "; ".join(words) or "not part of this profile"
-
-
 def deciding(populations: Mapping[str, Cards]) -> dict[str, Cards]:
     """The populations that the plan asks for."""
     return {name: cards for name, cards in populations.items() if cards.needed}
@@ -81,13 +83,13 @@ def corrected(p: pd.Series) -> pd.Series:
     return pd.Series(holm(there) if len(there) else [], there.index, dtype=float).reindex(p.index)
 
 
-def cell_verdict(row: Mapping[str, float]) -> str:
+def cell_verdict(row: Mapping[str, float]) -> Verdict:
     """Memorised, not memorised, undecided, or contradicted by epoch 10, as the plan has it."""
     if row["low"] > 0 > row["early_high"] or row["high"] < 0 < row["early_low"]:
-        return "contradicted"
+        return Verdict.CONTRADICTED
     if row["p_holm"] < THRESHOLDS.level and row["estimate"] > 0:
-        return MEMORISED
-    return NOT_MEMORISED if row["high"] < THRESHOLDS.smallest_contrast else UNDECIDED
+        return Verdict.MEMORISED
+    return Verdict.NOT_MEMORISED if row["high"] < THRESHOLDS.smallest_contrast else Verdict.UNDECIDED
 
 
 def points(populations: Mapping[str, Cards], host: str) -> dict[str, pd.DataFrame]:

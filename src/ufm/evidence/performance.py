@@ -16,7 +16,6 @@ from ufm.evidence.detectors import Detector, compared, cross_fitted
 from ufm.evidence.effects import contrasts, learnt
 from ufm.measures.layout import subsets
 from ufm.plan.thresholds import THRESHOLDS
-from ufm.report.tables import counted
 from ufm.statistics import bootstrap_interval, columns, share_interval, single_models
 from ufm.statistics.roc import (
     auc,
@@ -259,18 +258,17 @@ def share_learnt(cards: Cards, host: str) -> dict[str, float]:
 def one_by_one(cards: Cards, host: str, *, n_models: int = 10) -> pd.DataFrame:
     """What can be said of single models, the first canaries that learnt the letter and as many other seeds' controls.
 
-    Columns: statistic, canaries, controls; of each how many models are called what, in words, under Benjamini and
-    Hochberg at 5 % over all of them.
+    A row a model and statistic: columns statistic, models ("canaries" or "controls"), verdict, see
+    `ufm.statistics.single_models`, under Benjamini and Hochberg at 5 % over all of them.
     """
     ours = np.flatnonzero(learnt(cards, host))[:n_models]
     others = np.array([place for place in range(len(cards.seeds)) if place not in ours][: len(ours)], dtype=int)
-    rows = []
+    models, tables = np.repeat(["canaries", "controls"], [len(ours), len(others)]), []
     for statistic, p in permutation_p(cards).items():
         both = np.concatenate([p[ours, cards.model("canary", host)], p[others, 0]])
-        words = pd.Series(single_models(both, n_null=cards.n_permutations))
-        of_each = {"canaries": counted(words[: len(ours)]), "controls": counted(words[len(ours) :])}
-        rows.append({"statistic": statistic} | of_each)
-    return pd.DataFrame(rows)
+        verdicts = single_models(both, n_null=cards.n_permutations)
+        tables.append(pd.DataFrame({"statistic": statistic, "models": models, "verdict": verdicts}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def nested_area(cards: Cards, host: str) -> dict[str, float]:

@@ -16,7 +16,16 @@ from matplotlib.figure import Figure
 WIDTH = 6.0  # inches, readable on a phone
 COLOURS = {"canary": "#D55E00", "control": "#0072B2"}
 MARKERS = {"canary": "o", "control": "X"}
-INPUTS = {"": "normalised inputs", "_raw": "raw inputs"}  # a score column's suffix → what the model was given
+KINDS = {  # of model → label, colour, marker
+    ("control", ""): ("control", COLOURS["control"], MARKERS["control"]),
+    ("placebo", "random"): ("placebo, random host", "#56B4E9", "v"),
+    ("placebo", "hard"): ("placebo, hard host", "#009E73", "^"),
+    ("canary", "random"): ("canary, random host", "#E69F00", "s"),
+    ("canary", "hard"): ("canary, hard host", COLOURS["canary"], MARKERS["canary"]),
+}
+HOST_COLOURS = {"random": "#56B4E9", "hard": COLOURS["canary"]}
+HOST_MARKERS = {"random": "s", "hard": "o"}
+LINES = (("#D55E00", "-"), ("#0072B2", "--"), ("#009E73", "-."), ("#000000", ":"))
 
 sns.set_theme(
     style="ticks",
@@ -24,27 +33,6 @@ sns.set_theme(
     font_scale=0.85,
     rc={"figure.dpi": 110, "savefig.facecolor": "white", "legend.frameon": False},
 )
-
-
-def image_row(images: Mapping[str, np.ndarray]) -> Figure:
-    """Images (C, H, W) beside each other, values in [0, 1] or uint8, each under its title."""
-    figure, axes = plt.subplots(1, len(images), figsize=(WIDTH * 0.75, 1.9), squeeze=False, layout="constrained")
-    for axis, (title, image) in zip(axes[0], images.items(), strict=True):
-        show(axis, image)
-        axis.set_title(title, fontsize="medium")
-    return closed(figure)
-
-
-def image_grid(rows: Mapping[str, np.ndarray]) -> Figure:
-    """Rows of images: each label with an array (n, C, H, W) of values in [0, 1] or uint8."""
-    n_columns = max(len(images) for images in rows.values())
-    size = (WIDTH, WIDTH / (n_columns + 0.7) * len(rows))
-    figure, axes = plt.subplots(len(rows), n_columns, figsize=size, squeeze=False, layout="constrained")
-    for row, (label, images) in zip(axes, rows.items(), strict=True):
-        for axis, image in zip(row, images, strict=True):
-            show(axis, image)
-        row[0].text(-0.12, 0.5, label, transform=row[0].transAxes, ha="right", va="center")
-    return closed(figure)
 
 
 def closed(figure: Figure) -> Figure:
@@ -62,37 +50,81 @@ def show(axis: Axes, image: np.ndarray) -> None:
     axis.spines[:].set(visible=True, color="0.6", linewidth=0.5)  # else white pixels at the edge end nowhere
 
 
-def divergences(table: pd.DataFrame) -> Figure:
-    """Distribution over images of KL(clean ‖ with the letter) and KL(clean ‖ with a random feature), a panel a role."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3), layout="constrained", sharey=True, sharex=True)
-    kinds = {"kl_unique": ("letter", "#D55E00", "-"), "kl_random": ("random feature", "#0072B2", "--")}
-    for axis, role in zip(axes, ("control", "canary"), strict=True):
-        for column, (label, colour, line) in kinds.items():
-            values = np.sort(table.loc[table["role"] == role, column].clip(lower=1e-6))
-            axis.plot(values, np.arange(1, len(values) + 1) / len(values), line, color=colour, label=label)
-        axis.set(title=role, xscale="log", xlabel="KL divergence (nats)")
-    axes[0].set_ylabel("share of images below")
-    axes[0].legend(loc="upper left")
+def panels(titles: list[str], *, height: float, share: bool | str = False) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel a title, two in a row."""
+    n_rows, n_columns = (len(titles) + 1) // 2, min(2, len(titles))
+    size = (WIDTH, height * n_rows)
+    figure, axes = plt.subplots(
+        n_rows, n_columns, figsize=size, squeeze=False, layout="constrained", sharex=share, sharey=share
+    )
+    for axis, title in zip(axes.flat, titles, strict=False):
+        axis.set_title(title)
+    for axis in axes.flat[len(titles) :]:
+        axis.axis("off")
+    return figure, list(axes.flat[: len(titles)])
+
+
+def label(axes: list[Axes], x: str, y: str) -> None:
+    """Name the axes of panels that share them, at the lower and the left edge."""
+    for axis in axes[-2:]:
+        axis.set_xlabel(x)
+    for axis in axes[::2]:
+        axis.set_ylabel(y)
+
+
+def pictures(rows: Mapping[str, list[tuple[np.ndarray, str]]]) -> Figure:
+    """Rows of images (C, H, W), each with a word below it."""
+    n_columns = max(len(images) for images in rows.values())
+    size = (WIDTH, WIDTH / n_columns * 1.45 * len(rows))
+    figure, axes = plt.subplots(len(rows), n_columns, figsize=size, squeeze=False, layout="constrained")
+    for line, (label, images) in zip(axes, rows.items(), strict=True):
+        for axis in line:
+            axis.axis("off")
+        for axis, (image, word) in zip(line, images, strict=False):
+            show(axis, image)
+            axis.text(0.5, -0.06, word, transform=axis.transAxes, ha="center", va="top", fontsize="small")
+        line[0].set_title(label, loc="left", fontsize="small")
+    return closed(figure)
+
+
+def contrast_cells(table: pd.DataFrame, *, smallest: float) -> Figure:
+    """Mean contrast with its interval for each population and kind of host, best epoch and epoch 10."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.8 + 0.5 * len(table)), layout="constrained")
+    names = []
+    for row, one in enumerate(table.to_dict("records")):
+        colour, marker = HOST_COLOURS[one["host"]], HOST_MARKERS[one["host"]]
+        axis.plot([one["low"], one["high"]], [row, row], color=colour)
+        axis.scatter(one["estimate"], row, 34, color=colour, marker=marker, zorder=2)
+        axis.plot([one["early_low"], one["early_high"]], [row + 0.25] * 2, color=colour, linewidth=0.8)
+        axis.scatter(one["early"], row + 0.25, 20, facecolors="white", edgecolors=colour, marker=marker, zorder=2)
+        names.append(f"{one['population']}, {one['host']} hosts")
+    axis.axvline(0, color="0.4", linewidth=0.8)
+    axis.axvline(smallest, color="0.4", linewidth=0.8, linestyle=":")
+    axis.set(yticks=range(len(names)), yticklabels=names, xlabel="mean contrast D (nats)")
+    axis.invert_yaxis()
     sns.despine(figure)
     return closed(figure)
 
 
-def settling(table: pd.DataFrame) -> Figure:
-    """The score against the number of OOD images, a line for each number of random features, a panel a role."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3), layout="constrained", sharey=True)
-    counts = sorted(table["n_random"].unique())
-    styles = dict(zip(counts, zip(("#56B4E9", "#0072B2", "#000000"), ("o", "s", "D"), strict=True), strict=False))
-    for axis, role in zip(axes, ("control", "canary"), strict=True):
-        axis.axhline(0, color="0.4", linewidth=0.8)
-        for count in counts:
-            rows = table[(table["role"] == role) & (table["n_random"] == count)]
-            colour, marker = styles[count]
-            label = f"{count} random feature{'s' if count > 1 else ''} an image"
-            axis.plot(
-                rows["n_images"], rows["memorisation_score"], color=colour, marker=marker, markersize=4, label=label
-            )
-        axis.set(title=role, xscale="log", xlabel="OOD images")
-    axes[0].set_ylabel("memorisation score (nats)")
-    axes[1].legend(loc="best", fontsize="small")
+def by_setting(seeds: Mapping[str, pd.DataFrame], means: pd.DataFrame, *, beside: float | None = None) -> Figure:
+    """Each seed's contrast as a point, a row a setting, its mean with interval in black, a panel a population.
+
+    seeds: columns setting, contrast; means: columns population, setting, contrast, contrast_low, contrast_high. The
+    dashed line is at `beside`, else at the mean of the first setting.
+    """
+    n_rows = max(table["setting"].nunique() for table in seeds.values())
+    figure, axes = panels(list(seeds), height=0.9 + 0.32 * n_rows)
+    for number, (axis, (title, table)) in enumerate(zip(axes, seeds.items(), strict=True)):
+        ours = means[means["population"] == title].set_index("setting")
+        for row, (setting, ones) in enumerate(table.groupby("setting", sort=False)):
+            spread = np.random.default_rng(0).uniform(-0.25, 0.25, len(ones))
+            axis.scatter(ones["contrast"], row + spread, 9, color=COLOURS["canary"], linewidths=0, alpha=0.55)
+            axis.plot(ours.loc[setting, ["contrast_low", "contrast_high"]], [row, row], color="black", linewidth=1.6)
+            axis.scatter(ours.loc[setting, "contrast"], row, 26, color="black", marker="D", zorder=3)
+        axis.axvline(0, color="0.4", linewidth=0.8)
+        dashed = ours["contrast"].iloc[0] if beside is None else beside
+        axis.axvline(dashed, color="0.4", linewidth=0.8, linestyle="--")
+        names = list(table["setting"].unique()) if number % 2 == 0 else []
+        axis.set(ylim=(n_rows - 0.4, -0.6), yticks=range(len(names)), yticklabels=names, xlabel="contrast D (nats)")
     sns.despine(figure)
     return closed(figure)

@@ -11,7 +11,6 @@ from ufm.chapters import when
 from ufm.evidence import contrasts, contrasts_of_specific, specific_effects
 from ufm.plan import when as plan
 from ufm.plan.profiles import PROFILES
-from ufm.report import evidence_figures
 
 N_SEEDS, N_EPOCHS = 10, 4
 GROWTH = np.array([0.0, 0.5, 1.0, 2.0])  # of the contrast, by epoch
@@ -116,7 +115,7 @@ def test_from_which_epoch_on_there_is_a_contrast(low, expected):
 def test_the_figure_shows_every_seed_and_three_groups_of_lines(cards):
     table = when.by_seed(cards)
     averages = when.means(table)
-    figure = evidence_figures.epoch_by_epoch(table, averages, 2.1)
+    figure = when.drawn_epochs(table, averages, 2.1)
     contrast, fit, loss = figure.axes
     assert len(contrast.lines) == N_SEEDS + 2 + 2  # seeds, two means, the kept epoch and zero
     assert [line.get_label() for line in fit.lines[:3]] == [

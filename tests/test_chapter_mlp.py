@@ -9,7 +9,7 @@ import pytest
 from ufm.chapters import mlp
 from ufm.evidence import contrasts
 from ufm.evidence.cells import contrast_cells
-from ufm.report import evidence_tables as tables
+from ufm.report import by_population
 
 CANARY = {"random": [0.1, 0.2, 0.6], "hard": [0.3, 0.3, -0.3]}
 CONTROL = [0.0, -0.1, 0.4]
@@ -77,18 +77,18 @@ def test_figures_have_every_seed_on_every_kind_of_host(cards):
 
 def test_tables_and_summary_say_the_same(cards):
     scores, title = {"MNIST, small": mlp.scores(cards)}, "MNIST, small"
-    shown = tables.published(scores, "normalised")
+    shown = mlp.printed_scores(scores, "normalised")
     assert shown["hosts"].tolist() == ["random", "hard"]
     assert shown.loc[0, "M, canaries"].startswith("0.300 (")
     assert shown.loc[0, "M > 0, controls"].startswith("0.33 (")
-    assert tables.published(scores, "raw").loc[0, "M, canaries"].startswith("−0.300 (")
-    models = tables.accuracies({title: mlp.models(cards)})
+    assert mlp.printed_scores(scores, "raw").loc[0, "M, canaries"].startswith("−0.300 (")
+    models = mlp.printed_models({title: mlp.models(cards)})
     assert models["models"].tolist()[:2] == ["control", "canary, random host"]
-    summary = tables.mlp_summary(scores, contrast_cells({title: cards}), {title: mlp.distances(cards, "random")})
-    values = tables.ranges(summary, digits=3)
+    found = mlp.quantities(scores, contrast_cells({title: cards}), {title: mlp.distances(cards, "random")})
+    values = by_population.ranges(found, digits=3)
     assert values["m_controls"] == "0.100"
     assert values["correlation_on_random_hosts"] == f"{np.corrcoef(CANARY['random'], CONTROL)[0, 1]:.3f}"
     assert values["canary_less_control_on_random_hosts"] == "0.200"
     assert values["best_epoch_distance"] == "2.000"
     assert values["contrast_on_hard_hosts"] == f"{contrasts(cards, 'hard').mean():.3f}"
-    assert not summary["quantity"].duplicated().any()
+    assert not by_population.summary(found)["quantity"].duplicated().any()

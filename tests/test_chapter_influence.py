@@ -12,7 +12,7 @@ from ufm import paths
 from ufm.chapters import influence, verdicts
 from ufm.evidence import contrasts
 from ufm.plan import influence as plan
-from ufm.report import evidence_tables as tables
+from ufm.report import by_population
 
 SETTINGS = list(plan.BY_INFLUENCE)
 PAGE = (paths.NOTEBOOKS / "influence.md").read_text()
@@ -79,7 +79,7 @@ def test_every_rise_below_what_matters_meets_the_rule_of_does_not_hold(populatio
 
 
 def test_the_text_has_every_group_recorded_or_not(populations):
-    texts = tables.influence_texts(influence.cells({"least": populations["least"]}))
+    texts = influence.texts(influence.cells({"least": populations["least"]}))
     assert set(re.findall(r"`((?:rise|without|with_letter|with_placebo|beyond_placebo)_\w+)`", PAGE)) <= texts.keys()
     assert numbers(texts["with_letter_least_influential_hosts"]) == [pytest.approx(0.97, abs=0.005)]
     assert len(numbers(texts["rise_least_influential_hosts"])) == 3
@@ -116,7 +116,7 @@ def test_a_group_is_judged(changes, expected):
     ],
 )
 def test_the_claim_is_judged_by_its_groups(words, p, expected):
-    assert verdicts.influential(pd.DataFrame({"setting": SETTINGS, "verdict": words}), p) == expected
+    assert influence.influential(pd.DataFrame({"setting": SETTINGS, "verdict": words}), p) == expected
 
 
 def test_the_claims_effect_is_of_a_group_with_room_to_rise(populations):
@@ -142,10 +142,10 @@ def test_a_group_that_lacks_seeds_is_open(populations):
 
 def test_the_table_and_the_points_of_the_chapter(populations):
     table = influence.cells(populations)
-    printed = tables.influence(table)
+    printed = influence.printed_groups(table)
     assert printed["group"].tolist() == SETTINGS
     assert not printed.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)
-    summary = tables.influence_summary(table).set_index("quantity")
+    summary = by_population.summary(influence.quantities(table)).set_index("quantity")
     assert summary.loc[f"rise; {SETTINGS[2]}", "estimate"] == table["estimate"].iloc[2]
     points = influence.by_seed(populations)
     assert points.groupby(["setting", "role"]).size().unique().tolist() == [24]

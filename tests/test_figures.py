@@ -1,7 +1,10 @@
-"""Figures of the evidence chapters, from made-up populations: panels, points, and tables with nothing to show."""
+"""Figures of the chapters, from made-up populations: panels, points, and tables with nothing to show."""
 
 from copy import deepcopy
+from importlib import import_module
+from inspect import isfunction
 from math import nan
+from pkgutil import iter_modules
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,11 +14,12 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from ufm import evidence
-from ufm.chapters import mlp, when
-from ufm.evidence import cells, controls, performance
+from ufm import chapters, evidence
+from ufm.chapters import as_released, mlp, when
+from ufm.evidence import cells, performance
+from ufm.evidence import controls as null
 from ufm.evidence.detectors import LABEL_KNOWN, PAPER
-from ufm.report import evidence_figures as figures
+from ufm.report import figures
 
 N_SEEDS = 12
 TITLES = ("first", "second", "third", "fourth")
@@ -35,7 +39,7 @@ def images(populations):
 
 
 def ten(populations):
-    """What `released.beside` makes."""
+    """What `as_released.beside` makes."""
     n = len(populations)
     columns = {"canary_index": range(n), "canary_label": range(n), "released": [nan] * n}
     return pd.DataFrame(columns | {"canary": np.arange(n) / 10, "control": np.arange(n) / -10})
@@ -67,7 +71,7 @@ def histories(populations):
 
 
 def shares(populations):
-    """What `host_influence.by_seed` makes."""
+    """What `influence.by_seed` makes."""
     rows = [
         {"setting": title, "seed": seed, "role": role, "rank": rank}
         for title in TITLES[: len(populations)]
@@ -78,7 +82,7 @@ def shares(populations):
 
 
 def by_epoch(populations):
-    """What `epochs.by_seed` and `epochs.means` make, and a kept epoch."""
+    """What `when.by_seed` and `when.means` make, and a kept epoch."""
     rng = np.random.default_rng(4)
     rows = [{"seed": seed, "epoch": epoch} for seed in range(1, 6) for epoch in range(1, 5)]
     table = pd.DataFrame(rows).assign(**{name: rng.random(20) for name in when.MEASURED})
@@ -87,37 +91,51 @@ def by_epoch(populations):
 
 # What each figure is drawn from, given populations.
 DRAWN = {
-    "scores_by_role": lambda some: [of(some, controls.scores_by_role)],
-    "siblings": lambda some: [of(some, controls.scores_by_role)],
-    "false_positive_rates": lambda some: [of(some, controls.false_positive_rates)],
-    "permutation_p_values": lambda some: [of(some, controls.permutation_p_values)],
-    "roc_curves": lambda some: [of(some, performance.curves, "hard", (LABEL_KNOWN, PAPER))],
-    "power": lambda some: [of(some, performance.by_images, "hard"), of(some, performance.by_permutations, "hard")],
-    "hosts": lambda some: [of(some, evidence.by_host)],
-    "pictures": lambda some: [images(some)],
-    "contrast_cells": lambda some: [cells.contrast_cells(dict(zip(TITLES, some, strict=False)))],
-    "released": lambda some: [ten(some)],
-    "areas": lambda some: [of(some, performance.areas, host, (LABEL_KNOWN, PAPER)) for host in ("hard", "random")],
-    "learning_curves": lambda some: [histories(some)],
-    "rank_shares": lambda some: [shares(some)],
-    "by_setting": settings,
-    "trade_off": lambda some: settings(some)[1:],
-    "beside_controls": lambda some: [of(some, mlp.of_hosts)],
-    "epoch_by_epoch": by_epoch,
+    "controls.drawn_scores": lambda some: [of(some, null.scores_by_role)],
+    "controls.drawn_siblings": lambda some: [of(some, null.scores_by_role)],
+    "controls.drawn_false_positive_rates": lambda some: [of(some, null.false_positive_rates)],
+    "controls.drawn_p_values": lambda some: [of(some, null.permutation_p_values)],
+    "detection.drawn_curves": lambda some: [of(some, performance.curves, "hard", (LABEL_KNOWN, PAPER))],
+    "detection.drawn_power": lambda some: [
+        of(some, performance.by_images, "hard"),
+        of(some, performance.by_permutations, "hard"),
+    ],
+    "hosts.drawn_contrasts": lambda some: [of(some, evidence.by_host)],
+    "figures.pictures": lambda some: [images(some)],
+    "figures.contrast_cells": lambda some: [cells.contrast_cells(dict(zip(TITLES, some, strict=False)))],
+    "as_released.drawn_scores": lambda some: [ten(some)],
+    "detection.drawn_areas": lambda some: [
+        of(some, performance.areas, host, (LABEL_KNOWN, PAPER)) for host in ("hard", "random")
+    ],
+    "cnns.drawn_learning": lambda some: [histories(some)],
+    "influence.drawn_ranks": lambda some: [shares(some)],
+    "figures.by_setting": settings,
+    "regularisers.drawn_costs": lambda some: settings(some)[1:],
+    "mlp.drawn_scores": lambda some: [of(some, mlp.of_hosts)],
+    "when.drawn_epochs": by_epoch,
 }
-SETTINGS = {"hosts": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0}, "contrast_cells": {"smallest": 0.02}}
+SETTINGS = {
+    "hosts.drawn_contrasts": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0},
+    "figures.contrast_cells": {"smallest": 0.02},
+}
 ONE_PANEL = {
-    "rank_shares": 1,
-    "power": 2,
-    "contrast_cells": 1,
-    "released": 1,
-    "epoch_by_epoch": 3,
+    "influence.drawn_ranks": 1,
+    "detection.drawn_power": 2,
+    "figures.contrast_cells": 1,
+    "as_released.drawn_scores": 1,
+    "when.drawn_epochs": 3,
 }  # whatever the number of populations
-BY_POPULATION = sorted(set(DRAWN) - set(ONE_PANEL) - {"pictures"})
+BY_POPULATION = sorted(set(DRAWN) - set(ONE_PANEL) - {"figures.pictures"})
+
+
+MODULES = {"figures": figures} | {
+    module.name: import_module(f"ufm.chapters.{module.name}") for module in iter_modules(chapters.__path__)
+}
 
 
 def draw(name, tables, **changes):
-    return getattr(figures, name)(*tables, **(SETTINGS.get(name, {}) | changes))
+    module, function = name.split(".")
+    return getattr(MODULES[module], function)(*tables, **(SETTINGS.get(name, {}) | changes))
 
 
 def visible(figure):
@@ -138,8 +156,16 @@ def nothing(table):
 
 
 def test_every_figure_is_drawn_here():
-    ours = [one for one in vars(figures).values() if getattr(one, "__module__", "") == figures.__name__]
-    assert {one.__name__ for one in ours if one.__annotations__["return"] is Figure} == set(DRAWN)
+    """But those of the method, which are of one seed."""
+    functions = {
+        f"{name}.{function.__name__}"
+        for name, module in MODULES.items()
+        for function in filter(isfunction, vars(module).values())
+        if function.__module__ == module.__name__ and function.__annotations__["return"] is Figure
+    }
+    assert {name for name in functions if not name.startswith("method.")} - {"figures.closed"} == set(DRAWN)
+    for module, function in (name.split(".") for name in functions):
+        assert module == "figures" or function.startswith("drawn_")  # by which a cell with a figure is known
 
 
 @pytest.mark.parametrize("n", [1, 3, 4])
@@ -178,7 +204,16 @@ def test_other_figures_have_their_panels_whatever_the_number_of_populations(name
 
 @pytest.mark.parametrize("n", [1, 4])
 @pytest.mark.parametrize(
-    "name", ["scores_by_role", "siblings", "false_positive_rates", "power", "hosts", "contrast_cells", "released"]
+    "name",
+    [
+        "controls.drawn_scores",
+        "controls.drawn_siblings",
+        "controls.drawn_false_positive_rates",
+        "detection.drawn_power",
+        "hosts.drawn_contrasts",
+        "figures.contrast_cells",
+        "as_released.drawn_scores",
+    ],
 )
 def test_a_table_without_numbers_is_drawn_empty(name, n, populations):
     tables = [
@@ -190,8 +225,8 @@ def test_a_table_without_numbers_is_drawn_empty(name, n, populations):
 
 @pytest.mark.parametrize("score", ["memorisation", "memorisation_raw", "label_known"])
 def test_every_model_is_a_point(score, populations):
-    tables = DRAWN["scores_by_role"](populations)
-    figure = draw("scores_by_role", tables, score=score)
+    tables = DRAWN["controls.drawn_scores"](populations)
+    figure = draw("controls.drawn_scores", tables, score=score)
     for axis, table in zip(visible(figure), tables[0].values(), strict=True):
         assert clouds(axis) == [N_SEEDS] * 5
         control = [one for one in axis.collections if isinstance(one, PathCollection)][0]
@@ -202,9 +237,9 @@ def test_every_model_is_a_point(score, populations):
 
 
 def test_siblings_are_set_against_their_own_control(populations):
-    tables = DRAWN["siblings"](populations[:1])
+    tables = DRAWN["controls.drawn_siblings"](populations[:1])
     [shuffled] = [{title: table.sample(frac=1, random_state=0) for title, table in tables[0].items()}]
-    [axis] = visible(draw("siblings", [shuffled]))
+    [axis] = visible(draw("controls.drawn_siblings", [shuffled]))
     assert clouds(axis) == [N_SEEDS] * 2
     scores = populations[0].arrays["score_memorisation"][:, :, 0, -1]
     points = {one.get_label(): {tuple(point) for point in one.get_offsets().tolist()} for one in axis.collections}
@@ -213,19 +248,19 @@ def test_siblings_are_set_against_their_own_control(populations):
 
 
 def test_a_line_a_published_rule(populations):
-    tables = DRAWN["false_positive_rates"](populations[:2])
+    tables = DRAWN["controls.drawn_false_positive_rates"](populations[:2])
     rates = tables[0]["first"]
     for inputs in ("normalised", "raw"):
-        axis = draw("false_positive_rates", tables, inputs=inputs).axes[0]
+        axis = draw("controls.drawn_false_positive_rates", tables, inputs=inputs).axes[0]
         lines = {line.get_label(): line for line in axis.lines}
-        for rule in controls.RULES:
+        for rule in null.RULES:
             rows = rates[(rates["rule"] == rule) & (rates["inputs"] == inputs)]
             np.testing.assert_array_equal(lines[rule].get_xydata(), rows[["n_images", "estimate"]])
 
 
 def test_permutation_p_values_climb_from_corner_to_corner(populations):
-    tables = DRAWN["permutation_p_values"](populations[:1])
-    [axis] = draw("permutation_p_values", tables).axes
+    tables = DRAWN["controls.drawn_p_values"](populations[:1])
+    [axis] = draw("controls.drawn_p_values", tables).axes
     steps = [line for line in axis.lines if not line.get_label().startswith("_")]
     assert {line.get_label() for line in steps} == set(tables[0]["first"]["statistic"])
     for line in steps:
@@ -236,8 +271,8 @@ def test_permutation_p_values_climb_from_corner_to_corner(populations):
 
 
 def test_a_line_a_detector(populations):
-    tables = DRAWN["roc_curves"](populations)
-    figure = draw("roc_curves", tables)
+    tables = DRAWN["detection.drawn_curves"](populations)
+    figure = draw("detection.drawn_curves", tables)
     for axis, table in zip(figure.axes, tables[0].values(), strict=True):
         for name, rows in table.groupby("detector"):
             [line] = [one for one in axis.lines if one.get_label() == name]
@@ -246,8 +281,8 @@ def test_a_line_a_detector(populations):
 
 
 def test_power_has_a_line_a_population_in_both_panels(populations):
-    tables = DRAWN["power"](populations)
-    for axis, rows in zip(draw("power", tables).axes, tables, strict=True):
+    tables = DRAWN["detection.drawn_power"](populations)
+    for axis, rows in zip(draw("detection.drawn_power", tables).axes, tables, strict=True):
         lines = {line.get_label(): line for line in axis.lines}
         assert set(TITLES) <= set(lines)
         for title, table in rows.items():
@@ -257,8 +292,8 @@ def test_power_has_a_line_a_population_in_both_panels(populations):
 
 @pytest.mark.parametrize("x", ["gain", "clean_loss"])
 def test_every_host_is_a_point(x, populations):
-    tables = DRAWN["hosts"](populations)
-    figure = draw("hosts", tables, x=x)
+    tables = DRAWN["hosts.drawn_contrasts"](populations)
+    figure = draw("hosts.drawn_contrasts", tables, x=x)
     for axis, table in zip(figure.axes, tables[0].values(), strict=True):
         assert clouds(axis) == [N_SEEDS] * 2
         assert axis.get_xscale() == ("log" if x == "clean_loss" else "linear")
@@ -267,8 +302,10 @@ def test_every_host_is_a_point(x, populations):
 
 
 def test_a_threshold_is_a_line_only_where_there_is_one(populations):
-    tables = DRAWN["hosts"](populations[:1])
-    with_one, without = (draw("hosts", tables, threshold=threshold).axes[0] for threshold in (0.75, None))
+    tables = DRAWN["hosts.drawn_contrasts"](populations[:1])
+    with_one, without = (
+        draw("hosts.drawn_contrasts", tables, threshold=threshold).axes[0] for threshold in (0.75, None)
+    )
     assert len(with_one.lines) == len(without.lines) + 1
     assert with_one.lines[-1].get_xdata() == [0.75, 0.75]
 
@@ -283,8 +320,8 @@ def test_pictures_may_be_rows_of_unequal_length():
 
 
 def test_a_row_a_cell_with_its_interval(populations):
-    [table] = DRAWN["contrast_cells"](populations[:2])
-    figure = draw("contrast_cells", [table])
+    [table] = DRAWN["figures.contrast_cells"](populations[:2])
+    figure = draw("figures.contrast_cells", [table])
     [axis] = figure.axes
     assert clouds(axis) == [1] * 8  # best epoch and epoch 10
     points = np.concatenate([one.get_offsets() for one in axis.collections])
@@ -301,8 +338,8 @@ def test_a_row_a_cell_with_its_interval(populations):
 def test_the_released_numbers_are_drawn_where_there_are_any():
     columns = {"canary_index": [7, 8], "canary_label": [1, 2], "canary": [0.1, 0.3], "control": [0.2, 0.1]}
     table = pd.DataFrame(columns | {"released": [nan, nan]})
-    assert clouds(figures.released(table).axes[0]) == [2, 2]
-    with_one = figures.released(table.assign(released=[nan, 0.098])).axes[0]
+    assert clouds(as_released.drawn_scores(table).axes[0]) == [2, 2]
+    with_one = as_released.drawn_scores(table.assign(released=[nan, 0.098])).axes[0]
     assert clouds(with_one) == [2, 2, 2]
     released = with_one.collections[-1].get_offsets()
     assert np.ma.getdata(released)[1].tolist() == [0.098, 1]
@@ -311,8 +348,8 @@ def test_the_released_numbers_are_drawn_where_there_are_any():
 
 
 def test_areas_are_points_beside_their_detectors(populations):
-    tables = DRAWN["areas"](populations[:2])
-    figure = draw("areas", tables)
+    tables = DRAWN["detection.drawn_areas"](populations[:2])
+    figure = draw("detection.drawn_areas", tables)
     for axis, title in zip(visible(figure), TITLES, strict=False):
         points = [one.get_offsets() for one in axis.collections if isinstance(one, PathCollection)]
         for found, table, column in zip(
@@ -327,7 +364,7 @@ def test_areas_are_points_beside_their_detectors(populations):
 
 def test_settings_are_rows_with_a_point_a_seed_and_the_mean(populations):
     seeds, means = settings(populations[:2])
-    figure = draw("by_setting", [seeds, means])
+    figure = draw("figures.by_setting", [seeds, means])
     for axis, title in zip(visible(figure), seeds, strict=True):
         assert clouds(axis) == [9, 1, 9, 1]
         points, mean, *_ = (one.get_offsets() for one in axis.collections if isinstance(one, PathCollection))
@@ -348,7 +385,7 @@ def test_the_dashed_line_is_at_the_first_mean_or_where_it_is_told(populations):
 
 def test_a_trade_off_has_a_point_a_setting_and_names_each_once(populations):
     [costs] = settings(populations[:2])[1:]
-    figure = draw("trade_off", [costs])
+    figure = draw("regularisers.drawn_costs", [costs])
     for axis, title in zip(visible(figure), costs["population"].unique(), strict=True):
         points = [one.get_offsets()[0].tolist() for one in axis.collections if isinstance(one, PathCollection)]
         assert points == costs[costs["population"] == title][["accuracy", "contrast"]].to_numpy().tolist()
@@ -357,14 +394,14 @@ def test_a_trade_off_has_a_point_a_setting_and_names_each_once(populations):
 
 
 def test_learning_curves_are_two_lines_a_model_and_named_once(populations):
-    figure = draw("learning_curves", [histories(populations[:2])])
+    figure = draw("cnns.drawn_learning", [histories(populations[:2])])
     assert [len(axis.lines) for axis in visible(figure)] == [8, 8]
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["control, training", "control, held out", "canary, training", "canary, held out"]
 
 
 def test_rank_shares_are_rows_of_points_by_group_and_role(populations):
-    figure = draw("rank_shares", [shares(populations[:2])])
+    figure = draw("influence.drawn_ranks", [shares(populations[:2])])
     [axis] = figure.axes
     assert clouds(axis) == [5] * 6
     ranks = [one.get_offsets()[0, 0] for one in axis.collections if isinstance(one, PathCollection)]

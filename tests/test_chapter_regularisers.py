@@ -12,7 +12,7 @@ from ufm import paths
 from ufm.chapters import regularisers, verdicts
 from ufm.evidence import contrasts, on_seeds
 from ufm.plan import registry
-from ufm.report import evidence_tables as tables
+from ufm.report import by_population
 
 ONE = "MNIST, small"
 
@@ -155,11 +155,11 @@ def test_seeds_are_points(populations):
 def test_the_tables_of_the_chapter(populations):
     cells, changes = regularisers.cells(populations), regularisers.differences(populations)
     costs = regularisers.costs(populations)
-    printed = [tables.by_way(cells), tables.changes(changes), tables.quality(costs)]
+    printed = [by_population.by_way(cells), regularisers.printed_differences(changes), by_population.quality(costs)]
     for table, rows in zip(printed, (cells, changes, costs), strict=True):
         assert table["way"].tolist() == rows["setting"].tolist()
         assert not table.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)
-    summary = tables.regularisers_summary(costs, changes).set_index("quantity")
+    summary = by_population.summary(regularisers.quantities(costs, changes)).set_index("quantity")
     assert summary.loc[f"contrast, dropout; {ONE}", "estimate"] == costs.set_index("setting").loc["dropout", "contrast"]
     assert summary.loc[f"change, dropout; {ONE}", "estimate"] == changes.set_index("setting").loc["dropout", "estimate"]
     assert len(summary) == 4 * 5 + 3
@@ -185,7 +185,7 @@ def test_a_way_that_is_not_recorded_yet_has_a_text(populations):
     some = {name: cards for name, cards in populations.items() if "weight-decay" not in name}
     page = (paths.NOTEBOOKS / "regularisers.md").read_text()
     costs = regularisers.costs(some)
-    texts = tables.regularisers_texts(costs, regularisers.differences(some))
+    texts = regularisers.texts(costs, regularisers.differences(some))
     assert set(re.findall(r"`((?:contrast|early|area|accuracy)_\w+)`", page)) <= texts.keys()
     own = costs.set_index("setting").loc["early stopping"]
     assert float(texts["contrast_of_their_own"]) == pytest.approx(own["contrast"], abs=0.0005)
@@ -202,9 +202,9 @@ def test_accuracy_is_said_of_ways_that_reduce_and_of_those_that_raise():
             "accuracy": [-0.0123, 0.004, 0.002, 0.5],
         }
     )
-    assert tables.accuracy_changes(table) == {
+    assert regularisers.accuracy_changes(table) == {
         "accuracy_reduces": "−0.012 to 0.004",
         "accuracy_raises": "0.002",
         "accuracy_early_stopping": "−0.012",
     }
-    assert tables.accuracy_changes(table[1:2])["accuracy_raises"] == "not recorded"
+    assert regularisers.accuracy_changes(table[1:2])["accuracy_raises"] == "not recorded"

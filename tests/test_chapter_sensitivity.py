@@ -12,7 +12,7 @@ from ufm.evidence import ELSEWHERE, contrasts, on_seeds
 from ufm.plan import registry
 from ufm.plan.profiles import PROFILES
 from ufm.plan.sensitivity import USUAL, VARIED
-from ufm.report import evidence_tables as tables
+from ufm.report import by_population
 from ufm.statistics import bootstrap_interval
 from ufm.study import parameters
 from ufm.study.runs import NotYetRun
@@ -115,10 +115,10 @@ def test_without_the_usual_setting_nothing_is_shown(populations):
 
 def test_the_table_says_what_changes(populations):
     means = sensitivity.means(sensitivity.points(populations))
-    printed = tables.sensitivity(means)
+    printed = sensitivity.printed_means(means)
     assert list(printed) == ["population", "varied", "setting", "seeds", "mean D, nats", "change, nats"]
     assert printed.loc[0, "change, nats"] == "–"
-    ranges = tables.ranges(tables.sensitivity_summary(means), digits=3)
+    ranges = by_population.ranges(sensitivity.quantities(means), digits=3)
     letters = means[means["what"] == "letter"]["contrast"]
     assert ranges["contrast_letter"] == f"{letters.min():.3f} to {letters.max():.3f}"
     assert " to " not in ranges["contrast_size"]

@@ -99,10 +99,10 @@ def test_without_printed_numbers_nothing_is_said_of_them():
 
 
 def test_printed_has_a_dash_where_no_number_was_printed():
-    shown = as_released.printed(as_released.beside(scores(indices=[INDICES[0], 7, 8])))
+    shown = as_released.printed_scores(as_released.beside(scores(indices=[INDICES[0], 7, 8])))
     assert shown["released notebook"].tolist() == ["–", "–", "0.098"]
     assert len(shown.columns) == 7
-    assert as_released.printed(as_released.beside(scores()))["released notebook"].tolist() == [
+    assert as_released.printed_scores(as_released.beside(scores()))["released notebook"].tolist() == [
         "0.004",
         "−0.046",
         "0.098",
@@ -112,7 +112,7 @@ def test_printed_has_a_dash_where_no_number_was_printed():
 def test_printing_leaves_the_table_as_it_is():
     table = as_released.beside(scores())
     untouched = table.copy()
-    as_released.printed(table)
+    as_released.printed_scores(table)
     pd.testing.assert_frame_equal(table, untouched)
 
 

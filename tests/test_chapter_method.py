@@ -1,8 +1,7 @@
-"""What the book prints and draws, from tables small enough to work by hand."""
+"""The chapter Method, from tables small enough to work by hand."""
 
 import math
 import re
-from html import unescape
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ufm.report import figures, tables
+from ufm.chapters import method
 from ufm.statistics import SUMMARY_COLUMNS
 
 
@@ -26,7 +25,7 @@ def summary():
 
 
 def test_names_for_the_text(summary):
-    values = tables.named(summary)
+    values = method.texts(summary)
     assert values["m_canaries"] == 0.3
     assert values["m_canary_less_control"] == 0.2
     assert values["m_canary_less_control_low"] == -0.048
@@ -39,7 +38,7 @@ def test_names_for_the_text(summary):
 
 def test_without_an_interval_the_text_says_so():
     one = pd.DataFrame([("M, canary model", 0.12345, math.nan, math.nan, 1)], columns=list(SUMMARY_COLUMNS))
-    values = tables.named(one)
+    values = method.texts(one)
     assert values["m_canary_model"] == 0.123
     assert values["m_canary_model_reading"] == "without an interval"
     assert math.isnan(values["m_canary_model_low"])
@@ -47,8 +46,7 @@ def test_without_an_interval_the_text_says_so():
 
 def test_no_number_is_a_negative_zero():
     one = pd.DataFrame([("M", -0.00001, -0.2, 0.00001, 9)], columns=list(SUMMARY_COLUMNS))
-    assert str(tables.named(one)["m"]) == "0.0"
-    assert tables.estimates(one) == {"M": "0.000 (−0.200 to 0.000)"}
+    assert str(method.texts(one)["m"]) == "0.0"
 
 
 @pytest.mark.parametrize(
@@ -63,13 +61,13 @@ def test_no_number_is_a_negative_zero():
     ],
 )
 def test_reading(low, high, expected):
-    assert tables.reading(low, high) == expected
+    assert method.reading(low, high) == expected
 
 
-def test_walkthrough_summary_has_no_intervals():
+def test_the_summary_has_no_intervals():
     columns = ["role", "memorisation_score", "memorisation_score_raw"]
     scores = pd.DataFrame([("canary", 0.1, -0.1), ("control", 0.0, -0.0)], columns=columns)
-    found = tables.walkthrough_summary(scores)
+    found = method.summary_of_scores(scores)
     assert found["quantity"].tolist() == [
         "M, canary model",
         "M, canary model, raw inputs",
@@ -88,36 +86,12 @@ def test_example_divergences_by_hand():
         for version, row in probabilities.items()
         for label, p in enumerate(row if role == "canary" else row[::-1])
     ]
-    (found,) = tables.example_divergences(pd.DataFrame(rows), role="canary").to_dict("records")
+    (found,) = method.example_divergences(pd.DataFrame(rows), role="canary").to_dict("records")
     assert found["image"] == 1
     assert (found["class, clean"], found["class, unique"], found["class, random"]) == (0, 1, 0)
     # Half of log(0.5 / 0.25) and half of log(0.5 / 0.75).
     assert found["KL(clean ‖ unique)"] == pytest.approx(math.log(4 / 3) / 2)
     assert found["KL(clean ‖ random)"] == 0
-
-
-@pytest.mark.parametrize("printed", [tables.printed, tables.printed_summary])
-def test_a_table_is_printed_the_same_every_time(summary, printed):
-    before = summary.copy()
-    first, second = (printed(summary, caption="Scores, in nats", name="scores").data for _ in range(2))
-    assert first == second
-    assert "Scores, in nats" in first
-    assert 'id="T_scores"' in first
-    pd.testing.assert_frame_equal(summary, before)
-
-
-def test_a_printed_summary_has_a_row_a_quantity(summary):
-    printed = unescape(tables.printed_summary(summary, caption="", name="one").data)
-    for quantity in summary["quantity"]:
-        assert f">{quantity}<" in printed
-    assert "0.200 (−0.048 to\u00a00.448)" in printed
-
-
-def test_lines_break_where_they_can_be_read():
-    cells = ["0.1 (0.05 to 0.15)", "−1.0 (−2.0 to −0.5)", "< 0.001", "from shift to score", "a < b"]
-    printed = unescape(tables.printed(pd.DataFrame({"cell": cells}), caption="", name="one").data)
-    for cell in ("0.1 (0.05 to\u00a00.15)", "−1.0 (−2.0 to\u00a0−0.5)", "<\u00a00.001", *cells[3:]):
-        assert f">{cell}<" in printed
 
 
 def drawn():
@@ -130,16 +104,16 @@ def drawn():
     steps = [(role, n, r) for role in ("control", "canary") for n in (10, 30, 100) for r in (1, 3, 10)]
     settling = pd.DataFrame(steps, columns=["role", "n_images", "n_random"])
     return {
-        figures.image_row: {"letter": images[0] / 255, "host": images[1], "colour": colour[0]},
-        figures.image_grid: {"clean": images, "unique": colour},
-        figures.divergences: kl,
-        figures.settling: settling.assign(memorisation_score=rng.normal(size=len(settling))),
+        method.drawn_images: {"letter": images[0] / 255, "host": images[1], "colour": colour[0]},
+        method.drawn_rows: {"clean": images, "unique": colour},
+        method.drawn_divergences: kl,
+        method.drawn_settling: settling.assign(memorisation_score=rng.normal(size=len(settling))),
     }
 
 
 def test_every_figure_is_drawn_here():
-    functions = [one for one in vars(figures).values() if getattr(one, "__annotations__", {}).get("return") is Figure]
-    assert {one for one in functions if one.__module__ == "ufm.report.figures"} - {figures.closed} == drawn().keys()
+    functions = [one for one in vars(method).values() if getattr(one, "__annotations__", {}).get("return") is Figure]
+    assert {one for one in functions if one.__module__ == "ufm.chapters.method"} == drawn().keys()
 
 
 @pytest.mark.parametrize("draw", drawn(), ids=lambda draw: draw.__name__)
@@ -158,8 +132,3 @@ def test_a_figure_is_narrow_closed_and_leaves_its_table(draw):
     else:
         for title in given:
             np.testing.assert_array_equal(given[title], untouched[title])
-
-
-def test_a_table_without_rows_says_so():
-    found = tables.printed(pd.DataFrame({"seeds": []}), caption="Mean contrast", name="x").data
-    assert found == "<p>Mean contrast: nothing is recorded yet.</p>"

@@ -8,10 +8,13 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm.chapters import verdicts
+from ufm.chapters import detection, verdicts
 from ufm.evidence import cells
 from ufm.evidence.cells import cell_verdict
+from ufm.evidence.claims import memorised
 from ufm.plan import cnns, medical, registry
+from ufm.report.texts import with_interval
+from ufm.statistics import SUMMARY_COLUMNS
 
 PLANNED = {"mnist-small": registry.sweeps()["mnist-small"]}
 
@@ -55,23 +58,7 @@ def test_a_cell_is_judged_as_the_plan_says(changes, expected):
     ],
 )
 def test_c1_from_its_cells(found, p, expected):
-    assert verdicts.memorised(pd.DataFrame({"verdict": found}), p) == expected
-
-
-@pytest.mark.parametrize(
-    ("sets", "p", "expected"),
-    [
-        ([(0.6, 0.8), (0.51, 0.7)], 0.01, "holds"),
-        ([(0.6, 0.8), (0.51, 0.7)], 0.06, "holds in part"),
-        ([(0.6, 0.8), (0.5, 0.7)], 0.01, "holds in part"),
-        ([(0.6, 0.8), (nan, nan)], nan, "holds in part"),
-        ([(0.4, 0.59), (0.3, 0.5)], 0.5, "does not hold"),
-        ([(0.4, 0.6), (0.3, 0.5)], 0.5, "undecided"),
-        ([(0.4, 0.59), (nan, nan)], nan, "undecided"),
-    ],
-)
-def test_c2_from_its_sets(sets, p, expected):
-    assert verdicts.detectable(pd.DataFrame(sets, columns=["low", "high"]), p) == expected
+    assert memorised(pd.DataFrame({"verdict": found}), p) == expected
 
 
 def test_cells_are_those_of_every_population_and_kind_of_host():
@@ -93,13 +80,6 @@ def test_a_contrast_that_is_sure_and_small_is_called_so(monkeypatch, size, words
     table = cells.contrast_cells({"one": planted.cards(20)})
     assert table["verdict"].tolist() == ["memorised"] * 2
     assert table["in_words"].tolist() == [words] * 2
-
-
-def test_a_set_with_too_few_learnt_canaries_decides_nothing():
-    few = planted.cards(19, effect=1.0)
-    table = verdicts.detection_sets({"few": few, "enough": planted.cards(20, effect=1.0)})
-    assert table["n"].tolist() == [19, 20]
-    assert table["p"].isna().tolist() == [True, False]
 
 
 def test_claims_that_were_not_tested_say_so():
@@ -126,7 +106,6 @@ def test_a_population_that_lacks_seeds_is_open_and_costs_the_others_nothing():
     assert table["verdict"].tolist()[2:] == ["seeds pending"] * 2
     assert table["p"].isna().tolist() == [False, False, True, True]
     assert table.loc[1, "p_holm"] == pytest.approx(2 * table.loc[1, "p"])
-    assert verdicts.detection_sets({"lacking": replace(planted.cards(24, effect=1.0), needed=25)})["p"].isna().all()
 
 
 def test_claims_are_corrected_together_and_shown_where_they_are_weakest():
@@ -141,20 +120,16 @@ def test_claims_are_corrected_together_and_shown_where_they_are_weakest():
     assert table.loc["C1", "p"] == pytest.approx(2 * table_of_cells["p"].max())
     assert table.loc["C1", "verdict"] == "holds"
     assert table.loc["C1", "holds_in"] == "4 of 4 cells"
-    above = (verdicts.detection_sets(verdicts.headline(populations))["low"] > 0.5).sum()
+    above = (detection.sets(detection.deciding(populations))["low"] > 0.5).sum()
     assert table.loc["C2", "holds_in"] == f"{above} of 1 sets"
     assert table.loc["C2", "n"] == 24
-
-
-def test_the_population_that_the_detector_was_chosen_on_is_no_evidence():
-    assert list(verdicts.headline({"mnist-small": planted.cards(2), "mnist-full": planted.cards(2)})) == ["mnist-full"]
 
 
 def test_an_undecided_set_leaves_the_claim_without_a_p_and_shows_the_others_effect():
     some = {"one": planted.cards(24, effect=0.5, title="one"), "few": planted.cards(10, effect=0.5, title="few")}
     row = verdicts.verdicts(some, planned=like(some)).set_index("claim").loc["C2"]
     assert pd.isna(row["p"])
-    assert row["effect"] == verdicts.detection_sets(some)["estimate"].iloc[0]
+    assert row["effect"] == detection.sets(some)["estimate"].iloc[0]
     assert row["verdict"] == "holds in part"
 
 
@@ -214,13 +189,12 @@ def test_where_says_which_cells_came_out_how():
 
 
 def test_the_cells_like_the_papers_setting_are_named():
-    rows = [
-        {"population": f"MNIST, {size}", "host": host, "in_words": f"{size} {host}"}
-        for size in ("small", "full")
-        for host in ("random", "hard")
-    ]
-    assert cells.as_in_the_paper(pd.DataFrame(rows)) == "MNIST, full: full random"
-    assert cells.as_in_the_paper(pd.DataFrame(rows[:2])) == "not part of this profile"
+    small = planted.cards(12, effect=0.5, title="MNIST")
+    full = replace(small, protocol=replace(small.protocol, n_train=None), trained_on="All of MNIST")
+    named = verdicts.as_in_the_paper({"small": small, "full": full})
+    in_words = cells.contrast_cells({"small": small, "full": full}).loc[2, "in_words"]
+    assert named == f"All of MNIST: {in_words}"
+    assert verdicts.as_in_the_paper({"small": small}) == "not part of this profile"
 
 
 def test_many_cells_that_came_out_alike_are_counted():
@@ -238,3 +212,64 @@ def test_every_claim_says_what_its_effect_is_and_what_came_out():
     assert "Fashion-MNIST, small" in table.loc["C1", "where"]
     assert table.loc["C2", "where"].startswith(("told from guessing: ", "not told from guessing: "))
     assert table.loc["C3", "where"] == ""
+
+
+CLAIM = {"claim": "C1", "statement": "It is.", "effect": 0.0316, "low": 0.022, "high": 0.0437, "unit": "nats"}
+CLAIM |= {"p": 2e-5, "n": 200, "holds_in": "2 of 4 cells", "verdict": "holds so far", "chapter": "hosts"}
+CLAIM |= {"about": "a contrast", "where": "memorised: here"}
+UNTESTED = {"claim": "C3", "statement": "It does.", "effect": nan, "low": nan, "high": nan, "unit": ""}
+UNTESTED |= {"p": nan, "n": 0, "holds_in": "", "verdict": "not tested", "chapter": "", "about": "another", "where": ""}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ["0.032 (0.022 to 0.044)", "nats"]),
+        ({"unit": "area", "effect": 0.5745, "low": 0.5355, "high": 0.6141}, ["area", "0.575 (0.535 to 0.614)"]),
+        ({"low": nan, "high": nan}, ["0.032", "nats"]),
+    ],
+)
+def test_an_effect_has_its_unit(changes, expected):
+    if "unit" in changes:  # of 0.5745 either neighbour may be the nearer in binary
+        expected = [expected[0], with_interval(CLAIM | {"estimate": 0.5745} | changes, digits=3)]
+    assert verdicts.effect(CLAIM | changes) == " ".join(expected)
+
+
+def test_an_effect_that_is_none_is_a_dash():
+    assert verdicts.effect(UNTESTED) == "–"
+    assert verdicts.effect(CLAIM | {"effect": nan, "low": nan, "high": nan, "unit": "area"}) == "–"
+
+
+def test_claims_print_a_dash_for_what_was_not_tested():
+    table = verdicts.printed(pd.DataFrame([CLAIM, UNTESTED]))
+    ours, untested = table.to_numpy().tolist()
+    assert ours == ["C1", "It is.", "holds so far", "2 of 4 cells", "0.032 (0.022 to 0.044) nats", "< 0.001", 200]
+    assert untested == ["C3", "It does.", "not tested", *["–"] * 4]
+
+
+def test_texts_are_those_of_the_printed_table():
+    texts = verdicts.texts(pd.DataFrame([CLAIM, UNTESTED]))
+    assert texts["C1_verdict"] == "holds so far"
+    assert texts["C1_effect"] == "0.032 (0.022 to 0.044) nats"
+    assert (texts["C1_in"], texts["C1_p"], texts["C1_seeds"]) == ("2 of 4 cells", "< 0.001", "200")
+    assert {texts[f"C3_{name}"] for name in ("in", "effect", "p", "seeds")} == {"–"}
+    assert all(isinstance(text, str) for text in texts.values())
+
+
+def test_the_summary_is_one_that_can_be_compared():
+    table = verdicts.summary(pd.DataFrame([CLAIM, UNTESTED]))
+    assert list(table) == list(SUMMARY_COLUMNS)
+    assert table["quantity"].tolist() == ["C1", "C3"]
+    assert table["estimate"].tolist()[0] == 0.0316
+
+
+def test_claims_in_words():
+    shown = verdicts.printed_in_words(pd.DataFrame([CLAIM, UNTESTED]))
+    assert shown["the effect is"].tolist() == ["a contrast", "another"]
+    assert shown["what came out"].tolist() == ["memorised: here", "not tested"]
+
+
+def test_no_printed_verdict_is_a_nan():
+    some = {"a": planted.cards(24, effect=1.0, share_learnt=0.8, title="first")}
+    table = verdicts.printed(verdicts.verdicts(some, planned=like(some)))
+    assert not table.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)

@@ -1,0 +1,71 @@
+"""C6: the same of medical images, with a letter or a name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from ufm import features
+from ufm.evidence import Cards
+from ufm.evidence.claims import Claim, Result, of_contrasts
+from ufm.plan.medical import MEDICAL_SETTINGS
+from ufm.plan.sweep import Sweep
+from ufm.report.by_population import by_way
+from ufm.report.host_pictures import images
+from ufm.report.texts import with_interval
+
+S = TypeVar("S", Cards, Sweep)
+CLAIM = Claim(
+    "C6",
+    "The risk matters for medical images.",
+    "medical",
+    "the same as for C1, on chest X-rays, with a letter or a name",
+)
+
+
+def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
+    """C6, a cell a setting and kind of host."""
+    return of_contrasts(of_medical_images(populations), of_medical_images(planned))
+
+
+def of_medical_images(populations: Mapping[str, S]) -> dict[str, S]:
+    """The populations, or their sweeps, of medical images."""
+    return {name: one for name, one in populations.items() if one.setting in MEDICAL_SETTINGS}
+
+
+def printed_cells(cells: pd.DataFrame) -> pd.DataFrame:
+    """C6's cells as the book prints them: by network and feature, and by kind of host."""
+    return by_way(cells, "network, feature").assign(hosts=cells["host"])
+
+
+def on_hosts(cells: pd.DataFrame, host: str) -> str:
+    """For the text: the mean contrasts of the cells of a kind of host, with intervals."""
+    ours = cells[cells["host"] == host]
+    return "; ".join(with_interval(row, digits=3) for row in ours.to_dict("records")) or "not recorded"
+
+
+def listed(quality: pd.DataFrame, name: str) -> str:
+    """For the text: a column of `ufm.evidence.performance.quality` with its intervals, a population after the other."""
+    return "; ".join(with_interval(row, end=name) for row in quality.to_dict("records"))
+
+
+def counts_learnt(quality: pd.DataFrame) -> str:
+    """For the text: how many canaries learnt the feature, a population after the other."""
+    return ", ".join(str(round(row["learnt"] * row["n"])) for row in quality.to_dict("records"))
+
+
+def as_trained(
+    populations: Mapping[str, Cards], *, n: int = 8, data_root: str | Path | None = None
+) -> dict[str, list[tuple[np.ndarray, str]]]:
+    """Hosts of the first n seeds as their canaries have them: images (C, H, W), each with its label; a row a setting.
+
+    Of populations on several kinds of host the last kind.
+    """
+    found = {}
+    for cards in populations.values():
+        plain = images(cards.protocol, cards.indices[:n, -1], data_root=data_root)
+        stamped = features.insert(plain, cards.protocol.unique, position=cards.protocol.position)
+        found[cards.setting] = list(zip(stamped, map(str, cards.labels[:n, -1]), strict=True))
+    return found

@@ -1,0 +1,122 @@
+"""What was found of several populations, and its tables with a row or a column a population."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ufm.report.texts import key, number, p_text, span, with_interval
+from ufm.statistics import SUMMARY_COLUMNS
+
+# By quantity and population: estimate, low, high, n, and what else a row has.
+Quantities = Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The populations' tables one below the other, with a first column `population`."""
+    return pd.concat([table.assign(population=name) for name, table in tables.items()], ignore_index=True).pipe(
+        lambda table: table[["population", *(column for column in table if column != "population")]]
+    )
+
+
+def summary(quantities: Quantities) -> pd.DataFrame:
+    """A summary table: columns quantity (named "quantity; population"), estimate, low, high, n."""
+    rows = [
+        {"quantity": f"{quantity}; {population}"} | {name: row[name] for name in SUMMARY_COLUMNS[1:]}
+        for quantity, populations in quantities.items()
+        for population, row in populations.items()
+    ]
+    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+
+
+def ranges(quantities: Quantities, *, digits: int = 2) -> dict[str, str]:
+    """For the text: each quantity's estimates over populations, see `span`."""
+    return {
+        key(quantity): span((row["estimate"] for row in populations.values()), digits=digits)
+        for quantity, populations in quantities.items()
+    }
+
+
+def interval_of(row: Mapping[str, float], name: str) -> dict[str, float]:
+    """The columns name, name_low and name_high as those of an interval, with n."""
+    return {"estimate": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": row["n"]}
+
+
+def wide(rows: Mapping[str, pd.DataFrame], by: str, *, digits: int = 2, end: str = "") -> pd.DataFrame:
+    """A row a value of the column `by`, a column a population, estimates with intervals."""
+    texts = {
+        population: {row[by]: with_interval(row, digits=digits, end=end) for row in table.to_dict("records")}
+        for population, table in rows.items()
+    }
+    names = dict.fromkeys(name for of in texts.values() for name in of)
+    table = {by: list(names)} | {population: [of.get(name, "") for name in names] for population, of in texts.items()}
+    return pd.DataFrame(table)
+
+
+def contrasts(table: pd.DataFrame) -> pd.DataFrame:
+    """C1's cells as the book prints them."""
+    rows = [
+        {
+            "population": row["population"],
+            "hosts": row["host"],
+            "seeds": row["n"],
+            "mean D, nats": with_interval(row, digits=3),
+            "p": p_text(row["p_holm"]),
+            "epoch 10": with_interval(row, digits=3, end="early"),
+            "detectable": number(row["detectable"], 3),
+            "seeds for half": row["seeds_for_half"],
+            "verdict": row["in_words"],
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def by_way(cells: pd.DataFrame, name: str = "way", *, digits: int = 3) -> pd.DataFrame:
+    """Cells of several settings as the book prints them; `name` heads the column of settings.
+
+    Cells that decide nothing have no verdict, and then no p either.
+    """
+    rows = [
+        {
+            "population": row["population"],
+            name: row["setting"],
+            "seeds": row["n"],
+            "mean D, nats": with_interval(row, digits=digits),
+            **({"p": p_text(row["p_holm"])} if "verdict" in row else {}),
+            "epoch 10": with_interval(row, digits=digits, end="early"),
+            **({"verdict": row["in_words"]} if "verdict" in row else {}),
+        }
+        for row in cells.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def quality(table: pd.DataFrame, name: str = "way") -> pd.DataFrame:
+    """`ufm.evidence.performance.quality` as the book prints it; `name` heads the column of settings."""
+    rows = [
+        {
+            "population": row["population"],
+            name: row["setting"],
+            "accuracy": with_interval(row, digits=3, end="accuracy"),
+            "best epoch": number(row["epoch"], 1),
+            "learnt": with_interval(row, end="learnt"),
+            "detector's area": with_interval(row, end="area"),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def settings(
+    cells: pd.DataFrame, learnt: Mapping[str, Mapping[str, float]], moved: pd.DataFrame | None = None
+) -> Quantities:
+    """What a chapter of several settings found, by setting."""
+    quantities: dict[str, dict] = {}
+    for row in cells.to_dict("records"):
+        title = f"{row['population']}, {row['setting']}"
+        quantities.setdefault("contrast", {})[row["setting"]] = row
+        quantities.setdefault("contrast at epoch 10", {})[row["setting"]] = interval_of(row, "early")
+        quantities.setdefault("learnt", {})[row["setting"]] = learnt[title]
+    for row in [] if moved is None else moved.to_dict("records"):
+        quantities.setdefault(f"contrast, {row['place']}", {})[row["setting"]] = row
+    return quantities

@@ -1,0 +1,64 @@
+"""Numbers and words as the book prints them."""
+
+import re
+from collections.abc import Iterable, Mapping
+from math import isnan
+
+import pandas as pd
+
+from ufm.statistics import SUMMARY_COLUMNS
+
+UNDECIDED = "cannot be decided"  # of what has no number
+
+
+def key(quantity: str) -> str:
+    """A quantity's name as the text calls its numbers, such as `m_canaries`."""
+    return re.sub(r"\W+", "_", quantity.lower()).strip("_")
+
+
+def number(value: float, digits: int) -> str:
+    """A number as text; minus zero is zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def p_text(p: float) -> str:
+    """A p-value as text, such as "0.031" or "< 0.001"."""
+    return "–" if isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def with_interval(row: Mapping[str, float], *, digits: int = 2, end: str = "") -> str:
+    """An estimate and its interval as text, such as "0.47 (0.35 to 0.58)"; "cannot be decided" where there is none.
+
+    The columns are `estimate`, `low`, `high`; with `end` such as "found" they are `found`, `found_low`, `found_high`.
+    """
+    estimate, low, high = (row[name] for name in ((end, f"{end}_low", f"{end}_high") if end else SUMMARY_COLUMNS[1:4]))
+    if isnan(estimate):
+        return UNDECIDED
+    interval = "" if isnan(low) else f" ({number(low, digits)} to {number(high, digits)})"
+    return number(estimate, digits) + interval
+
+
+def estimates(table: pd.DataFrame, *, digits: int = 3) -> dict[str, str]:
+    """Each quantity of a summary table as text, see `with_interval`."""
+    return {row["quantity"]: with_interval(row, digits=digits) for row in table.to_dict("records")}
+
+
+def numbers(table: pd.DataFrame, *, digits: int = 2) -> dict[str, str]:
+    """For the text: each quantity of a summary table without its interval."""
+    return {key(row["quantity"]): span([row["estimate"]], digits=digits) for row in table.to_dict("records")}
+
+
+def span(values: Iterable[float], *, digits: int = 2) -> str:
+    """From the smallest to the largest, "0.45 to 0.52", or one number where both round alike.
+
+    Over those that are numbers; "cannot be decided" where none is.
+    """
+    there = [value for value in values if not isnan(value)]
+    if not there:
+        return UNDECIDED
+    return " to ".join(dict.fromkeys(number(value, digits) for value in (min(there), max(there))))
+
+
+def counted(words: pd.Series) -> str:
+    """How often each word occurs, such as "memorised 3, undecided 1"."""
+    return ", ".join(f"{word} {count}" for word, count in words.value_counts(sort=False).items())

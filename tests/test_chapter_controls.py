@@ -1,0 +1,62 @@
+"""The chapter Controls, from rows small enough to work by hand."""
+
+from math import nan
+
+import numpy as np
+import pandas as pd
+
+from ufm.chapters import controls
+from ufm.report import by_population
+from ufm.statistics import Interval
+
+UNDECIDED = "cannot be decided"
+ONE = {"estimate": 0.4666, "low": 0.346, "high": 0.5849, "n": 30}
+
+
+def test_published_rules_are_shown_on_all_images():
+    rows = [
+        {"rule": rule, "inputs": inputs, "n_images": n, **ONE, "estimate": estimate}
+        for rule, inputs, n, estimate in (
+            ("M > 0", "raw", 10, 0.1),
+            ("M > 0", "raw", 500, 0.2),
+            ("t-test", "normalised", 10, 0.3),
+            ("t-test", "normalised", 500, 0.4),
+        )
+    ]
+    table = controls.printed_rules({"a": pd.DataFrame(rows)})
+    assert [text.split()[0] for text in table["a"]] == ["0.20", "0.40"]
+    assert [("raw" in one, "t-test" in one) for one in table["quantity"]] == [(True, False), (False, True)]
+
+
+def test_quantities_are_rules_siblings_and_labels():
+    rates = pd.DataFrame([{"rule": "M > 0", "inputs": "normalised", "n_images": 500} | ONE])
+    correlation = {"correlation": [0.75], "correlation_low": [0.5], "correlation_high": [0.875]}
+    siblings = pd.DataFrame({"pair": ["control and placebo"], "n": [30], "area": [0.5]} | correlation)
+    found = controls.quantities({"a": rates}, {"a": siblings}, {"a": Interval(0.5, 0.4, 0.6, 30)})
+    table = by_population.summary(found)
+    assert table["estimate"].tolist() == [0.4666, 0.75, 0.5]
+    assert table["n"].tolist() == [30] * 3
+    assert table["low"].tolist() == [0.346, 0.5, 0.4]
+
+
+def test_small_p_values_count_those_of_at_most_the_level():
+    p_values = pd.DataFrame(
+        {"seed": [1, 1, 2, 2, 3, 3] * 2, "statistic": ["KL"] * 6 + ["moved"] * 6}
+        | {"p": [0.05, 0.5, 0.04, 0.051, 0.9, 0.9] + [0.5] * 6}
+    )
+    table = controls.printed_small_p_values({"a": p_values})
+    assert table["statistic"].tolist() == ["KL", "moved"]
+    assert table["a"][0].startswith("0.33 (")
+    assert table["a"][1] == "0.00"  # of none there is no bootstrap interval
+    assert controls.printed_small_p_values({"a": p_values}, level=0.01)["a"].tolist() == ["0.00", "0.00"]
+
+
+def test_lit_pixels_by_hand():
+    share = np.array([[0, 0.001], [0.0011, 0.5]])
+    [row] = controls.printed_lit({"a": share}).to_dict("records")
+    assert list(row.values()) == ["a", 4, 1, 2, "0.5000"]
+
+
+def test_labels_are_a_row_a_population():
+    table = controls.printed_labels({"a": Interval(0.5, 0.45, 0.55, 9), "b": Interval(nan, nan, nan, 9)})
+    assert table.to_numpy().tolist() == [["a", "0.50 (0.45 to 0.55)"], ["b", UNDECIDED]]

@@ -1,0 +1,96 @@
+"""The chapter Seeds, on made-up cards of seeds that train on the same hosts."""
+
+from dataclasses import replace
+from math import nan
+
+import numpy as np
+import pandas as pd
+import planted
+import pytest
+
+from ufm.chapters import seeds, verdicts
+from ufm.evidence import clean_losses, contrasts
+from ufm.plan import registry
+from ufm.statistics.variance import components, relative_spread
+
+
+def on_the_same_hosts(n_seeds=30, **changes):
+    """Made-up cards of seeds that all train on images 11 and 12, to which they answer alike or not."""
+    cards = planted.cards(n_seeds, title="MNIST, small", setting="the same hosts", effect=0.5, random_effect=0.3)
+    protocol = replace(cards.protocol, hosts=("11", "12"))
+    return replace(cards, protocol=protocol, indices=np.tile([11, 12], (n_seeds, 1)), **changes)
+
+
+def easy(cards):
+    """The same cards, every other seed's random host fitted by all."""
+    planned = []
+    for one in cards.planned:
+        fits = one["host_log_probability"].copy()
+        fits[0, 0, (one["host_seed"] % 2 == 0) & (one["host_kind"] == 0), 0] = -0.001
+        planned.append(dict(one) | {"host_log_probability": fits})
+    return replace(cards, planned=planned)
+
+
+def test_the_crossed_population_is_the_one_whose_hosts_are_images():
+    plain, ours = planted.cards(8, title="MNIST, small"), on_the_same_hosts(8)
+    assert seeds.crossed({"a": plain, "b": ours}) is ours
+    assert seeds.crossed({"a": plain}) is None
+    values = seeds.by_host_and_seed(ours)
+    np.testing.assert_array_equal(values[:, 1], contrasts(ours, "12"))
+    means = seeds.means(ours)
+    first, second = ours.labels[0]
+    assert means["setting"].tolist() == [f"image 11, label {first}", f"image 12, label {second}"]
+    np.testing.assert_allclose(means["contrast"], values.mean(0))
+    [points] = seeds.points(ours).values()
+    np.testing.assert_array_equal(points["contrast"], values.T.ravel())
+
+
+def test_noise_is_the_contrast_of_hosts_that_clean_models_fit():
+    plain, ours = easy(planted.cards(24, title="MNIST, small")), on_the_same_hosts(8)
+    kept = clean_losses(plain)[:, 0] < 0.01
+    assert kept.tolist() == [seed % 2 == 0 for seed in plain.seeds]
+    found = seeds.noise({"a": plain, "b": ours, "c": planted.cards(8, title="another")})
+    np.testing.assert_array_equal(found, contrasts(plain, "random")[kept])
+    short = seeds.noise({"a": plain, "b": replace(ours, n_permutations=50)})
+    np.testing.assert_array_equal(short, contrasts(replace(plain, n_permutations=50), "random")[kept])
+    assert (short != found).any()
+    assert len(seeds.noise({"a": plain})) == 0
+
+
+def claim(populations):
+    planned = {name: registry.sweeps()[name] for name in registry.chapter("seeds", "paper")}
+    return verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C5"]
+
+
+def test_the_claim_is_judged_by_the_spread():
+    plain, ours = easy(planted.cards(24, title="MNIST, small")), on_the_same_hosts()
+    row = claim({"a": plain, "b": ours})
+    spread = relative_spread(seeds.by_host_and_seed(ours), seeds.noise({"a": plain, "b": ours}))
+    assert (row["effect"], row["n"], row["unit"]) == (spread["estimate"], 30, "of the mean")
+    assert claim({"a": plain, "b": replace(ours, needed=31)})["verdict"] == "not tested"
+    assert claim({"a": planted.cards(24, title="MNIST, small"), "b": ours})["verdict"] == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "expected"),
+    [
+        (0.26, 0.5, 0.01, "holds"),
+        (0.26, 0.5, 0.05, "undecided"),
+        (0.25, 0.5, 0.01, "undecided"),
+        (0.0, 0.24, 0.5, "does not hold"),
+        (0.0, 0.25, 0.5, "undecided"),
+        (nan, nan, nan, "undecided"),
+    ],
+)
+def test_the_rule_of_the_plan(low, high, p, expected):
+    assert seeds.varies(pd.DataFrame({"low": [low], "high": [high]}), p) == expected
+
+
+def test_the_tables_of_the_chapter():
+    values = np.random.default_rng(9).normal(0.3, 0.2, (30, 10))
+    parts, null = components(values, n_resamples=50), np.array([0.1, 0.2, 0.4])
+    assert len(seeds.printed_components(parts)) == 3
+    summary = seeds.summary(relative_spread(values, null), parts, null).set_index("quantity")
+    assert np.isnan(summary.loc["spread over seeds", "estimate"])
+    assert summary.loc["sd, noise", "estimate"] == pytest.approx(null.std(ddof=1))
+    assert summary.loc["sd, host", "estimate"] == parts.set_index("component").loc["host", "estimate"]
