@@ -10,8 +10,9 @@ import pytest
 
 import ufm
 from ufm import paths
+from ufm.book import library
 
-PAGE = (paths.BOOK / "api.md").read_text()
+PAGE = (paths.BOOK / "api.md").read_text().replace(library.PLACE, library.reference())
 ROWS = re.findall(r"^\| `(\w+)` \|.*\{py:\w+\}`([\w.]+)` \|$", PAGE, flags=re.MULTILINE)
 
 
@@ -27,6 +28,17 @@ def test_the_page_lists_every_name_and_where_it_is_documented():
 def test_every_module_of_the_page_is_there():
     for module in re.findall(r"automodule:: (\S+)", PAGE):
         importlib.import_module(module)
+
+
+def test_every_module_that_offers_something_is_documented_once():
+    shown = {module: set() for module in re.findall(r"automodule:: (\S+)", PAGE)}
+    for path in sorted((paths.ROOT / "src" / "ufm").glob("*/*.py")):
+        room, names = path.parent.name, library.public(path)
+        name = f"ufm.{room}" if path.stem == "__init__" else f"ufm.{room}.{path.stem}"
+        covered = library.public(path.with_name("__init__.py"))
+        assert (name in shown) == bool(names - (set() if path.stem == "__init__" else covered)), name
+    sections = re.findall(r"^## (\w+)", PAGE, flags=re.MULTILINE)
+    assert sections == [room.capitalize() for room in library.rooms()]
 
 
 def test_dir_lists_these_names():

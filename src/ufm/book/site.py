@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 
 from ufm import paths
-from ufm.book import notebooks
+from ufm.book import library, notebooks
 from ufm.plan import profiles
 from ufm.progress import duration
 from ufm.records.provenance import source_digest
@@ -69,6 +69,8 @@ def build(profile: str) -> Path:
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(paths.BOOK, source, ignore=shutil.ignore_patterns("records", "__pycache__"))
     stage(source, folders)
+    page = source / "api.md"
+    page.write_text(page.read_text(encoding="utf-8").replace(library.PLACE, library.reference()), encoding="utf-8")
     entries = {path.stem: overview(profile, folders) for path in paths.BOOK.glob("*.md")}
     entries |= {name: {"Profile": profile, "Models": "none yet"} for name in folders} | provenance(folders)
     (source / "provenance.json").write_text(json.dumps(entries))
