@@ -122,7 +122,7 @@ def edited_seed(folder):
 
 
 def edited_seconds(folder):
-    return entry(folder, seconds=0.5)
+    return entry(folder, seconds=98765.4)  # which no training took
 
 
 def edited_models(folder):

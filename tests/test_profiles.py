@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ufm import cli
+from ufm.cli import images
 from ufm.data import datasets
 from ufm.data.sources import source
 from ufm.measures import pools
@@ -111,6 +111,6 @@ def test_hosts_of_a_sweep_are_those_that_the_command_finds(name, monkeypatch):
     protocol, asked = sweeps()[name].protocol, []
     monkeypatch.setattr(pools, "find", lambda protocol, parts, *, kind, device: asked.append((protocol, kind)))
     for kind in set(protocol.hosts) & set(hosts.POOLS):
-        cli.hosts(protocol.dataset, n_train=protocol.n_train, kind=kind)
+        images.hosts(protocol.dataset, n_train=protocol.n_train, kind=kind)
         assert asked[-1][1] == kind
         assert hosts.identity(asked[-1][0], 0, kind) == hosts.identity(protocol, 0, kind)
