@@ -1,5 +1,6 @@
 """Records are checked whole, and trained again: what was edited, lost or made up is found."""
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -39,10 +40,42 @@ def test_whole_records_have_no_fault():
     assert verify() == (9, [])
 
 
-def test_nothing_recorded_is_no_fault(monkeypatch, tmp_path):
+def test_a_folder_without_records_is_a_fault(monkeypatch, tmp_path):
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "nowhere"))
-    assert verify() == (0, [])
+    n_records, [fault] = verify()
+    assert n_records == 0
+    assert str(tmp_path / "nowhere" / "index.txt") in fault
     assert list(retrain(3)) == []
+
+
+def without_an_entry(folder):
+    manifest = folder / "manifest.json"
+    entries = json.loads(manifest.read_text())
+    del entries[next(iter(entries))]
+    manifest.write_text(json.dumps(entries))
+
+
+@pytest.mark.parametrize(
+    ("lose", "gone"),
+    [
+        (without_an_entry, "1 of"),
+        (lambda folder: (folder / "manifest.json").unlink(), "of"),
+        (shutil.rmtree, "of"),
+    ],
+    ids=["an entry", "a manifest", "a folder"],
+)
+def test_what_is_lost_is_a_fault(records, lose, gone):
+    lose(records / "scores")
+    _, faults = verify()
+    [fault] = [one for one in faults if "are gone" in one]
+    assert fault.startswith(f"{records / 'scores'}: ")
+    assert gone in fault
+    assert "\n" not in fault
+
+
+def test_an_index_that_is_lost_is_a_fault(records):
+    (records / "index.txt").unlink()
+    assert [f"{records / 'index.txt'}" in one for one in verify()[1]] == [True]
 
 
 @pytest.mark.parametrize("harm", damage.ALL, ids=lambda one: one.__name__)

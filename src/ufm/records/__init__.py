@@ -3,6 +3,7 @@
 from ufm.records.fingerprints import digest
 from ufm.records.provenance import source_digest
 from ufm.records.store import (
+    INDEX,
     MANIFEST,
     NO_TABLES,
     Measured,
@@ -13,6 +14,7 @@ from ufm.records.store import (
     csv,
     entry_digest,
     executed,
+    indexed,
     joined,
     locked,
     rows_digest,
@@ -20,6 +22,7 @@ from ufm.records.store import (
 )
 
 __all__ = [
+    "INDEX",
     "MANIFEST",
     "Measured",
     "NO_TABLES",
@@ -31,6 +34,7 @@ __all__ = [
     "digest",
     "entry_digest",
     "executed",
+    "indexed",
     "joined",
     "locked",
     "rows_digest",

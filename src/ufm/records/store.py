@@ -27,6 +27,7 @@ from ufm.records.fingerprints import digest
 from ufm.records.provenance import training_digest
 
 MANIFEST = "manifest.json"
+INDEX = "index.txt"  # beside the folders of the book's records: a line a record, its folder and its fingerprint
 NO_TABLES = ("arrays", "entry")  # what a manifest has digests of beside tables
 
 
@@ -43,10 +44,10 @@ class RecordError(ValueError):
 
 
 class Records:
-    """The complete seeds under one folder."""
+    """The complete seeds under one folder; an index lists those of the book, lest one be lost unnoticed."""
 
-    def __init__(self, folder: Path):
-        self.folder = Path(folder)
+    def __init__(self, folder: Path, index: Path | None = None):
+        self.folder, self.index = Path(folder), index
 
     def entries(self) -> dict[str, dict]:
         """Manifest entries of all complete seeds, by fingerprint. Raises RecordError for a damaged manifest."""
@@ -98,6 +99,9 @@ class Records:
             entries[fingerprint] = entry | {"digests": digests | {"entry": entry_digest(entry)}}
             lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items())
             write(self.folder / MANIFEST, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+        if self.index is not None:
+            with locked(self.index.parent), open(self.index, "a", encoding="utf-8") as index:
+                index.write(f"{self.folder.name} {fingerprint}\n")
 
     @contextmanager
     def claim(self, fingerprint: str) -> Iterator[bool]:
@@ -255,7 +259,19 @@ def entry_digest(entry: dict) -> str:
 
 def committed(name: str) -> Records:
     """The records of this name that are kept with the book."""
-    return Records(paths.committed_records() / name)
+    return Records(paths.committed_records() / name, paths.committed_records() / INDEX)
+
+
+def indexed() -> dict[str, list[str]] | None:
+    """Fingerprints of all records that were kept with the book, by name; None where there is no index."""
+    path = paths.committed_records() / INDEX
+    if not path.exists():
+        return None
+    found: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, _, fingerprint = line.partition(" ")
+        found.setdefault(name, []).append(fingerprint)
+    return found
 
 
 def executed(name: str) -> Records:

@@ -9,7 +9,7 @@ import pandas as pd
 from ufm import paths
 from ufm.plan import registry
 from ufm.randomness.streams import stream
-from ufm.records import Measured, RecordError, Records, as_text, committed
+from ufm.records import INDEX, Measured, RecordError, Records, as_text, committed, indexed
 from ufm.study.seeds import finish
 
 # How far the effects may be from the recorded ones, see `deviation`. Rounding alone was seen to do much less
@@ -19,7 +19,7 @@ TOLERANCE = 0.5
 
 def verify() -> tuple[int, list[str]]:
     """Check every record that is kept with the book: how many there are, and a line for each fault."""
-    n_records, faults = 0, []
+    n_records, faults = 0, lost()
     for manifest in sorted(paths.committed_records().glob("*/manifest.json")):
         records = Records(manifest.parent)
         try:
@@ -39,6 +39,23 @@ def verify() -> tuple[int, list[str]]:
         stray = {path.stem for path in (manifest.parent / "arrays").glob("*.npz")} - set(entries) - expected
         faults += [f"{records.arrays_path(one)}: belongs to no record; delete it" for one in sorted(stray)]
     return n_records, list(dict.fromkeys(faults))
+
+
+def lost() -> list[str]:
+    """A line for each folder of which records are gone that the index lists, and where there is no index."""
+    folder, faults = paths.committed_records(), []
+    known = indexed()
+    if known is None:
+        return [f"{folder / INDEX}: there is none, so that nobody can tell what is missing; restore it"]
+    for name, fingerprints in known.items():
+        try:
+            there = committed(name).entries()
+        except RecordError:  # which is a fault of its own
+            continue
+        gone = [one for one in fingerprints if one not in there]
+        if gone:
+            faults.append(f"{folder / name}: {len(gone)} of {len(fingerprints)} records are gone; restore the folder")
+    return faults
 
 
 @dataclass(frozen=True)
