@@ -174,6 +174,19 @@ def test_the_best_age_is_that_of_the_short_list(card):
     np.testing.assert_allclose(arrays["ood_null"][0], [control.mean(0), control.std(0, ddof=1)], atol=2e-3)
 
 
+def test_seeds_that_are_trained_together_have_the_cards_that_each_has_alone():
+    protocol = replace(PROTOCOL, hosts=("random",))
+    together = seeds.finish(protocol, list(SEEDS))
+    for seed, (entry, measured) in zip(SEEDS, together, strict=True):
+        [(alone, expected)] = seeds.finish(protocol, [seed])
+        assert (entry["seed"], entry["identity"], entry["models"]) == (seed, alone["identity"], alone["models"])
+        assert measured.arrays.keys() == expected.arrays.keys()
+        for name, values in expected.arrays.items():
+            np.testing.assert_allclose(
+                measured.arrays[name].astype(float), values.astype(float), rtol=2e-3, atol=2e-3, err_msg=name
+            )
+
+
 # D of a null in which age moves every response
 
 
