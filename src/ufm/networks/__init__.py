@@ -1,4 +1,7 @@
-"""Networks: a file an architecture, its settings and its layers together. Settings need no torch.
+"""Networks: a file an architecture.
+
+Its settings and its layers stand together; settings need no torch.
+
 
 Layers with initial weights are made by `ufm.networks.build.build`.
 """

@@ -1,1 +1,4 @@
-"""What is trained, and what counts: a file a chapter, found by `ufm.plan.registry`."""
+"""What is trained, and what counts: a file a chapter.
+
+`ufm.plan.registry` finds them.
+"""
