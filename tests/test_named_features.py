@@ -4,6 +4,7 @@ import hashlib
 import json
 import string
 from dataclasses import replace
+from math import comb
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,8 @@ from scipy.special import log_softmax
 from ufm import features, paths
 from ufm.data.datasets import load, ood_images
 from ufm.data.on_device import to_device
-from ufm.features import FIXED, feature, insert, letter, permutations, placebo, written
+from ufm.features import FIXED, feature, insert, letter, permutations, placebo, require_placebo, written
+from ufm.features.draws import arrangements
 from ufm.measures import cards, layout
 from ufm.measures.scored import score_seed
 from ufm.networks.build import build
@@ -25,6 +27,7 @@ from ufm.protocol import Protocol
 from ufm.records import Records
 from ufm.report import host_pictures
 from ufm.study import pictures, seeds
+from ufm.study.runs import Run
 from ufm.training import stamped_images, train
 
 J_DOE = """
@@ -494,3 +497,26 @@ def test_a_seed_of_the_chest_x_rays(real_data):
     np.testing.assert_allclose(shift[..., 0], -shift[..., 1], atol=1e-3)  # centred, of two classes
     assert measured.tables["models"]["accuracy"].between(0.3, 1).all()
     assert set(measured.tables["models"]["canary_label"][1:]) <= {0, 1}
+
+
+# Features without a placebo
+
+
+@pytest.mark.parametrize("pixels", [np.full((5, 5), 255), np.zeros((1, 1)), np.eye(2) * 255, np.full((3, 4), 90)])
+def test_a_picture_whose_permutations_are_itself_is_refused(tmp_path, pixels):
+    path = tmp_path / "flat.png"
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    with pytest.raises(ValueError, match=r"^feature: the pixels of .*flat\.png' have \d+ arrangements") as error:
+        Run("mlp", profile="embedded", feature=str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_arrangements_are_counted():
+    assert arrangements(letter("A")) == comb(25, 12)
+    assert arrangements(np.array([[0.0, 0.5], [1.0, np.nan]])) == 24
+    assert arrangements(np.array([[np.nan, np.nan], [1.0, 1.0]])) == 6
+
+
+def test_a_black_square_is_a_letter_that_was_dimmed():
+    np.testing.assert_array_equal(feature("A", brightness=0.0), np.zeros((5, 5)))
+    require_placebo("A")

@@ -3,7 +3,7 @@
 from ufm.discovery import discover
 from ufm.features.draws import FIXED, permutations, placebo, random_features
 from ufm.features.letters import LETTERS, letter
-from ufm.features.named import KINDS, Kind, check_scale, feature, named
+from ufm.features.named import KINDS, Kind, check_scale, feature, named, require_placebo
 from ufm.features.pictures import picture
 from ufm.features.stamping import insert
 from ufm.features.texts import TEXT_SIZE, written
@@ -25,5 +25,6 @@ __all__ = [
     "picture",
     "placebo",
     "random_features",
+    "require_placebo",
     "written",
 ]

@@ -1,5 +1,7 @@
 """Features that are drawn: random ones, permutations of a feature's pixels, placebos."""
 
+from math import comb
+
 import numpy as np
 
 from ufm.randomness.streams import stream
@@ -30,6 +32,15 @@ def permutations(feature: np.ndarray, n: int, *, seed: int = 0, scope: str = "",
     drawn = feature[::magnified, ::magnified]
     rows = stream("permutations", seed=seed, scope=scope).permuted(np.tile(drawn.ravel(), (n, 1)), axis=1)
     return rows.reshape(n, 1, *drawn.shape).repeat(magnified, 2).repeat(magnified, 3)
+
+
+def arrangements(feature: np.ndarray) -> int:
+    """In how many different ways a feature's pixels can be arranged; transparent ones are alike."""
+    _, counts = np.unique(np.asarray(feature).ravel(), return_counts=True, equal_nan=True)
+    n, left = 1, int(counts.sum())
+    for count in counts.tolist():
+        n, left = n * comb(left, count), left - count
+    return n
 
 
 def placebo(feature: np.ndarray, *, seed: int, host: str, scope: str = "", magnified: int = 1) -> np.ndarray:

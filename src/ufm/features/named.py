@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ufm.features.draws import FIXED, arrangements
 from ufm.features.texts import written
 
 
@@ -58,3 +59,13 @@ def named(name: str) -> np.ndarray:
         if len(name) > 1:
             return written(name)
     raise ValueError(f"feature: {name!r} is no letter A to Z, and no PNG file or text of several characters")
+
+
+def require_placebo(name: str) -> None:
+    """Raise a ValueError where a feature has so few arrangements of its pixels that an experiment means nothing."""
+    n = arrangements(named(name))
+    if n < FIXED + 2:
+        raise ValueError(
+            f"feature: the pixels of {name!r} have {n} arrangements, so that most permutations are the feature itself "
+            "and there is no placebo; give it more pixels of different brightness"
+        )

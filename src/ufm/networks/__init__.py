@@ -1,9 +1,7 @@
 """Networks: a file an architecture.
 
-Its settings and its layers stand together; settings need no torch.
-
-
-Layers with initial weights are made by `ufm.networks.build.build`.
+Its settings and its layers stand together; settings need no torch. `ufm.networks.build.build` makes layers with initial
+weights.
 """
 
 from ufm.discovery import discover

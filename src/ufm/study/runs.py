@@ -77,6 +77,7 @@ class Run:
                     require(parameter, name, [*own, *sources.SOURCES, "the path of a folder"])
             image = np.zeros(sources.source(sweep.protocol.dataset).shape, dtype=np.uint8)
             features.insert(image, sweep.protocol.unique, position=sweep.protocol.position)
+            features.require_placebo(sweep.protocol.feature)
         self.device = resolve(device) if train else known(device)
         self.data_root, self.fresh, self.train = data_root, fresh, train
         self.folder = paths.run_folder(notebook)
