@@ -32,3 +32,6 @@ def sweeps(profile: str) -> dict[str, Sweep]:
 def shown(profile: str) -> tuple[str, ...]:
     """All of them."""
     return tuple(sweeps(profile))
+
+
+DECIDING = {"C4": shown}  # by claim, the sweeps on which it stands
