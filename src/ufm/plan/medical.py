@@ -7,6 +7,7 @@ from ufm.plan.populations import EVIDENCE, plain, population
 from ufm.plan.sweep import Sweep
 
 PLACE = {"embedded": 6, "paper": 6}
+PICTURED = True  # images of its hosts are kept with the records
 NAME = "J. DOE"
 MEDICAL_SETTINGS = ("MLP, letter", "MLP, name", "CNN-1, letter")
 # Seeds by folder of records, in the order of the settings; what has none is not trained.

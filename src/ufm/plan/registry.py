@@ -2,6 +2,7 @@
 
 A file trains sweeps if it has `sweeps(profile)`, and `PLACE`: where these stand among those of other files, by profile.
 It is a chapter's if it has `shown(profile)`: names of the sweeps that the notebook of the same name shows, in order.
+Images of its hosts are kept with the records if it says `PICTURED`.
 A claim is judged on what it has in `DECIDING`: by the claim's name, a function of the profile.
 """
 
@@ -39,6 +40,11 @@ def chapter(notebook: str, profile: str) -> tuple[str, ...]:
     if notebook not in there:
         raise ValueError(f"no notebook {notebook!r}; known: {', '.join(there)}")
     return there[notebook].shown(known(profile))
+
+
+def pictured() -> list[str]:
+    """The notebooks of whose sweeps images of the hosts are kept with the records."""
+    return [notebook for notebook, one in chapters().items() if getattr(one, "PICTURED", False)]
 
 
 def deciding() -> dict[str, Callable[[str], Iterable[str]]]:
