@@ -54,12 +54,13 @@ def test_sweeps_of_a_file_stand_at_its_place(toy):
 
 
 def test_what_decides_its_claim_is_shown_by_the_verdicts(toy):
-    assert list(registry.deciding())[-2:] == ["C6", "C10"]
+    assert list(registry.deciding())[-1] == "C10"  # and not before C2
     assert registry.chapter("verdicts", "embedded")[-1] == "digits-small-a-toy"
 
 
 def test_images_of_hosts_are_kept_where_a_chapter_says_so(toy):
-    assert registry.pictured() == ["influence", "medical", "mlp", "a-toy"]
+    assert {"a-toy", "mlp"} <= set(registry.pictured())
+    assert "when" not in registry.pictured()
 
 
 def test_every_claim_is_judged_by_the_chapter_whose_plan_says_on_what():
