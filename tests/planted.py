@@ -13,6 +13,7 @@ N_CLASSES = 10
 PROTOCOL = population("mnist", 10_000)
 N_FEATURES = 158
 N_SHORT = 53
+TITLES = ("first", "second", "third", "fourth")
 
 
 def population(
@@ -111,3 +112,22 @@ def three(setting, n_seeds=12, *, title="", host="hard", accuracy=0.8, **changes
     protocol = replace(protocol, hosts=(host,), measure="short card")
     rows = models(protocol, entries, accuracy)
     return evidence.stack(protocol, entries, short, rows, trained_on=title, setting=setting, needed=n_seeds)
+
+
+def each(populations, function, *arguments):
+    """What a function makes of each of some populations, by title."""
+    return evidence.each(function, dict(zip(TITLES, populations, strict=False)), *arguments)
+
+
+def settings(populations):
+    """What `regularisers.by_seed` and `regularisers.costs` make."""
+    rng, seeds, rows = np.random.default_rng(3), {}, []
+    for title in TITLES[: len(populations)]:
+        values = rng.normal(0.2, 0.1, (2, 9))
+        seeds[title] = pd.DataFrame({"setting": ["plain"] * 9 + ["dropout"] * 9, "contrast": values.ravel()})
+        for setting, mean in zip(("plain", "dropout"), values.mean(1), strict=True):
+            row = {"population": title, "setting": setting}
+            for name, estimate in (("contrast", mean), ("accuracy", 0.9 + mean / 10)):
+                row |= {name: estimate, f"{name}_low": estimate - 0.01, f"{name}_high": estimate + 0.01}
+            rows.append(row)
+    return [seeds, pd.DataFrame(rows)]

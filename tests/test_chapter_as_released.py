@@ -1,5 +1,6 @@
 """The released notebook's canaries beside ours, on tables of three."""
 
+from math import nan
 from types import SimpleNamespace
 
 import numpy as np
@@ -148,3 +149,15 @@ def test_deviations_by_hand():
     printed = as_released.printed_deviations(as_released.deviations(populations))
     assert printed["M, mean"].tolist()[2] == "–"
     assert printed["from … to"].tolist()[0] == "−0.100 to 0.300"
+
+
+def ten(populations):
+    """What `as_released.beside` makes."""
+    n = len(populations)
+    columns = {"canary_index": range(n), "canary_label": range(n), "released": [nan] * n}
+    return pd.DataFrame(columns | {"canary": np.arange(n) / 10, "control": np.arange(n) / -10})
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
+DRAWN = {"drawn_scores": lambda some: [ten(some)]}
+PANELS = {"drawn_scores": 1}

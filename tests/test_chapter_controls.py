@@ -4,8 +4,10 @@ from math import nan
 
 import numpy as np
 import pandas as pd
+import planted
 
 from ufm.chapters import controls
+from ufm.evidence import controls as null
 from ufm.report import by_population
 from ufm.statistics import Interval
 
@@ -60,3 +62,12 @@ def test_lit_pixels_by_hand():
 def test_labels_are_a_row_a_population():
     table = controls.printed_labels({"a": Interval(0.5, 0.45, 0.55, 9), "b": Interval(nan, nan, nan, 9)})
     assert table.to_numpy().tolist() == [["a", "0.50 (0.45 to 0.55)"], ["b", UNDECIDED]]
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
+DRAWN = {
+    "drawn_scores": lambda some: [planted.each(some, null.scores_by_role)],
+    "drawn_siblings": lambda some: [planted.each(some, null.scores_by_role)],
+    "drawn_false_positive_rates": lambda some: [planted.each(some, null.false_positive_rates)],
+    "drawn_p_values": lambda some: [planted.each(some, null.permutation_p_values)],
+}

@@ -201,3 +201,20 @@ def test_tables_take_what_the_library_computes():
     ):
         assert not table.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)
     assert detection.printed_areas(areas)["second"].tolist() == [UNDECIDED] * len(detectors.SHOWN)
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
+DRAWN = {
+    "drawn_curves": lambda some: [
+        planted.each(some, performance.curves, "hard", (detectors.LABEL_KNOWN, detectors.PAPER))
+    ],
+    "drawn_power": lambda some: [
+        planted.each(some, performance.by_images, "hard"),
+        planted.each(some, performance.by_permutations, "hard"),
+    ],
+    "drawn_areas": lambda some: [
+        planted.each(some, performance.areas, host, (detectors.LABEL_KNOWN, detectors.PAPER))
+        for host in ("hard", "random")
+    ],
+}
+PANELS = {"drawn_power": 2}

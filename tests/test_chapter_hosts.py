@@ -67,3 +67,8 @@ def test_exploratory_cells_stand_beside_what_their_own_canaries_learnt():
     assert table["population"].tolist() == ["Digits"] * 2 + ["MNIST"] * 2
     assert [text.split()[0] for text in table["learnt"]] == [f"{share:.2f}" for share in shares]
     assert not table.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
+DRAWN = {"drawn_contrasts": lambda some: [planted.each(some, evidence.by_host)]}
+DRAWN_WITH = {"drawn_contrasts": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0}}

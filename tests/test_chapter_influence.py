@@ -149,3 +149,19 @@ def test_the_table_and_the_points_of_the_chapter(populations):
     assert summary.loc[f"rise; {SETTINGS[2]}", "estimate"] == table["estimate"].iloc[2]
     points = influence.by_seed(populations)
     assert points.groupby(["setting", "role"]).size().unique().tolist() == [24]
+
+
+def shares(populations):
+    """What `influence.by_seed` makes."""
+    rows = [
+        {"setting": title, "seed": seed, "role": role, "rank": rank}
+        for title in planted.TITLES[: len(populations)]
+        for role, rank in (("control", 0.2), ("canary", 0.8), ("placebo", 0.5))
+        for seed in range(5)
+    ]
+    return pd.DataFrame(rows)
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
+DRAWN = {"drawn_ranks": lambda some: [shares(some)]}
+PANELS = {"drawn_ranks": 1}

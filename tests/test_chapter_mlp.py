@@ -92,3 +92,7 @@ def test_tables_and_summary_say_the_same(cards):
     assert values["best_epoch_distance"] == "2.000"
     assert values["contrast_on_hard_hosts"] == f"{contrasts(cards, 'hard').mean():.3f}"
     assert not by_population.summary(found)["quantity"].duplicated().any()
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
+DRAWN = {"drawn_scores": lambda some: [planted.each(some, mlp.of_hosts)]}

@@ -208,3 +208,7 @@ def test_accuracy_is_said_of_ways_that_reduce_and_of_those_that_raise():
         "accuracy_early_stopping": "−0.012",
     }
     assert regularisers.accuracy_changes(table[1:2])["accuracy_raises"] == "not recorded"
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
+DRAWN = {"drawn_costs": lambda some: planted.settings(some)[1:]}

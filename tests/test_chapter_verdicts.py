@@ -84,7 +84,7 @@ def test_a_contrast_that_is_sure_and_small_is_called_so(monkeypatch, size, words
 
 def test_claims_that_were_not_tested_say_so():
     table = verdicts.verdicts({}, planned=PLANNED).set_index("claim")
-    assert list(table.index) == ["C1", "C1, CNNs", "C2", "C3", "C4", "C5", "C6"]
+    assert list(table.index)[:7] == ["C1", "C1, CNNs", "C2", "C3", "C4", "C5", "C6"]  # and those of later chapters
     assert (table["verdict"] == "not tested").all()
 
 

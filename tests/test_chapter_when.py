@@ -133,3 +133,16 @@ def test_models_are_trained_to_the_end():
         protocol = sweep.protocol
         assert (protocol.training.early_stopping, protocol.measure) == ("none", "epoch card")
         assert protocol.control
+
+
+def by_epoch(populations):
+    """What `when.by_seed` and `when.means` make, and a kept epoch."""
+    rng = np.random.default_rng(4)
+    rows = [{"seed": seed, "epoch": epoch} for seed in range(1, 6) for epoch in range(1, 5)]
+    table = pd.DataFrame(rows).assign(**{name: rng.random(20) for name in when.MEASURED})
+    return [table, when.means(table), 2.5]
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
+DRAWN = {"drawn_epochs": by_epoch}
+PANELS = {"drawn_epochs": 3}

@@ -431,7 +431,7 @@ def library():
     from ufm.chapters.verdicts import verdicts
     from ufm.study.runs import Run
 
-    run = Run("verdicts", profile="paper", train=False)
+    run = Run("verdicts", {"profile": "paper", "train": False})
     cards = evidence.of(run.recorded())
     return cards, verdicts(cards, planned=run.sweeps).set_index("claim")
 

@@ -1,9 +1,14 @@
-"""Figures of the chapters, from made-up populations: panels, points, and tables with nothing to show."""
+"""Figures of the chapters, from made-up populations: panels, points, and tables with nothing to show.
+
+From what a chapter's figures are drawn says its own test: `DRAWN`, by the name of the function, and `DRAWN_WITH` and
+`PANELS` for those that need settings or have a number of panels of their own.
+"""
 
 from copy import deepcopy
 from importlib import import_module
 from inspect import isfunction
 from math import nan
+from pathlib import Path
 from pkgutil import iter_modules
 
 import matplotlib.pyplot as plt
@@ -14,117 +19,38 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from ufm import chapters, evidence
-from ufm.chapters import as_released, mlp, when
-from ufm.evidence import cells, performance
+from ufm import chapters
+from ufm.chapters import as_released
+from ufm.evidence import cells
 from ufm.evidence import controls as null
 from ufm.evidence.detectors import LABEL_KNOWN, PAPER
 from ufm.report import figures
 
 N_SEEDS = 12
-TITLES = ("first", "second", "third", "fourth")
-
-
-def of(populations, function, *arguments):
-    return evidence.each(function, dict(zip(TITLES, populations, strict=False)), *arguments)
 
 
 @pytest.fixture(scope="module")
 def populations():
-    return [planted.cards(N_SEEDS, effect=0.5, rng=rng, title=title) for rng, title in enumerate(TITLES)]
+    return [planted.cards(N_SEEDS, effect=0.5, rng=rng, title=title) for rng, title in enumerate(planted.TITLES)]
 
 
 def images(populations):
-    return of(populations, lambda cards: [(np.full((1, 4, 4), place, np.uint8), f"{place}") for place in range(3)])
+    return planted.each(
+        populations, lambda cards: [(np.full((1, 4, 4), place, np.uint8), f"{place}") for place in range(3)]
+    )
 
 
-def ten(populations):
-    """What `as_released.beside` makes."""
-    n = len(populations)
-    columns = {"canary_index": range(n), "canary_label": range(n), "released": [nan] * n}
-    return pd.DataFrame(columns | {"canary": np.arange(n) / 10, "control": np.arange(n) / -10})
-
-
-def settings(populations):
-    """What `regularisers.by_seed` and `regularisers.costs` make."""
-    rng, seeds, rows = np.random.default_rng(3), {}, []
-    for title in TITLES[: len(populations)]:
-        values = rng.normal(0.2, 0.1, (2, 9))
-        seeds[title] = pd.DataFrame({"setting": ["plain"] * 9 + ["dropout"] * 9, "contrast": values.ravel()})
-        for setting, mean in zip(("plain", "dropout"), values.mean(1), strict=True):
-            row = {"population": title, "setting": setting}
-            for name, estimate in (("contrast", mean), ("accuracy", 0.9 + mean / 10)):
-                row |= {name: estimate, f"{name}_low": estimate - 0.01, f"{name}_high": estimate + 0.01}
-            rows.append(row)
-    return [seeds, pd.DataFrame(rows)]
-
-
-def histories(populations):
-    """What `evidence.curves` makes of two models of two seeds."""
-    rows = [
-        {"seed": seed, "role": role, "host": host, "epoch": epoch, "train_loss": 1 / epoch, "stopping_loss": 1.0}
-        for seed in (1, 2)
-        for role, host in (("control", ""), ("canary", "hard"))
-        for epoch in (1, 2, 3)
-    ]
-    return {title: pd.DataFrame(rows) for title in TITLES[: len(populations)]}
-
-
-def shares(populations):
-    """What `influence.by_seed` makes."""
-    rows = [
-        {"setting": title, "seed": seed, "role": role, "rank": rank}
-        for title in TITLES[: len(populations)]
-        for role, rank in (("control", 0.2), ("canary", 0.8), ("placebo", 0.5))
-        for seed in range(5)
-    ]
-    return pd.DataFrame(rows)
-
-
-def by_epoch(populations):
-    """What `when.by_seed` and `when.means` make, and a kept epoch."""
-    rng = np.random.default_rng(4)
-    rows = [{"seed": seed, "epoch": epoch} for seed in range(1, 6) for epoch in range(1, 5)]
-    table = pd.DataFrame(rows).assign(**{name: rng.random(20) for name in when.MEASURED})
-    return [table, when.means(table), 2.5]
-
-
-# What each figure is drawn from, given populations.
 DRAWN = {
-    "controls.drawn_scores": lambda some: [of(some, null.scores_by_role)],
-    "controls.drawn_siblings": lambda some: [of(some, null.scores_by_role)],
-    "controls.drawn_false_positive_rates": lambda some: [of(some, null.false_positive_rates)],
-    "controls.drawn_p_values": lambda some: [of(some, null.permutation_p_values)],
-    "detection.drawn_curves": lambda some: [of(some, performance.curves, "hard", (LABEL_KNOWN, PAPER))],
-    "detection.drawn_power": lambda some: [
-        of(some, performance.by_images, "hard"),
-        of(some, performance.by_permutations, "hard"),
-    ],
-    "hosts.drawn_contrasts": lambda some: [of(some, evidence.by_host)],
     "figures.pictures": lambda some: [images(some)],
-    "figures.contrast_cells": lambda some: [cells.contrast_cells(dict(zip(TITLES, some, strict=False)))],
-    "as_released.drawn_scores": lambda some: [ten(some)],
-    "detection.drawn_areas": lambda some: [
-        of(some, performance.areas, host, (LABEL_KNOWN, PAPER)) for host in ("hard", "random")
-    ],
-    "cnns.drawn_learning": lambda some: [histories(some)],
-    "influence.drawn_ranks": lambda some: [shares(some)],
-    "figures.by_setting": settings,
-    "regularisers.drawn_costs": lambda some: settings(some)[1:],
-    "mlp.drawn_scores": lambda some: [of(some, mlp.of_hosts)],
-    "when.drawn_epochs": by_epoch,
+    "figures.contrast_cells": lambda some: [cells.contrast_cells(dict(zip(planted.TITLES, some, strict=False)))],
+    "figures.by_setting": planted.settings,
 }
-SETTINGS = {
-    "hosts.drawn_contrasts": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0},
-    "figures.contrast_cells": {"smallest": 0.02},
-}
-ONE_PANEL = {
-    "influence.drawn_ranks": 1,
-    "detection.drawn_power": 2,
-    "figures.contrast_cells": 1,
-    "as_released.drawn_scores": 1,
-    "when.drawn_epochs": 3,
-}  # whatever the number of populations
+SETTINGS = {"figures.contrast_cells": {"smallest": 0.02}}
+ONE_PANEL = {"figures.contrast_cells": 1}
+for path in sorted(Path(__file__).parent.glob("test_chapter_*.py")):
+    ours, chapter = vars(import_module(path.stem)), path.stem.removeprefix("test_chapter_")
+    for every, own in ((DRAWN, "DRAWN"), (SETTINGS, "DRAWN_WITH"), (ONE_PANEL, "PANELS")):
+        every |= {f"{chapter}.{function}": value for function, value in ours.get(own, {}).items()}
 BY_POPULATION = sorted(set(DRAWN) - set(ONE_PANEL) - {"figures.pictures"})
 
 
@@ -192,7 +118,7 @@ def test_a_figure_is_narrow_closed_and_leaves_its_tables(name, n, populations):
 @pytest.mark.parametrize("name", BY_POPULATION)
 def test_a_panel_a_population_under_its_title(name, n, populations):
     figure = draw(name, DRAWN[name](populations[:n]))
-    assert [axis.get_title() for axis in visible(figure)] == list(TITLES[:n])
+    assert [axis.get_title() for axis in visible(figure)] == list(planted.TITLES[:n])
     assert all(axis.lines or axis.collections for axis in visible(figure))
 
 
@@ -284,7 +210,7 @@ def test_power_has_a_line_a_population_in_both_panels(populations):
     tables = DRAWN["detection.drawn_power"](populations)
     for axis, rows in zip(draw("detection.drawn_power", tables).axes, tables, strict=True):
         lines = {line.get_label(): line for line in axis.lines}
-        assert set(TITLES) <= set(lines)
+        assert set(planted.TITLES) <= set(lines)
         for title, table in rows.items():
             np.testing.assert_array_equal(lines[title].get_ydata(), table["estimate"])
             np.testing.assert_array_equal(lines[title].get_xdata(), table.iloc[:, 0])
@@ -350,7 +276,7 @@ def test_the_released_numbers_are_drawn_where_there_are_any():
 def test_areas_are_points_beside_their_detectors(populations):
     tables = DRAWN["detection.drawn_areas"](populations[:2])
     figure = draw("detection.drawn_areas", tables)
-    for axis, title in zip(visible(figure), TITLES, strict=False):
+    for axis, title in zip(visible(figure), planted.TITLES, strict=False):
         points = [one.get_offsets() for one in axis.collections if isinstance(one, PathCollection)]
         for found, table, column in zip(
             points, (tables[0], tables[0], tables[1]), ("estimate", "all", "all"), strict=True
@@ -363,7 +289,7 @@ def test_areas_are_points_beside_their_detectors(populations):
 
 
 def test_settings_are_rows_with_a_point_a_seed_and_the_mean(populations):
-    seeds, means = settings(populations[:2])
+    seeds, means = planted.settings(populations[:2])
     figure = draw("figures.by_setting", [seeds, means])
     for axis, title in zip(visible(figure), seeds, strict=True):
         assert clouds(axis) == [9, 1, 9, 1]
@@ -376,7 +302,7 @@ def test_settings_are_rows_with_a_point_a_seed_and_the_mean(populations):
 
 
 def test_the_dashed_line_is_at_the_first_mean_or_where_it_is_told(populations):
-    seeds, means = settings(populations[:2])
+    seeds, means = planted.settings(populations[:2])
     for beside, expected in ((None, means["contrast"].iloc[0]), (0.123, 0.123)):
         axis = visible(figures.by_setting(seeds, means, beside=beside))[0]
         [dashed] = [line for line in axis.lines if line.get_linestyle() == "--"]
@@ -384,7 +310,7 @@ def test_the_dashed_line_is_at_the_first_mean_or_where_it_is_told(populations):
 
 
 def test_a_trade_off_has_a_point_a_setting_and_names_each_once(populations):
-    [costs] = settings(populations[:2])[1:]
+    [costs] = planted.settings(populations[:2])[1:]
     figure = draw("regularisers.drawn_costs", [costs])
     for axis, title in zip(visible(figure), costs["population"].unique(), strict=True):
         points = [one.get_offsets()[0].tolist() for one in axis.collections if isinstance(one, PathCollection)]
@@ -393,15 +319,8 @@ def test_a_trade_off_has_a_point_a_setting_and_names_each_once(populations):
     assert [text.get_text() for text in legend.get_texts()] == ["plain", "dropout"]
 
 
-def test_learning_curves_are_two_lines_a_model_and_named_once(populations):
-    figure = draw("cnns.drawn_learning", [histories(populations[:2])])
-    assert [len(axis.lines) for axis in visible(figure)] == [8, 8]
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["control, training", "control, held out", "canary, training", "canary, held out"]
-
-
 def test_rank_shares_are_rows_of_points_by_group_and_role(populations):
-    figure = draw("influence.drawn_ranks", [shares(populations[:2])])
+    figure = draw("influence.drawn_ranks", DRAWN["influence.drawn_ranks"](populations[:2]))
     [axis] = figure.axes
     assert clouds(axis) == [5] * 6
     ranks = [one.get_offsets()[0, 0] for one in axis.collections if isinstance(one, PathCollection)]

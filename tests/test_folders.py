@@ -154,11 +154,10 @@ def test_a_palette_of_greys_is_grey_and_a_photograph_is_turned_as_it_says(folder
 
 
 def test_a_chapter_can_be_asked_for_a_folder(folder):
-    sweep = Run("method", profile="embedded", dataset=str(folder)).sweeps["method"]
+    sweep = Run("method", {"profile": "embedded", "dataset": str(folder)}).sweeps["method"]
     assert sweep.protocol.dataset == str(folder)
-    assert Run("method", profile="embedded", ood_set=str(folder)).sweeps["method"].protocol.scoring.ood_set == str(
-        folder
-    )
+    sweep = Run("method", {"profile": "embedded", "ood_set": str(folder)}).sweeps["method"]
+    assert sweep.protocol.scoring.ood_set == str(folder)
 
 
 def emptied(folder):

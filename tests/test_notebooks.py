@@ -14,8 +14,11 @@ import pytest
 from ufm import paths
 from ufm.book import notebooks
 from ufm.book.compare import AGREES, compare_runs
+from ufm.data.sources import SCORED_ON, SOURCES
+from ufm.networks import MODELS
 from ufm.plan.registry import chapters
 from ufm.records import locked
+from ufm.study.notebook_parameters import PARAMETERS
 
 SMALLEST = {"n_train": 400, "n_ood": 60, "n_random": 1}
 HEADER = """---
@@ -78,26 +81,47 @@ def test_a_notebook_is_text_with_a_kernel_and_one_parameters_cell(name):
 
 
 @pytest.mark.parametrize("name", notebooks.NAMES)
-def test_every_parameter_is_typed_documented_and_used(name):
+def test_parameters_are_declared_as_in_the_table(name):
+    declared = notebooks.parameters(name)
+    assert list(declared) == [parameter for parameter in PARAMETERS if parameter in declared]
+    for parameter, cell in declared.items():
+        assert PARAMETERS[parameter].declared_by(cell), f"{cell} is not {PARAMETERS[parameter]}"
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_a_chapter_offers_what_there_is(name):
+    images = {*SOURCES, *SCORED_ON, "or the path of a folder"}
+    for parameter, there in {"dataset": images, "ood_set": images, "model": set(MODELS)}.items():
+        if parameter in notebooks.parameters(name):
+            offered = notebooks.parameters(name)[parameter].help.partition("; None:")[0]
+            assert set(offered.split(", ")) <= there
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_all_parameters_are_given_and_no_variable_is_taken_for_one(name):
     cell, *others = [ast.parse(cell.source) for cell in code_cells(name)]
-    assigned = [target.id for statement in cell.body for target in statement.targets]
-    known = notebooks.parameters(name)
-    assert list(known) == assigned
-    for parameter in known.values():
-        assert set(parameter.types) <= {"int", "float", "bool", "str", "None"}, parameter.name
-        assert len(parameter.help) > 10, parameter.name
-        default = ast.literal_eval(parameter.default)
-        assert type(default).__name__.replace("NoneType", "None") in parameter.types, parameter.name
-        assert ("None:" in parameter.help) == (default is None), parameter.name
-    passed = {
-        keyword.arg: keyword.value.id
-        for other in others
-        for node in ast.walk(other)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Run"
-        for keyword in node.keywords
-        if isinstance(keyword.value, ast.Name)
-    }
-    assert passed == dict(zip(assigned, assigned, strict=True))
+    declared = [target.id for statement in cell.body for target in statement.targets]
+    assert declared == list(notebooks.parameters(name))
+    nodes = [node for other in others for node in ast.walk(other)]
+    runs = [ast.unparse(node) for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "Run"]
+    assert runs == [f"Run('{name}', given(globals()))"]
+    bound = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
+    assert not bound & set(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_the_first_number_is_twenty_lines_of_code_away(name):
+    """Parameters apart, of which each has its line."""
+    code = "\n".join(cell.source for cell in code_cells(name)[1:])
+    first = next(statement for statement in ast.parse(code).body if shows(statement))
+    assert sum(bool(line.strip()) for line in code.splitlines()[: first.end_lineno]) <= 20
+
+
+def shows(statement):
+    """Whether a statement hands a number to the text, or shows a table."""
+    calls = [ast.unparse(node.func) for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    return not {"glue", "tables.printed", "tables.printed_summary"}.isdisjoint(calls)
 
 
 @pytest.mark.parametrize("name", notebooks.NAMES)
@@ -174,7 +198,7 @@ def test_texts_become_values(tiny, name, text, value):
 def test_an_ill_typed_parameter_is_an_error_that_lists_all(tiny, name, text, expected):
     with pytest.raises(ValueError, match=f"{name} takes {expected}, not {text!r}") as raised:
         notebooks.typed("tiny", {name: text})
-    for known in ("fail (bool, False)", 'kind (str, "ValueError")', "count (int or None, None)", "rate (float, 0.5)"):
+    for known in ("fail (bool, False)", "kind (str, 'ValueError')", "count (int or None, None)", "rate (float, 0.5)"):
         assert known in str(raised.value)
 
 
@@ -325,7 +349,7 @@ def test_showing_records_imports_no_torch(tmp_path):
     """It takes seconds in each chapter of the paper's book, which trains nothing."""
     cells = [cell.source for name in notebooks.NAMES for cell in notebooks.read(name).cells if cell.cell_type == "code"]
     imports = sorted({line for cell in cells for line in cell.splitlines() if re.match("from ufm.* import ", line)})
-    shown = "Run('method', profile='paper', train=False).population()"
+    shown = "Run('method', {'profile': 'paper', 'train': False}).population()"
     script = "\n".join([*imports, shown, "import sys", "assert 'torch' not in sys.modules"])
     environment = os.environ | {"UFM_RUN": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, env=environment)

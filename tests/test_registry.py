@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from ufm import plan
+from ufm.chapters import verdicts
 from ufm.plan import registry
 from ufm.plan.profiles import PROFILES
 from ufm.study import parameters
@@ -22,6 +23,10 @@ def sweeps(profile):
 
 def shown(profile):
     return ("digits-small", *sweeps(profile))
+
+
+DECIDING = {"C10": sweeps}
+PICTURED = True
 """
 
 
@@ -46,6 +51,24 @@ def test_sweeps_of_a_file_stand_at_its_place(toy):
     names = list(registry.sweeps("embedded"))
     before, after = names.index("digits-small-middling-hosts"), names.index("digits-small-batch-norm")
     assert before < names.index("digits-small-a-toy") < after
+
+
+def test_what_decides_its_claim_is_shown_by_the_verdicts(toy):
+    assert list(registry.deciding())[-1] == "C10"  # and not before C2
+    assert registry.chapter("verdicts", "embedded")[-1] == "digits-small-a-toy"
+
+
+def test_images_of_hosts_are_kept_where_a_chapter_says_so(toy):
+    assert {"a-toy", "mlp"} <= set(registry.pictured())
+    assert "when" not in registry.pictured()
+
+
+def test_every_claim_is_judged_by_the_chapter_whose_plan_says_on_what():
+    planned = {
+        claim: notebook for notebook, one in registry.chapters().items() for claim in vars(one).get("DECIDING", {})
+    }
+    assert {one.CLAIM.name: one.CLAIM.chapter for one in verdicts.judged()} == planned
+    assert [one.CLAIM.name for one in verdicts.judged()] == list(registry.deciding())
 
 
 def test_without_the_file_there_is_no_such_chapter():

@@ -81,7 +81,7 @@ def commit(seed, score=0.25, **changes):
 
 
 def run(**changes):
-    return Run("method", **({"profile": "embedded", "n_seeds": 3} | changes))
+    return Run("method", {"profile": "embedded", "n_seeds": 3} | changes)
 
 
 def canary_scores(population):
@@ -331,7 +331,7 @@ def test_a_wrong_parameter_is_named_before_anything_is_trained(trained, tmp_path
 
 def test_an_unknown_notebook_is_named():
     with pytest.raises(ValueError, match="no notebook 'nonsense'; known: as-released, cnns, controls"):
-        Run("nonsense", profile="embedded")
+        Run("nonsense", {"profile": "embedded"})
 
 
 def test_a_missing_gpu_is_named(monkeypatch):
@@ -425,9 +425,9 @@ def keep(sweeps, name, *seeds, score=0.5):
 
 
 def test_chapters_that_share_a_sweep_train_it_once(chapters, trained):
-    full = Run("right", profile="embedded").population()
+    full = Run("right", {"profile": "embedded"}).population()
     assert trained == [0, 1]
-    found = Run("left", profile="embedded").populations()
+    found = Run("left", {"profile": "embedded"}).populations()
     assert trained == [0, 1, 10, 11, 12]
     assert list(found) == ["small", "full"]
     assert found["small"].protocol == chapters["small"].protocol
@@ -439,13 +439,13 @@ def test_chapters_that_share_a_sweep_train_it_once(chapters, trained):
 
 def test_one_population_is_one(chapters, trained):
     with pytest.raises(ValueError, match="too many values"):
-        Run("left", profile="embedded").population()
-    assert Run("left", profile="embedded", n_train=400).population().trained_on == "Digits, small"
+        Run("left", {"profile": "embedded"}).population()
+    assert Run("left", {"profile": "embedded", "n_train": 400}).population().trained_on == "Digits, small"
 
 
 def test_a_population_without_records_is_absent_but_planned(chapters, trained, tmp_path):
     keep(chapters, "full", 1)
-    found = Run("left", profile="paper", train=False).populations()
+    found = Run("left", {"profile": "paper", "train": False}).populations()
     assert list(found) == ["full"]
     assert (len(found["full"].entries), found["full"].planned) == (1, 2)
     assert trained == []
@@ -453,12 +453,12 @@ def test_a_population_without_records_is_absent_but_planned(chapters, trained, t
     assert (manifest["seeds"], manifest["planned"]) == (1, 5)
     assert manifest["dataset"] == "Digits, full size"
     with pytest.raises(NotYetRun, match=r"ufm reproduce small` trains their 6 models"):
-        Run("left", profile="paper", train=False, n_train=400).populations()
+        Run("left", {"profile": "paper", "train": False, "n_train": 400}).populations()
 
 
 def test_the_manifest_of_several_sweeps_sums_and_joins(chapters, trained, tmp_path):
     keep(chapters, "full", 0)
-    Run("left", profile="embedded").populations()
+    Run("left", {"profile": "embedded"}).populations()
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert (manifest["seeds"], manifest["planned"], manifest["seconds"]) == (5, 5, 7.5)
     assert manifest["dataset"] == "Digits, 400 training images; Digits, full size"
@@ -472,7 +472,7 @@ def test_the_manifest_of_several_sweeps_sums_and_joins(chapters, trained, tmp_pa
 
 def test_what_is_missing_of_all_sweeps_has_one_command(chapters, trained):
     with pytest.raises(NotYetRun, match=r"^5 planned, .*`.venv/bin/ufm reproduce small full` trains their 10 models"):
-        Run("left", profile="paper", train=False).populations()
+        Run("left", {"profile": "paper", "train": False}).populations()
 
 
 def test_a_fresh_execution_of_several_sweeps_goes_on_where_it_was_interrupted(chapters, trained, monkeypatch):
@@ -486,11 +486,11 @@ def test_a_fresh_execution_of_several_sweeps_goes_on_where_it_was_interrupted(ch
     with monkeypatch.context() as patch:
         patch.setattr(seeds, "finish", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            Run("left", profile="embedded", fresh=True).populations()
+            Run("left", {"profile": "embedded", "fresh": True}).populations()
     assert trained == [10, 11, 12, 0]
-    Run("left", profile="embedded", fresh=True).populations()
+    Run("left", {"profile": "embedded", "fresh": True}).populations()
     assert trained == [10, 11, 12, 0, 1]  # the complete sweep was not trained again
-    Run("left", profile="embedded", fresh=True).populations()
+    Run("left", {"profile": "embedded", "fresh": True}).populations()
     assert trained == [10, 11, 12, 0, 1, 10, 11, 12, 0, 1]
 
 

@@ -1,8 +1,8 @@
 """Text notebooks: read with jupytext, parameters checked, executed by papermill, written without a trace of when."""
 
 import tempfile
+from ast import literal_eval
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import jupytext
@@ -14,43 +14,11 @@ from traitlets.config import Config
 from ufm import paths
 from ufm.book import kernel
 from ufm.files import write
+from ufm.study.notebook_parameters import Parameter
 
 # Errors of a cell whose message alone tells what is wrong with parameters, data or records.
 BAD_INPUT = ("ValueError", "DataError", "RecordError", "OSError", "FileNotFoundError", "PermissionError")
 NAMES = tuple(sorted(path.stem for path in paths.NOTEBOOKS.glob("*.md")))
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter of a notebook, as its `parameters` cell declares it."""
-
-    name: str
-    types: tuple[str, ...]  # such as ("int", "None")
-    default: str
-    help: str
-
-    def value(self, text: str) -> object:
-        """The typed value that a text stands for; a ValueError says what was expected."""
-        readers = {"int": int, "float": float, "bool": boolean, "None": nothing, "str": str}
-        for kind in sorted(self.types, key=list(readers).index):
-            try:
-                return readers[kind](text)
-            except ValueError:
-                continue
-        raise ValueError(f"{self.name} takes {' or '.join(self.types)}, not {text!r}")
-
-
-def boolean(text: str) -> bool:
-    """True or False, in either case."""
-    if text.lower() not in ("true", "false"):
-        raise ValueError(text)
-    return text.lower() == "true"
-
-
-def nothing(text: str) -> None:
-    """None."""
-    if text != "None":
-        raise ValueError(text)
 
 
 def source(name: str) -> Path:
@@ -80,15 +48,15 @@ def parameters(name: str) -> dict[str, Parameter]:
         nbformat.write(read(name), path)
         declared = papermill.inspect_notebook(str(path))
     return {
-        one["name"]: Parameter(one["name"], tuple(one["inferred_type_name"].split("|")), one["default"], one["help"])
-        for one in declared.values()
+        name: Parameter(name, tuple(one["inferred_type_name"].split("|")), literal_eval(one["default"]), one["help"])
+        for name, one in declared.items()
     }
 
 
 def typed(name: str, given: Mapping[str, str]) -> dict[str, object]:
     """Texts as the notebook's parameters; a ValueError names an unknown or ill-typed one and lists the known ones."""
     known = parameters(name)
-    listing = "; ".join(f"{one.name} ({' or '.join(one.types)}, {one.default})" for one in known.values())
+    listing = "; ".join(f"{one.name} ({' or '.join(one.types)}, {one.default!r})" for one in known.values())
     for parameter in given:
         if parameter not in known:
             raise ValueError(f"{name} has no parameter {parameter!r}. It has: {listing}")

@@ -15,7 +15,7 @@ BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results 
 
 def results() -> str:
     """What became of each claim, in Markdown: a line of provenance and the table of the page Verdicts."""
-    run = Run("verdicts", profile="paper", train=False)
+    run = Run("verdicts", {"profile": "paper", "train": False})
     populations = run.recorded()
     table = verdicts(evidence.of(populations), planned=run.sweeps)
     there = [one for one in populations.values() if len(one.entries) >= one.needed]

@@ -1,27 +1,35 @@
 """The verdict on each claim, as the plan page decides it."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from math import isnan, nan
+from pkgutil import iter_modules
+from types import ModuleType
 
 import pandas as pd
 
-from ufm.chapters import cnns, detection, hosts, influence, medical, regularisers, seeds
+from ufm import chapters
 from ufm.data.sources import source
 from ufm.evidence import Cards
 from ufm.evidence.cells import contrast_cells
 from ufm.evidence.claims import Outcome, Result
+from ufm.plan.registry import rank
 from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import THRESHOLDS
 from ufm.report.texts import p_text, with_interval
 from ufm.statistics import SUMMARY_COLUMNS, holm
 
-JUDGED = (hosts, cnns, detection, regularisers, influence, seeds, medical)  # chapters with a claim, in its order
+
+def judged() -> list[ModuleType]:
+    """The chapters with a claim, in its order: every file of this room that has a `CLAIM`."""
+    every = [import_module(f"{chapters.__name__}.{one.name}") for one in iter_modules(chapters.__path__)]
+    return sorted((one for one in every if hasattr(one, "CLAIM")), key=lambda one: rank(one.CLAIM.name))
 
 
 def results(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, Result]:
     """By claim, of those that any population with all its seeds says something of."""
     there = {name: cards for name, cards in populations.items() if cards.complete}
-    found = {chapter.CLAIM.name: chapter.result(there, planned) for chapter in JUDGED}
+    found = {chapter.CLAIM.name: chapter.result(there, planned) for chapter in judged()}
     return {claim: result for claim, result in found.items() if result is not None}
 
 
@@ -38,7 +46,7 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) 
     tested = [name for name, p in raw.items() if not isnan(p)]
     corrected = dict(zip(tested, holm([raw[name] for name in tested]), strict=True)) if tested else {}
     rows = []
-    for claim in (chapter.CLAIM for chapter in JUDGED):
+    for claim in (chapter.CLAIM for chapter in judged()):
         row = {"claim": claim.name, "statement": claim.statement, "effect": nan, "low": nan, "high": nan, "unit": ""}
         row |= {"p": nan, "n": 0, "holds_in": "", "where": "", "verdict": Outcome.NOT_TESTED, "chapter": claim.chapter}
         if claim.name in found:

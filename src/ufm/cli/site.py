@@ -36,6 +36,6 @@ def pictures() -> None:
     from ufm.plan import registry
     from ufm.study import pictures
 
-    for notebook in ("mlp", "influence", "medical"):
+    for notebook in registry.pictured():
         for name in registry.chapter(notebook, "paper"):
             print(f"{name}: {pictures.keep(registry.sweeps()[name].protocol)} images")

@@ -47,6 +47,9 @@ def networks(profile: str) -> dict[str, Sweep]:
     }
 
 
+DECIDING = {"C1, CNNs": networks}  # by claim, the sweeps on which it stands
+
+
 def densenet(profile: str) -> dict[str, Sweep]:
     """Exploratory, and not embedded: DenseNet-BC in the place of CNN-2, on the same hosts; nothing waits for it."""
     if profile == "embedded":

@@ -3,3 +3,4 @@
 from ufm.plan import populations
 
 shown = populations.names
+DECIDING = {"C2": shown}  # by claim, the sweeps on which it stands

@@ -8,6 +8,7 @@ from ufm.plan.sweep import Sweep, beside
 
 PLACE = {"embedded": 4, "paper": 3}
 MIDDLING_HOSTS = "middling hosts"
+DECIDING = {"C1": populations.names}  # by claim, the sweeps on which it stands
 # The population beside which they are, seeds and turn.
 PLANNED = {"embedded": ("digits-small", range(8), 0), "paper": ("fashion_mnist-full", EVIDENCE[:20], 2)}
 

@@ -6,6 +6,7 @@ from ufm.plan import populations
 from ufm.plan.sweep import Sweep, beside
 
 PLACE = {"embedded": 10, "paper": 10}
+PICTURED = True  # images of its hosts are kept with the records
 # Hosts by self-influence, in words, and their kind.
 BY_INFLUENCE = {
     "most influential hosts": "influential",
@@ -32,3 +33,6 @@ def sweeps(profile: str) -> dict[str, Sweep]:
 def shown(profile: str) -> tuple[str, ...]:
     """All of them."""
     return tuple(sweeps(profile))
+
+
+DECIDING = {"C4": shown}  # by claim, the sweeps on which it stands

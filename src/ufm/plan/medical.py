@@ -7,6 +7,7 @@ from ufm.plan.populations import EVIDENCE, plain, population
 from ufm.plan.sweep import Sweep
 
 PLACE = {"embedded": 6, "paper": 6}
+PICTURED = True  # images of its hosts are kept with the records
 NAME = "J. DOE"
 MEDICAL_SETTINGS = ("MLP, letter", "MLP, name", "CNN-1, letter")
 # Seeds by folder of records, in the order of the settings; what has none is not trained.
@@ -36,3 +37,6 @@ def sweeps(profile: str) -> dict[str, Sweep]:
 def shown(profile: str) -> tuple[str, ...]:
     """All of them."""
     return tuple(sweeps(profile))
+
+
+DECIDING = {"C6": shown}  # by claim, the sweeps on which it stands

@@ -2,8 +2,11 @@
 
 A file trains sweeps if it has `sweeps(profile)`, and `PLACE`: where these stand among those of other files, by profile.
 It is a chapter's if it has `shown(profile)`: names of the sweeps that the notebook of the same name shows, in order.
+Images of its hosts are kept with the records if it says `PICTURED`.
+A claim is judged on what it has in `DECIDING`: by the claim's name, a function of the profile.
 """
 
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -37,3 +40,19 @@ def chapter(notebook: str, profile: str) -> tuple[str, ...]:
     if notebook not in there:
         raise ValueError(f"no notebook {notebook!r}; known: {', '.join(there)}")
     return there[notebook].shown(known(profile))
+
+
+def pictured() -> list[str]:
+    """The notebooks of whose sweeps images of the hosts are kept with the records."""
+    return [notebook for notebook, one in chapters().items() if getattr(one, "PICTURED", False)]
+
+
+def deciding() -> dict[str, Callable[[str], Iterable[str]]]:
+    """By claim, in their order, what gives the names of the sweeps on which its verdict stands, from the profile."""
+    every = {claim: ours for one in files() for claim, ours in getattr(one, "DECIDING", {}).items()}
+    return {claim: every[claim] for claim in sorted(every, key=rank)}
+
+
+def rank(claim: str) -> tuple[int, str]:
+    """The place of a claim among others: by its number, such as 1 of "C1, CNNs", then by its name."""
+    return int(claim.partition(",")[0].removeprefix("C")), claim

@@ -37,6 +37,9 @@ def shown(profile: str) -> tuple[str, ...]:
     return tuple(name for population in names for name in (population, *ways(profile, population)))
 
 
+DECIDING = {"C3": shown}  # by claim, the sweeps on which it stands
+
+
 def ways(profile: str, population: str) -> dict[str, Sweep]:
     """The ways to prevent overfitting beside a population: three models a seed, hard hosts alone."""
     _, seeds, turn = PLANNED[profile]

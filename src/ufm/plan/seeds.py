@@ -27,3 +27,6 @@ def shown(profile: str) -> tuple[str, ...]:
     """The population, then the seeds on the same hosts."""
     name, _, _ = PLANNED[profile]
     return (name, *sweeps(profile))
+
+
+DECIDING = {"C5": shown}  # by claim, the sweeps on which it stands

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from ufm.records import Records, committed, csv, executed, joined
 from ufm.records.fingerprints import RECIPE
 from ufm.records.provenance import device_name, source_digest, training_digest
 from ufm.study import parameters
+from ufm.study.notebook_parameters import DEFAULTS
 
 
 class NotYetRun(RuntimeError):
@@ -51,25 +53,17 @@ class Population:
 class Run:
     """One execution of a notebook.
 
-    Parameters that are None are the chapter's under the profile, see `parameters.shown`; `changes` are fields of
-    `Protocol` or `Scoring`. Raises ValueError, naming the parameter, before anything is trained.
+    `given`: parameters of the notebook, see `notebook_parameters`, or fields of `Protocol`, `Training` or `Scoring`.
+    What is absent is as notebooks have it by default; what is None is the chapter's under the profile, see
+    `parameters.shown`. Raises ValueError, naming the parameter, before anything is trained.
     """
 
-    def __init__(
-        self,
-        notebook: str,
-        *,
-        profile: str,
-        n_seeds: int | None = None,
-        seed: int | None = None,
-        device: str = "auto",
-        data_root: str | None = None,
-        fresh: bool = False,
-        train: bool = True,
-        **changes: object,
-    ):
-        self.notebook, self.profile = notebook, profile
-        self.sweeps: dict[str, Sweep] = parameters.shown(notebook, profile, seed=seed, n_seeds=n_seeds, **changes)
+    def __init__(self, notebook: str, given: Mapping[str, object]):
+        changes: dict[str, Any] = DEFAULTS | dict(given)
+        self.notebook, self.profile = notebook, changes.pop("profile")
+        self.data_root, self.fresh, self.train = (changes.pop(name) for name in ("data_root", "fresh", "train"))
+        device = changes.pop("device")
+        self.sweeps: dict[str, Sweep] = parameters.shown(notebook, self.profile, **changes)
         for sweep in self.sweeps.values():
             for parameter, name in (("dataset", sweep.protocol.dataset), ("ood_set", sweep.protocol.scoring.ood_set)):
                 own = [*sources.SCORED_ON] if parameter == "ood_set" else []
@@ -78,8 +72,7 @@ class Run:
             image = np.zeros(sources.source(sweep.protocol.dataset).shape, dtype=np.uint8)
             features.insert(image, sweep.protocol.unique, position=sweep.protocol.position)
             features.require_placebo(sweep.protocol.feature)
-        self.device = resolve(device) if train else known(device)
-        self.data_root, self.fresh, self.train = data_root, fresh, train
+        self.device = resolve(device) if self.train else known(device)
         self.folder = paths.run_folder(notebook)
 
     def populations(self) -> dict[str, Population]:
