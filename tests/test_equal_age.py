@@ -14,6 +14,7 @@ from ufm.evidence import contrasts
 from ufm.measures import cards
 from ufm.measures.layout import AGES
 from ufm.networks import MLP
+from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Scoring, Training
 from ufm.statistics import sign_flip_test
 from ufm.study import seeds
@@ -195,7 +196,8 @@ def null_cards(rng, n_seeds, *, age):
     none = np.zeros((n_seeds, 1), int)
     labels = rng.integers(10, size=(n_seeds, 1))
     arrays = {"ood_age_shift": shift, "ood_shift": shift[:, :, 0]}
-    return evidence.Cards(protocol, np.arange(n_seeds), labels, none, np.zeros((n_seeds, 3, 5, 1, 3)), arrays, [], None)
+    sweep, fits = Sweep(protocol, range(n_seeds), n_seeds, 0), np.zeros((n_seeds, 3, 5, 1, 3))
+    return evidence.Cards(sweep, np.arange(n_seeds), labels, none, fits, arrays, [], None)
 
 
 def test_the_equal_age_contrast_rejects_at_its_level_whatever_age_does():

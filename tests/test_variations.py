@@ -12,8 +12,10 @@ from ufm.data.datasets import load, ood_images
 from ufm.data.on_device import to_device
 from ufm.measures import cards, layout
 from ufm.networks import MLP
+from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Scoring, Training, carriers, hosts
 from ufm.study import seeds
+from ufm.study.runs import Population
 from ufm.training import Feed, stamped_images, train
 
 SEED, N_TRAIN, BATCH = 4, 400, 64
@@ -217,13 +219,13 @@ def test_without_a_control_the_other_models_are_the_same():
         if name.startswith(("ood", "test", "black", "host_log")):
             np.testing.assert_array_equal(values, whole.arrays[name][1:])
     both = [
-        evidence.stack(protocol, [entry], [one.arrays], one.tables["models"], trained_on="Digits")
+        evidence.stack(Population(Sweep(protocol, range(SEED, SEED + 1), 1, 0), one.tables, [one.arrays], [entry]))
         for protocol, one in ((PROTOCOL, whole), (replace(PROTOCOL, control=False), alone))
     ]
     np.testing.assert_array_equal(*(evidence.contrasts(one, "random") for one in both))
     assert [one.model("placebo", "random") for one in both] == [2, 1]
     assert evidence.curves(both[1])["role"].unique().tolist() == ["canary", "placebo"]
-    with pytest.raises(ValueError, match="^Digits: its seeds have no control$"):
+    with pytest.raises(ValueError, match="^Digits, small: its seeds have no control$"):
         evidence.gains(both[1], "random")
 
 

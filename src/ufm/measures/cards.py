@@ -3,7 +3,7 @@
 A seed's card is a set of arrays whose first axis counts its models, in the order of the table `models`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from ufm.data.datasets import ImageSet
 from ufm.data.on_device import DeviceData
 from ufm.measures.host_fits import host_log_probabilities, host_versions, hosts_of, planned_hosts
 from ufm.measures.influence import N_CHECKPOINTS, checkpoints, self_influence
-from ufm.measures.layout import AGES, EQUAL_AGE, LONG, N_SHORT, SHORT, elsewhere, feature_list, subsets
+from ufm.measures.layout import AGES, CARDS, N_SHORT, elsewhere, feature_list, subsets
 from ufm.measures.published import paper_scores, published, statistics
 from ufm.measures.scored import model_row
 from ufm.measures.shifts import half, kinds, mean_shift, patched, shifts
@@ -53,7 +53,7 @@ def short_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     """
     seed = trained[0].experiment.seed
     stamped = feature_list(protocol, seed, data.data.scope)[: 1 + len(protocol.hosts) + N_SHORT]
-    arrays = answers(protocol, trained, data, ood, stamped, SHORT)
+    arrays = answers(protocol, trained, data, ood, stamped)
     own = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
     arrays["history"] = histories(trained)
     return card(arrays, {}, trained, [at_both_ages(one, protocol) for one in trained], data, protocol, own)
@@ -116,7 +116,7 @@ def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     """
     seed, n_own = trained[0].experiment.seed, 1 + len(protocol.hosts)
     own = feature_list(protocol, seed, data.data.scope)[: n_own + N_SHORT]
-    arrays = answers(protocol, trained, data, ood, own, EQUAL_AGE)
+    arrays = answers(protocol, trained, data, ood, own)
     stamped, everything = data.floats(own.astype(np.float32)), data.floats(ood.images)
     random = data.floats(
         features.random_features(len(ood.images), shape=own.shape[-2:], seed=seed, scope=data.data.scope)
@@ -209,12 +209,9 @@ def answers(
     data: DeviceData,
     ood: ImageSet,
     feature_list: np.ndarray,
-    names: Collection[str] = LONG,
 ) -> dict[str, list[np.ndarray]]:
-    """How each model's outputs move when each of the features (n_features, 1, h, w) is stamped: a value a model.
-
-    names: of the card's arrays that are wanted.
-    """
+    """How each model's outputs move when each of the features (n_features, 1, h, w) is stamped: a value a model."""
+    names = CARDS[protocol.measure].arrays
     stamped, n_own = data.floats(feature_list.astype(np.float32)), 1 + len(protocol.hosts)
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for kind, images in kinds(protocol, data, ood).items():
