@@ -242,9 +242,25 @@ def test_hosts_of_all_planned_seeds_of_the_part(card, data):
 
 
 def test_a_seed_that_is_not_planned_comes_last(data):
-    planned = host_fits.planned_hosts(PROTOCOL, 10, data)
+    own = host_fits.own_hosts(seeds.experiments(PROTOCOL, 10, data.data), data)
+    planned = host_fits.planned_hosts(PROTOCOL, own, data)
     assert planned["seed"].tolist() == [1, 1, 4, 4, 7, 7, 10, 10]
     assert planned["host"].tolist() == ["random", "hard"] * 4
+
+
+def test_a_seeds_own_hosts_are_those_that_its_models_were_given(data):
+    indices, labels = data.data.train_indices[[5, 9]], data.data.train_labels[[5, 9]]
+    control, *stamped = seeds.experiments(PROTOCOL, SEED, data.data)
+    given = [
+        replace(one, canary_index=int(indices[kind]), canary_label=int(labels[kind]))
+        for one, kind in zip(stamped, [0, 0, 1, 1], strict=True)
+    ]
+    planned = host_fits.planned_hosts(PROTOCOL, host_fits.own_hosts([control, *given], data), data)
+    assert planned["seed"].tolist() == [1, 1, 4, 4, 7, 7]
+    own = planned[planned["seed"] == SEED]
+    assert own["place"].tolist() == [5, 9]
+    assert own["canary_index"].tolist() == indices.tolist()
+    assert own["canary_label"].tolist() == labels.tolist()
 
 
 def test_log_probabilities_of_hosts(card, trained, data):
