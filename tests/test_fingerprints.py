@@ -3,15 +3,18 @@
 import hashlib
 import json
 from dataclasses import dataclass, fields, is_dataclass, replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
+from ufm.plan import registry
 from ufm.plan.populations import population
 from ufm.protocol import SGD, Experiment, Protocol, Scoring, Training, hosts
 from ufm.records.fingerprints import added, digest, settings
+from ufm.study import seeds
 
 RECORDS = paths.BOOK / "records"
 ADDED = [
@@ -71,6 +74,21 @@ def test_the_recorded_models_of_a_population_are_found():
             where = {"canary_index": int(row["canary_index"]), "canary_label": int(row["canary_label"])}
             one = replace(one, host=row["host"], feature="A", **where)
         assert one.fingerprint() == row["fingerprint"]
+
+
+@pytest.mark.parametrize("sweep", sorted(path.parent.name for path in RECORDS.glob("*/models.csv")))
+def test_the_recorded_models_of_every_sweep_are_found(sweep, monkeypatch):
+    protocol = registry.sweeps()[sweep].protocol
+    for seed, rows in pd.read_csv(RECORDS / sweep / "models.csv", dtype={"host": str}).groupby("seed"):
+        stamped = rows[rows["role"] != "control"].drop_duplicates("host").set_index("host")
+        data = SimpleNamespace(
+            part=int(rows["part"].iloc[0]),
+            train_indices=stamped["canary_index"].to_numpy(int),
+            train_labels=stamped["canary_label"].to_numpy(int),
+        )
+        monkeypatch.setattr(hosts, "place", lambda _, host, *others, stamped=stamped: stamped.index.get_loc(host))
+        found = [experiment.fingerprint() for experiment in seeds.experiments(protocol, int(seed), data)]
+        assert found == rows["fingerprint"].tolist()
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
