@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from plain import assert_close, plain
+from plain import assert_close, plain, varied
 
 from ufm import evidence, training
 from ufm.data import datasets
@@ -73,7 +73,7 @@ def test_a_model_at_its_controls_best_epoch_equals_a_plain_loop_stopped_there(tr
     for family in trained:
         epoch = family[0].best_epoch
         for one in family:
-            there = replace(one.experiment, training=replace(SETTINGS, epochs=epoch, early_stopping="none"))
+            there = varied(one.experiment, training=replace(SETTINGS, epochs=epoch, early_stopping="none"))
             expected = plain(there, data)
             assert len(expected.weights) == epoch
             assert_close(one.at_control.state_dict(), expected.weights[-1], 1e-10)
@@ -112,7 +112,7 @@ def test_a_seed_is_never_parted_where_memory_is_short(size, families, trained, d
 
 
 def test_trained_to_the_end_all_ages_are_the_last_epoch(families, double):
-    experiments = [replace(one, training=replace(SETTINGS, epochs=3, early_stopping="none")) for one in families[0]]
+    experiments = [varied(one, training=replace(SETTINGS, epochs=3, early_stopping="none")) for one in families[0]]
     for one in train(experiments, double, at_control=True, show=False):
         assert one.best_epoch == 3
         assert_close(one.at_control.state_dict(), one.model.state_dict(), 0)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from plain import varied
 
 from ufm import evidence, features
 from ufm.data.datasets import load, ood_images
@@ -124,8 +125,8 @@ def test_more_carriers_than_images_of_the_label_are_refused(data):
     canary = models(data)[1]
     same = int((data.data.train_labels == canary.canary_label).sum())
     with pytest.raises(ValueError, match=f"^n_carriers: only {same} training images are of the host's label"):
-        train([replace(canary, n_carriers=same + 1)], data, show=False)
-    train([replace(canary, n_carriers=same, training=replace(canary.training, epochs=1))], data, show=False)
+        train([varied(canary, n_carriers=same + 1)], data, show=False)
+    train([varied(canary, n_carriers=same, training=replace(canary.protocol.training, epochs=1))], data, show=False)
 
 
 # The batch of the host
@@ -180,7 +181,7 @@ def test_a_host_that_is_there_already_cannot_be_there_twice(data):
     canary = models(data, batch=0, twice=True)[1]
     place = carriers(canary, data.data)[0]
     with pytest.raises(ValueError, match=f"^twice: the host of seed {SEED} is in batch {place // BATCH} already$"):
-        train([replace(canary, batch=place // BATCH)], data, show=False)
+        train([varied(canary, batch=place // BATCH)], data, show=False)
 
 
 @pytest.mark.parametrize("batch", [7, -8])
