@@ -3,7 +3,7 @@
 What a stack of models does must equal this for each of its members.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from ufm import features
 from ufm.data.datasets import Dataset
 from ufm.data.embedded import photo_patches
 from ufm.networks.build import build
-from ufm.protocol import Experiment
+from ufm.protocol import Experiment, Protocol, Scoring
 from ufm.randomness import counters
 from ufm.randomness.streams import stream
 from ufm.training import AUGMENTATION_LAYER
@@ -34,7 +34,7 @@ class Plain:
 
 def plain(experiment: Experiment, data: Dataset) -> Plain:
     """Train a model on its own."""
-    settings, model, seed = experiment.training, experiment.model, experiment.seed
+    settings, model, seed = experiment.protocol.training, experiment.protocol.model, experiment.seed
     images, labels = training_images(experiment, data), torch.tensor(data.train_labels)
     watched = slice(None) if settings.early_stopping == "released" else data.halves()[0]
     test_images = as_given(data.test_images[watched] / 255, experiment, data)
@@ -45,7 +45,7 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
         seed=seed,
         scope=data.scope,
         dtype=getattr(torch, settings.precision),
-        rounding=experiment.rounding,
+        rounding=experiment.protocol.rounding,
     )
     optimiser = an_optimiser(network, settings)
     dropout_key, augmentation_key = (counters.key(name, seed=seed, scope=data.scope) for name in RANDOM)
@@ -91,7 +91,7 @@ def training_images(experiment: Experiment, data: Dataset) -> torch.Tensor:
             feature = LETTER
             if experiment.role == "placebo":
                 feature = features.placebo(LETTER, seed=experiment.seed, host=experiment.host, scope=data.scope)
-            row, column = experiment.position
+            row, column = experiment.protocol.position
             images[place, :, row : row + 5, column : column + 5] = feature
     return as_given(images, experiment, data)
 
@@ -99,7 +99,7 @@ def training_images(experiment: Experiment, data: Dataset) -> torch.Tensor:
 def as_given(images: np.ndarray, experiment: Experiment, data: Dataset) -> torch.Tensor:
     """Images in [0, 1] as a model is given them: normalised, in its precision."""
     channels = [(images[:, i] - data.mean[i]) / data.std[i] for i in range(images.shape[1])]
-    return torch.tensor(np.stack(channels, axis=1)).to(getattr(torch, experiment.training.precision))
+    return torch.tensor(np.stack(channels, axis=1)).to(getattr(torch, experiment.protocol.training.precision))
 
 
 def an_optimiser(network: nn.Sequential, settings) -> torch.optim.Optimizer:
@@ -179,11 +179,18 @@ def member(
     data: Dataset, role: str, model, training, *, seed: int = 1, host: str = "random", at: int = 0
 ) -> Experiment:
     """An experiment; the host of a stamped one is at a place among the training images."""
-    control = Experiment(data.name, data.n_train, data.part, model, training, seed, "control")
+    scoring = Scoring("digits" if data.name == "mnist" else "mnist")  # nothing is scored, but it may not be the same
+    control = Experiment(Protocol(data.name, data.n_train, model, training, scoring), seed, data.part, "control")
     if role == "control":
         return control
     index, label = int(data.train_indices[at]), int(data.train_labels[at])
-    return replace(control, role=role, host=host, canary_index=index, canary_label=label, feature="A")
+    return replace(control, role=role, host=host, canary_index=index, canary_label=label)
+
+
+def varied(experiment: Experiment, **changes) -> Experiment:
+    """The experiment with fields changed, its own or its protocol's."""
+    own = {one.name: changes.pop(one.name) for one in fields(experiment) if one.name in changes}
+    return replace(experiment, protocol=replace(experiment.protocol, **changes), **own)
 
 
 def deviation(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:

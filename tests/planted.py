@@ -1,19 +1,28 @@
 """Populations whose cards are made up, so that it is known what was memorised."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from ufm import evidence
 from ufm.measures.layout import SHORT, SUBSETS
-from ufm.plan.populations import population
+from ufm.plan import populations
+from ufm.plan.sweep import Sweep
+from ufm.study.runs import Population
 
 N_CLASSES = 10
-PROTOCOL = population("mnist", 10_000)
+PROTOCOL = populations.population("mnist", 10_000)
 N_FEATURES = 158
 N_SHORT = 53
 TITLES = ("first", "second", "third", "fourth")
+
+
+@dataclass(frozen=True)
+class Titled(Sweep):
+    """A sweep whose images are called as the test likes."""
+
+    trained_on: str = ""
 
 
 def population(
@@ -25,8 +34,11 @@ def population(
     n_images=50,
     first_seed=1000,
     rng=0,
+    title="",
+    setting="",
+    needed=0,
 ):
-    """Cards in which canary and placebo raise the label of their host by `effect` when their feature is stamped.
+    """A population whose canaries and placebos raise the label of their host by `effect` when their feature is stamped.
 
     Without effects all models of a seed are exchangeable: their shifts are the seed's own and a little noise.
     """
@@ -78,13 +90,14 @@ def population(
         card["host_label"][own : own + 2] = labels
         entries.append({"seed": seed})
         arrays.append(card)
-    return protocol, entries, arrays
+    seeds = range(first_seed, first_seed + n_seeds)
+    sweep = Titled(protocol, seeds, needed, 0, setting, title)
+    return Population(sweep, {"models": models(protocol, entries)}, arrays, entries)
 
 
-def cards(*arguments, title="", setting="", **changes):
+def cards(*arguments, **changes):
     """The same, stacked."""
-    protocol, entries, arrays = population(*arguments, **changes)
-    return evidence.stack(protocol, entries, arrays, models(protocol, entries), trained_on=title, setting=setting)
+    return evidence.stack(population(*arguments, **changes))
 
 
 def models(protocol, entries, accuracy=0.9):
@@ -98,20 +111,20 @@ def models(protocol, entries, accuracy=0.9):
     return pd.DataFrame(rows)
 
 
-def three(setting, n_seeds=12, *, title="", host="hard", accuracy=0.8, **changes):
+def three(setting, n_seeds=12, *, host="hard", accuracy=0.8, **changes):
     """Short cards, stacked: control, canary and placebo of the hard hosts, which get the name of a kind of host."""
-    protocol, entries, arrays = population(n_seeds, **changes)
+    whole = population(n_seeds, setting=setting, needed=n_seeds, **changes)
     of_hard, short = [0, 3, 4], []
     features = [0, *range(2, N_SHORT)]  # the letter, the hard host's placebo feature, fifty permutations
-    for card in arrays:
+    for card in whole.arrays:
         own = np.flatnonzero(card["host_kind"] == 1)
         kept = {name: card[name][of_hard][:, features] for name in SHORT}
         kept["host_log_probability"] = card["host_log_probability"][of_hard][:, :, own]
         kept |= {name: card[name][own] for name in ("host_seed", "host_index", "host_label")}
         short.append(kept | {"host_kind": np.zeros(len(own), np.int8)})
-    protocol = replace(protocol, hosts=(host,), measure="short card")
-    rows = models(protocol, entries, accuracy)
-    return evidence.stack(protocol, entries, short, rows, trained_on=title, setting=setting, needed=n_seeds)
+    protocol = replace(whole.protocol, hosts=(host,), measure="short card")
+    sweep, rows = replace(whole.sweep, protocol=protocol), models(protocol, whole.entries, accuracy)
+    return evidence.stack(Population(sweep, {"models": rows}, short, whole.entries))
 
 
 def each(populations, function, *arguments):

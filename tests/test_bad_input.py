@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import tiny
+from plain import varied
 
 from ufm.data.datasets import load
 from ufm.data.on_device import to_device
@@ -46,7 +47,7 @@ def test_a_wrong_experiment_is_refused_among_right_ones(changes, message):
     data = load("digits", n_train=400, part=1)
     control, canary = seeds.experiments(tiny.PROTOCOL, 1, data)
     with pytest.raises(ValueError, match=f"^{message}") as raised:
-        train([control, canary, replace(canary, **changes)], to_device(data, precision="float64"))
+        train([control, canary, varied(canary, **changes)], to_device(data, precision="float64"))
     assert "\n" not in str(raised.value)
 
 
@@ -54,7 +55,7 @@ def test_a_feature_larger_than_the_image_is_refused():
     data = small_images(load("digits", n_train=400, part=1), 4)
     canary = seeds.experiments(tiny.PROTOCOL, 1, data)[1]
     with pytest.raises(ValueError, match="^feature would cover rows 0 to 4 .* of an image of 4 x 4 pixels"):
-        train([replace(canary, position=(0, 0))], to_device(data, precision="float64"))
+        train([varied(canary, position=(0, 0))], to_device(data, precision="float64"))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from scipy.stats import mannwhitneyu, ttest_rel
 from ufm import features, scores
 from ufm.data.datasets import load, ood_images
 from ufm.data.on_device import to_device
-from ufm.measures import cards, host_fits, layout, pools, shifts
+from ufm.measures import cards, host_fits, layout, pools, registry, shifts
 from ufm.networks import MLP
 from ufm.protocol import Protocol, Scoring, Training
 from ufm.records import Records
@@ -34,6 +34,7 @@ PROTOCOL = Protocol(
     roles=("canary", "placebo"),
     planned=(0, 8),
 )
+SHORT = replace(PROTOCOL, measure="short card")
 LETTER = features.letter("A")
 KINDS = ["ood", "test", "dim", "black"]
 
@@ -241,9 +242,25 @@ def test_hosts_of_all_planned_seeds_of_the_part(card, data):
 
 
 def test_a_seed_that_is_not_planned_comes_last(data):
-    planned = host_fits.planned_hosts(PROTOCOL, 10, data)
+    own = host_fits.own_hosts(seeds.experiments(PROTOCOL, 10, data.data), data)
+    planned = host_fits.planned_hosts(PROTOCOL, own, data)
     assert planned["seed"].tolist() == [1, 1, 4, 4, 7, 7, 10, 10]
     assert planned["host"].tolist() == ["random", "hard"] * 4
+
+
+def test_a_seeds_own_hosts_are_those_that_its_models_were_given(data):
+    indices, labels = data.data.train_indices[[5, 9]], data.data.train_labels[[5, 9]]
+    control, *stamped = seeds.experiments(PROTOCOL, SEED, data.data)
+    given = [
+        replace(one, canary_index=int(indices[kind]), canary_label=int(labels[kind]))
+        for one, kind in zip(stamped, [0, 0, 1, 1], strict=True)
+    ]
+    planned = host_fits.planned_hosts(PROTOCOL, host_fits.own_hosts([control, *given], data), data)
+    assert planned["seed"].tolist() == [1, 1, 4, 4, 7, 7]
+    own = planned[planned["seed"] == SEED]
+    assert own["place"].tolist() == [5, 9]
+    assert own["canary_index"].tolist() == indices.tolist()
+    assert own["canary_label"].tolist() == labels.tolist()
 
 
 def test_log_probabilities_of_hosts(card, trained, data):
@@ -388,8 +405,14 @@ def test_the_models_of_a_card(measured, trained):
     assert table["fingerprint"].tolist() == [one.experiment.fingerprint() for one in trained]
 
 
+def test_every_measure_that_keeps_a_card_is_laid_out():
+    kept = {word for word, measure in registry.MEASURES.items() if measure.keep.__module__ == cards.__name__}
+    assert layout.CARDS.keys() == kept
+    assert [layout.CARDS[word].n_permutations for word in ("card", "short card", "equal-age card")] == [100, 50, 50]
+
+
 def test_a_short_card_is_a_part_of_a_card(card, measured, trained, data, ood):
-    short = cards.short_card(PROTOCOL, trained, data, ood)
+    short = cards.short_card(SHORT, trained, data, ood)
     pd.testing.assert_frame_equal(short.tables["models"], measured.tables["models"])
     own = card["host_seed"] == SEED
     expected = {
@@ -408,7 +431,7 @@ def test_a_short_card_is_a_part_of_a_card(card, measured, trained, data, ood):
 
 
 def test_a_short_card_has_the_models_histories(trained, data, ood):
-    history = cards.short_card(PROTOCOL, trained, data, ood).arrays["history"]
+    history = cards.short_card(SHORT, trained, data, ood).arrays["history"]
     longest = max(len(one.history) for one in trained)
     assert (history.shape, history.dtype) == ((5, longest, 3), np.float32)
     for one, found in zip(trained, history, strict=True):
@@ -427,8 +450,8 @@ def test_histories_of_models_that_stopped_end_in_nothing():
 
 
 def test_a_moved_card_has_the_shifts_of_features_stamped_elsewhere(trained, data, ood):
-    moved = cards.moved_card(PROTOCOL, trained, data, ood)
-    short = cards.short_card(PROTOCOL, trained, data, ood)
+    moved = cards.moved_card(replace(SHORT, measure="moved card"), trained, data, ood)
+    short = cards.short_card(SHORT, trained, data, ood)
     for name, values in short.arrays.items():
         np.testing.assert_array_equal(moved.arrays[name], values)
     found = moved.arrays["ood_moved_shift"].astype(float)

@@ -1,6 +1,5 @@
 """The chapter Detection, from rows small enough to work by hand."""
 
-from dataclasses import replace
 from math import nan
 
 import numpy as np
@@ -65,7 +64,7 @@ def test_the_population_that_the_detector_was_chosen_on_is_no_evidence():
 
 
 def test_a_set_that_lacks_seeds_has_no_p():
-    lacking = replace(planted.cards(24, effect=1.0), needed=25)
+    lacking = planted.cards(24, effect=1.0, needed=25)
     assert detection.sets({"lacking": lacking})["p"].isna().all()
 
 

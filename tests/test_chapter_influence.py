@@ -10,7 +10,7 @@ import pytest
 
 from ufm import paths
 from ufm.chapters import influence, verdicts
-from ufm.evidence import contrasts
+from ufm.evidence import contrasts, planned_as
 from ufm.plan import influence as plan
 from ufm.report import by_population
 
@@ -124,7 +124,7 @@ def test_the_claims_effect_is_of_a_group_with_room_to_rise(populations):
     row = verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C4"]
     assert (row["verdict"], row["holds_in"], row["n"]) == ("holds in part", "2 of 3 groups", 72)
     assert row["effect"] == influence.cells(populations).set_index("setting").loc[SETTINGS[2], "estimate"]
-    lacking = populations | {"random": replace(populations["random"], needed=25)}
+    lacking = populations | {"random": planned_as(populations["random"], needed=25)}
     row = verdicts.verdicts(lacking, planned=planned).set_index("claim").loc["C4"]
     assert (row["verdict"], row["holds_in"]) == ("holds so far", "2 of 3 groups")
     alone = {"most": populations["most"]}
@@ -134,7 +134,7 @@ def test_the_claims_effect_is_of_a_group_with_room_to_rise(populations):
 
 
 def test_a_group_that_lacks_seeds_is_open(populations):
-    lacking = populations | {"random": replace(populations["random"], needed=25)}
+    lacking = populations | {"random": planned_as(populations["random"], needed=25)}
     table = influence.cells(lacking).set_index("setting")
     assert table.loc[SETTINGS[2], "verdict"] == "seeds pending"
     assert pd.isna(table.loc[SETTINGS[2], "p"])

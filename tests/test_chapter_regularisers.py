@@ -10,7 +10,7 @@ import pytest
 
 from ufm import paths
 from ufm.chapters import regularisers, verdicts
-from ufm.evidence import contrasts, on_seeds
+from ufm.evidence import contrasts, on_seeds, planned_as
 from ufm.plan import registry
 from ufm.report import by_population
 
@@ -24,7 +24,7 @@ def way(setting, n_seeds=12, **changes):
 
 def plain(n_seeds=20, **changes):
     """Cards of the population beside which the ways stand."""
-    return replace(planted.cards(n_seeds, title=ONE, **changes), needed=n_seeds)
+    return planted.cards(n_seeds, title=ONE, needed=n_seeds, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,8 @@ def test_plain_models_are_taken_on_the_seeds_and_permutations_of_the_ways(popula
 
 def test_a_population_that_does_not_stop_early_is_only_compared_with(populations):
     whole = populations["mnist-small"]
-    to_the_end = replace(
-        whole, protocol=replace(whole.protocol, training=replace(whole.protocol.training, early_stopping="none"))
-    )
+    training = replace(whole.protocol.training, early_stopping="none")
+    to_the_end = planned_as(whole, protocol=replace(whole.protocol, training=training))
     some = {"mnist-small": to_the_end, "mnist-small-dropout": populations["mnist-small-dropout"]}
     assert list(regularisers.ways(some)[ONE]) == ["plain", "dropout"]
     assert regularisers.cells(some)["setting"].tolist() == ["dropout"]
@@ -132,7 +131,7 @@ def test_a_way_that_lacks_seeds_is_open(populations):
 
 def test_plain_models_wait_for_the_seeds_of_the_ways(populations):
     """Else a first look at them would be taken on the few that happen to be there."""
-    some = {"mnist-small": populations["mnist-small"], "d": replace(populations["mnist-small-dropout"], needed=40)}
+    some = {"mnist-small": populations["mnist-small"], "d": planned_as(populations["mnist-small-dropout"], needed=40)}
     cells = regularisers.cells(some).set_index("setting")
     assert cells.loc["early stopping", "verdict"] == "seeds pending"
     assert pd.isna(cells.loc["early stopping", "p"])

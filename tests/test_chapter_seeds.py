@@ -9,7 +9,7 @@ import planted
 import pytest
 
 from ufm.chapters import seeds, verdicts
-from ufm.evidence import clean_losses, contrasts
+from ufm.evidence import clean_losses, contrasts, planned_as
 from ufm.plan import registry
 from ufm.statistics.variance import components, relative_spread
 
@@ -18,7 +18,8 @@ def on_the_same_hosts(n_seeds=30, **changes):
     """Made-up cards of seeds that all train on images 11 and 12, to which they answer alike or not."""
     cards = planted.cards(n_seeds, title="MNIST, small", setting="the same hosts", effect=0.5, random_effect=0.3)
     protocol = replace(cards.protocol, hosts=("11", "12"))
-    return replace(cards, protocol=protocol, indices=np.tile([11, 12], (n_seeds, 1)), **changes)
+    indices = np.tile([11, 12], (n_seeds, 1))
+    return replace(planned_as(cards, protocol=protocol), indices=indices, **changes)
 
 
 def easy(cards):
@@ -67,7 +68,7 @@ def test_the_claim_is_judged_by_the_spread():
     row = claim({"a": plain, "b": ours})
     spread = relative_spread(seeds.by_host_and_seed(ours), seeds.noise({"a": plain, "b": ours}))
     assert (row["effect"], row["n"], row["unit"]) == (spread["estimate"], 30, "of the mean")
-    assert claim({"a": plain, "b": replace(ours, needed=31)})["verdict"] == "not tested"
+    assert claim({"a": plain, "b": planned_as(ours, needed=31)})["verdict"] == "not tested"
     assert claim({"a": planted.cards(24, title="MNIST, small"), "b": ours})["verdict"] == "undecided"
 
 

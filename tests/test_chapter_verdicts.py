@@ -9,7 +9,7 @@ import planted
 import pytest
 
 from ufm.chapters import detection, verdicts
-from ufm.evidence import cells
+from ufm.evidence import cells, planned_as
 from ufm.evidence.cells import cell_verdict
 from ufm.evidence.claims import memorised
 from ufm.plan import cnns, medical, registry
@@ -90,8 +90,8 @@ def test_claims_that_were_not_tested_say_so():
 
 def test_a_population_that_lacks_seeds_decides_nothing():
     populations = {
-        "mnist-small": replace(planted.cards(12, effect=0.5), needed=12),
-        "other": replace(planted.cards(12, effect=0.5), needed=13),
+        "mnist-small": planted.cards(12, effect=0.5, needed=12),
+        "other": planted.cards(12, effect=0.5, needed=13),
     }
     table = verdicts.verdicts(populations, planned=like(populations)).set_index("claim")
     assert table.loc["C1", "holds_in"] == "1 of 4 cells"
@@ -102,7 +102,7 @@ def test_a_population_that_lacks_seeds_decides_nothing():
 
 def test_a_population_that_lacks_seeds_is_open_and_costs_the_others_nothing():
     other = planted.cards(12, effect=0.5)
-    table = cells.contrast_cells({"one": other, "lacking": replace(other, needed=13)})
+    table = cells.contrast_cells({"one": other, "lacking": planned_as(other, needed=13)})
     assert table["verdict"].tolist()[2:] == ["seeds pending"] * 2
     assert table["p"].isna().tolist() == [False, False, True, True]
     assert table.loc[1, "p_holm"] == pytest.approx(2 * table.loc[1, "p"])
@@ -190,7 +190,7 @@ def test_where_says_which_cells_came_out_how():
 
 def test_the_cells_like_the_papers_setting_are_named():
     small = planted.cards(12, effect=0.5, title="MNIST")
-    full = replace(small, protocol=replace(small.protocol, n_train=None), trained_on="All of MNIST")
+    full = planned_as(small, protocol=replace(small.protocol, n_train=None), trained_on="All of MNIST")
     named = verdicts.as_in_the_paper({"small": small, "full": full})
     in_words = cells.contrast_cells({"small": small, "full": full}).loc[2, "in_words"]
     assert named == f"All of MNIST: {in_words}"

@@ -8,7 +8,7 @@ import planted
 import pytest
 
 from ufm.chapters import when
-from ufm.evidence import contrasts, contrasts_of_specific, specific_effects
+from ufm.evidence import contrasts, contrasts_of_specific, planned_as, specific_effects
 from ufm.plan import when as plan
 from ufm.plan.profiles import PROFILES
 
@@ -64,10 +64,10 @@ def test_training_ends_before_a_later_minimum_where_patience_ends(cards):
     impatient = replace(cards.protocol, training=replace(cards.protocol.training, patience=2))
     history = np.zeros((3, 6, 3), np.float32)
     history[:, :, 1] = [4, 3, 3.5, 3.2, 1, 1]  # lowest after epoch 5, which is not reached
-    found = when.kept_epochs(replace(cards, protocol=impatient, histories=[history] * N_SEEDS))
+    found = when.kept_epochs(replace(planned_as(cards, protocol=impatient), histories=[history] * N_SEEDS))
     assert set(found.ravel()) == {2}
     patient = replace(cards.protocol, training=replace(cards.protocol.training, patience=3))
-    found = when.kept_epochs(replace(cards, protocol=patient, histories=[history] * N_SEEDS))
+    found = when.kept_epochs(replace(planned_as(cards, protocol=patient), histories=[history] * N_SEEDS))
     assert set(found.ravel()) == {5}
 
 

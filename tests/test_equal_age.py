@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from plain import assert_close, plain
+from plain import assert_close, plain, varied
 
 from ufm import evidence, training
 from ufm.data import datasets
@@ -14,6 +14,7 @@ from ufm.evidence import contrasts
 from ufm.measures import cards
 from ufm.measures.layout import AGES
 from ufm.networks import MLP
+from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Scoring, Training
 from ufm.statistics import sign_flip_test
 from ufm.study import seeds
@@ -72,7 +73,7 @@ def test_a_model_at_its_controls_best_epoch_equals_a_plain_loop_stopped_there(tr
     for family in trained:
         epoch = family[0].best_epoch
         for one in family:
-            there = replace(one.experiment, training=replace(SETTINGS, epochs=epoch, early_stopping="none"))
+            there = varied(one.experiment, training=replace(SETTINGS, epochs=epoch, early_stopping="none"))
             expected = plain(there, data)
             assert len(expected.weights) == epoch
             assert_close(one.at_control.state_dict(), expected.weights[-1], 1e-10)
@@ -111,7 +112,7 @@ def test_a_seed_is_never_parted_where_memory_is_short(size, families, trained, d
 
 
 def test_trained_to_the_end_all_ages_are_the_last_epoch(families, double):
-    experiments = [replace(one, training=replace(SETTINGS, epochs=3, early_stopping="none")) for one in families[0]]
+    experiments = [varied(one, training=replace(SETTINGS, epochs=3, early_stopping="none")) for one in families[0]]
     for one in train(experiments, double, at_control=True, show=False):
         assert one.best_epoch == 3
         assert_close(one.at_control.state_dict(), one.model.state_dict(), 0)
@@ -208,7 +209,8 @@ def null_cards(rng, n_seeds, *, age):
     none = np.zeros((n_seeds, 1), int)
     labels = rng.integers(10, size=(n_seeds, 1))
     arrays = {"ood_age_shift": shift, "ood_shift": shift[:, :, 0]}
-    return evidence.Cards(protocol, np.arange(n_seeds), labels, none, np.zeros((n_seeds, 3, 5, 1, 3)), arrays, [], None)
+    sweep, fits = Sweep(protocol, range(n_seeds), n_seeds, 0), np.zeros((n_seeds, 3, 5, 1, 3))
+    return evidence.Cards(sweep, np.arange(n_seeds), labels, none, fits, arrays, [], None)
 
 
 def test_the_equal_age_contrast_rejects_at_its_level_whatever_age_does():

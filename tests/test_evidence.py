@@ -8,8 +8,9 @@ import pytest
 
 from ufm import evidence
 from ufm.evidence import cells
+from ufm.plan.sweep import Sweep
 from ufm.report import by_population
-from ufm.study.runs import NotYetRun, Population
+from ufm.study.runs import NotYetRun
 
 
 def test_models_and_features_are_where_a_card_has_them():
@@ -21,10 +22,10 @@ def test_models_and_features_are_where_a_card_has_them():
 
 
 def test_a_seeds_own_hosts_are_taken_from_all_planned_ones():
-    protocol, entries, arrays = planted.population(12)
-    cards = evidence.stack(protocol, entries, arrays, planted.models(protocol, entries))
+    population = planted.population(12)
+    cards = evidence.stack(population)
     assert cards.indices.tolist() == [[10 * seed, 10 * seed + 1] for seed in range(1000, 1012)]
-    for seed, labels, card in zip(cards.seeds, cards.labels, arrays, strict=True):
+    for seed, labels, card in zip(cards.seeds, cards.labels, population.arrays, strict=True):
         assert labels.tolist() == card["host_label"][card["host_seed"] == seed].tolist()
 
 
@@ -36,9 +37,9 @@ def test_arrays_are_unpacked_when_they_are_asked_for():
             self.asked.add(name)
             return super().__getitem__(name)
 
-    protocol, entries, arrays = planted.population(8)
-    expected = evidence.stack(protocol, entries, arrays, planted.models(protocol, entries))
-    cards = evidence.stack(protocol, entries, list(map(Watched, arrays)), planted.models(protocol, entries))
+    population = planted.population(8)
+    expected = evidence.stack(population)
+    cards = evidence.stack(replace(population, arrays=list(map(Watched, population.arrays))))
     some = evidence.on_seeds(cards, [1001, 1002])
     assert not {name for name in Watched.asked if name.endswith(("_shift", "_mean"))}
     np.testing.assert_array_equal(some.arrays["ood_shift"], expected.arrays["ood_shift"][1:3])
@@ -91,10 +92,10 @@ def test_a_control_that_gains_as_much_takes_it_away():
 
 
 def test_clean_loss_is_that_of_the_other_seeds_controls():
-    protocol, entries, arrays = planted.population(13)  # seeds 1000, 1006 and 1012 share a part
-    for card, loss in zip(arrays, range(1, 14), strict=True):
+    population = planted.population(13)  # seeds 1000, 1006 and 1012 share a part
+    for card, loss in zip(population.arrays, range(1, 14), strict=True):
         card["host_log_probability"][0, 0, :, evidence.PLAIN] = -loss
-    losses = evidence.clean_losses(evidence.stack(protocol, entries, arrays, planted.models(protocol, entries)))
+    losses = evidence.clean_losses(evidence.stack(population))
     assert losses[0].tolist() == [(7 + 13) / 2] * 2
     assert losses[12].tolist() == [(1 + 7) / 2] * 2
     assert losses[1].tolist() == [8, 8]  # seeds 1001 and 1007
@@ -114,12 +115,12 @@ def test_by_host_has_a_row_a_seed_and_kind_of_host():
 
 
 def test_evidence_needs_cards():
-    protocol, entries, arrays = planted.population(2)
-    models = planted.models(protocol, entries)
+    population = planted.population(2)
+    scores = replace(population.sweep, protocol=replace(population.protocol, measure="scores"))
     with pytest.raises(ValueError, match="^evidence needs the cards of at least one seed$"):
-        evidence.stack(replace(protocol, measure="scores"), entries, arrays, models)
+        evidence.stack(replace(population, sweep=scores))
     with pytest.raises(ValueError, match="^evidence needs the cards"):
-        evidence.stack(protocol, [], [], models)
+        evidence.stack(replace(population, entries=[], arrays=[]))
 
 
 def test_on_seeds_leaves_everything_of_the_others_out():
@@ -148,10 +149,9 @@ def test_what_is_set_apart_stands_beside_the_population_of_the_same_images():
 
 def recorded(setting="", *, n_seeds=8, planned=8):
     """A population of an execution, as `Run.populations` has them."""
-    protocol, entries, arrays = planted.population(n_seeds)
-    return Population(
-        protocol, {"models": planted.models(protocol, entries)}, arrays, entries, planned, planned, setting
-    )
+    population = planted.population(n_seeds)
+    sweep = Sweep(population.protocol, range(1000, 1000 + planned), planned, 0, setting)
+    return replace(population, sweep=sweep)
 
 
 def test_populations_of_too_few_seeds_are_left_out_or_named():
@@ -191,7 +191,7 @@ def test_curves_end_where_a_model_stopped():
 
 def test_what_the_plan_does_not_ask_for_has_no_test():
     populations = {
-        "one": replace(planted.cards(8, title="CIFAR-10", effect=0.5), needed=8),
+        "one": planted.cards(8, title="CIFAR-10", effect=0.5, needed=8),
         "deeper": planted.cards(8, title="CIFAR-10", setting="DenseNet-BC", effect=0.5),
     }
     assert list(cells.deciding(populations)) == ["one"]

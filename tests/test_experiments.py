@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
+from plain import varied
 
 from ufm import features
 from ufm.data import sources
@@ -16,7 +17,8 @@ from ufm.study import seeds
 
 PROTOCOL = Protocol(dataset="digits", n_train=400, scoring=Scoring(ood_set="photo_patches"))
 MODELS = [MLP(), CNN1(), CNN2()]
-CANARY = Experiment("digits", 400, 1, MLP(), Training(), 1, "canary", "random", 17, 3, "A", (1, 1))
+CANARY = Experiment(PROTOCOL, 1, 1, "canary", "random", 17, 3)
+UNTRAINED = {"scoring", "hosts", "measure", "roles", "planned", "control"}  # fields that do not say how one is trained
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +77,17 @@ def test_the_fingerprint_of_a_seed_changes_with_every_field(model, same_data):
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_the_fingerprint_of_a_model_changes_with_every_field(model, same_data):
-    canary = replace(CANARY, model=model)
-    paths = places(canary)
-    found = {path: changed(canary, path).fingerprint() for path in paths}
-    assert len({canary.fingerprint(), *found.values()}) == 1 + len(paths)
+    canary = varied(CANARY, model=model)
+    found = {path: changed(canary, path).fingerprint() for path in places(canary)}
+    untrained = {path for path in found if path[:1] == ("protocol",) and path[1] in UNTRAINED}
+    assert {found[path] for path in untrained} == {canary.fingerprint()}
+    assert len(set(found.values())) == 1 + len(found.keys() - untrained)
 
 
 def test_every_settings_class_is_reached():
-    assert {path[:-1] for path in places(PROTOCOL)} == {(), ("model",), ("training",), ("scoring",)}
-    assert {path[:-1] for path in places(CANARY)} == {(), ("model",), ("training",)}
+    parts = {(), ("model",), ("training",), ("scoring",)}
+    assert {path[:-1] for path in places(PROTOCOL)} == parts
+    assert {path[:-1] for path in places(CANARY)} == {(), *(("protocol", *path) for path in parts)}
 
 
 def test_no_two_seeds_share_a_fingerprint(same_data):
@@ -112,7 +116,7 @@ def test_fingerprints_change_with_the_data(name, monkeypatch):
 def test_fingerprints_change_with_the_architecture(attribute):
     other = type("Other", (MLP,), {attribute: "other"})(hidden=PROTOCOL.model.hidden)
     assert replace(PROTOCOL, model=other).fingerprint(1) != PROTOCOL.fingerprint(1)
-    assert replace(CANARY, model=other).fingerprint() != CANARY.fingerprint()
+    assert varied(CANARY, model=other).fingerprint() != CANARY.fingerprint()
 
 
 def test_equal_settings_have_equal_fingerprints():
@@ -127,7 +131,7 @@ def test_fingerprints_of_downloaded_data_need_no_file(monkeypatch, tmp_path):
     protocol = Protocol(dataset="mnist")
     assert len(protocol.fingerprint(0)) == 16
     assert protocol.fingerprint(0) != replace(protocol, dataset="fashion_mnist").fingerprint(0)
-    assert len(replace(CANARY, dataset="mnist").fingerprint()) == 16
+    assert len(varied(CANARY, dataset="mnist").fingerprint()) == 16
 
 
 # Hosts
@@ -189,11 +193,11 @@ def test_a_seeds_host_is_one_of_its_parts_images():
 def test_twins_differ_in_what_is_stamped_only(part):
     protocol = replace(PROTOCOL, feature="B", position=(2, 3))
     control, canary = seeds.experiments(protocol, 1, part)
-    plain = {"role": "control", "host": "", "canary_index": None, "canary_label": None, "feature": ""}
+    plain = {"role": "control", "host": "", "canary_index": None, "canary_label": None}
     assert replace(canary, **plain) == control
     assert (control.host, control.canary_index, control.feature) == ("", None, "")
-    assert (canary.role, canary.host, canary.feature, canary.position) == ("canary", "random", "B", (2, 3))
-    assert (control.model, control.training) == (protocol.model, protocol.training)
+    assert (canary.role, canary.host, canary.feature, canary.protocol.position) == ("canary", "random", "B", (2, 3))
+    assert control.protocol == protocol
 
 
 def test_a_seeds_models_are_the_control_and_each_role_on_each_host(part):
@@ -201,8 +205,9 @@ def test_a_seeds_models_are_the_control_and_each_role_on_each_host(part):
     control, canary, placebo = seeds.experiments(protocol, 1, part)
     assert protocol.n_models == 3
     assert placebo == replace(canary, role="placebo")
-    assert seeds.experiments(PROTOCOL, 1, part) == [control, canary]
-    assert seeds.experiments(replace(protocol, roles=("placebo",)), 1, part) == [control, placebo]
+    for roles, models in ((("canary",), [control, canary]), (("placebo",), [control, placebo])):
+        alone = seeds.experiments(replace(PROTOCOL, roles=roles), 1, part)
+        assert [one.fingerprint() for one in alone] == [one.fingerprint() for one in models]
     assert replace(protocol, hosts=("random", "hard")).n_models == 5
     assert len({one.fingerprint() for one in (control, canary, placebo)}) == 3
 
@@ -215,7 +220,7 @@ def test_what_is_stamped_is_the_letter_or_the_seeds_placebo_feature(part):
     assert (placebo.pixels() == expected).all()
     assert (replace(placebo, host="hard").pixels() != expected).any()
     assert (replace(placebo, seed=4).pixels() != expected).any()
-    full = replace(placebo, n_train=None).pixels()
+    full = varied(placebo, n_train=None).pixels()
     assert (full == features.placebo(letter, seed=1, host="random", scope="digits/full")).all()
 
 
@@ -260,7 +265,7 @@ def test_what_does_not_fit_is_named_in_one_line(changes, message, part):
     if changes == {"canary_label": "wrong"}:
         changes = {"canary_label": (canary.canary_label + 1) % 10}
     with pytest.raises(ValueError, match=f"^{message}") as caught:
-        check(replace(canary, **changes), part)
+        check(varied(canary, **changes), part)
     assert "\n" not in str(caught.value)
 
 
@@ -298,15 +303,14 @@ def test_a_protocol_knows_the_parts_without_the_data(n_train):
 
 
 def test_a_host_has_one_placebo_for_every_seed_if_asked_for():
-    where = {"dataset": "digits", "n_train": 400, "part": 1, "model": MLP(), "training": Training(), "role": "placebo"}
-    first, other = (Experiment(**where, seed=seed, host="7", feature="A") for seed in (1, 4))
+    first, other = (Experiment(PROTOCOL, seed, 1, "placebo", "7") for seed in (1, 4))
     assert not np.array_equal(first.pixels(), other.pixels())
-    shared = [replace(one, one_placebo=True).pixels() for one in (first, other)]
+    shared = [varied(one, one_placebo=True).pixels() for one in (first, other)]
     np.testing.assert_array_equal(*shared)
-    assert not np.array_equal(shared[0], replace(first, host="8", one_placebo=True).pixels())
-    assert sorted(shared[0].ravel()) == sorted(first.unique.ravel())
-    canary = replace(first, role="canary", one_placebo=True)
-    np.testing.assert_array_equal(canary.pixels(), first.unique)
+    assert not np.array_equal(shared[0], varied(first, host="8", one_placebo=True).pixels())
+    assert sorted(shared[0].ravel()) == sorted(PROTOCOL.unique.ravel())
+    canary = varied(first, role="canary", one_placebo=True)
+    np.testing.assert_array_equal(canary.pixels(), PROTOCOL.unique)
 
 
 def test_what_a_card_takes_for_the_placebo_is_what_was_stamped():
@@ -323,7 +327,7 @@ def test_what_a_card_takes_for_the_placebo_is_what_was_stamped():
 def test_models_of_a_seed_share_another_rounding():
     data = load("digits", n_train=400, part=1)
     protocol = Protocol("digits", 400, hosts=("random",), roles=("canary", "placebo"), rounding=1)
-    assert [one.rounding for one in seeds.experiments(protocol, 1, data)] == [1, 1, 1]
+    assert [one.protocol.rounding for one in seeds.experiments(protocol, 1, data)] == [1, 1, 1]
     with pytest.raises(ValueError, match="^rounding: cannot be negative"):
         replace(protocol, rounding=-1)
     with pytest.raises(ValueError, match="^rounding: must be a whole number"):

@@ -3,15 +3,20 @@
 import hashlib
 import json
 from dataclasses import dataclass, fields, is_dataclass, replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from plain import varied
 
 from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
+from ufm.plan import registry
 from ufm.plan.populations import population
 from ufm.protocol import SGD, Experiment, Protocol, Scoring, Training, hosts
+from ufm.protocol.experiments import STAMPING, TRAINED
 from ufm.records.fingerprints import added, digest, settings
+from ufm.study import seeds
 
 RECORDS = paths.BOOK / "records"
 ADDED = [
@@ -62,15 +67,19 @@ def test_the_recorded_seeds_of_a_population_are_found():
     assert found.items() <= {one: entry["seed"] for one, entry in entries("mnist-full").items()}.items()
 
 
-def test_the_recorded_models_of_a_population_are_found():
-    rows = pd.read_csv(RECORDS / "mnist-full" / "models.csv").to_dict("records")
-    assert len(rows) >= 200
-    for row in rows:
-        one = Experiment("mnist", None, 0, MLP(), Training(), row["seed"], row["role"])
-        if row["role"] != "control":
-            where = {"canary_index": int(row["canary_index"]), "canary_label": int(row["canary_label"])}
-            one = replace(one, host=row["host"], feature="A", **where)
-        assert one.fingerprint() == row["fingerprint"]
+@pytest.mark.parametrize("sweep", sorted(path.parent.name for path in RECORDS.glob("*/models.csv")))
+def test_the_recorded_models_of_every_sweep_are_found(sweep, monkeypatch):
+    protocol = registry.sweeps()[sweep].protocol
+    for seed, rows in pd.read_csv(RECORDS / sweep / "models.csv", dtype={"host": str}).groupby("seed"):
+        stamped = rows[rows["role"] != "control"].drop_duplicates("host").set_index("host")
+        data = SimpleNamespace(
+            part=int(rows["part"].iloc[0]),
+            train_indices=stamped["canary_index"].to_numpy(int),
+            train_labels=stamped["canary_label"].to_numpy(int),
+        )
+        monkeypatch.setattr(hosts, "place", lambda _, host, *others, stamped=stamped: stamped.index.get_loc(host))
+        found = [experiment.fingerprint() for experiment in seeds.experiments(protocol, int(seed), data)]
+        assert found == rows["fingerprint"].tolist()
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
@@ -122,12 +131,12 @@ def test_every_added_field_is_tested():
     kinds = [Protocol, Training, Scoring, MLP, CNN2]
     there = {(kind, one.name) for kind in kinds for one in fields(kind) if one.metadata.get("added")}
     assert there == {(kind, name) for kind, name, _ in ADDED}
-    plain = Experiment("mnist", None, 0, MLP(), Training(), 0, "control")
-    of_models = {one.name for one in fields(Experiment) if one.metadata.get("added")}
-    changed = {name: value for kind, name, value in ADDED if kind is Protocol and name in of_models}
-    assert changed.keys() == of_models
-    assert len({replace(plain, **{name: value}).fingerprint() for name, value in changed.items()}) == len(of_models)
-    assert plain.fingerprint() not in {replace(plain, **{name: value}).fingerprint() for name, value in changed.items()}
+    control, canary = (Experiment(Protocol("mnist"), 0, 0, role) for role in ("control", "canary"))
+    changed = {name: value for kind, name, value in ADDED if kind is Protocol and name in (*TRAINED, *STAMPING)}
+    for experiment, names in ((canary, [*changed]), (control, [name for name in changed if name in TRAINED])):
+        first = varied(experiment, batch=0)  # without which none is there twice
+        variants = [varied(first if name == "twice" else experiment, **{name: changed[name]}) for name in names]
+        assert len({one.fingerprint() for one in (experiment, *variants)}) == 1 + len(names)
 
 
 def test_settings_are_plain_all_the_way_down():

@@ -91,7 +91,7 @@ def clean_losses(part):
     data = to_device(load("digits", n_train=400, part=part), precision="float64")
     losses = []
     for seed in hosts.clean_seeds(3, part):
-        [one] = train([Experiment("digits", 400, part, PROTOCOL.model, training, seed, "control")], data)
+        [one] = train([Experiment(Protocol("digits", 400, PROTOCOL.model, training), seed, part, "control")], data)
         losses.append(pools.image_losses(one.model, data.train_images, data.train_labels))
     return np.mean(losses, axis=0)
 

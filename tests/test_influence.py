@@ -70,7 +70,7 @@ def summed(trained, images, labels):
 
 def control(data, *, seed=1, **changes):
     training = replace(PROTOCOL.training, **changes)
-    one = Experiment("digits", 400, data.data.part, PROTOCOL.model, training, seed, "control")
+    one = Experiment(Protocol("digits", 400, PROTOCOL.model, training), seed, data.data.part, "control")
     [trained] = train([one], data, snapshots=range(1, training.epochs + 1))
     return trained
 
@@ -245,7 +245,7 @@ def test_influential_hosts_are_those_of_most_and_least_in_three_clean_models(rec
     influences, losses = [], []
     for seed in hosts.clean_seeds(3, 2):
         training = replace(protocol.training, early_stopping="half")
-        experiment = Experiment("digits", 400, 2, protocol.model, training, seed, "control")
+        experiment = Experiment(Protocol("digits", 400, protocol.model, training), seed, 2, "control")
         [one] = train([experiment], data, snapshots=[1, 2])
         influences.append(summed(one, data.train_images, data.train_labels)[0])
         logits = one.model(data.train_images)

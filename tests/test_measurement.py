@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from plain import varied
 from scipy.special import log_softmax, softmax
 from torch import nn
 
@@ -149,7 +150,7 @@ def test_a_row_per_model_and_host_and_the_control_under_each_host(trained, data,
 
 
 def test_the_full_size_is_written_as_a_number(trained, data):
-    whole = replace(trained[0], experiment=replace(trained[0].experiment, n_train=None))
+    whole = replace(trained[0], experiment=varied(trained[0].experiment, n_train=None))
     assert model_row(whole, data)["n_train"] == 1200
 
 

@@ -92,6 +92,11 @@ def test_seeds_start_where_asked_and_are_as_many_as_asked(changes, expected):
     assert found == {name: expected(len(sweeps()[name].seeds)) for name in FOUR}
 
 
+def test_no_more_seeds_are_needed_than_are_asked_for():
+    assert {sweep.needed for sweep in shown("controls", "paper", n_seeds=3).values()} == {3}
+    assert shown("controls", "paper", n_seeds=50)["fashion_mnist-full"].needed == 20
+
+
 def test_seeds_of_one_part_keep_their_distance(monkeypatch):
     of_one_part = replace(sweeps()["mnist-small"], seeds=range(1002, 1062, 6))
     monkeypatch.setattr(registry, "sweeps", lambda profile: {"mnist-small": of_one_part})

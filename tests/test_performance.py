@@ -6,7 +6,7 @@ import numpy as np
 import planted
 import pytest
 
-from ufm.evidence import contrasts, detectors, learnt, performance
+from ufm.evidence import contrasts, detectors, learnt, performance, planned_as
 from ufm.statistics.roc import auc
 
 
@@ -88,7 +88,8 @@ def test_quality_is_of_the_controls_and_of_the_canaries_on_the_kind_of_host(card
     models.loc[control, "accuracy"], models.loc[control, "best_epoch"] = np.linspace(0.5, 0.7, 40), np.arange(40)
     shuffled = models.sample(frac=1, random_state=1)
     arrays = dict(cards.arrays) | {"ood_early_shift": cards.arrays["ood_early_shift"] / 2}  # half as much at epoch 10
-    table = performance.quality([replace(cards, models=shuffled, setting="a way", arrays=arrays), cards], "hard")
+    way = replace(planned_as(cards, setting="a way"), models=shuffled, arrays=arrays)
+    table = performance.quality([way, cards], "hard")
     row = table.iloc[0]
     assert table["setting"].tolist() == ["a way", ""]
     assert row["accuracy"] == pytest.approx(0.6)

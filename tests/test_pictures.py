@@ -11,7 +11,7 @@ from ufm import features
 from ufm.chapters import hosts as hosts_chapter
 from ufm.chapters import influence, medical
 from ufm.data import datasets
-from ufm.evidence import contrasts
+from ufm.evidence import contrasts, planned_as
 from ufm.protocol import Protocol, Scoring, hosts
 from ufm.report import host_pictures
 from ufm.study import pictures
@@ -148,7 +148,7 @@ def test_lit_is_that_of_all_training_images_kept_or_not(monkeypatch):
 def planted_on_digits(n_seeds, **changes):
     cards = planted.cards(n_seeds, title="Digits", **changes)
     indices = np.random.default_rng(5).permutation(1200)[: 2 * n_seeds].reshape(n_seeds, 2)
-    return replace(cards, protocol=PROTOCOL, indices=indices)
+    return replace(planned_as(cards, protocol=PROTOCOL), indices=indices)
 
 
 def test_extremes_are_the_largest_then_the_smallest_contrasts():
@@ -169,7 +169,7 @@ def test_extremes_are_the_largest_then_the_smallest_contrasts():
 
 
 def test_every_population_has_a_row_a_kind_of_host():
-    one, two = planted_on_digits(3), replace(planted_on_digits(3, rng=1), trained_on="Others")
+    one, two = planted_on_digits(3), planned_as(planted_on_digits(3, rng=1), trained_on="Others")
     found = hosts_chapter.extremes({"one": one, "two": two})
     assert len(found) == 4
     assert all({image.shape for image, _ in row} == {(1, 28, 28)} for row in found.values())
@@ -178,8 +178,8 @@ def test_every_population_has_a_row_a_kind_of_host():
 def test_hosts_as_trained_have_the_feature_where_it_was_and_nothing_else():
     protocol = replace(PROTOCOL, feature="L", position=(2, 3), hosts=("random", "hard"))
     index = np.array([[5, 7], [6, 8], [9, 3]])
-    cards = planted.cards(3, setting="a name")
-    cards = replace(cards, protocol=replace(protocol, n_train=None), indices=index, labels=index % 3)
+    cards = planned_as(planted.cards(3, setting="a name"), protocol=replace(protocol, n_train=None))
+    cards = replace(cards, indices=index, labels=index % 3)
     [(title, row)] = medical.as_trained({"one": cards}, n=2).items()
     whole = datasets.load("digits").train_images
     expected = whole[[7, 8]].copy()
@@ -191,7 +191,7 @@ def test_hosts_as_trained_have_the_feature_where_it_was_and_nothing_else():
 
 def test_hosts_of_a_population_are_shown_with_their_labels():
     cards, whole = planted_on_digits(5), datasets.load("digits").train_images
-    found = influence.hosts_of({"digits": replace(cards, setting="")}, n=3)
+    found = influence.hosts_of({"digits": planned_as(cards, setting="")}, n=3)
     assert list(found) == ["random hosts", "hard hosts"]
     for kind, row in enumerate(found.values()):
         assert [word for _, word in row] == [str(label) for label in cards.labels[:3, kind]]

@@ -16,7 +16,9 @@ from ufm.evidence.detectors import DEFAULT, LABEL_KNOWN
 from ufm.measures import cards, layout, shifts
 from ufm.measures.patched import Patched
 from ufm.measures.response import BlackBox
+from ufm.plan.sweep import Sweep
 from ufm.study import seeds
+from ufm.study.runs import Population
 from ufm.training import train
 
 N_OWN = 3
@@ -166,7 +168,8 @@ def test_the_default_detector_says_the_same_of_a_black_box_as_of_its_card(gives)
     data, ood = to_device(load("digits", n_train=400, part=1), precision="float64"), ood_images("photo_patches", n=50)
     trained = train(seeds.experiments(protocol, 1, data.data), data, snapshots=[2], show=False)
     card = cards.short_card(protocol, trained, data, ood)
-    population = evidence.stack(protocol, [{"seed": 1}], [card.arrays], card.tables["models"])
+    sweep = Sweep(protocol, range(1, 2), 1, 0)
+    population = evidence.stack(Population(sweep, card.tables, [card.arrays], [{"seed": 1}]))
     images, letter = shifts.kinds(protocol, data, ood), features.letter("A")[None, None]
     stamped = data.floats(np.concatenate([letter, features.permutations(letter[0, 0], layout.N_SHORT)]))
     for place, one in enumerate(trained):

@@ -97,7 +97,7 @@ def test_what_lacks_is_trained_and_the_rest_re_used(trained):
     again = run(n_seeds=2).population()
     assert trained == [0, 1, 2, 3]
     pd.testing.assert_frame_equal(again.tables["scores"], first.tables["scores"])
-    assert (again.entries, again.planned) == (first.entries, 2)
+    assert (again.entries, len(again.sweep.seeds)) == (first.entries, 2)
     assert run(seed=2, n_seeds=1).population().tables["models"]["seed"].tolist() == [2, 2]
     assert len(trained) == 4
 
@@ -162,7 +162,7 @@ def test_without_training_it_shows_the_committed_seeds_and_says_how_many_are_pla
         commit(seed, score=0.5)
     population = run(train=False, n_seeds=4).population()
     assert canary_scores(population) == {0: 0.5, 2: 0.5}  # seed 1 is only among the executions
-    assert (len(population.entries), population.planned) == (2, 4)
+    assert (len(population.entries), len(population.sweep.seeds)) == (2, 4)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert (manifest["seeds"], manifest["planned"]) == (2, 4)
     assert manifest["models"] == ["canary 0", "canary 2", "control 0", "control 2"]
@@ -447,7 +447,7 @@ def test_a_population_without_records_is_absent_but_planned(chapters, trained, t
     keep(chapters, "full", 1)
     found = Run("left", {"profile": "paper", "train": False}).populations()
     assert list(found) == ["full"]
-    assert (len(found["full"].entries), found["full"].planned) == (1, 2)
+    assert (len(found["full"].entries), len(found["full"].sweep.seeds)) == (1, 2)
     assert trained == []
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert (manifest["seeds"], manifest["planned"]) == (1, 5)

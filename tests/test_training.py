@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from plain import LETTER, assert_close, deviation, plain
+from plain import LETTER, assert_close, deviation, plain, varied
 from torch import nn
 
 from ufm import training
@@ -97,8 +97,8 @@ def test_a_validation_split_is_watched_and_the_whole_test_split_reported(data):
     np.testing.assert_allclose(there.stopping_images[3, 0], (data.test_images[3, 0] / 255 - data.mean[0]) / data.std[0])
     assert there.reported.tolist() == list(range(len(data.test_labels)))
     assert len(there.reported_images) == len(data.test_labels)
-    # Digits have no such split, so that a protocol refuses; an experiment is what is trained.
-    control = replace(pair(data)[0], training=replace(SETTINGS, early_stopping="validation"))
+    # Digits have no such split, so that a protocol refuses; another's name does not matter here.
+    control = varied(pair(data)[0], dataset="pneumoniamnist", training=replace(SETTINGS, early_stopping="validation"))
     trained = alone(control, there)
     loss, _ = evaluate(trained.model, there.stopping_images, there.stopping_labels)
     assert loss == pytest.approx(trained.history[trained.best_epoch - 1]["stopping_loss"], rel=1e-12)
@@ -264,7 +264,7 @@ def test_control_canary_and_placebo_are_one_until_the_hosts_batch(place, changes
     monkeypatch.setattr(optimiser, "Adam", Watched)
     control, canary = pair(data, epochs=2)
     canary = at(canary, place, data)
-    twins = [replace(one, model=MLP(hidden=(64, 32), **changes)) for one in (canary, control)]
+    twins = [varied(one, model=MLP(hidden=(64, 32), **changes)) for one in (canary, control)]
     train([*twins, replace(twins[0], role="placebo")], double)
     assert len(weights) == 2 * 7
     for one, other in ((0, 1), (1, 2), (0, 2)):
@@ -278,7 +278,7 @@ def test_the_images_never_change(data, double):
     tensors = ("train_images", "train_labels", "stopping_images", "reported_images")
     before = [getattr(double, name).clone() for name in tensors]
     for changes in ({}, {"augmentation": True}):
-        train([replace(one, model=replace(one.model, **changes)) for one in pair(data, epochs=2)], double)
+        train([varied(one, model=replace(one.protocol.model, **changes)) for one in pair(data, epochs=2)], double)
     assert array_checksum(*arrays) == data.checksum
     assert all(torch.equal(getattr(double, name), one) for name, one in zip(tensors, before, strict=True))
 
@@ -306,7 +306,7 @@ def test_equal_seeds_agree_to_the_bit_and_others_differ(precision, data):
 
 def test_global_random_states_decide_nothing(data, double):
     control = pair(data, epochs=1)[0]
-    control = replace(control, model=replace(control.model, dropout=True, augmentation=True))
+    control = varied(control, model=replace(control.protocol.model, dropout=True, augmentation=True))
     one = alone(control, double)
     torch.manual_seed(5)
     assert equal(one.model, alone(control, double).model)
@@ -335,15 +335,15 @@ def test_log_probabilities_are_not_clipped():
 def test_experiments_of_all_kinds_come_back_in_order_as_if_trained_apart(data, double):
     control, canary = pair(data, epochs=2)
     models = [
-        control.model,
+        control.protocol.model,
         MLP(hidden=(16, 9)),
-        replace(control.model, batch_norm=True),
+        replace(control.protocol.model, batch_norm=True),
         CNN1(channels=(2, 2), hidden=(4, 4)),
     ]
     models.append(CNN2(channels=(2, 2), hidden=(4,)))
-    kinds = [replace(one, model=model) for model in models for one in (control, canary)]
+    kinds = [varied(one, model=model) for model in models for one in (control, canary)]
     for change in ({"learning_rate": 0.02}, {"weight_decay": 0.1}, {"shuffle": True}, {"epochs": 1}):
-        kinds.append(replace(canary, training=replace(canary.training, **change)))
+        kinds.append(varied(canary, training=replace(canary.protocol.training, **change)))
     mixed = [kinds[place] for place in np.random.default_rng(0).permutation(len(kinds))] + kinds[:2]
     trained = train(mixed, double)
     assert [one.experiment for one in trained] == mixed
@@ -404,9 +404,10 @@ def test_a_stack_takes_half_of_the_memory_that_is_free(data, double, sizes, monk
     assert 10 < size(100 * least) <= 50
     assert size(200 * least) == pytest.approx(2 * size(100 * least), abs=1)
     assert size(100 * least, data=to_device(data)) == pytest.approx(2 * size(100 * least), abs=1)
-    assert size(100 * least, replace(control, training=replace(control.training, batch_size=400))) < size(100 * least)
-    assert size(100 * least, replace(control, model=MLP(hidden=(96, 8)))) < size(100 * least) / 2
-    assert size(100 * least, replace(control, model=CNN2())) == 1
+    large_batches = varied(control, training=replace(control.protocol.training, batch_size=400))
+    assert size(100 * least, large_batches) < size(100 * least)
+    assert size(100 * least, varied(control, model=MLP(hidden=(96, 8)))) < size(100 * least) / 2
+    assert size(100 * least, varied(control, model=CNN2())) == 1
     monkeypatch.setattr(capacity, "free_memory", lambda device: 100 * least)
     assert stack_size(control, double, 50) < stack_size(control, double, 1) < stack_size(control, double)
     assert size(20 * least) > 2

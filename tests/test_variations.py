@@ -6,14 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from plain import varied
 
 from ufm import evidence, features
 from ufm.data.datasets import load, ood_images
 from ufm.data.on_device import to_device
 from ufm.measures import cards, layout
 from ufm.networks import MLP
+from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Scoring, Training, carriers, hosts
 from ufm.study import seeds
+from ufm.study.runs import Population
 from ufm.training import Feed, stamped_images, train
 
 SEED, N_TRAIN, BATCH = 4, 400, 64
@@ -122,8 +125,8 @@ def test_more_carriers_than_images_of_the_label_are_refused(data):
     canary = models(data)[1]
     same = int((data.data.train_labels == canary.canary_label).sum())
     with pytest.raises(ValueError, match=f"^n_carriers: only {same} training images are of the host's label"):
-        train([replace(canary, n_carriers=same + 1)], data, show=False)
-    train([replace(canary, n_carriers=same, training=replace(canary.training, epochs=1))], data, show=False)
+        train([varied(canary, n_carriers=same + 1)], data, show=False)
+    train([varied(canary, n_carriers=same, training=replace(canary.protocol.training, epochs=1))], data, show=False)
 
 
 # The batch of the host
@@ -178,7 +181,7 @@ def test_a_host_that_is_there_already_cannot_be_there_twice(data):
     canary = models(data, batch=0, twice=True)[1]
     place = carriers(canary, data.data)[0]
     with pytest.raises(ValueError, match=f"^twice: the host of seed {SEED} is in batch {place // BATCH} already$"):
-        train([replace(canary, batch=place // BATCH)], data, show=False)
+        train([varied(canary, batch=place // BATCH)], data, show=False)
 
 
 @pytest.mark.parametrize("batch", [7, -8])
@@ -217,13 +220,13 @@ def test_without_a_control_the_other_models_are_the_same():
         if name.startswith(("ood", "test", "black", "host_log")):
             np.testing.assert_array_equal(values, whole.arrays[name][1:])
     both = [
-        evidence.stack(protocol, [entry], [one.arrays], one.tables["models"], trained_on="Digits")
+        evidence.stack(Population(Sweep(protocol, range(SEED, SEED + 1), 1, 0), one.tables, [one.arrays], [entry]))
         for protocol, one in ((PROTOCOL, whole), (replace(PROTOCOL, control=False), alone))
     ]
     np.testing.assert_array_equal(*(evidence.contrasts(one, "random") for one in both))
     assert [one.model("placebo", "random") for one in both] == [2, 1]
     assert evidence.curves(both[1])["role"].unique().tolist() == ["canary", "placebo"]
-    with pytest.raises(ValueError, match="^Digits: its seeds have no control$"):
+    with pytest.raises(ValueError, match="^Digits, small: its seeds have no control$"):
         evidence.gains(both[1], "random")
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, contrasts, on_seeds
+from ufm.evidence import Cards, contrasts, on_seeds, planned_as
 from ufm.evidence.cells import contrast_cells, corrected, points
 from ufm.evidence.claims import Claim, Result, n_seeds, of_cells
 from ufm.evidence.performance import accuracies, quality
@@ -71,7 +71,8 @@ def ways(populations: Mapping[str, Cards]) -> dict[str, dict[str, Cards]]:
             seeds = sorted({int(seed) for cards in ours.values() for seed in cards.seeds})
             needed = max(cards.needed for cards in ours.values())
             way = PLAIN if plain.protocol.training.early_stopping == "none" else EARLY_STOPPING
-            own = replace(on_seeds(plain, seeds), setting=way, needed=needed, n_permutations=N_SHORT)
+            same_seeds = replace(on_seeds(plain, seeds), n_permutations=N_SHORT)
+            own = planned_as(same_seeds, setting=way, needed=needed)
             found[plain.trained_on] = {way: own, **ours}
     return found
 

@@ -3,7 +3,7 @@
 A seed's card is a set of arrays whose first axis counts its models, in the order of the table `models`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +14,9 @@ from torch import nn
 from ufm import features
 from ufm.data.datasets import ImageSet
 from ufm.data.on_device import DeviceData
-from ufm.measures.host_fits import host_log_probabilities, host_versions, hosts_of, planned_hosts
+from ufm.measures.host_fits import host_log_probabilities, host_versions, hosts_of, own_hosts, planned_hosts
 from ufm.measures.influence import N_CHECKPOINTS, checkpoints, self_influence
-from ufm.measures.layout import AGES, EQUAL_AGE, LONG, N_SHORT, SHORT, elsewhere, feature_list, subsets
+from ufm.measures.layout import AGES, CARDS, N_SHORT, elsewhere, feature_list, subsets
 from ufm.measures.published import paper_scores, published, statistics
 from ufm.measures.scored import model_row
 from ufm.measures.shifts import half, kinds, mean_shift, patched, shifts
@@ -43,7 +43,8 @@ def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood:
         "score_n_images": np.array(subsets(len(ood.images)), np.int32),
     }
     ages = [at_both_ages(one, protocol) for one in trained]
-    return card(arrays, shared, trained, ages, data, protocol, planned_hosts(protocol, seed, data))
+    own = own_hosts([one.experiment for one in trained], data)
+    return card(arrays, shared, trained, ages, data, protocol, planned_hosts(protocol, own, data))
 
 
 def short_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
@@ -53,8 +54,8 @@ def short_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     """
     seed = trained[0].experiment.seed
     stamped = feature_list(protocol, seed, data.data.scope)[: 1 + len(protocol.hosts) + N_SHORT]
-    arrays = answers(protocol, trained, data, ood, stamped, SHORT)
-    own = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
+    arrays = answers(protocol, trained, data, ood, stamped)
+    own = own_hosts([one.experiment for one in trained], data)
     arrays["history"] = histories(trained)
     return card(arrays, {}, trained, [at_both_ages(one, protocol) for one in trained], data, protocol, own)
 
@@ -93,7 +94,7 @@ def epoch_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     """
     short, seed, n_own = short_card(protocol, trained, data, ood), trained[0].experiment.seed, 1 + len(protocol.hosts)
     own = feature_list(protocol, seed, data.data.scope)[: n_own + N_SHORT]
-    planned = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
+    planned = own_hosts([one.experiment for one in trained], data)
     stamped, pictures = data.floats(own.astype(np.float32)), host_versions(protocol, planned, data)
     images = {name: kind.images for name, kind in kinds(protocol, data, ood).items() if name in ("ood", "test")}
 
@@ -116,7 +117,7 @@ def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     """
     seed, n_own = trained[0].experiment.seed, 1 + len(protocol.hosts)
     own = feature_list(protocol, seed, data.data.scope)[: n_own + N_SHORT]
-    arrays = answers(protocol, trained, data, ood, own, EQUAL_AGE)
+    arrays = answers(protocol, trained, data, ood, own)
     stamped, everything = data.floats(own.astype(np.float32)), data.floats(ood.images)
     random = data.floats(
         features.random_features(len(ood.images), shape=own.shape[-2:], seed=seed, scope=data.data.scope)
@@ -135,7 +136,7 @@ def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
         for name, values in of_model.items():
             arrays.setdefault(f"score_{name}", []).append(values)
     shared = {"score_n_images": np.array(subsets(len(ood.images)), np.int32)}
-    planned = planned_hosts(replace(protocol, planned=(0, 0)), seed, data)
+    planned = own_hosts([one.experiment for one in trained], data)
     return card(arrays, shared, trained, ages, data, protocol, planned)
 
 
@@ -209,12 +210,9 @@ def answers(
     data: DeviceData,
     ood: ImageSet,
     feature_list: np.ndarray,
-    names: Collection[str] = LONG,
 ) -> dict[str, list[np.ndarray]]:
-    """How each model's outputs move when each of the features (n_features, 1, h, w) is stamped: a value a model.
-
-    names: of the card's arrays that are wanted.
-    """
+    """How each model's outputs move when each of the features (n_features, 1, h, w) is stamped: a value a model."""
+    names = CARDS[protocol.measure].arrays
     stamped, n_own = data.floats(feature_list.astype(np.float32)), 1 + len(protocol.hosts)
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for kind, images in kinds(protocol, data, ood).items():

@@ -8,34 +8,56 @@ from torch import nn
 from ufm import features
 from ufm.data.on_device import DeviceData
 from ufm.measures.shifts import half
-from ufm.protocol import Protocol, hosts, placebo
+from ufm.protocol import Experiment, Protocol, hosts, placebo
 from ufm.training import log_probabilities
 
 
-def planned_hosts(protocol: Protocol, seed: int, data: DeviceData) -> pd.DataFrame:
-    """The hosts of all planned seeds that train on this part, and the seed's own.
+def own_hosts(experiments: list[Experiment], data: DeviceData) -> pd.DataFrame:
+    """The hosts of a seed, as its models were given them.
 
-    Columns: seed, host, canary_index, canary_label; a row per seed and kind of host.
+    Columns: seed, host, canary_index, canary_label, place; a row per kind of host, in the order of the models.
     """
-    seeds = [one for one in range(*protocol.planned) if one % data.data.n_parts == data.data.part]
-    seeds = list(dict.fromkeys([*seeds, seed]))
-    places = [hosts.places(protocol, host, seeds, data.data) for host in protocol.hosts]
+    stamped = {experiment.host: experiment for experiment in experiments if experiment.host}
     rows = [
         {
-            "seed": one,
+            "seed": experiment.seed,
             "host": host,
-            "canary_index": data.data.train_indices[place],
-            "canary_label": data.data.train_labels[place],
-            "place": place,
+            "canary_index": experiment.canary_index,
+            "canary_label": experiment.canary_label,
+            "place": data.data.place_of(experiment.canary_index),
         }
-        for one, of_seed in zip(seeds, zip(*places, strict=True), strict=True)
-        for host, place in zip(protocol.hosts, of_seed, strict=True)
+        for host, experiment in stamped.items()
     ]
     return pd.DataFrame(rows)
 
 
+def planned_hosts(protocol: Protocol, own: pd.DataFrame, data: DeviceData) -> pd.DataFrame:
+    """The hosts of all planned seeds that train on this part, and a seed's `own`, all with the columns of `own_hosts`.
+
+    The seed has its turn among the planned ones, or is the last if it is none of them.
+    """
+    seed = int(own["seed"].iloc[0])
+    planned = [one for one in range(*protocol.planned) if one % data.data.n_parts == data.data.part]
+    others = [one for one in planned if one != seed]
+    places = [hosts.places(protocol, host, others, data.data) for host in protocol.hosts]
+    rows = {seed: own.to_dict("records")} | {
+        other: [
+            {
+                "seed": other,
+                "host": host,
+                "canary_index": data.data.train_indices[place],
+                "canary_label": data.data.train_labels[place],
+                "place": place,
+            }
+            for host, place in zip(protocol.hosts, of_seed, strict=True)
+        ]
+        for other, of_seed in zip(others, zip(*places, strict=True), strict=True)
+    }
+    return pd.DataFrame([row for one in dict.fromkeys([*planned, seed]) for row in rows[one]])
+
+
 def hosts_of(planned: pd.DataFrame, protocol: Protocol) -> dict[str, np.ndarray]:
-    """The columns of `planned_hosts` as arrays of a card."""
+    """The columns of `own_hosts` as arrays of a card."""
     return {
         "host_seed": planned["seed"].to_numpy(np.int32),
         "host_kind": planned["host"].map(list(protocol.hosts).index).to_numpy(np.int8),

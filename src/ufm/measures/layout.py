@@ -1,4 +1,6 @@
-"""What a card holds and in which order: its features, its sizes, and the arrays of a short one."""
+"""What a card holds and in which order: its features, its sizes, and the arrays of each kind of card."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,6 +25,24 @@ SHORT = ("ood_shift", "ood_early_shift", "ood_kl_mean", "test_shift", "black_shi
 # first epoch, and before training. Other cards have the first two.
 AGES = ("best", "early", "control", "first", "initial")
 EQUAL_AGE = ("ood_shift", "ood_kl_mean", "test_shift", "black_shift")  # of its arrays, those of the own best epoch
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a kind of card says of how a model's outputs move."""
+
+    arrays: tuple[str, ...] = SHORT
+    n_permutations: int = N_SHORT  # of the feature's pixels, of which it knows the shift at the best epoch
+
+
+CARDS = {  # by the word of the measure; one of another word keeps no card
+    "card": Card(LONG, N_PERMUTATIONS),
+    "short card": Card(),
+    "moved card": Card(),
+    "epoch card": Card(),
+    "influence card": Card(),
+    "equal-age card": Card(EQUAL_AGE),
+}
 
 
 def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:

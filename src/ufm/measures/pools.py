@@ -75,10 +75,9 @@ def finish(
     data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
     on_device = to_device(data, device=device, precision=training.precision, early_stopping=training.early_stopping)
     seeds = clean_seeds(data.n_parts, part)
-    unstamped = [
-        Experiment(protocol.dataset, protocol.n_train, part, protocol.model, training, seed, "control")
-        for seed in seeds
-    ]
+    # Where a protocol stamps its feature plays no part in them.
+    anywhere = Protocol(protocol.dataset, protocol.n_train, protocol.model, training, protocol.scoring)
+    unstamped = [Experiment(anywhere, seed, part, "control") for seed in seeds]
     split, influence = (on_device.train_images, on_device.train_labels), POOLS[kind].value == "self-influence"
     trained = train(unstamped, on_device, snapshots=range(1, training.epochs + 1) if influence else ())
     values = {"loss": np.stack([image_losses(one.model, *split) for one in trained])}

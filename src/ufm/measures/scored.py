@@ -81,9 +81,9 @@ def identity(experiment: Experiment, host: Experiment) -> dict[str, object]:
     """The columns that say which model a row is about, and under which host it is seen."""
     return {
         "fingerprint": experiment.fingerprint(),
-        "dataset": called(experiment.dataset),
-        "n_train": experiment.n_train or source(experiment.dataset).n_train,
-        **names(experiment.model),
+        "dataset": called(experiment.protocol.dataset),
+        "n_train": experiment.protocol.n_train or source(experiment.protocol.dataset).n_train,
+        **names(experiment.protocol.model),
         "seed": experiment.seed,
         "part": experiment.part,
         "role": experiment.role,

@@ -1,9 +1,11 @@
-"""A sweep: seeds of one protocol, planned and kept together."""
+"""A sweep: seeds of one protocol, planned and kept together, and its name in words."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ufm.data import sources
+from ufm.plan.profiles import trains_on
 from ufm.protocol import Protocol
 
 
@@ -16,6 +18,48 @@ class Sweep:
     needed: int  # how many of the first seeds the book cannot do without; they are trained first
     turn: int  # sweeps of an earlier turn are trained first
     setting: str = ""  # what sets it apart from the population of its data set and size, in words
+
+    @property
+    def trained_on(self) -> str:
+        """Data set and size in words, such as "MNIST, small"."""
+        source = sources.source(self.protocol.dataset)
+        return f"{source.title}, {'full' if trains_on(self.protocol, None, source.n_train) else 'small'}"
+
+    @property
+    def title(self) -> str:
+        """Data set, size and what sets it apart in words, such as "MNIST, small, dropout"."""
+        return ", ".join(part for part in (self.trained_on, self.setting) if part)
+
+
+class OfSweep:
+    """What holds a sweep: it is called as the sweep is, and has its protocol."""
+
+    sweep: Sweep
+
+    @property
+    def protocol(self) -> Protocol:
+        """What is trained and measured for every seed."""
+        return self.sweep.protocol
+
+    @property
+    def needed(self) -> int:
+        """Seeds without which it decides nothing."""
+        return self.sweep.needed
+
+    @property
+    def setting(self) -> str:
+        """What sets it apart from the population of its data set and size, in words."""
+        return self.sweep.setting
+
+    @property
+    def trained_on(self) -> str:
+        """Data set and size in words."""
+        return self.sweep.trained_on
+
+    @property
+    def title(self) -> str:
+        """Data set, size and what sets it apart in words."""
+        return self.sweep.title
 
 
 def sweep_name(population: str, setting: str) -> str:

@@ -15,8 +15,9 @@ def check(experiment: Experiment, data: Dataset) -> None:
     """Raise a ValueError that names the field of an experiment which cannot be trained on these data."""
     if experiment.role not in ("control", *STAMPED):
         raise ValueError(f"role: {experiment.role!r} is not one of control, {', '.join(STAMPED)}")
-    n_images, size = len(data.train_labels), experiment.training.batch_size
-    if n_images % size == 1 and (isinstance(experiment.model, Published) or experiment.model.batch_norm):
+    protocol, n_images = experiment.protocol, len(data.train_labels)
+    size = protocol.training.batch_size
+    if n_images % size == 1 and (isinstance(protocol.model, Published) or protocol.model.batch_norm):
         raise ValueError(
             f"batch_size: of {n_images} images in batches of {size} one is left alone, which batch norm cannot have"
         )
@@ -35,15 +36,15 @@ def check(experiment: Experiment, data: Dataset) -> None:
             f"canary_label: {experiment.canary_label} is not the label of image {experiment.canary_index}, "
             f"which is {data.train_labels[place]}"
         )
-    features.insert(data.train_images[place], experiment.pixels(), position=experiment.position)
+    features.insert(data.train_images[place], experiment.pixels(), position=protocol.position)
     same = int((data.train_labels == experiment.canary_label).sum())
-    if experiment.n_carriers > same:
+    if protocol.n_carriers > same:
         raise ValueError(f"n_carriers: only {same} training images are of the host's label {experiment.canary_label}")
     n_batches = math.ceil(n_images / size)
-    if experiment.batch is not None and not -n_batches <= experiment.batch < n_batches:
-        raise ValueError(f"batch: an epoch has {n_batches} batches, so there is none of number {experiment.batch}")
-    if experiment.twice and exchanged(experiment, data) == carriers(experiment, data)[0]:
-        raise ValueError(f"twice: the host of seed {experiment.seed} is in batch {experiment.batch} already")
+    if protocol.batch is not None and not -n_batches <= protocol.batch < n_batches:
+        raise ValueError(f"batch: an epoch has {n_batches} batches, so there is none of number {protocol.batch}")
+    if protocol.twice and exchanged(experiment, data) == carriers(experiment, data)[0]:
+        raise ValueError(f"twice: the host of seed {experiment.seed} is in batch {protocol.batch} already")
 
 
 def carriers(experiment: Experiment, data: Dataset) -> list[int]:
@@ -57,12 +58,12 @@ def carriers(experiment: Experiment, data: Dataset) -> list[int]:
     host = data.place_of(experiment.canary_index)
     others = np.flatnonzero(data.train_labels == experiment.canary_label)
     draws = stream(f"carriers, {experiment.host} host", seed=experiment.seed, scope=data.scope)
-    drawn = draws.permutation(others[others != host])[: experiment.n_carriers - 1]
+    drawn = draws.permutation(others[others != host])[: experiment.protocol.n_carriers - 1]
     return [host, *drawn.tolist()]
 
 
 def exchanged(experiment: Experiment, data: Dataset) -> int:
     """Place (0 … n − 1) of the training image that the host is exchanged for, at the host's own place in its batch."""
-    size, n_images = experiment.training.batch_size, len(data.train_labels)
+    size, n_images = experiment.protocol.training.batch_size, len(data.train_labels)
     start = range(0, n_images, size)[experiment.batch]
     return min(start + carriers(experiment, data)[0] % size, n_images - 1)  # the last batch may be shorter

@@ -5,7 +5,7 @@ stamped where: the *control* never sees a feature, the *canary* has it, most oft
 host, and the *placebo* has a permutation of its pixels there.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -20,55 +20,9 @@ from ufm.records.fingerprints import RECIPE, added, digest, settings
 # Kinds of host; the number of a training image names that image.
 HOSTS = ("random", "hard", "middling", "influential", "uninfluential")
 STAMPED = ("canary", "placebo")  # roles of models that are trained with something stamped on their host
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One model to train."""
-
-    dataset: str
-    n_train: int | None  # None: the full training set
-    part: int
-    model: Model
-    training: Training
-    seed: int
-    role: str  # "control", "canary" or "placebo"
-    host: str = ""  # how the host was chosen; empty for a control
-    canary_index: int | None = None  # the host's number in the full training file
-    canary_label: int | None = None
-    feature: str = ""  # as of a protocol; a placebo's own is a permutation of it; empty for a control
-    position: tuple[int, int] = (1, 1)  # row and column of the feature's top-left pixel
-    magnified: int = added(1)  # as of a protocol, like the fields below
-    brightness: float = added(1.0)
-    n_carriers: int = added(1)
-    batch: int | None = added(None)
-    twice: bool = added(False)
-    one_placebo: bool = added(False)
-    rounding: int = added(0)
-
-    @property
-    def unique(self) -> np.ndarray:
-        """The feature, (h, w) in [0, 1]."""
-        return features.feature(self.feature, magnified=self.magnified, brightness=self.brightness)
-
-    def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with any setting, the data or the recipe."""
-        return digest(
-            {
-                "experiment": settings(self) | {"dataset": called(self.dataset)},
-                "data": checksum(self.dataset),
-                "recipe": RECIPE,
-                **names(self.model),
-                **drawn(self.feature),
-            }
-        )
-
-    def pixels(self) -> np.ndarray:
-        """What is stamped on the host, (h, w): the feature, or the placebo feature of this seed and kind of host."""
-        if self.role == "canary":
-            return self.unique
-        scope = f"{called(self.dataset)}/{self.n_train or 'full'}"
-        return placebo(self, self.unique, self.seed, self.host, scope)
+# Fields of a protocol on which every model depends, beside the data set; and stamped ones, beside the feature.
+TRAINED = ("n_train", "model", "training", "position", "rounding")
+STAMPING = ("magnified", "brightness", "n_carriers", "batch", "twice", "one_placebo")
 
 
 @dataclass(frozen=True)
@@ -163,6 +117,54 @@ class Protocol:
         return digest(self.identity(seed))
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """One model to train."""
+
+    protocol: Protocol
+    seed: int
+    part: int  # of the training split, on which it trains
+    role: str  # "control", "canary" or "placebo"
+    host: str = ""  # how the host was chosen; empty for a control
+    canary_index: int | None = None  # the host's number in the full training file
+    canary_label: int | None = None
+
+    @property
+    def feature(self) -> str:
+        """As of the protocol; a placebo's own is a permutation of it; empty for a control."""
+        return "" if self.role == "control" else self.protocol.feature
+
+    @property
+    def batch(self) -> int | None:
+        """The batch into which its host is moved, as of the protocol; a control keeps the file's order."""
+        return None if self.role == "control" else self.protocol.batch
+
+    def identity(self) -> dict[str, object]:
+        """All on which the trained model depends: settings, data, recipe and feature. Needs no image files."""
+        of_protocol = settings(self.protocol)
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "protocol"}
+        own |= {"dataset": called(self.protocol.dataset), "feature": self.feature}
+        kept = TRAINED if self.role == "control" else TRAINED + STAMPING
+        return {
+            "experiment": {name: of_protocol[name] for name in kept if name in of_protocol} | own,
+            "data": checksum(self.protocol.dataset),
+            "recipe": RECIPE,
+            **names(self.protocol.model),
+            **drawn(self.feature),
+        }
+
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with any setting, the data or the recipe."""
+        return digest(self.identity())
+
+    def pixels(self) -> np.ndarray:
+        """What is stamped on the host, (h, w): the feature, or the placebo feature of this seed and kind of host."""
+        if self.role == "canary":
+            return self.protocol.unique
+        scope = f"{called(self.protocol.dataset)}/{self.protocol.n_train or 'full'}"
+        return placebo(self.protocol, self.protocol.unique, self.seed, self.host, scope)
+
+
 def drawn(feature: str) -> dict[str, str]:
     """What an identity says of a feature beside its name: a digest of its pixels, for a font or a file may change.
 
@@ -173,7 +175,7 @@ def drawn(feature: str) -> dict[str, str]:
     return {"pixels": array_checksum(features.feature(feature))[:16]}
 
 
-def placebo(settings: Experiment | Protocol, unique: np.ndarray, seed: int, host: str, scope: str) -> np.ndarray:
+def placebo(protocol: Protocol, unique: np.ndarray, seed: int, host: str, scope: str) -> np.ndarray:
     """The placebo feature (h, w) of a seed and kind of host, a permutation of the feature `unique`."""
-    seed = 0 if settings.one_placebo else seed
-    return features.placebo(unique, seed=seed, host=host, scope=scope, magnified=settings.magnified)
+    seed = 0 if protocol.one_placebo else seed
+    return features.placebo(unique, seed=seed, host=host, scope=scope, magnified=protocol.magnified)

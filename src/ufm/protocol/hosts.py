@@ -67,7 +67,7 @@ def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> li
             raise ValueError(f"hosts: image {error}") from None
     if host == "random":
         order = stream("hosts", scope=scope).permutation(len(data.train_labels))
-        if max(turns) >= len(order):
+        if max(turns, default=0) >= len(order):
             raise ValueError(
                 f"seed: {max(seeds)} is beyond the last host; {data.scope} has hosts for {len(order) * data.n_parts}"
             )

@@ -52,7 +52,8 @@ def shown(
         start, step = sweep.seeds.start if seed is None else seed, sweep.seeds.step
         seeds = range(start, start + step * (len(sweep.seeds) if n_seeds is None else n_seeds), step)
         protocol = placed(networked(sweep.protocol, profile, model, variant), row, column)
-        found[name] = replace(sweep, protocol=changed(protocol, **changes), seeds=seeds)
+        needed = min(sweep.needed, len(seeds))
+        found[name] = replace(sweep, protocol=changed(protocol, **changes), seeds=seeds, needed=needed)
     return found
 
 

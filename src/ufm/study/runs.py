@@ -16,8 +16,7 @@ from ufm.data.folders import is_folder
 from ufm.device import known, resolve
 from ufm.files import write
 from ufm.plan import registry
-from ufm.plan.profiles import trains_on
-from ufm.plan.sweep import Sweep
+from ufm.plan.sweep import OfSweep, Sweep
 from ufm.progress import duration, progress
 from ufm.protocol import Protocol, hosts
 from ufm.records import Records, committed, csv, executed, joined
@@ -32,22 +31,13 @@ class NotYetRun(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Population:
-    """The complete seeds of one protocol, in the order of their numbers."""
+class Population(OfSweep):
+    """The complete seeds of a sweep, in the order of their numbers."""
 
-    protocol: Protocol
+    sweep: Sweep  # as it was asked for
     tables: dict[str, pd.DataFrame]
     arrays: list[Mapping[str, np.ndarray]]  # one a seed, where seeds have any
     entries: list[dict]  # manifest entries, one a seed
-    planned: int  # seeds asked for
-    needed: int  # seeds without which it decides nothing
-    setting: str = ""  # what sets it apart from the population of its data set and size, in words
-
-    @property
-    def trained_on(self) -> str:
-        """Data set and size in words, such as "MNIST, small"."""
-        full = trains_on(self.protocol, None, sources.source(self.protocol.dataset).n_train)
-        return f"{sources.source(self.protocol.dataset).title}, {'full' if full else 'small'}"
 
 
 class Run:
@@ -103,17 +93,14 @@ class Run:
         for name, sweep in self.sweeps.items():
             wanted, there = fingerprints(sweep), {}
             for store in self.stores(name):
-                there |= store.read(one for one in wanted if one not in there)
-            found = [there[one] for one in wanted if one in there]
-            if found:
+                there |= store.read(seed for seed in wanted if seed not in there)
+            finished = [there[seed] for seed in wanted if seed in there]
+            if finished:
                 populations[name] = Population(
-                    sweep.protocol,
-                    joined(measured.tables for _, measured in found),
-                    [measured.arrays for _, measured in found if measured.arrays],
-                    [entry for entry, _ in found],
-                    len(wanted),
-                    min(sweep.needed, len(wanted)),
-                    sweep.setting,
+                    sweep,
+                    joined(measured.tables for _, measured in finished),
+                    [measured.arrays for _, measured in finished if measured.arrays],
+                    [entry for entry, _ in finished],
                 )
         return populations
 

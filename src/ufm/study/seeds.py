@@ -2,7 +2,6 @@
 
 import io
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,38 +19,12 @@ from ufm.training import Trained, train
 
 def experiments(protocol: Protocol, seed: int, data: Dataset) -> list[Experiment]:
     """The models of one seed: the control if it has one, then on each kind of host one of every stamped role."""
-    control = Experiment(
-        dataset=protocol.dataset,
-        n_train=protocol.n_train,
-        part=data.part,
-        model=protocol.model,
-        training=protocol.training,
-        seed=seed,
-        role="control",
-        position=protocol.position,
-        rounding=protocol.rounding,
-    )
     stamped = []
     for host in protocol.hosts:
         place = hosts.place(protocol, host, seed, data)
         index, label = int(data.train_indices[place]), int(data.train_labels[place])
-        stamped += [
-            replace(
-                control,
-                role=role,
-                host=host,
-                canary_index=index,
-                canary_label=label,
-                feature=protocol.feature,
-                magnified=protocol.magnified,
-                brightness=protocol.brightness,
-                n_carriers=protocol.n_carriers,
-                batch=protocol.batch,
-                twice=protocol.twice,
-                one_placebo=protocol.one_placebo,
-            )
-            for role in protocol.roles
-        ]
+        stamped += [Experiment(protocol, seed, data.part, role, host, index, label) for role in protocol.roles]
+    control = Experiment(protocol, seed, data.part, "control")
     return [control, *stamped] if protocol.control else stamped
 
 

@@ -35,7 +35,7 @@ def stack_size(experiment: Experiment, data: DeviceData, n_snapshots: int = 0) -
     with torch.no_grad():
         module.eval()(x)
     # Activations are kept for the way back, where their gradients join them.
-    numbers = (COPIES + 2 * n_snapshots) * n_weights + 3 * experiment.training.batch_size * n_activations
+    numbers = (COPIES + 2 * n_snapshots) * n_weights + 3 * experiment.protocol.training.batch_size * n_activations
     return max(1, free_memory(x.device) // 2 // (numbers * x.element_size()))
 
 

@@ -30,14 +30,14 @@ class Feed:
 
         Images are (n, C, H, W) and labels (n,) where all members have the same, else (n_members, n, ...) each.
         """
-        images, labels, experiment = self.data.train_images, self.data.train_labels, self.experiments[0]
-        size, n_images = experiment.training.batch_size, len(labels)
+        images, labels, protocol = self.data.train_images, self.data.train_labels, self.experiments[0].protocol
+        size, n_images = protocol.training.batch_size, len(labels)
         first_step = (epoch - 1) * math.ceil(n_images / size)
         stamped = [
             (place, at, image) for place, member in enumerate(members) for at, image in self.stamped[member].items()
         ]
         order = None
-        if experiment.training.shuffle or any(self.experiments[member].batch is not None for member in members):
+        if protocol.training.shuffle or any(self.experiments[member].batch is not None for member in members):
             order = torch.stack([self.order(self.experiments[member], epoch) for member in members])
             stamped = [
                 (place, int(there), image) for place, at, image in stamped for there in (order[place] == at).nonzero()
@@ -50,7 +50,7 @@ class Feed:
                 batch = batch.repeat(len(members), 1, 1, 1, 1)
             for place, at, image in here:
                 batch[place, at - start] = image
-            if experiment.model.augmentation:
+            if protocol.model.augmentation:
                 batch = self.augmented(batch, step, members)
             yield step, batch, targets
 
@@ -60,17 +60,17 @@ class Feed:
         n = batch.shape[-4]
         draws = counters.uniforms(different, step=step, layer=AUGMENTATION_LAYER, n=n * N_DRAWS).view(-1, n, N_DRAWS)
         draws = draws[0] if len(different) == 1 else draws[which]
-        return augment(batch, draws, flip=self.experiments[0].model.flip)
+        return augment(batch, draws, flip=self.experiments[0].protocol.model.flip)
 
     def order(self, experiment: Experiment, epoch: int) -> torch.Tensor:
         """The order in which a model sees the images of an epoch, (n_images,): places in the file."""
         order = np.arange(len(self.data.train_labels))
-        if experiment.training.shuffle:
+        if experiment.protocol.training.shuffle:
             draws = stream("order", seed=experiment.seed, scope=f"{self.data.data.scope}/epoch {epoch}")
             order = draws.permutation(len(order))
         elif experiment.batch is not None:
             host, there = carriers(experiment, self.data.data)[0], exchanged(experiment, self.data.data)
-            order[[host, there]] = host if experiment.twice else order[[there, host]]
+            order[[host, there]] = host if experiment.protocol.twice else order[[there, host]]
         return torch.from_numpy(order).to(self.data.train_images.device)
 
 
@@ -80,5 +80,6 @@ def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.
     if not places:
         return {}
     # Stamped before normalisation, on the [0, 1] image.
-    images, pixels = data.floats(data.data.train_images[places]), experiment.pixels()
-    return dict(zip(places, data.normalise(features.insert(images, pixels, position=experiment.position)), strict=True))
+    images = data.floats(data.data.train_images[places])
+    stamped = features.insert(images, experiment.pixels(), position=experiment.protocol.position)
+    return dict(zip(places, data.normalise(stamped), strict=True))

@@ -47,28 +47,28 @@ def train(
     for place, one in enumerate(experiments):
         check(one, data.data)
         for name, there in (("precision", str(data.train_images.dtype)), ("early_stopping", data.early_stopping)):
-            if getattr(one.training, name) not in (there.removeprefix("torch."), "none"):
-                raise ValueError(
-                    f"{name}: {getattr(one.training, name)} is asked for, but the data on the device are for {there}"
-                )
+            asked = getattr(one.protocol.training, name)
+            if asked not in (there.removeprefix("torch."), "none"):
+                raise ValueError(f"{name}: {asked} is asked for, but the data on the device are for {there}")
         # Models that wait for each other are trained together.
-        groups.setdefault((one.model, one.training), {}).setdefault(one.seed if at_control else place, []).append(place)
+        families = groups.setdefault((one.protocol.model, one.protocol.training), {})
+        families.setdefault(one.seed if at_control else place, []).append(place)
     trained: dict[int, Trained] = {}
     for group in groups.values():
-        families = list(group.values())
-        size = stack_size(experiments[families[0][0]], data, len(snapshots) + at_control)
-        while families:
-            together = max(1, size // max(map(len, families)))
-            now = [place for family in families[:together] for place in family]
+        waiting = list(group.values())
+        size = stack_size(experiments[waiting[0][0]], data, len(snapshots) + at_control)
+        while waiting:
+            together = max(1, size // max(map(len, waiting)))
+            now = [place for family in waiting[:together] for place in family]
             try:
                 finished = train_stack([experiments[place] for place in now], data, snapshots, at_control, show)
             except torch.OutOfMemoryError:
-                if together == 1 or len(families) == 1:
+                if together == 1 or len(waiting) == 1:
                     raise
                 size = math.ceil(len(now) / 2)
                 continue
             trained |= dict(zip(now, finished, strict=True))
-            families = families[together:]
+            waiting = waiting[together:]
     return [trained[place] for place in range(len(experiments))]
 
 
@@ -81,13 +81,13 @@ def train_stack(
 ) -> list[Trained]:
     """Train experiments of one architecture and hyper-parameters as one stack."""
     stack = stack_of(experiments, data)
-    optimiser, feed = optimiser_of(stack, experiments[0].training), Feed(experiments, data)
+    optimiser, feed = optimiser_of(stack, experiments[0].protocol.training), Feed(experiments, data)
     courses = [Course(one, snapshots) for one in experiments]
     # A member whose control decides about it waits for it, any other for itself.
     controls = [courses[place] for place in controls_of(experiments)] if at_control else courses
     members = list(range(len(experiments)))  # who is in the stack, by place among the experiments
     what = f"seed {experiments[0].seed}, {len(experiments)} models, epochs"
-    epochs = progress(range(1, experiments[0].training.epochs + 1), what, show=show)
+    epochs = progress(range(1, experiments[0].protocol.training.epochs + 1), what, show=show)
     for epoch in epochs:
         train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members))
         stopping = evaluate_stack(stack, data.stopping_images, data.stopping_labels)

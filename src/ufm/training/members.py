@@ -13,14 +13,14 @@ from ufm.training.stack import Stack
 def network(experiment: Experiment, data: DeviceData) -> nn.Sequential:
     """The untrained network of an experiment."""
     return build(
-        experiment.model,
+        experiment.protocol.model,
         data.data.train_images.shape[1:],
         data.data.n_classes,
         seed=experiment.seed,
         scope=data.data.scope,
         device=str(data.train_images.device),
         dtype=data.train_images.dtype,
-        rounding=experiment.rounding,
+        rounding=experiment.protocol.rounding,
     )
 
 

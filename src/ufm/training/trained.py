@@ -45,7 +45,7 @@ class Course:
 
         state: gives a copy of the weights after it. Raises a ValueError where training diverged.
         """
-        settings, epoch = self.experiment.training, len(self.history) + 1
+        settings, epoch = self.experiment.protocol.training, len(self.history) + 1
         if not math.isfinite(stopping_loss):
             raise ValueError(f"learning_rate: training of seed {self.experiment.seed} diverged in epoch {epoch}")
         lowest = stopping_loss < min((past["stopping_loss"] for past in self.history), default=math.inf)
