@@ -1,7 +1,7 @@
 """Text notebooks: read with jupytext, parameters checked, executed by papermill, written without a trace of when."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +31,9 @@ class Parameter:
 
     def value(self, text: str) -> object:
         """The typed value that a text stands for; a ValueError says what was expected."""
-        readers = {"int": int, "float": float, "bool": boolean, "None": nothing, "str": str}
-        for kind in sorted(self.types, key=list(readers).index):
+        for kind in sorted(self.types, key=list(READERS).index):
             try:
-                return readers[kind](text)
+                return READERS[kind](text)
             except ValueError:
                 continue
         raise ValueError(f"{self.name} takes {' or '.join(self.types)}, not {text!r}")
@@ -51,6 +50,16 @@ def nothing(text: str) -> None:
     """None."""
     if text != "None":
         raise ValueError(text)
+
+
+# What reads a type's values, the strictest first.
+READERS: dict[str, Callable[[str], object]] = {
+    "int": int,
+    "float": float,
+    "bool": boolean,
+    "None": nothing,
+    "str": str,
+}
 
 
 def source(name: str) -> Path:

@@ -3,7 +3,6 @@
 from ufm.evidence.cards import (
     Cards,
     Lazy,
-    T,
     apart,
     beside,
     each,
@@ -42,7 +41,6 @@ __all__ = [
     "Lazy",
     "PLACEBO",
     "PLAIN",
-    "T",
     "apart",
     "beside",
     "by_host",

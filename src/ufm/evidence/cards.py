@@ -4,7 +4,7 @@ Arrays have the seeds first, then the models of a seed in the order of its card:
 one of every stamped role.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ufm.measures.layout import N_PERMUTATIONS, N_RANDOM, N_SHORT
+from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import THRESHOLDS
 from ufm.protocol import Protocol
 from ufm.study.runs import NotYetRun, Population
@@ -27,9 +28,10 @@ class Lazy(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The array of this name."""
-        if self.made[name] is None:
-            self.made[name] = self.make(name)
-        return self.made[name]
+        array = self.made[name]
+        if array is None:
+            array = self.made[name] = self.make(name)
+        return array
 
     def __iter__(self) -> Iterator[str]:
         """The names."""
@@ -50,7 +52,7 @@ class Cards:
     indices: np.ndarray  # (n_seeds, n_hosts): its number in the full training file
     fits: np.ndarray  # (n_seeds, n_models, epoch, n_hosts, version): log-probability of those labels on those hosts
     arrays: Mapping[str, np.ndarray]  # what else a card holds of its models, (n_seeds, n_models, …)
-    planned: list[Mapping[str, np.ndarray]]  # a seed: hosts of all planned seeds of its part, and how they are fitted
+    planned: Sequence[Mapping[str, np.ndarray]]  # a seed: hosts of all seeds of its part, and how they are fitted
     models: pd.DataFrame  # a row a model: accuracy, best epoch and more
     trained_on: str = ""  # data set and size in words
     setting: str = ""  # what sets it apart from the population of that data set and size, in words
@@ -169,7 +171,10 @@ def of(populations: Mapping[str, Population], *, beside: bool = False) -> dict[s
     }
 
 
-def plain(populations: Mapping[str, T]) -> dict[str, T]:
+Kept = TypeVar("Kept", Cards, Population, Sweep)  # a population, or the sweep that it carries out
+
+
+def plain(populations: Mapping[str, Kept]) -> dict[str, Kept]:
     """The populations, or their sweeps, that nothing sets apart: those that decide C1 and C2."""
     return {name: cards for name, cards in populations.items() if not cards.setting}
 

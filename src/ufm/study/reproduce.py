@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -58,7 +58,7 @@ def pending(names: list[str] | None = None) -> list[Item]:
     return [item for _, item in sorted(items, key=lambda pair: pair[0])]
 
 
-def seconds_a_seed(name: str, device: str, engine: "InProcess") -> float:
+def seconds_a_seed(name: str, device: str, engine: "Engine") -> float:
     """How long a seed of a sweep takes on this device: as recorded ones did, else told from a few measured steps."""
     sweep, entries = registry.sweeps()[name], committed(name).entries()
     there = processor(engine.call(device_name, device))
@@ -98,7 +98,8 @@ def tasks(items: list[Item], device: str) -> list[Task]:
     """
     if not device.startswith("cuda"):
         return [Task(item.sweep, [item.seed]) for item in items]
-    known, groups = registry.sweeps(), {}
+    known = registry.sweeps()
+    groups: dict[tuple[bool, str, int], list[int]] = {}
     for item in items:
         protocol = known[item.sweep].protocol
         apart = item.seed if isinstance(protocol.model, Published) else item.seed % protocol.n_parts
@@ -110,8 +111,18 @@ def tasks(items: list[Item], device: str) -> list[Task]:
     ]
 
 
+class Engine(Protocol):
+    """What works on tasks."""
+
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """The function's value where the work is done."""
+
+    def run(self, planned: Iterable[Task], device: str, weights: Path | None) -> Iterator[tuple[Task, Finished]]:
+        """Work on the tasks, which are taken lazily; each is given back as it is done."""
+
+
 class InProcess:
-    """An engine that works on one task after the other, here; `ufm.study.cluster.Cluster` is another."""
+    """An `Engine` that works on one task after the other, here; `ufm.study.cluster.Cluster` is another."""
 
     def call(self, function: Callable[..., T], *arguments: object) -> T:
         """The function's value where the work is done."""
@@ -128,7 +139,7 @@ def complete(
     *,
     device: str = "cpu",
     budget: float = math.inf,
-    engine: InProcess | None = None,
+    engine: Engine | None = None,
     weights: Path | None = None,
     after: Callable[[dict[str, list[str]]], None] = lambda finished: None,
 ) -> dict[str, list[str]]:
@@ -148,7 +159,10 @@ def complete(
         The fingerprints of the seeds that were finished, by sweep.
     """
     engine, started = engine or InProcess(), time.monotonic()
-    planned, finished, costs, held = tasks(pending(names), device), {}, {}, {}
+    planned = tasks(pending(names), device)
+    finished: dict[str, list[str]] = {}
+    costs: dict[str, float] = {}  # seconds of a seed, by sweep
+    held: dict[tuple[str, int], ExitStack] = {}  # claims, by sweep and first seed
     for name in dict.fromkeys(task.sweep for task in planned):
         committed(name).folder.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
     console = Console(stderr=True)

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from ufm.plan.profiles import trains_on
 from ufm.plan.sweep import Sweep
 from ufm.progress import duration, progress
 from ufm.protocol import Protocol, hosts
-from ufm.records import Records, committed, csv, executed, joined
+from ufm.records import Measured, Records, committed, csv, executed, joined
 from ufm.records.fingerprints import RECIPE
 from ufm.records.provenance import device_name, source_digest, training_digest
 from ufm.study import parameters
@@ -66,7 +67,7 @@ class Run:
         data_root: str | None = None,
         fresh: bool = False,
         train: bool = True,
-        **changes: object,
+        **changes: Any,
     ):
         self.notebook, self.profile = notebook, profile
         self.sweeps: dict[str, Sweep] = parameters.shown(notebook, profile, seed=seed, n_seeds=n_seeds, **changes)
@@ -107,7 +108,8 @@ class Run:
         """As `populations`, without training anything or saying what was used."""
         populations = {}
         for name, sweep in self.sweeps.items():
-            wanted, there = fingerprints(sweep), {}
+            wanted = fingerprints(sweep)
+            there: dict[str, tuple[dict, Measured]] = {}
             for store in self.stores(name):
                 there |= store.read(one for one in wanted if one not in there)
             found = [there[one] for one in wanted if one in there]
@@ -157,7 +159,7 @@ class Run:
         from ufm.study.seeds import finish
 
         stores, seeds, protocol = self.stores(name), fingerprints(sweep), sweep.protocol
-        where = {"device": self.device, "data_root": self.data_root}
+        where: dict[str, Any] = {"device": self.device, "data_root": self.data_root}
         while left := lacking(sweep, stores):
             for kind in set(protocol.hosts) & set(hosts.POOLS):
                 pools.ensure(protocol, sorted({seeds[one] % protocol.n_parts for one in left}), kind=kind, **where)
