@@ -9,12 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import Protocol, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from ufm.data import sources
 from ufm.networks import Published
 from ufm.plan import registry
+from ufm.progress import progress
 from ufm.records import Measured, committed
 from ufm.records.fingerprints import digest
 from ufm.records.provenance import device_name
@@ -23,7 +21,6 @@ from ufm.training import estimate
 
 TYPICAL_EPOCHS = 40  # of a model, where no record tells
 SEEDS_ON_GPU = 20  # trained together there
-COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 
 T = TypeVar("T")
@@ -165,9 +162,7 @@ def complete(
     held: dict[tuple[str, int], ExitStack] = {}  # claims, by sweep and first seed
     for name in dict.fromkeys(task.sweep for task in planned):
         committed(name).folder.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
-    console = Console(stderr=True)
-    with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar, ExitStack() as claims:
-        shown = bar.add_task("seeds", total=sum(len(task.seeds) for task in planned))
+    with progress(None, "seeds", total=sum(len(task.seeds) for task in planned)) as bar, ExitStack() as claims:
 
         def affordable(task: Task) -> list[int]:
             if budget == math.inf:
@@ -184,11 +179,11 @@ def complete(
                 ours = [
                     seed for seed in affordable(task) if mine.enter_context(records.claim(protocol.fingerprint(seed)))
                 ]
-                bar.advance(shown, len(task.seeds) - len(ours))
+                bar.update(len(task.seeds) - len(ours))
                 if not ours:
                     mine.close()
                     continue
-                bar.update(shown, description=f"{task.sweep}, seed {ours[0]}")
+                bar.set_description(f"{task.sweep}, seed {ours[0]}")
                 held[task.sweep, ours[0]] = mine
                 yield Task(task.sweep, ours)
 
@@ -199,7 +194,7 @@ def complete(
                 finished.setdefault(task.sweep, []).append(fingerprint)
             held.pop((task.sweep, task.seeds[0])).close()
             after(finished)
-            bar.advance(shown, len(task.seeds))
+            bar.update(len(task.seeds))
     return finished
 
 
