@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from ufm.statistics import Interval, share_interval
+from ufm.statistics import Interval
 from ufm.statistics.roc import (
     auc,
     auc_difference,
@@ -18,9 +18,7 @@ from ufm.statistics.roc import (
     exchange_test,
     roc,
     share_interval_over_seeds,
-    share_outscoring,
     threshold,
-    true_positive_rate,
     true_positive_rate_interval,
 )
 
@@ -34,6 +32,12 @@ def population(n_seeds: int = 12, shift: float = 0.8, *, seed: int = 0):
     scores = (own + common + shift * positive).round(1)
     mixed = rng.permutation(len(seeds))
     return scores[mixed], positive[mixed], seeds[mixed]
+
+
+def true_positive_rate(scores, positive, *, false_positive_rate):
+    """Share of canaries strictly above the threshold of the negatives."""
+    at = threshold(scores[~positive], false_positive_rate=false_positive_rate)
+    return (scores[positive] > at).mean()
 
 
 def naive_bootstrap(statistic, seeds, *, n_resamples, seed):
@@ -116,25 +120,27 @@ def test_threshold_is_the_smallest_that_few_enough_exceed(negatives, rate):
 def test_true_positive_rate_by_hand():
     scores = np.array([17.5, 18.0, 18.5, 40.0, *range(20)])
     positive = np.arange(24) < 4
-    assert true_positive_rate(scores, positive) == 0.5
-    assert true_positive_rate(scores, positive, false_positive_rate=0.1) == 1.0
+    for rate, expected in ((0.05, 0.5), (0.1, 1.0)):
+        interval = true_positive_rate_interval(
+            scores, positive, np.arange(24), false_positive_rate=rate, n_resamples=99
+        )
+        assert interval.estimate == true_positive_rate(scores, positive, false_positive_rate=rate) == expected
 
 
 def test_true_positive_rate_lies_on_the_roc():
-    scores, positive, _ = population(40)
+    scores, positive, seeds = population(40)
     for rate in (0.05, 0.2, 0.5):
         false_rates, true_rates, _ = roc(scores, positive)
         best = true_rates[false_rates <= rate].max()
-        assert true_positive_rate(scores, positive, false_positive_rate=rate) == best
+        interval = true_positive_rate_interval(scores, positive, seeds, false_positive_rate=rate, n_resamples=99)
+        assert interval.estimate == best
 
 
 def test_rates_need_enough_negatives():
     scores, positive = np.arange(400.0), np.arange(400) >= 300
     assert true_positive_rate(scores, positive, false_positive_rate=0.01) == 1
-    message = "^a false-positive rate of 0.01 needs at least 300 negatives, not 299$"
-    for call in (true_positive_rate, lambda *arrays, **rate: threshold(arrays[0][:299], **rate)):
-        with pytest.raises(ValueError, match=message):
-            call(scores[1:], positive[1:], false_positive_rate=0.01)
+    with pytest.raises(ValueError, match="^a false-positive rate of 0.01 needs at least 300 negatives, not 299$"):
+        threshold(scores[:299], false_positive_rate=0.01)
     with pytest.raises(ValueError, match="^a false-positive rate of 0.05 needs at least 20 negatives, not 19$"):
         threshold(range(19))
     with pytest.raises(ValueError, match="of 0.01 needs at least 300 negatives, not 299"):
@@ -294,15 +300,6 @@ def test_delong_interval_is_about_the_bootstraps_for_one_model_a_seed():
     scores = rng.normal(size=300) + 0.7 * positive
     delong, bootstrap = delong_interval(scores, positive), auc_interval(scores, positive, np.arange(300))
     assert (delong.low, delong.high) == pytest.approx((bootstrap.low, bootstrap.high), abs=0.015)
-
-
-def test_share_outscoring_by_hand():
-    assert share_outscoring([3, 1, 2, 5], [1, 2, 2, 0]) == share_interval([True, False, True])
-    assert share_outscoring([1, 2], [2, 3]).estimate == 0
-    with pytest.raises(ValueError, match="^a share needs at least one seed without a tie$"):
-        share_outscoring([1, 2], [1, 2])
-    with pytest.raises(ValueError, match="^pairs need equal lengths, not 2 and 1$"):
-        share_outscoring([1, 2], [1])
 
 
 good = {"scores": [0.0, 1.0, 2.0, 3.0], "positive": [0, 1, 0, 1], "seeds": [0, 0, 1, 1]}

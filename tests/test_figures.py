@@ -22,7 +22,6 @@ from matplotlib.figure import Figure
 from ufm import chapters
 from ufm.chapters import as_released
 from ufm.evidence import cells
-from ufm.evidence import controls as null
 from ufm.evidence.detectors import LABEL_KNOWN, PAPER
 from ufm.report import figures
 
@@ -179,7 +178,7 @@ def test_a_line_a_published_rule(populations):
     for inputs in ("normalised", "raw"):
         axis = draw("controls.drawn_false_positive_rates", tables, inputs=inputs).axes[0]
         lines = {line.get_label(): line for line in axis.lines}
-        for rule in null.RULES:
+        for rule in ("M > 0", "t-test", "Mann–Whitney"):
             rows = rates[(rates["rule"] == rule) & (rates["inputs"] == inputs)]
             np.testing.assert_array_equal(lines[rule].get_xydata(), rows[["n_images", "estimate"]])
 

@@ -248,7 +248,13 @@ WIDTHS = {"cnn1": (2, 3), "cnn2": (2, 2, 3, 3)}
 
 
 @pytest.mark.parametrize(
-    ("layer", "name"), [(nn.LayerNorm(28), "LayerNorm"), (nn.Conv2d(1, 1, 3, stride=2), "Conv2d with strides or dil")]
+    ("layer", "name"),
+    [
+        (nn.LayerNorm(28), "LayerNorm"),
+        (nn.Conv2d(1, 1, 3, stride=2), "Conv2d with strides or dil"),
+        (nn.Conv2d(1, 1, 3, padding="same"), "Conv2d whose padding is a word"),
+        (nn.MaxPool2d((2, 2)), "MaxPool2d of two sizes"),
+    ],
 )
 def test_a_layer_whose_reach_is_not_known_is_named(layer, name):
     made = nn.Sequential(layer, nn.Flatten(), nn.Linear(784, 2))

@@ -19,7 +19,6 @@ from ufm.statistics import (
     correlation_interval,
     holm,
     mean_interval,
-    paired_difference,
     permutation_p_value,
     seeds_needed,
     share_interval,
@@ -83,17 +82,6 @@ def test_share_interval_takes_ones_and_zeros():
     assert share_interval([1, 0, 1, 0]) == share_interval([True, False, True, False])
 
 
-def test_paired_difference_by_hand():
-    # Differences 1, 2, 3, 4; unpaired, the common 100, 0, −100, 50 would drown them.
-    second, rise = np.array([100, 0, -100, 50]), np.array([1, 2, 3, 4])
-    assert paired_difference(second + rise, second) == mean_interval([1, 2, 3, 4])
-
-
-def test_paired_difference_ignores_a_pandas_index():
-    first, second = pd.Series([2.0, 4.0], index=[0, 1]), pd.Series([1.0, 1.0], index=[5, 6])
-    assert paired_difference(first, second) == mean_interval([1.0, 3.0])
-
-
 def test_interval_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         mean_interval([1, 2]).low = 0
@@ -141,14 +129,6 @@ def test_mean_interval_refuses(values, message):
 def test_share_interval_refuses(successes, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         share_interval(successes)
-
-
-def test_paired_difference_refuses_unequal_lengths():
-    with pytest.raises(ValueError, match="^pairs need equal lengths, not 3 and 2$"):
-        paired_difference([1, 2, 3], [1, 2])
-    # A single value would broadcast.
-    with pytest.raises(ValueError, match="^pairs need equal lengths, not 3 and 1$"):
-        paired_difference([1, 2, 3], [1])
 
 
 @pytest.mark.parametrize("confidence", [0, 1, 95, np.nan])

@@ -2,6 +2,7 @@
 
 import ast
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 
 from ufm import paths
@@ -43,7 +44,7 @@ def public(module: Path) -> set[str]:
     return {name for name in defined if not name.startswith("_")}
 
 
-def documented(module: str, without: set[str] = frozenset()) -> str:
+def documented(module: str, without: Collection[str] = ()) -> str:
     """A module's heading, and Sphinx's directive for its members but those `without`."""
     options = ["   :members:", *([f"   :exclude-members: {', '.join(sorted(without))}"] if without else [])]
     lines = [f"### `{module}`\n", "```{eval-rst}", f".. automodule:: {module}", *options, "```\n"]

@@ -89,7 +89,8 @@ def deviations(populations: Mapping[str, Population]) -> pd.DataFrame:
             if one.setting != AS_RELEASED
         ),
     ]
-    rows, before = [], {}
+    rows: list[dict[str, object]] = []
+    before: dict[str, pd.Series] = {}
     for setting, scores, known, memorisation in cells:
         wide = scores.pivot(index=["seed", "canary_index"], columns="role", values=known)
         canaries = wide["canary"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import partial
 from math import isnan, nan
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -69,10 +69,10 @@ def sets(populations: Mapping[str, Cards], host: str = "hard") -> pd.DataFrame:
         ours = int(learnt(cards, host).sum())
         row = {"population": cards.title, "n": ours, "n_seeds": len(cards.seeds)}
         decides = ours >= THRESHOLDS.fewest_learnt and cards.complete
-        enough = evidence(DEFAULT, cards, host) if decides else {}
-        row = {"estimate": nan, "low": nan, "high": nan, "p": nan} | enough | row
-        told = Verdict.TOLD if row["low"] > 0.5 else Verdict.NOT_TOLD
-        rows.append(row | {"verdict": Verdict.TOO_FEW if isnan(row["low"]) else told})
+        nothing = {"estimate": nan, "low": nan, "high": nan, "p": nan}
+        area = evidence(DEFAULT, cards, host) if decides else nothing
+        told = Verdict.TOLD if area["low"] > 0.5 else Verdict.NOT_TOLD
+        rows.append(area | row | {"verdict": Verdict.TOO_FEW if isnan(area["low"]) else told})
     return pd.DataFrame(rows)[["population", "n", "n_seeds", "estimate", "low", "high", "p", "verdict"]]
 
 
@@ -252,7 +252,7 @@ def drawn_areas(on_hard: Mapping[str, pd.DataFrame], on_random: Mapping[str, pd.
     """Areas with intervals, a row a detector: learnt canaries and all on hard hosts, all on random ones."""
     figure, axes = panels(list(on_hard), height=3.2)
     hard = HOST_COLOURS["hard"]
-    shown = (
+    shown: tuple[tuple[str, Mapping[str, pd.DataFrame], tuple[str, ...], dict[str, Any]], ...] = (
         ("hard hosts, learnt", on_hard, ENDS, {"marker": "o", "color": hard}),
         (
             "hard hosts, all",

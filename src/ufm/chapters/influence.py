@@ -29,8 +29,9 @@ from ufm.report.figures import KINDS, WIDTH, closed
 from ufm.report.host_pictures import images
 from ufm.report.texts import key, number, p_text, with_interval
 from ufm.statistics import bootstrap_interval, sign_flip_test
+from ufm.study.runs import Population
 
-T = TypeVar("T")
+Kept = TypeVar("Kept", Cards, Population, Sweep)
 MOST = "most influential hosts"  # they have no room to rise
 CLAIM = Claim(
     "C4",
@@ -72,7 +73,7 @@ def influential(groups: pd.DataFrame, p_corrected: float) -> Outcome:
     return Outcome.DOES_NOT_HOLD if len(rest) and (rest == Verdict.NOT_RAISED).all() else Outcome.UNDECIDED
 
 
-def groups(populations: Mapping[str, T]) -> dict[str, T]:
+def groups(populations: Mapping[str, Kept]) -> dict[str, Kept]:
     """The populations, or their sweeps, whose hosts were chosen by their influence, in the plan's order."""
     return {name: cards for name, cards in populations.items() if cards.setting in BY_INFLUENCE}
 

@@ -21,7 +21,7 @@ ENDS = {"": "estimate", "_low": "low", "_high": "high"}  # a name's ending → t
 
 def summary_of_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """The scores of one seed's two models, without intervals: one model has none."""
-    quantities = {}
+    quantities: dict[str, Interval] = {}
     for row in scores.to_dict("records"):
         quantities |= {
             f"M, {row['role']} model": Interval(row["memorisation_score"], nan, nan, 1),

@@ -90,7 +90,8 @@ def asked(planned: Mapping[str, Sweep]) -> int:
 
 def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
     """C3, a row a data set and way, `setting`, as `ufm.evidence.cells.contrast_cells` has them."""
-    every = {(title, way): cards for title, of in ways(populations).items() for way, cards in preventing(of).items()}
+    of_ways = ways(populations).items()
+    every = {f"{title}, {way}": cards for title, of in of_ways for way, cards in preventing(of).items()}
     return contrast_cells(every, (HOST,))
 
 
@@ -148,7 +149,7 @@ def costs(populations: Mapping[str, Cards]) -> pd.DataFrame:
 
 def by_seed(populations: Mapping[str, Cards]) -> dict[str, pd.DataFrame]:
     """Each seed's contrast by data set and size: columns seed, setting, contrast."""
-    every = {(title, way): cards for title, of in ways(populations).items() for way, cards in of.items()}
+    every = {f"{title}, {way}": cards for title, of in ways(populations).items() for way, cards in of.items()}
     return points(every, HOST)
 
 

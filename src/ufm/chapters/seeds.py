@@ -71,7 +71,9 @@ def noise(populations: Mapping[str, Cards]) -> np.ndarray:
     Of the population beside the crossed one, on as many permutations.
     """
     ours = crossed(populations)
-    for cards in plain(populations).values() if ours is not None else ():
+    if ours is None:
+        return np.zeros(0)
+    for cards in plain(populations).values():
         if cards.trained_on == ours.trained_on:
             losses = clean_losses(cards)[:, cards.protocol.hosts.index("random")]
             as_many = replace(cards, n_permutations=ours.n_permutations)
@@ -111,7 +113,8 @@ def reading(spread: Mapping[str, float]) -> Reading:
 def summary(spread: Mapping[str, float], table: pd.DataFrame, null: np.ndarray) -> pd.DataFrame:
     """What the Seeds chapter found, as a summary table."""
     nothing = {"low": np.nan, "high": np.nan}
-    rows = [{"quantity": "spread over seeds"} | {name: spread[name] for name in SUMMARY_COLUMNS[1:]}]
+    rows: list[dict[str, object]] = []
+    rows += [{"quantity": "spread over seeds"} | {name: spread[name] for name in SUMMARY_COLUMNS[1:]}]
     rows += [
         {"quantity": f"sd, {row['component']}"} | {name: row[name] for name in SUMMARY_COLUMNS[1:]}
         for row in table.to_dict("records")

@@ -140,5 +140,5 @@ def effect(row: Mapping[str, float]) -> str:
     """A claim's effect as text, with its unit."""
     if isnan(row["effect"]):
         return "–"
-    text = with_interval(row | {"estimate": row["effect"]}, digits=3)
+    text = with_interval({**row, "estimate": row["effect"]}, digits=3)
     return f"area {text}" if row["unit"] == "area" else f"{text} {row['unit']}"

@@ -32,16 +32,17 @@ def reproduce(
         raise ValueError(f"profile: {profile!r} keeps no records; only paper does")
     seconds = math.inf if budget is None else parse_duration(budget)
 
-    from contextlib import nullcontext
+    from contextlib import AbstractContextManager, nullcontext
 
     from ufm import paths
     from ufm.device import resolve
     from ufm.study import parcel
-    from ufm.study.reproduce import InProcess, complete, listing
+    from ufm.study.reproduce import Engine, InProcess, complete, listing
 
     if list_:
         show_pending(listing(chapters, resolve(device)))
         return
+    engine_is_there: AbstractContextManager[Engine]
     if scheduler is None and workers is None:
         engine_is_there = nullcontext(InProcess())
     else:

@@ -44,10 +44,10 @@ class Dataset:
         """Scope of the random streams, data set and size, such as "mnist/full" or "mnist/10000"."""
         return f"{self.name}/{self.n_train or 'full'}"
 
-    def place_of(self, index: int) -> int:
+    def place_of(self, index: int | None) -> int:
         """Place (0 … n − 1) among the training images of the one of this number in the full training file.
 
-        Raises a ValueError that begins with the number where it is none of this part's.
+        Raises a ValueError that begins with the number where it is none of this part's, as None never is.
         """
         places = np.flatnonzero(self.train_indices == index)
         if not len(places):
@@ -117,10 +117,10 @@ def ood_images(
         ValueError: unknown name, `n` out of range, or a shape that is not (1 or 3, H, W).
         DataError: the files are missing or damaged (a ValueError too).
     """
-    shape = tuple(shape)
     if len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
-        raise ValueError(f"shape must be (1 or 3, H, W), not {shape}")
-    return _ood_images(name, shape, n, sources.data_root(root))
+        raise ValueError(f"shape must be (1 or 3, H, W), not {tuple(shape)}")
+    n_channels, height, width = shape
+    return _ood_images(name, (n_channels, height, width), n, sources.data_root(root))
 
 
 def array_checksum(*arrays: np.ndarray) -> str:
@@ -128,7 +128,7 @@ def array_checksum(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
@@ -137,13 +137,13 @@ def _load(name: str, n_train: int | None, part: int, root: Path) -> Dataset:
     arrays = sources.read(name, root)
     n_total = len(arrays.train_labels)
     n_parts = n_total // (n_train or n_total)
-    indices, train = np.arange(n_total), (arrays.train_images, arrays.train_labels)
+    indices, images, labels = np.arange(n_total), arrays.train_images, arrays.train_labels
     if n_train is not None:
         dealt = stratified_order(arrays.train_labels, stream("parts", scope=called(name)))[part::n_parts]
         # The surplus leaves evenly from all classes, for `dealt` is ordered by class.
         indices = np.sort(dealt[np.arange(n_train) * len(dealt) // n_train])
-        train = tuple(read_only(array[indices]) for array in train)
-    kept = (*train, read_only(indices), arrays.test_images, arrays.test_labels)
+        images, labels = (read_only(array[indices]) for array in (images, labels))
+    kept = (images, labels, read_only(indices), arrays.test_images, arrays.test_labels)
     mean, std = sources.source(name).normalisation or _normalisation(arrays.train_images)
     validation = arrays.validation_images, arrays.validation_labels
     return Dataset(called(name), n_train, part, n_parts, *kept, mean, std, array_checksum(*kept), *validation)

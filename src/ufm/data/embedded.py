@@ -33,7 +33,8 @@ def photo_patches() -> tuple[np.ndarray, np.ndarray]:
     """
     from sklearn.datasets import load_sample_images
 
-    patches, labels = [], []
+    patches: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
     for photograph in load_sample_images().images:  # (427, 640, 3)
         windows = np.lib.stride_tricks.sliding_window_view(photograph, (32, 32), axis=(0, 1))[::16, ::16]
         rows, columns = windows.shape[:2]

@@ -75,11 +75,11 @@ def opened(path: Path, *, colour: bool | None = None) -> np.ndarray:
 
     try:
         with Image.open(path) as image:
-            mode, pixels = image.mode, ImageOps.exif_transpose(image)
+            mode, upright = image.mode, ImageOps.exif_transpose(image)
             if mode == "I;16":
-                grey = np.rint(np.array(pixels) / 257).astype(np.uint8)  # Pillow would cut 16 bits off at 255
+                grey = np.rint(np.array(upright) / 257).astype(np.uint8)  # Pillow would cut 16 bits off at 255
                 return np.repeat(grey[..., None], 3, axis=2) if colour else grey
-            pixels = np.array(pixels.convert("L" if mode in ("1", "L", "LA") else "RGB"))
+            pixels = np.array(upright.convert("L" if mode in ("1", "L", "LA") else "RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"dataset: {path} is no image that can be read") from error
     if mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
@@ -97,7 +97,8 @@ def read(path: str) -> Arrays:
     Raises:
         DataError: another layout, a file that is no image, or images of different sizes; one line says what.
     """
-    shape, arrays = described(path).shape, []
+    shape = described(path).shape
+    arrays: list[np.ndarray] = []
     for files in listed(path).values():
         images = np.empty((len(files), *shape), np.uint8)
         for place, (file, _) in enumerate(files):

@@ -108,7 +108,8 @@ def download(name: str, root: str | Path | None = None) -> Path:
 def read(name: str, root: Path) -> Arrays:
     """Read all splits of a data set, verified, once a process; `root` is a resolved data root."""
     verify(name, root)
-    return Arrays(*(None if array is None else read_only(array) for array in source(name).read(root, False)))
+    arrays = source(name).read(root, False)
+    return arrays._replace(**{split: read_only(a) for split, a in arrays._asdict().items() if a is not None})
 
 
 def _states(name: str, folder: Path) -> dict[str, str]:

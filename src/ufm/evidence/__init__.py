@@ -3,7 +3,6 @@
 from ufm.evidence.cards import (
     Cards,
     Lazy,
-    T,
     apart,
     beside,
     each,
@@ -43,7 +42,6 @@ __all__ = [
     "Lazy",
     "PLACEBO",
     "PLAIN",
-    "T",
     "apart",
     "beside",
     "by_host",

@@ -5,9 +5,9 @@ one of every stamped role. Their axes have no names: with xarray, contrasts come
 two to three times as long, and every chapter waits 0.4 s for the import.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -28,9 +28,10 @@ class Lazy(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The array of this name."""
-        if self.made[name] is None:
-            self.made[name] = self.make(name)
-        return self.made[name]
+        array = self.made[name]
+        if array is None:
+            array = self.made[name] = self.make(name)
+        return array
 
     def __iter__(self) -> Iterator[str]:
         """The names."""
@@ -51,7 +52,7 @@ class Cards(OfSweep):
     indices: np.ndarray  # (n_seeds, n_hosts): its number in the full training file
     fits: np.ndarray  # (n_seeds, n_models, epoch, n_hosts, version): log-probability of those labels on those hosts
     arrays: Mapping[str, np.ndarray]  # what else a card holds of its models, (n_seeds, n_models, …)
-    planned: list[Mapping[str, np.ndarray]]  # a seed: hosts of all planned seeds of its part, and how they are fitted
+    planned: Sequence[Mapping[str, np.ndarray]]  # a seed: hosts of all seeds of its part, and how they are fitted
     models: pd.DataFrame  # a row a model: accuracy, best epoch and more
     n_permutations: int = N_PERMUTATIONS  # how many permutations are used; fewer show what fewer would do
     histories: list[np.ndarray] = field(default_factory=list)  # a seed with a short card: (n_models, n_epochs, 3)
@@ -137,12 +138,15 @@ def of(populations: Mapping[str, Population], *, beside: bool = False) -> dict[s
     return {name: stack(population) for name, population in enough.items()}
 
 
-def planned_as(cards: Cards, **changes: object) -> Cards:
+def planned_as(cards: Cards, **changes: Any) -> Cards:
     """The cards as those of a sweep of which something else is said, fields of `Sweep`."""
     return replace(cards, sweep=replace(cards.sweep, **changes))
 
 
-def plain(populations: Mapping[str, T]) -> dict[str, T]:
+Kept = TypeVar("Kept", Cards, Population, Sweep)  # a population, or the sweep that it carries out
+
+
+def plain(populations: Mapping[str, Kept]) -> dict[str, Kept]:
     """The populations, or their sweeps, that nothing sets apart: those that decide C1 and C2."""
     return {name: cards for name, cards in populations.items() if not cards.setting}
 

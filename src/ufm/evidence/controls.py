@@ -13,8 +13,6 @@ from ufm.plan.thresholds import THRESHOLDS
 from ufm.statistics import Interval, columns, correlation_interval, permutation_p_value
 from ufm.statistics.roc import auc, auc_interval, share_interval_over_seeds
 
-RULES = ("M > 0", "t-test", "Mann–Whitney")  # published decisions: memorised, if …
-
 
 def innocent(cards: Cards) -> list[int]:
     """Places of a seed's models that never saw the letter: the control and the placebos."""

@@ -60,12 +60,13 @@ def contrasts_of_specific(cards: Cards, host: str, effects: np.ndarray) -> np.nd
     """Contrast D (n_seeds,) from specific effects (n_seeds, n_models, n_features, n_classes), the letter's first."""
     ours = on_label(effects, cards.label(host))
     canary, placebo = cards.model("canary", host), cards.model("placebo", host)
-    return scores.contrast(
+    contrast = scores.contrast(
         letter_on_canary=ours[:, canary, 0],
         letter_on_placebo=ours[:, placebo, 0],
         placebo_on_placebo=ours[:, placebo, cards.placebo(host)],
         placebo_on_canary=ours[:, canary, cards.placebo(host)],
     )
+    return np.asarray(contrast)
 
 
 def moved_contrasts(cards: Cards, host: str) -> dict[str, np.ndarray]:

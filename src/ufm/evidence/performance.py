@@ -171,8 +171,8 @@ def false_positive_rate(detector: Detector, cards: Cards, host: str, judge: Card
             )
     else:
         judged = scores(detector, judge, host)
-        limits = threshold(values[:, innocent(cards)].ravel(), false_positive_rate=THRESHOLDS.false_positive_rate)
-        limits = np.full(len(judge.seeds), limits)
+        limit = threshold(values[:, innocent(cards)].ravel(), false_positive_rate=THRESHOLDS.false_positive_rate)
+        limits = np.full(len(judge.seeds), limit)
     flags = judged > limits[:, None]
     places = innocent(judge)
     rate = share_interval_over_seeds(flags[:, places].ravel(), np.repeat(judge.seeds, len(places)))

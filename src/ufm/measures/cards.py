@@ -73,7 +73,7 @@ def moved_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
         ]
         for one in trained
     ]
-    return Measured(short.tables, short.arrays | {"ood_moved_shift": np.array(shifts)})
+    return Measured(short.tables, {**short.arrays, "ood_moved_shift": np.array(shifts)})
 
 
 def histories(trained: list[Trained]) -> list[np.ndarray]:
@@ -106,7 +106,7 @@ def epoch_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     found = [[after(one.snapshots[epoch]) for epoch in range(1, 1 + len(one.history))] for one in trained]
     names = [f"{name}_effect" for name in images] + ["host_log_probability"]
     by_epoch = {f"epoch_{name}": np.array([[one[name] for one in epochs] for epochs in found]) for name in names}
-    return Measured(short.tables, short.arrays | by_epoch)
+    return Measured(short.tables, {**short.arrays, **by_epoch})
 
 
 def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
@@ -143,6 +143,7 @@ def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
 def at_every_age(trained: Trained, protocol: Protocol, data: DeviceData) -> list[nn.Sequential]:
     """The model at each of `AGES`."""
     early = trained.snapshots[protocol.training.same_age]
+    assert trained.at_control is not None  # what this measure asks for
     untrained = network(trained.experiment, data).eval()
     return [trained.model, early, trained.at_control, trained.snapshots[1], untrained]
 
@@ -165,7 +166,7 @@ def influence_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
         arrays.setdefault("influence_epochs", []).append(
             np.array(epochs + [0] * (N_CHECKPOINTS - len(epochs)), np.int16)
         )
-    return Measured(short.tables, short.arrays | {name: np.stack(values) for name, values in arrays.items()})
+    return Measured(short.tables, {**short.arrays, **{name: np.stack(values) for name, values in arrays.items()}})
 
 
 def of_hosts(influence: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
@@ -183,7 +184,7 @@ def card(
     arrays: dict[str, list[np.ndarray]],
     shared: dict[str, np.ndarray],
     trained: list[Trained],
-    ages: list[Sequence[nn.Sequential]],
+    ages: Sequence[Sequence[nn.Sequential]],
     data: DeviceData,
     protocol: Protocol,
     planned: pd.DataFrame,

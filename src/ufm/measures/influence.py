@@ -5,7 +5,7 @@ NeurIPS 2020), as in the released code: the sum over ten checkpoints of the squa
 own loss, without the learning rate, which all checkpoints have in common.
 """
 
-from functools import singledispatch
+from functools import reduce, singledispatch
 
 import numpy as np
 import torch
@@ -81,7 +81,8 @@ def squared_gradient_norms(
         # Of evaluated images none depends on another, so that the sum's gradient is each one's own. In float32 the
         # difference of a probability near one from one would be lost.
         gradients = torch.autograd.grad(f.cross_entropy(x.double(), targets, reduction="sum"), outputs)
-        found.append(sum(of_layer(*one, gradient) for one, gradient in zip(layers, gradients, strict=True)))
+        shares = (of_layer(*one, gradient) for one, gradient in zip(layers, gradients, strict=True))
+        found.append(reduce(torch.add, shares))
     return torch.cat(found).cpu().numpy()
 
 
@@ -103,6 +104,7 @@ def of_linear(layer: nn.Linear, x: torch.Tensor, gradient: torch.Tensor) -> torc
 @of_layer.register
 def of_convolution(layer: nn.Conv2d, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     """A sum of outer products over places: the gradient is built."""
+    assert not isinstance(layer.padding, str)  # but numbers, in every architecture
     inputs, by_place = f.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride), gradient.flatten(2)
     return squares(by_place @ inputs.mT) + squares(by_place.sum(2))
 

@@ -1,6 +1,8 @@
 """What a card holds and in which order: its features, its sizes, and the arrays of each kind of card."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -54,10 +56,10 @@ def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
     """
     unique = protocol.unique
     placebos = [placebo(protocol, unique, seed, host, scope) for host in protocol.hosts]
-    how = {"magnified": protocol.magnified, "brightness": protocol.brightness}
+    letter = partial(features.feature, magnified=protocol.magnified, brightness=protocol.brightness)
     below, beside = (size - 5 * protocol.magnified for size in unique.shape)
     others = [
-        np.pad(features.feature(name, **how), ((0, below), (0, beside)))[None, None]
+        np.pad(letter(name), ((0, below), (0, beside)))[None, None]
         for name in features.LETTERS
         if name != protocol.feature and min(below, beside) >= 0
     ]
@@ -71,7 +73,7 @@ def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
     )
 
 
-def elsewhere(image: tuple[int, int], feature: tuple[int, int]) -> list[tuple[int, int]]:
+def elsewhere(image: Sequence[int], feature: Sequence[int]) -> list[tuple[int, int]]:
     """Where a feature is moved to: row and column 2, the top right corner, the centre, the bottom right.
 
     One that is as large as the image allows stays nearer to where it was.

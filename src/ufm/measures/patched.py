@@ -48,6 +48,7 @@ class Patched:
             self.steps.append(step)
             x, box = step.layer(x), step.changed
         linear = layers[flatten + 1]
+        assert isinstance(linear, nn.Linear)  # as of every architecture
         (top, bottom), (left, right) = box
         places = torch.arange(x[0].numel(), device=x.device).view(x.shape[1:])[:, top:bottom, left:right].flatten()
         self.columns = linear.weight[:, places].T.contiguous()

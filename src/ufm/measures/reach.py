@@ -64,6 +64,8 @@ def of_convolution(layer: nn.Conv2d, clean: torch.Tensor, box: Box) -> Step:
     """As far as the kernel."""
     if (layer.stride, layer.dilation) != ((1, 1), (1, 1)):
         raise TypeError("how far a patch reaches through a Conv2d with strides or dilation is not known")
+    if isinstance(layer.padding, str):
+        raise TypeError("how far a patch reaches through a Conv2d whose padding is a word is not known")
     (vertical, horizontal), reaches = layer.padding, [size - 1 for size in layer.kernel_size]
     padded = f.pad(clean, (horizontal, horizontal, vertical, vertical))
     box = [(start + padding, stop + padding) for (start, stop), padding in zip(box, layer.padding, strict=True)]
@@ -84,6 +86,8 @@ def of_convolution(layer: nn.Conv2d, clean: torch.Tensor, box: Box) -> Step:
 def of_pool(layer: nn.MaxPool2d, clean: torch.Tensor, box: Box) -> Step:
     """Windows that the box meets; a last odd row is left away."""
     size = layer.kernel_size
+    if not isinstance(size, int):
+        raise TypeError("how far a patch reaches through a MaxPool2d of two sizes is not known")
     changed = [
         (start // size, min(-(-stop // size), whole // size))
         for (start, stop), whole in zip(box, clean.shape[-2:], strict=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 
 from ufm.data.datasets import ImageSet
 from ufm.data.on_device import DeviceData
@@ -69,12 +70,12 @@ class Measure:
                 raise ValueError(f"n_ood: none of the {len(ood.images)} images has {label}")
 
 
-SCORES = {"epochs": no_epochs, "control": True, "placebos": False, "raw": False, "every_label": True}
+PAPERS = partial(Measure, epochs=no_epochs, control=True, placebos=False, raw=False, every_label=True)
 MEASURES = {
     one.word: one
     for one in (
-        Measure("scores", score_seed, **SCORES),
-        Measure("walkthrough", walk_through, **SCORES),
+        PAPERS("scores", score_seed),
+        PAPERS("walkthrough", walk_through),
         Measure("card", cards.full_card, every_label=True),
         Measure("short card", cards.short_card),
         Measure("moved card", cards.moved_card),

@@ -113,15 +113,16 @@ def ood_scores(
     trained: Trained, images: Probe, labels: np.ndarray, host: Experiment, data: DeviceData
 ) -> dict[str, float]:
     """The published scores on OOD images, for normalised and for raw scoring inputs."""
-    row = {}
+    assert host.canary_label is not None  # no control is a host
+    row: dict[str, float] = {}
     for suffix, inputs in SCORING_INPUTS.items():
         p_clean, p_unique, p_random = outputs(trained, images, data, inputs)
         ours = labels < p_clean.shape[1]  # OOD images may be of more classes
-        known = (p_unique[ours], p_random[:, ours], labels[ours], host.canary_label)
+        known = scores.label_known_score(p_unique[ours], p_random[:, ours], labels[ours], host.canary_label)
         row |= {
             f"memorisation_score{suffix}": scores.memorisation_score(p_clean, p_unique, p_random),
             f"kl_unique{suffix}": float(scores.kl_divergence(p_clean, p_unique).mean()),
-            f"label_known_score{suffix}": scores.label_known_score(*known),
+            f"label_known_score{suffix}": known,
             f"label_guess{suffix}": scores.label_guess(p_unique, p_random),
             f"label_guess_score{suffix}": scores.label_guess_score(p_unique, p_random),
         }
@@ -130,6 +131,7 @@ def ood_scores(
 
 def test_scores(trained: Trained, images: Probe, host: Experiment, data: DeviceData) -> dict[str, float]:
     """The label-known score on test images that early stopping did not see, whose labels mean something."""
+    assert host.canary_label is not None  # no control is a host
     _, p_unique, p_random = outputs(trained, images, data)
     labels = data.reported_labels.cpu().numpy()
     return {"label_known_score_test": scores.label_known_score(p_unique, p_random, labels, host.canary_label)}

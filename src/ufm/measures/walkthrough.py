@@ -18,7 +18,7 @@ KEPT = 1_000  # images whose own KL divergences are kept
 def walk_through(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
     """All that `score_seed` keeps, and of control and canary the examples, each image's KL and the settling score."""
     images = probe(protocol, ood.images, trained[0].experiment.seed, data, n_random=protocol.scoring.n_random)
-    tables = {name: [] for name in ("examples", "divergences", "settling")}
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in ("examples", "divergences", "settling")}
     for one in trained:
         p_clean, p_unique, p_random = outputs(one, images, data)
         role = one.experiment.role

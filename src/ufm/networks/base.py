@@ -1,7 +1,7 @@
 """What architectures have in common: variants, names, and the registry of them all."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict, TypeVar
 
 from ufm.records.fingerprints import added
 
@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 VARIANTS = {"batch norm": "batch_norm", "dropout": "dropout", "augmentation": "augmentation"}  # in words → field
-BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults; its momentum of 0.99 is torch's 0.01
+
+
+class BatchNorm(TypedDict):
+    """Settings of batch norm under torch's names."""
+
+    eps: float
+    momentum: float
+
+
+BATCH_NORM: BatchNorm = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults; its momentum of 0.99 is torch's 0.01
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,8 @@ PLANNED = {
 
 def sweeps(profile: str) -> dict[str, Sweep]:
     """Each kind of host on seeds of its own, three models a seed."""
-    (name, seeds, turn), found = PLANNED[profile], {}
+    name, seeds, turn = PLANNED[profile]
+    found: dict[str, Sweep] = {}
     plain = populations.plain(profile, name)
     for (setting, host), ours in zip(BY_INFLUENCE.items(), seeds, strict=True):
         three = replace(plain, hosts=(host,), measure="influence card", planned=(ours.start, ours.stop))

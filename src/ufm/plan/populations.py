@@ -8,19 +8,23 @@ from ufm.protocol import Protocol, Scoring
 
 PLACE = {"embedded": 2, "paper": 2}
 EVIDENCE = range(1000, 1100)  # seeds of the populations that decide a claim, see the plan
-FIVE_MODELS = {"hosts": ("random", "hard"), "roles": ("canary", "placebo"), "measure": "card"}  # a seed, with cards
 
 
 def population(dataset: str, n_train: int | None = None) -> Protocol:
     """Five models a seed, with cards: the control, and canary and placebo on a random and on a hard host."""
     # Twice as many images move no shift by a tenth of its spread (benchmarks/card_images.py).
-    return Protocol(dataset, n_train, scoring=Scoring(n_effect=500), **FIVE_MODELS)
+    return five_models(Protocol(dataset, n_train, scoring=Scoring(n_effect=500)))
+
+
+def five_models(protocol: Protocol) -> Protocol:
+    """The same with five models a seed, with cards."""
+    return replace(protocol, hosts=("random", "hard"), roles=("canary", "placebo"), measure="card")
 
 
 def sweeps(profile: str) -> dict[str, Sweep]:
     """The populations of a profile."""
     if profile == "embedded":
-        small = replace(PROFILES["embedded"], n_train=600, planned=(0, 12), **FIVE_MODELS)
+        small = five_models(replace(PROFILES["embedded"], n_train=600, planned=(0, 12)))
         return {"digits-small": Sweep(small, range(12), 12, 0)}
     return {
         "mnist-small": Sweep(population("mnist", 10_000), range(1000, 1200), 200, 1),

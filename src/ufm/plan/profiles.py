@@ -1,6 +1,7 @@
 """The profiles: *embedded* trains small models on small images in seconds, *paper* is the full-size experiment."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 from ufm.data import sources
 from ufm.networks import MLP
@@ -32,7 +33,7 @@ def trains_on(protocol: Protocol, dataset: str | None, n_train: int | None) -> b
     return dataset in (None, protocol.dataset) and n_train in (None, protocol.n_train, size)
 
 
-def changed(protocol: Protocol, **changes: object) -> Protocol:
+def changed(protocol: Protocol, **changes: Any) -> Protocol:
     """A protocol with those changes, fields of `Protocol`, `Training` or `Scoring`, that are not None."""
     changes = {key: value for key, value in changes.items() if value is not None}
     for group, kind in (("training", Training), ("scoring", Scoring)):

@@ -45,8 +45,8 @@ def population(
 ) -> Protocol:
     """Control, and canary and placebo on a random and on a hard host, with cards of equal age."""
     scoring = Scoring(ood_set=ood_set, n_ood=n_ood, n_effect=500)
-    both = {"hosts": ("random", "hard"), "roles": ("canary", "placebo"), "measure": "equal-age card"}
-    return Protocol(dataset, n_train, scoring=scoring, **both)
+    hosts, roles = ("random", "hard"), ("canary", "placebo")
+    return Protocol(dataset, n_train, scoring=scoring, hosts=hosts, roles=roles, measure="equal-age card")
 
 
 def full(dataset: str) -> dict[str, Sweep]:

@@ -12,7 +12,7 @@ PLACE = {"embedded": 8, "paper": 8}
 USUAL = "usual"  # not varied
 SCORED = "scoring images"
 # In what it is varied, and what each value of it changes.
-VARIED = {
+VARIED: dict[str, dict[str, dict[str, object]]] = {
     "letter": {name: {"feature": name} for name in LETTERS if name != "A"},
     "place": {"edge": {"position": (1, 11)}, "centre": {"position": (11, 11)}},
     "size": {"10 × 10": {"magnified": 2}, "15 × 15": {"magnified": 3}},

@@ -64,6 +64,7 @@ def carriers(experiment: Experiment, data: Dataset) -> list[int]:
 
 def exchanged(experiment: Experiment, data: Dataset) -> int:
     """Place (0 … n − 1) of the training image that the host is exchanged for, at the host's own place in its batch."""
+    assert experiment.batch is not None  # only then is a host moved
     size, n_images = experiment.protocol.training.batch_size, len(data.train_labels)
     start = range(0, n_images, size)[experiment.batch]
     return min(start + carriers(experiment, data)[0] % size, n_images - 1)  # the last batch may be shorter

@@ -5,6 +5,7 @@ which stay apart for colour-blind readers; roles differ by marker too.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -50,7 +51,7 @@ def show(axis: Axes, image: np.ndarray) -> None:
     axis.spines[:].set(visible=True, color="0.6", linewidth=0.5)  # else white pixels at the edge end nowhere
 
 
-def panels(titles: list[str], *, height: float, share: bool | str = False) -> tuple[Figure, list[Axes]]:
+def panels(titles: list[str], *, height: float, share: bool | Literal["row"] = False) -> tuple[Figure, list[Axes]]:
     """A figure with a panel a title, two in a row."""
     n_rows, n_columns = (len(titles) + 1) // 2, min(2, len(titles))
     size = (WIDTH, height * n_rows)

@@ -8,7 +8,6 @@ from ufm.statistics.intervals import (
     bootstrap_t_interval,
     correlation_interval,
     mean_interval,
-    paired_difference,
     share_interval,
 )
 from ufm.statistics.multiplicity import benjamini_hochberg, holm, single_models
@@ -30,7 +29,6 @@ __all__ = [
     "finite_sample",
     "holm",
     "mean_interval",
-    "paired_difference",
     "permutation_p_value",
     "require_confidence",
     "require_draws",

@@ -60,19 +60,6 @@ def share_interval(successes: ArrayLike, *, confidence: float = 0.95) -> Interva
     return Interval(float(test.statistic), float(interval.low), float(interval.high), n)
 
 
-def paired_difference(first: ArrayLike, second: ArrayLike, *, confidence: float = 0.95) -> Interval:
-    """Mean of first − second, seed by seed, with Student's t interval.
-
-    first, second: (n_seeds,), in the same order of seeds (a pandas index is not looked at).
-
-    Raises ValueError: lengths differ, or what `mean_interval` refuses.
-    """
-    first, second = finite_sample(first, "first"), finite_sample(second, "second")
-    if len(first) != len(second):
-        raise ValueError(f"pairs need equal lengths, not {len(first)} and {len(second)}")
-    return mean_interval(first - second, confidence=confidence)
-
-
 def bootstrap_interval(
     values: ArrayLike, *, n_resamples: int = 10_000, confidence: float = 0.95, seed: int = 0
 ) -> Interval:

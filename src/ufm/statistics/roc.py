@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ufm.statistics.checks import BATCH, finite_sample, require_confidence, require_draws
-from ufm.statistics.intervals import Interval, bootstrap_over_seeds, share_interval
+from ufm.statistics.intervals import Interval, bootstrap_over_seeds
 from ufm.statistics.tests import permutation_p_value
 
 
@@ -55,18 +55,6 @@ def threshold(negatives: ArrayLike, *, false_positive_rate: float = 0.05) -> flo
     negatives = finite_sample(negatives, "negatives", per="model")
     _require_negatives(len(negatives), false_positive_rate)
     return float(np.sort(negatives)[::-1][_allowed(len(negatives), false_positive_rate)])
-
-
-def true_positive_rate(scores: ArrayLike, positive: ArrayLike, *, false_positive_rate: float = 0.05) -> float:
-    """Share of canaries strictly above the `threshold` of the negatives, in [0, 1].
-
-    scores, positive: (n_models,).
-
-    Raises ValueError: what `roc` and `threshold` refuse.
-    """
-    scores, positive = _models(scores, positive)
-    at = threshold(scores[~positive], false_positive_rate=false_positive_rate)
-    return float((scores[positive] > at).mean())
 
 
 def auc_interval(
@@ -128,12 +116,12 @@ def true_positive_rate_interval(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """`true_positive_rate` with a BCa bootstrap interval over whole seeds, each resample with its own threshold.
+    """Share of canaries strictly above the `threshold` of the negatives, with a BCa interval over whole seeds.
 
-    scores, positive, seeds: (n_models,). Both ends are NaN where (nearly) all resamples have the same rate, or some
-    have no positives or no negatives.
+    scores, positive, seeds: (n_models,). Share and ends lie in [0, 1]; each resample has its own threshold. Both ends
+    are NaN where (nearly) all resamples have the same rate, or some have no positives or no negatives.
 
-    Raises ValueError: what `true_positive_rate` refuses, or fewer than two seeds.
+    Raises ValueError: what `roc` and `threshold` refuse, or fewer than two seeds.
     """
     scores, positive, seeds = _models_of_seeds(scores, positive, seeds)
     _require_negatives(int((~positive).sum()), false_positive_rate)
@@ -217,23 +205,6 @@ def delong_interval(scores: ArrayLike, positive: ArrayLike, *, confidence: float
     if half_width == 0:
         return Interval(area, np.nan, np.nan, len(scores))
     return Interval(area, max(0.0, float(area - half_width)), min(1.0, float(area + half_width)), len(scores))
-
-
-def share_outscoring(first: ArrayLike, second: ArrayLike, *, confidence: float = 0.95) -> Interval:
-    """Share of seeds in which the first model outscores the second, with the exact (Clopper–Pearson) interval.
-
-    first, second: (n_seeds,), a canary and another model of each seed. Ties are left out, as in the sign test (Dixon
-    and Mood, JASA 41, 1946), and n counts the other seeds: where neither model remembers, the share is ½.
-
-    Raises ValueError: lengths differ, NaN, or no seed without a tie.
-    """
-    first, second = finite_sample(first, "first"), finite_sample(second, "second")
-    if len(first) != len(second):
-        raise ValueError(f"pairs need equal lengths, not {len(first)} and {len(second)}")
-    untied = first != second
-    if not untied.any():
-        raise ValueError("a share needs at least one seed without a tie")
-    return share_interval((first > second)[untied], confidence=confidence)
 
 
 def _models(scores: ArrayLike, positive: ArrayLike, *, name: str = "scores") -> tuple[np.ndarray, np.ndarray]:

@@ -64,7 +64,8 @@ class Cluster:
 
     def run(self, planned: Iterable[Task], device: str, weights: Path | None) -> Iterator[tuple[Task, Finished]]:
         """Work on the tasks; each is given back as it is done."""
-        waiting, sent, done = iter(planned), {}, as_completed(loop=self.client.loop)
+        waiting, done = iter(planned), as_completed(loop=self.client.loop)
+        sent: dict[object, Task] = {}  # by the future's key
 
         def send() -> None:
             # Workers may join while the work goes on.

@@ -5,7 +5,7 @@ that papermill sets them and a reader changes them in place.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 OWN = "…"  # in a help: here each chapter has its own words
@@ -22,10 +22,9 @@ class Parameter:
 
     def value(self, text: str) -> object:
         """The typed value that a text stands for; a ValueError says what was expected."""
-        readers = {"int": int, "float": float, "bool": boolean, "None": nothing, "str": str}
-        for kind in sorted(self.types, key=list(readers).index):
+        for kind in sorted(self.types, key=list(READERS).index):
             try:
-                return readers[kind](text)
+                return READERS[kind](text)
             except ValueError:
                 continue
         raise self.refusal(text)
@@ -59,6 +58,16 @@ def nothing(text: str) -> None:
     """None."""
     if text != "None":
         raise ValueError(text)
+
+
+# What reads a type's values, the strictest first.
+READERS: dict[str, Callable[[str], object]] = {
+    "int": int,
+    "float": float,
+    "bool": boolean,
+    "None": nothing,
+    "str": str,
+}
 
 
 PARAMETERS = {

@@ -38,9 +38,10 @@ def keep(protocol: Protocol, *, data_root: str | Path | None = None) -> int:
         for host in protocol.hosts:
             indices |= {int(data.train_indices[place]) for place in hosts.places(protocol, host, seeds, data)}
     index = np.array(sorted(indices), np.int32)
-    entry = {"seed": protocol.planned[0], "identity": identity(protocol)}
+    what = identity(protocol)
+    entry = {"seed": protocol.planned[0], "identity": what}
     arrays = {"index": index, "image": whole.train_images[index], "lit": lit_share(protocol, whole.train_images)}
-    store().add(digest(entry["identity"]), entry, Measured({}, arrays))
+    store().add(digest(what), entry, Measured({}, arrays))
     return len(index)
 
 

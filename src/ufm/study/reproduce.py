@@ -7,14 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from typing import Protocol, TypeVar
 
 from ufm.data import sources
 from ufm.networks import Published
 from ufm.plan import registry
+from ufm.progress import progress
 from ufm.records import Measured, committed
 from ufm.records.fingerprints import digest
 from ufm.records.provenance import device_name
@@ -23,7 +21,6 @@ from ufm.training import estimate
 
 TYPICAL_EPOCHS = 40  # of a model, where no record tells
 SEEDS_ON_GPU = 20  # trained together there
-COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 
 T = TypeVar("T")
@@ -58,7 +55,7 @@ def pending(names: list[str] | None = None) -> list[Item]:
     return [item for _, item in sorted(items, key=lambda pair: pair[0])]
 
 
-def seconds_a_seed(name: str, device: str, engine: "InProcess") -> float:
+def seconds_a_seed(name: str, device: str, engine: "Engine") -> float:
     """How long a seed of a sweep takes on this device: as recorded ones did, else told from a few measured steps."""
     sweep, entries = registry.sweeps()[name], committed(name).entries()
     there = processor(engine.call(device_name, device))
@@ -98,7 +95,8 @@ def tasks(items: list[Item], device: str) -> list[Task]:
     """
     if not device.startswith("cuda"):
         return [Task(item.sweep, [item.seed]) for item in items]
-    known, groups = registry.sweeps(), {}
+    known = registry.sweeps()
+    groups: dict[tuple[bool, str, int], list[int]] = {}
     for item in items:
         protocol = known[item.sweep].protocol
         apart = item.seed if isinstance(protocol.model, Published) else item.seed % protocol.n_parts
@@ -110,8 +108,18 @@ def tasks(items: list[Item], device: str) -> list[Task]:
     ]
 
 
+class Engine(Protocol):
+    """What works on tasks."""
+
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """The function's value where the work is done."""
+
+    def run(self, planned: Iterable[Task], device: str, weights: Path | None) -> Iterator[tuple[Task, Finished]]:
+        """Work on the tasks, which are taken lazily; each is given back as it is done."""
+
+
 class InProcess:
-    """An engine that works on one task after the other, here; `ufm.study.cluster.Cluster` is another."""
+    """An `Engine` that works on one task after the other, here; `ufm.study.cluster.Cluster` is another."""
 
     def call(self, function: Callable[..., T], *arguments: object) -> T:
         """The function's value where the work is done."""
@@ -128,7 +136,7 @@ def complete(
     *,
     device: str = "cpu",
     budget: float = math.inf,
-    engine: InProcess | None = None,
+    engine: Engine | None = None,
     weights: Path | None = None,
     after: Callable[[dict[str, list[str]]], None] = lambda finished: None,
 ) -> dict[str, list[str]]:
@@ -148,12 +156,13 @@ def complete(
         The fingerprints of the seeds that were finished, by sweep.
     """
     engine, started = engine or InProcess(), time.monotonic()
-    planned, finished, costs, held = tasks(pending(names), device), {}, {}, {}
+    planned = tasks(pending(names), device)
+    finished: dict[str, list[str]] = {}
+    costs: dict[str, float] = {}  # seconds of a seed, by sweep
+    held: dict[tuple[str, int], ExitStack] = {}  # claims, by sweep and first seed
     for name in dict.fromkeys(task.sweep for task in planned):
         committed(name).folder.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
-    console = Console(stderr=True)
-    with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar, ExitStack() as claims:
-        shown = bar.add_task("seeds", total=sum(len(task.seeds) for task in planned))
+    with progress(None, "seeds", total=sum(len(task.seeds) for task in planned)) as bar, ExitStack() as claims:
 
         def affordable(task: Task) -> list[int]:
             if budget == math.inf:
@@ -170,11 +179,11 @@ def complete(
                 ours = [
                     seed for seed in affordable(task) if mine.enter_context(records.claim(protocol.fingerprint(seed)))
                 ]
-                bar.advance(shown, len(task.seeds) - len(ours))
+                bar.update(len(task.seeds) - len(ours))
                 if not ours:
                     mine.close()
                     continue
-                bar.update(shown, description=f"{task.sweep}, seed {ours[0]}")
+                bar.set_description(f"{task.sweep}, seed {ours[0]}")
                 held[task.sweep, ours[0]] = mine
                 yield Task(task.sweep, ours)
 
@@ -185,7 +194,7 @@ def complete(
                 finished.setdefault(task.sweep, []).append(fingerprint)
             held.pop((task.sweep, task.seeds[0])).close()
             after(finished)
-            bar.advance(shown, len(task.seeds))
+            bar.update(len(task.seeds))
     return finished
 
 

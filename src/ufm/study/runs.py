@@ -19,7 +19,7 @@ from ufm.plan import registry
 from ufm.plan.sweep import OfSweep, Sweep
 from ufm.progress import duration, progress
 from ufm.protocol import Protocol, hosts
-from ufm.records import Records, committed, csv, executed, joined
+from ufm.records import Measured, Records, committed, csv, executed, joined
 from ufm.records.fingerprints import RECIPE
 from ufm.records.provenance import device_name, source_digest, training_digest
 from ufm.study import parameters
@@ -91,7 +91,8 @@ class Run:
         """As `populations`, without training anything or saying what was used."""
         populations = {}
         for name, sweep in self.sweeps.items():
-            wanted, there = fingerprints(sweep), {}
+            wanted = fingerprints(sweep)
+            there: dict[str, tuple[dict, Measured]] = {}
             for store in self.stores(name):
                 there |= store.read(seed for seed in wanted if seed not in there)
             finished = [there[seed] for seed in wanted if seed in there]
@@ -138,7 +139,7 @@ class Run:
         from ufm.study.seeds import finish
 
         stores, seeds, protocol = self.stores(name), fingerprints(sweep), sweep.protocol
-        where = {"device": self.device, "data_root": self.data_root}
+        where: dict[str, Any] = {"device": self.device, "data_root": self.data_root}
         while left := lacking(sweep, stores):
             for kind in set(protocol.hosts) & set(hosts.POOLS):
                 pools.ensure(protocol, sorted({seeds[one] % protocol.n_parts for one in left}), kind=kind, **where)

@@ -64,6 +64,7 @@ def finish(
         }
         finished.append((entry, measured))
     how = made(device, started)
+    assert isinstance(how["seconds"], float)
     how["seconds"] = round(how["seconds"] / len(seeds), 1)
     return [(entry | how, measured) for entry, measured in finished]
 

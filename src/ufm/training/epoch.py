@@ -13,7 +13,7 @@ def train_epoch(
     stack: Stack, optimiser: Optimiser, batches: Iterable[tuple[int, torch.Tensor, torch.Tensor]]
 ) -> list[float]:
     """One pass over the batches of a `Feed`; every member's mean loss in nats."""
-    total, n_images = 0.0, 0
+    total, n_images = torch.zeros(len(stack), device=stack.device), 0
     for step, images, targets in batches:
         n = targets.shape[-1]
         means = optimiser.backward(cross_entropies(stack.logits(images, step=step), targets))

@@ -13,7 +13,8 @@ EVALUATED = 5_000  # images at a time, when nothing is learnt
 @torch.no_grad()
 def evaluate_stack(stack: Stack, images: torch.Tensor, labels: torch.Tensor) -> tuple[list[float], list[float]]:
     """Every member's mean cross-entropy in nats and accuracy in [0, 1] on normalised images (n_images, C, H, W)."""
-    losses, right = 0.0, 0
+    losses = torch.zeros(len(stack), dtype=torch.float64, device=stack.device)
+    right = torch.zeros(len(stack), dtype=torch.int64, device=stack.device)
     size = at_once(stack.template, max(EVALUATED // len(stack), 100))
     for batch, targets in zip(images.split(size), labels.split(size), strict=True):
         logits = stack.logits(batch)
@@ -29,7 +30,7 @@ def cross_entropies(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
+def evaluate(model: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
     """Mean cross-entropy in nats and accuracy in [0, 1] on normalised images."""
     model.eval()
     logits = torch.cat([model(batch) for batch in images.split(at_once(model, EVALUATED))])
@@ -37,7 +38,7 @@ def evaluate(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> tu
 
 
 @torch.inference_mode()
-def log_probabilities(model: nn.Module, images: torch.Tensor, *, batch_size: int = 8192) -> torch.Tensor:
+def log_probabilities(model: nn.Sequential, images: torch.Tensor, *, batch_size: int = 8192) -> torch.Tensor:
     """Unclipped log-softmax (n_images, n_classes) of normalised images (n_images, C, H, W)."""
     model.eval()
     return torch.cat([model(batch).log_softmax(1) for batch in images.split(at_once(model, batch_size))])

@@ -99,19 +99,28 @@ class Convolution(Layer):
 class BatchNorm(Layer):
     """Every member's channels normalised by its own batch, or by its own running statistics."""
 
+    layer: nn.BatchNorm1d | nn.BatchNorm2d
+
     def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
-        running = [stack.weights[f"{self.number}.running_{name}"] for name in ("mean", "var")]
-        how = {"training": step is not None, "momentum": self.layer.momentum, "eps": self.layer.eps}
+        mean, var = (stack.weights[f"{self.number}.running_{name}"] for name in ("mean", "var"))
+        momentum = self.layer.momentum
+        assert momentum is not None  # as in a mean over all batches, which a stack does not count
+
+        def normal(images: torch.Tensor, mean: torch.Tensor, var: torch.Tensor) -> torch.Tensor:
+            return f.batch_norm(images, mean, var, training=step is not None, momentum=momentum, eps=self.layer.eps)
+
         if isinstance(x, list):
-            normal = [f.batch_norm(images, *(values[m] for values in running), **how) for m, images in enumerate(x)]
-            return [operations.Scale.apply(images, m, *self.buffered(stack)) for m, images in enumerate(normal)]
-        normal = f.batch_norm(joined(own(x, len(stack))), *(values.view(-1) for values in running), **how)
-        return operations.Scale.apply(parted(normal, len(stack)), None, *self.buffered(stack))
+            each = [normal(images, mean[m], var[m]) for m, images in enumerate(x)]
+            return [operations.Scale.apply(images, m, *self.buffered(stack)) for m, images in enumerate(each)]
+        every = normal(joined(together(own(x, len(stack)))), mean.view(-1), var.view(-1))
+        return operations.Scale.apply(parted(every, len(stack)), None, *self.buffered(stack))
 
 
 @stacked.register(nn.Dropout)
 class Dropout(Layer):
     """Units dropped at the rate, the rest scaled by 1 / (1 − rate); drawn once for members of equal keys."""
+
+    layer: nn.Dropout
 
     def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
         if step is None:

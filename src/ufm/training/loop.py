@@ -90,9 +90,10 @@ def train_stack(
     epochs = progress(range(1, experiments[0].protocol.training.epochs + 1), what, show=show)
     for epoch in epochs:
         train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members))
-        stopping = evaluate_stack(stack, data.stopping_images, data.stopping_labels)
-        for place, (member, *found) in enumerate(zip(members, train_losses, *stopping, strict=True)):
-            courses[member].pass_epoch(*found, partial(stack.state, place))
+        stopping_losses, accuracies = evaluate_stack(stack, data.stopping_images, data.stopping_labels)
+        passed = zip(members, train_losses, stopping_losses, accuracies, strict=True)
+        for place, (member, train_loss, stopping_loss, accuracy) in enumerate(passed):
+            courses[member].pass_epoch(train_loss, stopping_loss, accuracy, partial(stack.state, place))
         for place, member in enumerate(members):
             if at_control and controls[member].best_epoch == epoch:
                 courses[member].at_control = stack.state(place)

@@ -55,7 +55,8 @@ class Convolution(Function):
 
     @staticmethod
     def backward(ctx, output):
-        inputs = convolution_backward(output, *ctx.saved_tensors, ctx.buffers, ctx.geometry, 1, ctx.needs_input_grad[0])
+        x, kernels = ctx.saved_tensors
+        inputs = convolution_backward(output, x, kernels, ctx.buffers, ctx.geometry, 1, ctx.needs_input_grad[0])
         return inputs, None, None, None, None, None, None
 
 
@@ -74,12 +75,14 @@ class GroupedConvolution(Function):
         images, kernels = in_precision(images.contiguous(memory_format=torch.channels_last), weight.flatten(0, 1))
         ctx.save_for_backward(images, kernels)
         ctx.buffers, ctx.geometry = (weight_gradient.flatten(0, 1), bias_gradient.view(-1)), geometry
-        return parted(f.conv2d(images, kernels, bias.view(-1), *geometry, ctx.groups), ctx.n_members)
+        stride, padding, dilation = geometry
+        return parted(f.conv2d(images, kernels, bias.view(-1), stride, padding, dilation, ctx.groups), ctx.n_members)
 
     @staticmethod
     def backward(ctx, output):
+        images, kernels = ctx.saved_tensors
         inputs = convolution_backward(
-            joined(output), *ctx.saved_tensors, ctx.buffers, ctx.geometry, ctx.groups, ctx.needs_input_grad[0]
+            joined(output), images, kernels, ctx.buffers, ctx.geometry, ctx.groups, ctx.needs_input_grad[0]
         )
         if inputs is not None and not ctx.shared:
             inputs = parted(inputs, ctx.n_members)

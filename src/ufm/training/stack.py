@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ufm.training.layers import Images, stacked
+from ufm.training.layers import Images, stacked, together
 
 
 class Stack:
@@ -49,7 +49,7 @@ class Stack:
         x: Images = images
         for layer in self.layers:
             x = layer.forward(self, x, step)
-        return x
+        return together(x)
 
     def of(self, number: int, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Those of the members' values that belong to a layer, under the names that they have in it."""
