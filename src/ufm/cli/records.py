@@ -116,6 +116,7 @@ def show_pending(rows: list[dict]) -> None:
         print("nothing is pending")
         return
     shown = Table("sweep", "recorded", "planned", "needed first", "models to train", "a seed", "all", title="pending")
+    shown.columns[0].no_wrap = True  # names are for copying
     for row in rows:
         times = (duration(row[name]) for name in ("seconds_a_seed", "seconds"))
         shown.add_row(*(str(row[name]) for name in ("sweep", "recorded", "planned", "needed", "models")), *times)
