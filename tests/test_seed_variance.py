@@ -173,6 +173,15 @@ def test_rounding_alone_is_no_spread_of_seeds():
     assert np.mean(np.array(found) <= 0.05) <= 0.1
 
 
+def test_a_spread_of_just_a_quarter_is_seldom_told_to_be_more():
+    rng, found = np.random.default_rng(11), []
+    for _ in range(200):
+        found.append(spread_of_seeds(twice(rng, seed=0.075, noise=0.05), smallest=0.25, n_resamples=199)["p"])
+    assert np.mean(np.array(found) <= 0.05) <= 0.1
+    more = spread_of_seeds(twice(rng, seed=0.15, noise=0.05), smallest=0.25, n_resamples=199)
+    assert more["p"] == pytest.approx(1 / 200)
+
+
 def test_hosts_that_vary_widen_the_interval():
     values = np.stack([layout(np.random.default_rng(8), host=0.3)] * 2)
     fixed, varying = (spread_of_seeds(values, hosts_vary=one, n_resamples=500) for one in (False, True))

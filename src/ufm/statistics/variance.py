@@ -76,14 +76,16 @@ def relative_spread(values: np.ndarray, null: np.ndarray, *, n_resamples: int = 
     return {"estimate": float(estimate[0]), "low": float(low), "high": float(high), "p": float(p), "n": len(values)}
 
 
-def spread_of_seeds(values: np.ndarray, *, hosts_vary: bool = False, n_resamples: int = 10_000) -> dict[str, float]:
+def spread_of_seeds(
+    values: np.ndarray, *, smallest: float = 0.0, hosts_vary: bool = False, n_resamples: int = 10_000
+) -> dict[str, float]:
     """Standard deviation over seeds for one host as a share of the mean, from seeds that are trained twice: √C̄ / mean.
 
     values: (2, n_seeds, n_hosts), the same under two roundings. C̄ is the mean over hosts of the covariance over seeds
     between the two, in which what rounding makes of a training has no part; √ of a negative one is 0. Keys estimate,
     low, high (percentiles of a bootstrap over seeds, with `hosts_vary` over seeds and hosts together), p (share of
-    resamples in which C̄ is not above zero, the observed one counted), n (seeds). The first three are NaN where the mean
-    is not above zero.
+    resamples at or below `smallest`, or of no mean above zero, the observed one counted), n (seeds). All but these two
+    are NaN where the mean is not above zero.
 
     Raises ValueError: not two roundings, fewer than two seeds or hosts, or values that are not finite.
     """
@@ -94,15 +96,15 @@ def spread_of_seeds(values: np.ndarray, *, hosts_vary: bool = False, n_resamples
     n_seeds, n_hosts = values.shape[1:]
     seeds, hosts = drawn(values[0], n_resamples)
     hosts = hosts if hosts_vary else np.ones((n_resamples, n_hosts))
-    (estimate,), _ = covariances(values, np.ones((1, n_seeds)), np.ones((1, n_hosts)))
-    resampled, above = covariances(values, seeds, hosts)
+    (estimate,) = shared_shares(values, np.ones((1, n_seeds)), np.ones((1, n_hosts)))
+    resampled = shared_shares(values, seeds, hosts)
     low, high = np.nanquantile(resampled, [0.025, 0.975]) if np.isfinite(resampled).any() else (nan, nan)
-    p = (1 + (~above).sum()) / (n_resamples + 1)
+    p = (1 + (~(resampled > smallest)).sum()) / (n_resamples + 1)
     return {"estimate": float(estimate), "low": float(low), "high": float(high), "p": float(p), "n": n_seeds}
 
 
-def covariances(values: np.ndarray, seeds: np.ndarray, hosts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """√C̄ / mean in each draw (n_draws,), NaN where the mean is not above zero, and whether C̄ is above zero.
+def shared_shares(values: np.ndarray, seeds: np.ndarray, hosts: np.ndarray) -> np.ndarray:
+    """√C̄ / mean in each draw (n_draws,), NaN where the mean is not above zero.
 
     values: (2, n_seeds, n_hosts); seeds (n_draws, n_seeds) and hosts (n_draws, n_hosts): how much each counts. Seeds
     that are drawn twice are not taken for two, so that a covariance is unbiased.
@@ -113,7 +115,7 @@ def covariances(values: np.ndarray, seeds: np.ndarray, hosts: np.ndarray) -> tup
     same_seed = (p**2).sum(1)  # the chance that two draws are the same
     covariance = (shared * q).sum(1) / np.where(same_seed < 1, 1 - same_seed, nan)
     mean = (p @ (first + second) / 2 * q).sum(1)
-    return np.sqrt(covariance.clip(min=0)) / np.where(mean > 0, mean, nan), covariance > 0
+    return np.sqrt(covariance.clip(min=0)) / np.where(mean > 0, mean, nan)
 
 
 def whole_spread(values: np.ndarray) -> float:
