@@ -1,5 +1,6 @@
 """What architectures have in common: variants, names, and the registry of them all."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypedDict, TypeVar
 
@@ -22,7 +23,7 @@ BATCH_NORM: BatchNorm = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults; its 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(ABC):
     """An architecture: its settings, of which the regularised variants are common to all, and its layers."""
 
     batch_norm: bool = added(False)  # between every hidden layer and its ReLU
@@ -37,9 +38,9 @@ class Model:
         """Such as "plain", "dropout" or "dropout + augmentation"."""
         return " + ".join(name for name, flag in VARIANTS.items() if getattr(self, flag)) or "plain"
 
+    @abstractmethod
     def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> "nn.Sequential":
         """Layers from images (N, C, H, W) to logits (N, n_classes), of the kinds that `ufm.training.stack` knows."""
-        raise NotImplementedError
 
     def finder(self, *, colour: bool) -> "Model | None":
         """The architecture whose clean models find hosts for this one; None: the usual one of grey or colour images.

@@ -5,7 +5,10 @@ Every model has a card of `equal-age`: as it was at its own best epoch, and at t
 
 from dataclasses import replace
 
-from ufm.networks import CNN1, CNN2, MLP
+from ufm.networks import CNN1, CNN2, MLP, of_variant
+from ufm.plan.medical import NAME
+from ufm.plan.regularisers import LAYERS, TO_THE_END
+from ufm.plan.seeds import HOSTS
 from ufm.plan.sweep import Sweep, sweep_name
 from ufm.protocol import SGD, Protocol, Scoring, Training
 
@@ -14,20 +17,11 @@ TITLE = "second plan"
 FULL = {"mnist": range(4100, 4300), "fashion_mnist": range(4100, 4196)}
 BOTH_HOSTS = 40  # of these, the first, have a hard host beside the random one
 SMALL = range(4800, 4824)
-LAYERS = {
-    "batch norm": MLP(batch_norm=True),
-    "dropout": MLP(dropout=True),
-    "augmentation": MLP(augmentation=True),
-    "dropout + augmentation": MLP(dropout=True, augmentation=True),
-}
 # From hardly any to where accuracy falls (book/benchmarks/weight-decay.md).
 WEIGHT_DECAYS = {"mnist": (0.3, 1.0, 2.0, 3.0, 10.0), "fashion_mnist": (1.0, 3.0, 10.0)}
 SGD_RATES = {"mnist": 0.1, "fashion_mnist": 0.001}  # of the lowest stopping loss (book/benchmarks/sgd.md)
-TO_THE_END = "to the end"
-# The first hosts that the pool of hard ones gives, of part 2 of MNIST, on which all these seeds train.
-CROSSED_HOSTS = ("29096", "26766", "3662", "8202", "50120", "19808", "32475", "42826", "2044", "52180")
-CROSSED = range(5000, 5180, 6)
-FEATURES = {"letter": "A", "name": "J. DOE"}
+CROSSED = range(5000, 5180, 6)  # all of the part of the first plan's hosts
+FEATURES = {"letter": "A", "name": NAME}
 MEDICAL = {"MLP": (MLP(), range(4100, 4150)), "CNN-1": (CNN1(), range(4100, 4120))}
 CNNS, CIFAR10 = {"CNN-1": CNN1(), "CNN-2": CNN2()}, range(4100, 4200)
 
@@ -69,7 +63,7 @@ def small(dataset: str) -> dict[str, Sweep]:
         f"weight decay {value:g}": replace(plain, training=replace(training, weight_decay=value))
         for value in WEIGHT_DECAYS[dataset]
     }
-    regimes |= {way: replace(plain, model=model) for way, model in LAYERS.items()}
+    regimes |= {way: replace(plain, model=of_variant(plain.model, way)) for way in LAYERS}
     regimes["SGD"] = replace(plain, training=replace(training, optimiser=SGD(learning_rate=SGD_RATES[dataset])))
     regimes[TO_THE_END] = replace(plain, training=replace(training, early_stopping="none"))
     return {
@@ -80,7 +74,7 @@ def small(dataset: str) -> dict[str, Sweep]:
 
 def crossed() -> dict[str, Sweep]:
     """Every seed on the same hosts, each with one placebo feature, and once more under another rounding."""
-    plain = replace(population("mnist", 10_000, n_ood=5_000), hosts=CROSSED_HOSTS, one_placebo=True)
+    plain = replace(population("mnist", 10_000, n_ood=5_000), hosts=HOSTS["paper"], one_placebo=True)
     roundings = {"same hosts": plain, "same hosts, another rounding": replace(plain, rounding=1)}
     return {
         sweep_name("mnist-small", f"{TITLE}, {what}"): Sweep(one, CROSSED, len(CROSSED), 22, f"{TITLE}, {what}")
