@@ -13,7 +13,7 @@ from torch import nn
 from ufm import features, scores
 from ufm.data.datasets import load, ood_images
 from ufm.data.on_device import to_device
-from ufm.measures.scored import host_fit, model_row, probe, score_seed
+from ufm.measures.scored import host_fit, model_row, outputs, random_features, response, score_seed
 from ufm.measures.walkthrough import EXAMPLES, example_outputs, settling, walk_through
 from ufm.networks import MLP
 from ufm.protocol import Protocol, Scoring
@@ -205,18 +205,25 @@ def test_control_and_canary_are_scored_on_the_same_random_features(trained, data
     assert {name for name in one if one[name] != other[name]} == {"fingerprint", "role"}
 
 
-def test_the_random_features_are_the_seeds(data, ood):
-    images = probe(PROTOCOL, ood.images, SEED, data, n_random=N_RANDOM)
-    assert torch.equal(images.clean, torch.tensor(ood.images, dtype=torch.float64))
-    assert torch.equal(images.unique, torch.tensor(stamp(ood.images, features.letter("A"))))
+def test_the_random_features_are_the_seeds(data):
+    random = random_features(PROTOCOL, N_OOD, SEED, data, n_random=N_RANDOM)
     drawn = features.random_features(N_RANDOM * N_OOD, seed=SEED, scope="digits/400")
-    assert len(images.random) == N_RANDOM
-    for number, each in enumerate(images.random):
-        expected = stamp(ood.images, drawn[number * N_OOD : (number + 1) * N_OOD])
-        assert torch.equal(each, torch.tensor(expected))
-    another = probe(PROTOCOL, ood.images, SEED + 3, data)
-    assert torch.equal(another.unique, images.unique)
-    assert not torch.equal(another.random[0], images.random[0])
+    assert np.array_equal(random, drawn.reshape(N_RANDOM, N_OOD, 1, 5, 5))
+    assert not np.array_equal(random_features(PROTOCOL, N_OOD, SEED + 3, data)[0], random[0])
+
+
+def test_outputs_equal_those_on_stamped_images(data, ood, trained):
+    random = random_features(PROTOCOL, N_OOD, SEED, data, n_random=N_RANDOM)
+    letter = features.letter("A")
+    p_clean, p_unique, p_random = outputs(response(trained[1], data.floats(ood.images), data), letter, random)
+
+    def expected(images):
+        return softmax(logits(trained[1], images, data), axis=1)
+
+    np.testing.assert_allclose(p_clean, expected(ood.images), atol=1e-12)
+    np.testing.assert_allclose(p_unique, expected(stamp(ood.images, letter)), atol=1e-12)
+    for p, pixels in zip(p_random, random, strict=True):
+        np.testing.assert_allclose(p, expected(stamp(ood.images, pixels)), atol=1e-12)
 
 
 # Effects and the host

@@ -1,7 +1,5 @@
 """From the trained models of one seed to the tables that are kept of it."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 import torch
@@ -11,68 +9,78 @@ from ufm.data.datasets import ImageSet
 from ufm.data.folders import called
 from ufm.data.on_device import DeviceData
 from ufm.data.sources import source
+from ufm.measures.response import BlackBox
 from ufm.networks import names
 from ufm.protocol import Experiment, Protocol
 from ufm.records import Measured
 from ufm.training import Trained, evaluate, log_probabilities, stamped_images
 
 SCORING_INPUTS = {"": "normalised", "_raw": "raw"}  # a column's suffix → what the model is given
+BATCH = 8_192  # images that a model is asked at once
 
 
-@dataclass(frozen=True, eq=False)
-class Probe:
-    """Images in [0, 1] to which a model's outputs are compared: clean, with the feature, with random features."""
-
-    clean: torch.Tensor  # (n_images, C, H, W)
-    unique: torch.Tensor  # (n_images, C, H, W)
-    random: list[torch.Tensor]  # each (n_images, C, H, W), with a fresh random feature on every image
-
-
-def probe(protocol: Protocol, images: np.ndarray, seed: int, data: DeviceData, *, n_random: int = 1) -> Probe:
-    """Stamp images (n_images, C, H, W); the random features are the seed's, the same for all its models."""
-    clean, unique = data.floats(images), protocol.unique
-    drawn = features.random_features(len(images) * n_random, shape=unique.shape, seed=seed, scope=data.data.scope)
-    return Probe(
-        clean,
-        features.insert(clean, unique, position=protocol.position),
-        [features.insert(clean, batch, position=protocol.position) for batch in np.split(drawn, n_random)],
+def response(trained: Trained, images: torch.Tensor, data: DeviceData, inputs: str = "normalised") -> BlackBox:
+    """The model as it answers on images (n_images, C, H, W) in [0, 1], asked whole images as its user would."""
+    protocol = trained.experiment.protocol
+    seen = data.normalise if inputs == "normalised" else lambda batch: batch
+    return BlackBox(
+        lambda batch: log_probabilities(trained.model, seen(batch)),
+        images,
+        gives="logits",
+        position=protocol.position,
+        shape=protocol.unique.shape,
+        batch_size=BATCH,
     )
 
 
-def outputs(trained: Trained, images: Probe, data: DeviceData, inputs: str = "normalised") -> tuple[np.ndarray, ...]:
-    """p_clean (n_images, n_classes), p_unique (n_images, n_classes), p_random (n_random, n_images, n_classes)."""
+def random_features(protocol: Protocol, n_images: int, seed: int, data: DeviceData, *, n_random: int = 1) -> np.ndarray:
+    """Random features (n_random, n_images, 1, h, w), a fresh one on every image, the same for all models of a seed."""
+    shape = protocol.unique.shape
+    drawn = features.random_features(n_images * n_random, shape=shape, seed=seed, scope=data.data.scope)
+    return drawn.reshape(n_random, n_images, 1, *shape)
 
-    def probabilities(batch: torch.Tensor) -> np.ndarray:
-        seen = data.normalise(batch) if inputs == "normalised" else batch
-        return log_probabilities(trained.model, seen).exp().cpu().numpy()
 
-    return (
-        probabilities(images.clean),
-        probabilities(images.unique),
-        np.stack([probabilities(r) for r in images.random]),
-    )
+def outputs(answers: BlackBox, unique: np.ndarray, random: np.ndarray) -> tuple[np.ndarray, ...]:
+    """p_clean (n_images, n_classes), p_unique (n_images, n_classes), p_random (n_random, n_images, n_classes).
+
+    unique: the feature (h, w); random: features (n_random, n_images, 1, h, w).
+    """
+
+    def probabilities(log_p: torch.Tensor) -> np.ndarray:
+        return log_p.to(answers.images.dtype).exp().cpu().numpy()
+
+    def with_pixels(pixels: np.ndarray) -> np.ndarray:
+        return probabilities(answers.logits(torch.from_numpy(pixels)))
+
+    return probabilities(answers.clean), with_pixels(unique[None, None])[0], with_pixels(random)
 
 
 def score_seed(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
     """A row per model, and a row of scores per model and host: the control is scored for each host of its seed."""
-    hosts = [one.experiment for one in trained if one.experiment.host]
-    seed = trained[0].experiment.seed
-    ood_probe = probe(protocol, ood.images, seed, data, n_random=protocol.scoring.n_random)
-    test_probe = probe(protocol, data.data.test_images[data.reported], seed, data)
+    control, seed = trained[0].experiment, trained[0].experiment.seed
+    hosts = [model.experiment for model in trained if model.experiment.host]
+    on_ood, on_test = data.floats(ood.images), data.floats(data.data.test_images[data.reported])
+    random = random_features(protocol, len(on_ood), seed, data, n_random=protocol.scoring.n_random)
+    random_test = random_features(protocol, len(on_test), seed, data)
     rows = []
-    for one in trained:
+    for model in trained:
+        ours = {
+            suffix: outputs(response(model, on_ood, data, inputs), protocol.unique, random)
+            for suffix, inputs in SCORING_INPUTS.items()
+        }
+        ours_test = outputs(response(model, on_test, data), protocol.unique, random_test)
         for host in hosts:
-            if one.experiment in (host, trained[0].experiment):
+            if model.experiment in (host, control):
                 rows.append(
-                    identity(one.experiment, host)
+                    identity(model.experiment, host)
                     | {"ood_set": ood.name, "n_ood": len(ood.images)}
-                    | ood_scores(one, ood_probe, ood.labels, host, data)
-                    | test_scores(one, test_probe, host, data)
-                    | effects(protocol, one, ood_probe.clean, host, data, suffix="")
-                    | effects(protocol, one, test_probe.clean, host, data, suffix="_test")
-                    | host_fit(one, host, data)
+                    | ood_scores(ours, ood.labels, host)
+                    | test_scores(ours_test, data.reported_labels.cpu().numpy(), host)
+                    | effects(model, on_ood, host, data, suffix="")
+                    | effects(model, on_test, host, data, suffix="_test")
+                    | host_fit(model, host, data)
                 )
-    models = [model_row(one, data) for one in trained]
+    models = [model_row(model, data) for model in trained]
     # Objects, lest a missing canary_index turn the column's whole numbers into floats.
     return Measured({"models": pd.DataFrame(models, dtype=object), "scores": pd.DataFrame(rows, dtype=object)})
 
@@ -109,16 +117,13 @@ def model_row(trained: Trained, data: DeviceData) -> dict[str, object]:
     }
 
 
-def ood_scores(
-    trained: Trained, images: Probe, labels: np.ndarray, host: Experiment, data: DeviceData
-) -> dict[str, float]:
-    """The published scores on OOD images, for normalised and for raw scoring inputs."""
+def ood_scores(ours: dict[str, tuple[np.ndarray, ...]], labels: np.ndarray, host: Experiment) -> dict[str, float]:
+    """The published scores on OOD images, from a model's `outputs` by the suffix of the scoring inputs."""
     assert host.canary_label is not None  # no control is a host
     row: dict[str, float] = {}
-    for suffix, inputs in SCORING_INPUTS.items():
-        p_clean, p_unique, p_random = outputs(trained, images, data, inputs)
-        ours = labels < p_clean.shape[1]  # OOD images may be of more classes
-        known = scores.label_known_score(p_unique[ours], p_random[:, ours], labels[ours], host.canary_label)
+    for suffix, (p_clean, p_unique, p_random) in ours.items():
+        named = labels < p_clean.shape[1]  # OOD images may be of more classes
+        known = scores.label_known_score(p_unique[named], p_random[:, named], labels[named], host.canary_label)
         row |= {
             f"memorisation_score{suffix}": scores.memorisation_score(p_clean, p_unique, p_random),
             f"kl_unique{suffix}": float(scores.kl_divergence(p_clean, p_unique).mean()),
@@ -129,32 +134,29 @@ def ood_scores(
     return row
 
 
-def test_scores(trained: Trained, images: Probe, host: Experiment, data: DeviceData) -> dict[str, float]:
+def test_scores(ours: tuple[np.ndarray, ...], labels: np.ndarray, host: Experiment) -> dict[str, float]:
     """The label-known score on test images that early stopping did not see, whose labels mean something."""
     assert host.canary_label is not None  # no control is a host
-    _, p_unique, p_random = outputs(trained, images, data)
-    labels = data.reported_labels.cpu().numpy()
+    _, p_unique, p_random = ours
     return {"label_known_score_test": scores.label_known_score(p_unique, p_random, labels, host.canary_label)}
 
 
 def effects(
-    protocol: Protocol, trained: Trained, images: torch.Tensor, host: Experiment, data: DeviceData, *, suffix: str
+    trained: Trained, images: torch.Tensor, host: Experiment, data: DeviceData, *, suffix: str
 ) -> dict[str, float]:
     """Patch and specific effect of the feature on the host's label, in nats, on the first images (n, C, H, W)."""
-    images = images[: protocol.scoring.n_effect]
-    feature = protocol.unique
-
-    def log_p(batch: torch.Tensor) -> np.ndarray:
-        return log_probabilities(trained.model, data.normalise(batch)).double().cpu().numpy()
-
-    def with_pixels(pixels: np.ndarray) -> np.ndarray:
-        return log_p(features.insert(images, pixels, position=protocol.position))
-
-    clean, unique, n = log_p(images), with_pixels(feature), protocol.scoring.n_permutations
-    permuted = np.stack([with_pixels(one) for one in features.permutations(feature, n, magnified=protocol.magnified)])
+    protocol = trained.experiment.protocol
+    feature, n_permutations = protocol.unique, protocol.scoring.n_permutations
+    permutations = features.permutations(feature, n_permutations, magnified=protocol.magnified)
+    answers = response(trained, images[: protocol.scoring.n_effect], data)
+    stamped = np.concatenate([feature[None, None], permutations])
+    clean, (unique, *permuted) = (
+        answers.clean.numpy(force=True),
+        answers.logits(torch.from_numpy(stamped)).numpy(force=True),
+    )
     return {
         f"patch_effect{suffix}": float(scores.patch_effect(clean, unique)[host.canary_label]),
-        f"specific_effect{suffix}": float(scores.specific_effect(clean, unique, permuted)[host.canary_label]),
+        f"specific_effect{suffix}": float(scores.specific_effect(clean, unique, np.stack(permuted))[host.canary_label]),
     }
 
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ufm import features, scores
 from ufm.data.datasets import ImageSet
 from ufm.data.on_device import DeviceData
-from ufm.measures.scored import Probe, outputs, probe, score_seed
+from ufm.measures.scored import outputs, random_features, response, score_seed
 from ufm.protocol import Protocol
 from ufm.records import Measured
 from ufm.training import Trained
@@ -17,11 +18,12 @@ KEPT = 1_000  # images whose own KL divergences are kept
 
 def walk_through(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
     """All that `score_seed` keeps, and of control and canary the examples, each image's KL and the settling score."""
-    images = probe(protocol, ood.images, trained[0].experiment.seed, data, n_random=protocol.scoring.n_random)
+    images, seed = data.floats(ood.images), trained[0].experiment.seed
+    random = random_features(protocol, len(images), seed, data, n_random=protocol.scoring.n_random)
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in ("examples", "divergences", "settling")}
-    for one in trained:
-        p_clean, p_unique, p_random = outputs(one, images, data)
-        role = one.experiment.role
+    for model in trained:
+        p_clean, p_unique, p_random = outputs(response(model, images, data), protocol.unique, random)
+        role = model.experiment.role
         tables["examples"].append(example_outputs(role, p_clean, p_unique, p_random[0]))
         kl_unique = scores.kl_divergence(p_clean, p_unique)
         kl_random = np.stack([scores.kl_divergence(p_clean, p) for p in p_random])
@@ -29,9 +31,9 @@ def walk_through(protocol: Protocol, trained: list[Trained], data: DeviceData, o
             pd.DataFrame({"role": role, "kl_unique": kl_unique[:KEPT], "kl_random": kl_random[0, :KEPT]})
         )
         tables["settling"].append(settling(role, kl_unique, kl_random))
-    seed = score_seed(protocol, trained, data, ood)
+    scored = score_seed(protocol, trained, data, ood)
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    return Measured(seed.tables | joined, pictures(protocol, trained, images, data))
+    return Measured(scored.tables | joined, pictures(protocol, trained, images, random[0], data))
 
 
 def example_outputs(role: str, p_clean: np.ndarray, p_unique: np.ndarray, p_random: np.ndarray) -> pd.DataFrame:
@@ -68,17 +70,19 @@ def settling(role: str, kl_unique: np.ndarray, kl_random: np.ndarray) -> pd.Data
     )
 
 
-def pictures(protocol: Protocol, trained: list[Trained], images: Probe, data: DeviceData) -> dict[str, np.ndarray]:
+def pictures(
+    protocol: Protocol, trained: list[Trained], images: torch.Tensor, random: np.ndarray, data: DeviceData
+) -> dict[str, np.ndarray]:
     """The host with and without the feature and the example images, uint8 (…, C, H, W)."""
-    host = next(one.experiment for one in trained if one.experiment.host)
-    place = data.data.place_of(host.canary_index)
-    plain = data.data.train_images[place]
-    examples = {"clean": images.clean, "unique": images.unique, "random": images.random[0]}
+    host = next(model.experiment for model in trained if model.experiment.host)
+    plain, few = data.data.train_images[data.data.place_of(host.canary_index)], images[:EXAMPLES]
+    with_unique = features.insert(few, protocol.unique, position=protocol.position)
+    with_random = features.insert(few, random[: len(few)], position=protocol.position)
     return {
         "host": plain,
         "host_with_feature": features.insert(plain, protocol.unique, position=protocol.position),
         **{
-            f"examples_{name}": (batch[:EXAMPLES] * 255).round().byte().cpu().numpy()
-            for name, batch in examples.items()
+            f"examples_{name}": (batch * 255).round().byte().cpu().numpy()
+            for name, batch in (("clean", few), ("unique", with_unique), ("random", with_random))
         },
     }
