@@ -14,7 +14,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 UFM := $(BIN)/ufm
 # References are made with the plainest kernels and compared with those of the processor at hand, both in places of their own.
-PLAIN := OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE CUDA_VISIBLE_DEVICES=
+PLAIN := OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE ONEDNN_MAX_CPU_ISA=SSE41 CUDA_VISIBLE_DEVICES=
 # Recipes name files relative to this folder, whose own path may hold spaces; what needs it whole takes "$$PWD".
 
 help: ## list the targets

@@ -20,3 +20,17 @@ def resolve(device: str) -> str:
         if not there:
             raise ValueError(f"device: {device!r} is not there; use cpu")
     return device
+
+
+def float32() -> None:
+    """Let what is float32 be computed as float32, on a CPU by the library that is fastest at it.
+
+    MKL multiplies with AVX-512 on its maker's processors alone, oneDNN on all that have it. PyTorch hands products to
+    oneDNN once it may round them to bfloat16; oneDNN does so on AMX units only, so where there are any, MKL stays.
+    """
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = False  # of convolutions; of products it is PyTorch's own default
+    able = torch.cpu.get_capabilities()
+    if able.get("avx512_f") and not able.get("amx_tile"):
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16"

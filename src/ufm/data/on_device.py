@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ufm.data.datasets import Dataset
-from ufm.device import resolve
+from ufm.device import float32, resolve
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ def to_device(
     and everything is reported on the whole test split.
     """
     device_ = torch.device(resolve(device))
-    torch.backends.cudnn.allow_tf32 = False  # float32 is float32, convolutions too
+    float32()
     everything, halves = np.arange(len(data.test_labels)), data.halves()
     stopping = halves[0] if early_stopping in ("half", "none") else everything
     reported = halves[1] if early_stopping in ("half", "none") else everything
