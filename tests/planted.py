@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ufm import evidence
-from ufm.measures.layout import SHORT, SUBSETS
+from ufm.measures.layout import AGES, SHORT, SUBSETS
 from ufm.plan import populations
 from ufm.plan.sweep import Sweep
 from ufm.study.runs import Population
@@ -15,6 +15,7 @@ N_CLASSES = 10
 PROTOCOL = populations.population("mnist", 10_000)
 N_FEATURES = 158
 N_SHORT = 53
+KINDS = ("ood", "dim", "black", "test")
 TITLES = ("first", "second", "third", "fourth")
 
 
@@ -55,7 +56,7 @@ def population(
             planted[1 + 2 * kind, 0, labels[kind]] = size
             planted[2 + 2 * kind, 1 + kind, labels[kind]] = size
         card = {}
-        for images in ("ood", "dim", "black", "test"):
+        for images in KINDS:
             noise = rng.normal(0, 0.2, (1, N_FEATURES, N_CLASSES)) + rng.normal(0, 0.05, (5, N_FEATURES, N_CLASSES))
             shift = noise + planted
             card[f"{images}_shift"] = (shift - shift.mean(-1, keepdims=True)).astype(np.float16)
@@ -144,3 +145,20 @@ def settings(populations):
                 row |= {name: estimate, f"{name}_low": estimate - 0.01, f"{name}_high": estimate + 0.01}
             rows.append(row)
     return [seeds, pd.DataFrame(rows)]
+
+
+def equal_age(*arguments, by_age=None, **changes):
+    """Equal-age cards, stacked: as `cards`, and at each age effects times what `by_age` has of it, 1 if absent."""
+    whole = population(*arguments, **changes)
+    protocol = replace(whole.protocol, measure="equal-age card")
+    own = 1 + len(protocol.hosts)
+    aged = []
+    for card in whole.arrays:
+        factors = np.array([(by_age or {}).get(age, 1.0) for age in AGES])[:, None, None]
+        kept = {name: card[name][:, :N_SHORT] for name in (*(f"{kind}_shift" for kind in KINDS), "ood_kl_mean")}
+        kept |= {f"{kind}_age_shift": card[f"{kind}_shift"][:, None, :own] * factors for kind in KINDS}
+        kept["ood_null"] = np.ones((5, 2, N_CLASSES))
+        kept |= {name: card[name] for name in card if name.startswith(("host_", "score_n", "score_memo"))}
+        kept["host_log_probability"] = np.repeat(card["host_log_probability"][:, :1], len(AGES), 1)
+        aged.append(kept)
+    return evidence.stack(replace(whole, sweep=replace(whole.sweep, protocol=protocol), arrays=aged))

@@ -1,4 +1,6 @@
-"""Devices by name: cpu, cuda, cuda:1 and so on, or auto."""
+"""Devices by name, cpu, cuda, cuda:1 and so on, or auto; and how they compute."""
+
+from typing import Any
 
 
 def known(device: str) -> str:
@@ -30,7 +32,8 @@ def float32() -> None:
     """
     import torch
 
+    mkldnn: Any = torch.backends.mkldnn  # which makes its attributes when it is imported
     torch.backends.cudnn.allow_tf32 = False  # of convolutions; of products it is PyTorch's own default
     able = torch.cpu.get_capabilities()
     if able.get("avx512_f") and not able.get("amx_tile"):
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+        mkldnn.matmul.fp32_precision = "bf16"

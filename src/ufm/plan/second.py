@@ -3,7 +3,7 @@
 Every model has a card of `equal-age`: as it was at its own best epoch, and at that of its seed's control.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ufm.networks import CNN1, CNN2, MLP, of_variant
 from ufm.plan.medical import NAME
@@ -24,6 +24,22 @@ CROSSED = range(5000, 5180, 6)  # all of the part of the first plan's hosts
 FEATURES = {"letter": "A", "name": NAME}
 MEDICAL = {"MLP": (MLP(), range(4100, 4150)), "CNN-1": (CNN1(), range(4100, 4120))}
 CNNS, CIFAR10 = {"CNN-1": CNN1(), "CNN-2": CNN2()}, range(4100, 4200)
+BOTH, RANDOM = "both hosts", "random hosts"
+PLAIN = "plain"
+# The usual ways against overfitting by the regime that has them; the first is asked of plain models, which stop early.
+WAYS = {"early stopping": PLAIN, **{way: way for way in LAYERS}, "weight decay 3": "weight decay 3"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the three questions are asked of: a population on one kind of host; its seeds may lie in several sweeps."""
+
+    claim: str
+    population: str  # data set and size in words
+    setting: str  # what sets it apart in words
+    host: str
+    sweeps: tuple[str, ...]  # names of their folders of records
+    needed: int  # seeds of all of them together
 
 
 def sweeps(profile: str) -> dict[str, Sweep]:
@@ -47,7 +63,7 @@ def full(dataset: str) -> dict[str, Sweep]:
     """The paper's own setting: random hosts, and of the first seeds a hard one too, which shares their control."""
     both, seeds = population(dataset), FULL[dataset]
     random = replace(both, hosts=("random",))
-    parts = {"both hosts": (both, seeds[:BOTH_HOSTS]), "random hosts": (random, seeds[BOTH_HOSTS:])}
+    parts = {BOTH: (both, seeds[:BOTH_HOSTS]), RANDOM: (random, seeds[BOTH_HOSTS:])}
     return {
         sweep_name(f"{dataset}-full", f"{TITLE}, {hosts}"): Sweep(one, ours, len(ours), 20, f"{TITLE}, {hosts}")
         for hosts, (one, ours) in parts.items()
@@ -58,7 +74,7 @@ def small(dataset: str) -> dict[str, Sweep]:
     """Plain models and each regime beside them, on the same seeds and hosts."""
     plain = population(dataset, 10_000, n_ood=5_000)
     training = plain.training
-    regimes = {"plain": plain}
+    regimes = {PLAIN: plain}
     regimes |= {
         f"weight decay {value:g}": replace(plain, training=replace(training, weight_decay=value))
         for value in WEIGHT_DECAYS[dataset]
@@ -100,3 +116,37 @@ def cifar10() -> dict[str, Sweep]:
         setting = f"{TITLE}, {network}"
         found[sweep_name("cifar10-full", setting)] = Sweep(replace(plain, model=model), CIFAR10, 0, 30, setting)
     return found
+
+
+def families() -> dict[str, list[Row]]:
+    """The rows of which the three questions are asked, by claim and setting; a family is corrected together."""
+    paper = sweeps("paper")
+
+    def row(claim: str, setting: str, host: str, *names: str) -> Row:
+        ours = [paper[name] for name in names]
+        return Row(claim, ours[0].trained_on, setting, host, names, sum(len(sweep.seeds) for sweep in ours))
+
+    def mlp(dataset: str, hosts: str) -> str:
+        return sweep_name(f"{dataset}-full", f"{TITLE}, {hosts}")
+
+    cnns = {network: sweep_name("cifar10-full", f"{TITLE}, {network}") for network in CNNS}
+    regimes = [
+        row("C3", regime, host, sweep_name(f"{dataset}-small", f"{TITLE}, {regime}"))
+        for regime in (*WAYS.values(), TO_THE_END)
+        for dataset in WEIGHT_DECAYS
+        for host in ("random", "hard")
+    ]
+    xrays = [
+        row("C6", f"{network}, {what}", host, sweep_name("pneumoniamnist", f"{TITLE}, {network}, {what}"))
+        for network in MEDICAL
+        for what in FEATURES
+        for host in ("random", "hard")
+    ]
+    return {
+        "C1": [row("C1", "", "random", mlp(dataset, BOTH), mlp(dataset, RANDOM)) for dataset in FULL],
+        "C1, hard hosts": [row("C1", "", "hard", mlp(dataset, BOTH)) for dataset in FULL],
+        "C1, CNNs": [row("C1", network, "random", name) for network, name in cnns.items()],
+        "C1, CNNs, hard hosts": [row("C1", network, "hard", name) for network, name in cnns.items()],
+        "C3": regimes,
+        "C6": xrays,
+    }

@@ -32,3 +32,19 @@ class Thresholds:
 
 
 THRESHOLDS = Thresholds()
+
+
+@dataclass(frozen=True)
+class SecondPlan:
+    """The same of the second plan (book/second-plan.md)."""
+
+    level: float = 0.05  # probability: a corrected p below it tells an effect from none
+    large: float = 0.1  # nats: an interval of D above it is large, one below it small [Three questions]
+    smallest: float = 0.02  # nats: an interval of D below it says that there is nothing [Three questions]
+    chance: float = 0.5  # area of a detector that tells nothing [Three questions]
+    smallest_area: float = 0.6  # an interval of the area below it says that a detector cannot tell [Three questions]
+    mostly: float = 0.5  # share of canaries found [Three questions]
+    learnt: float = 1.0  # nats that the host gains more from the letter in canary than in placebo model [Learnt]
+
+
+SECOND = SecondPlan()

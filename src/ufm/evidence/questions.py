@@ -1,0 +1,170 @@
+"""The three questions of the second plan (book/second-plan.md): is it there, how large is it, can it be told.
+
+A row is a population on one kind of host; its seeds may lie in several sweeps. Everything is read at the best epoch of
+the control but what an auditor meets, each model at its own.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from math import isnan, nan
+
+import numpy as np
+import pandas as pd
+
+from ufm.evidence import detectors
+from ufm.evidence.cards import Cards
+from ufm.evidence.cells import corrected
+from ufm.evidence.effects import LETTER, PLAIN, contrasts, on_label, patch_effects
+from ufm.measures.layout import AGES
+from ufm.plan.second import Row
+from ufm.plan.thresholds import SECOND, THRESHOLDS
+from ufm.statistics import bootstrap_t_interval, columns, share_interval, sign_flip_test
+from ufm.statistics.roc import auc_interval, exchange_test, threshold
+
+CANARY, CONTROL, PLACEBO = range(3)  # models of a seed that a row looks at
+MODELS = ("canary", "control", "placebo")
+# What an auditor knows, and the detector that uses it.
+AUDITORS = {"unknown": detectors.DEFAULT, "known": detectors.LABEL_KNOWN, "paper": detectors.PAPER}
+
+
+class There(StrEnum):
+    """Is it there?"""
+
+    LARGE = "there and large"
+    SMALL = "there but small"
+    SIZE_OPEN = "there, its size open"
+    NOT = "not there"
+    UNDECIDED = "undecided"
+    OPEN = "open"  # seeds are missing
+
+
+class Told(StrEnum):
+    """Can it be told by someone who has the outputs of one model alone?"""
+
+    MOSTLY = "can mostly be told"
+    SOMETIMES = "can sometimes be told"
+    NOT = "cannot be told by it"
+    UNDECIDED = "undecided"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, eq=False)
+class Seeds:
+    """What the seeds of a row say of one kind of host; arrays have the seeds first, and models as in `MODELS`."""
+
+    seeds: np.ndarray  # (n_seeds,)
+    contrasts: np.ndarray  # (n_seeds,) D at the control's best epoch, nats
+    first: np.ndarray  # (n_seeds,) D after the models' first epoch, nats
+    initial: np.ndarray  # (n_seeds,) patch effect of the letter on the host's label before training, nats
+    probabilities: np.ndarray  # (n_seeds, 3, 2) of the host's label, without and with the letter
+    scores: np.ndarray  # (n_seeds, 3, n_auditors) at each model's own best epoch, as in `AUDITORS`
+
+
+def of_host(cards: Cards, host: str) -> Seeds:
+    """The seeds of a population of equal-age cards on one kind of host."""
+    places = [cards.model("canary", host), cards.model("control"), cards.model("placebo", host)]
+    initial = on_label(patch_effects(cards, epoch="initial"), cards.label(host))
+    fits = cards.fits[:, places, AGES.index("control"), cards.protocol.hosts.index(host)]
+    every = np.ones(len(cards.seeds), bool)
+    return Seeds(
+        cards.seeds,
+        contrasts(cards, host, epoch="control"),
+        contrasts(cards, host, epoch="first"),
+        initial[:, cards.model("control"), 0],
+        np.exp(fits[..., [PLAIN, LETTER]]),
+        np.stack([one.score(cards, host, every)[:, places] for one in AUDITORS.values()], -1),
+    )
+
+
+def joined(parts: Iterable[Seeds]) -> Seeds:
+    """Seeds of several sweeps as those of one."""
+    every = list(parts)
+    return Seeds(*(np.concatenate([getattr(one, field.name) for one in every]) for field in fields(Seeds)))
+
+
+def asked(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame:
+    """The three questions of rows that are corrected together, from the cards by the name of their sweep.
+
+    Columns: claim, population, setting, host, n (seeds), needed. Is it there: contrast, contrast_low, contrast_high
+    (mean D, nats), p, p_holm, there. How large: first (mean D after one epoch), initial (standard deviation over seeds
+    of the letter's effect before training), and of each of `MODELS` its mean probability of the host's label,
+    canary_without and canary_with the letter and so on. Can it be told, for each of `AUDITORS`: unknown, unknown_low,
+    unknown_high (area), unknown_p, unknown_p_holm, unknown_found, unknown_found_low, unknown_found_high (share of
+    canaries above the threshold of the other folds), unknown_false (share of innocent models above it), unknown_told.
+    A row that lacks seeds has none of these and is open.
+    """
+    found = []
+    for row in rows:
+        what = {"claim": row.claim, "population": row.population, "setting": row.setting, "host": row.host}
+        parts = [of_host(populations[name], row.host) for name in row.sweeps if name in populations]
+        n = sum(len(part.seeds) for part in parts)
+        found.append(what | {"n": n, "needed": row.needed} | (answers(joined(parts)) if n >= row.needed else {}))
+    table = pd.DataFrame(found)
+    for name in ("", *(f"{auditor}_" for auditor in AUDITORS)):
+        if f"{name}p" in table:
+            table[f"{name}p_holm"] = corrected(table[f"{name}p"])
+    every = table.to_dict("records")
+    table["there"] = [there(row) for row in every]
+    for auditor in AUDITORS:
+        table[f"{auditor}_told"] = [told(row, auditor) for row in every]
+    return table
+
+
+def answers(seeds: Seeds) -> dict[str, float]:
+    """The numbers of one row, see `asked`, not yet corrected for the others."""
+    mean = bootstrap_t_interval(seeds.contrasts)
+    row = columns({"contrast": mean}) | {"p": sign_flip_test(seeds.contrasts)}
+    row |= {"first": float(seeds.first.mean()), "initial": float(seeds.initial.std(ddof=1))}
+    for model, name in enumerate(MODELS):
+        without, with_letter = seeds.probabilities[:, model].mean(0)
+        row |= {f"{name}_without": float(without), f"{name}_with": float(with_letter)}
+    for place, auditor in enumerate(AUDITORS):
+        row |= {f"{auditor}{end}": value for end, value in audited(seeds.seeds, seeds.scores[..., place]).items()}
+    return row
+
+
+def audited(seeds: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """How well scores (n_seeds, 3) tell canaries from placebo models, by the endings of the columns of `asked`."""
+    pairs = scores[:, [CANARY, PLACEBO]].ravel(), np.tile([True, False], len(seeds)), np.repeat(seeds, 2)
+    area, found, false = auc_interval(*pairs), *flagged(seeds, scores)
+    row = columns({"": area}) | {"_p": exchange_test(*pairs)}
+    return row | columns({"_found": share_interval(found)}) | {"_false": float(false.mean())}
+
+
+def flagged(seeds: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which canaries (n_seeds,) and innocent models (n_seeds, 2) lie above the threshold that other folds set."""
+    fold, innocent = seeds % THRESHOLDS.n_folds, scores[:, [CONTROL, PLACEBO]]
+    limits = np.empty(len(seeds))
+    for one in np.unique(fold):
+        others = innocent[fold != one].ravel()
+        limits[fold == one] = threshold(others, false_positive_rate=THRESHOLDS.false_positive_rate)
+    return scores[:, CANARY] > limits, innocent > limits[:, None]
+
+
+def there(row: Mapping[str, float]) -> There:
+    """The word for D: p_holm, and the interval of its mean."""
+    if isnan(row.get("p_holm", nan)):
+        return There.OPEN
+    mean, low, high = ends(row, "contrast")
+    if row["p_holm"] < SECOND.level and mean > 0:
+        if low > SECOND.large:
+            return There.LARGE
+        return There.SMALL if high < SECOND.large else There.SIZE_OPEN
+    return There.NOT if high < SECOND.smallest else There.UNDECIDED
+
+
+def told(row: Mapping[str, float], auditor: str) -> Told:
+    """The word for what one of `AUDITORS` can tell: p_holm, and the intervals of area and share found."""
+    if isnan(row.get(f"{auditor}_p_holm", nan)):
+        return Told.OPEN
+    (_, low, high), (_, found_low, _) = ends(row, auditor), ends(row, f"{auditor}_found")
+    if row[f"{auditor}_p_holm"] < SECOND.level and low > SECOND.chance:
+        return Told.MOSTLY if found_low > SECOND.mostly else Told.SOMETIMES
+    return Told.NOT if high < SECOND.smallest_area else Told.UNDECIDED
+
+
+def ends(row: Mapping[str, float], name: str) -> tuple[float, float, float]:
+    """An estimate of a row and the ends of its interval: where all resamples agree, it has none but the estimate."""
+    value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
+    return value, value if isnan(low) else low, value if isnan(high) else high
