@@ -1,0 +1,151 @@
+"""What ways of training change, and the best that can be told, on planted values."""
+
+from dataclasses import replace
+
+import numpy as np
+import planted
+import pytest
+from scipy import integrate
+from scipy.stats import norm
+
+from ufm.evidence import LETTER, PLAIN, regimes
+from ufm.evidence.regimes import Change
+from ufm.measures.layout import AGES
+from ufm.statistics import bootstrap_t_interval, sign_flip_test
+
+EPS = 1e-9
+
+
+def test_d_prime_equals_a_loop():
+    cards = planted.equal_age(24, effect=0.3)
+    added, controls = [], []
+    for shift, label in zip(cards.arrays["ood_shift"], cards.labels[:, 1], strict=True):
+        letter = shift[:, 0, label] - shift[:, 3:53, label].mean(1)
+        added.append(letter[3] - letter[0])
+        controls.append(letter[0])
+    found = regimes.d_prime(cards, "hard")
+    assert found["added"] == pytest.approx(np.mean(added))
+    assert found["spread"] == pytest.approx(np.std(controls, ddof=1))
+    assert found["d_prime"] == pytest.approx(np.mean(added) / np.std(controls, ddof=1))
+
+
+@pytest.mark.parametrize("d_prime", [0.0, 0.4, 1.0, 2.0, 3.0])
+def test_with_one_class_the_best_area_is_that_of_a_known_label(d_prime):
+    assert regimes.best_area(d_prime, 1) == pytest.approx(regimes.known_area(d_prime), abs=0.004)
+    assert regimes.known_area(d_prime) == pytest.approx(norm.cdf(d_prime / 2**0.5))
+
+
+@pytest.mark.parametrize("d_prime", [0.5, 1.5])
+def test_with_two_classes_it_is_what_integration_gives(d_prime):
+    # With two classes the ratio rises with x + y on the diagonals |x − y|: integrate P(ratio of a canary > another's).
+    axis = np.linspace(-7, 7 + d_prime, 561)
+    x, y = np.meshgrid(axis, axis)
+    ratio = (np.exp(d_prime * x) + np.exp(d_prime * y)).ravel()
+    others, canaries = (
+        (norm.pdf(x) * norm.pdf(y)).ravel(),
+        (norm.pdf(x - d_prime) * norm.pdf(y)).ravel(),
+    )
+    order = np.argsort(ratio)
+    false, true = (1 - np.cumsum(mass[order] / mass.sum()) for mass in (others, canaries))
+    area = -integrate.trapezoid(true, false)
+    assert regimes.best_area(d_prime, 2) == pytest.approx(area, abs=0.004)
+
+
+def test_no_other_rule_passes_it():
+    rng = np.random.default_rng(1)
+    for d_prime in (0.7, 1.5, 3.0):
+        others, canaries = rng.standard_normal((2, 50_000, 10))
+        canaries[:, 0] += d_prime
+        for rule in (np.max, np.sum, lambda x, axis: np.sort(x, axis)[:, -1] - np.sort(x, axis)[:, -2]):
+            area = (rule(canaries, axis=1) > rule(others, axis=1)).mean()
+            assert area < regimes.best_area(d_prime) + 0.005
+
+
+def test_an_infinite_d_prime_is_refused():
+    with pytest.raises(ValueError, match=r"^d_prime: must be finite, not inf$"):
+        regimes.best_area(np.inf)
+
+
+def changed(nats, spreads, nats_p=0.01, spreads_p=0.01):
+    return {"nats": nats, "spreads": spreads, "nats_p_holm": nats_p, "spreads_p_holm": spreads_p}
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        (changed(0.1, 2.0), Change.RAISES),
+        (changed(-0.1, -2.0), Change.REDUCES),
+        (changed(-0.1, 2.0), Change.OPPOSITE),
+        (changed(0.1, -2.0), Change.OPPOSITE),
+        (changed(0.1, 2.0, spreads_p=0.05), Change.ONE_SCALE),
+        (changed(0.1, 2.0, nats_p=0.05), Change.ONE_SCALE),
+        (changed(0.1, 2.0, nats_p=0.05 - EPS), Change.RAISES),
+        (changed(-0.1, 2.0, 0.5, 0.5), Change.NOTHING),
+        (changed(0.1, 2.0, np.nan), Change.OPEN),
+    ],
+)
+def test_words_of_change_at_every_border(row, word):
+    assert regimes.change(row) is word
+
+
+def pair(effect, other, *, null=1.0, other_null=1.0):
+    made = [
+        planted.equal_age(24, effect=size, rng=n, needed=24, by_age={"best": 0.0})
+        for n, size in enumerate((effect, other))
+    ]
+    for cards, spread in zip(made, (null, other_null), strict=True):
+        cards.arrays["ood_null"][:, :, 1] = spread
+    return tuple(made)
+
+
+def test_a_way_that_raises_on_both_scales_and_one_on_which_they_differ():
+    pairs = {
+        ("MNIST", "more", "hard"): pair(2.0, 0.5),
+        ("MNIST", "less and steadier", "hard"): pair(0.5, 2.0, null=0.1),
+        ("MNIST", "same", "hard"): pair(0.0, 0.0),
+    }
+    table = regimes.changes(pairs)
+    assert list(table["change"]) == [Change.RAISES, Change.OPPOSITE, Change.NOTHING]
+    one, other = pairs["MNIST", "more", "hard"]
+    labels = [cards.labels[:, 1] for cards in (one, other)]
+    d = []
+    for cards, label in zip((one, other), labels, strict=True):
+        shift = cards.arrays["ood_age_shift"][:, :, AGES.index("control")]
+        d.append([(s[3, 0, k] - s[4, 0, k] + s[4, 2, k] - s[3, 2, k]) / 2 for s, k in zip(shift, label, strict=True)])
+    difference = np.subtract(*d)
+    first = table.iloc[0]
+    assert first["nats"] == pytest.approx(difference.mean())
+    assert first["nats_low"] == pytest.approx(bootstrap_t_interval(difference).low)
+    assert first["nats_p"] == sign_flip_test(difference)
+    assert first["nats_p_holm"] == pytest.approx(3 * first["nats_p"])
+
+
+def test_spreads_are_those_of_canary_and_placebo():
+    cards = planted.equal_age(24, effect=1.0)
+    cards.arrays["ood_null"][:, :, 1] = np.array([9.0, 9, 9, 1, 3])[:, None]
+    both = regimes.scaled_contrasts(cards, "hard")
+    np.testing.assert_allclose(both["spreads"], both["nats"] / 2)
+
+
+def test_pairs_of_other_seeds_are_refused_and_of_too_few_open():
+    one = planted.equal_age(24, needed=24)
+    with pytest.raises(ValueError, match="seeds with it are not those without"):
+        regimes.changes({("MNIST", "way", "hard"): (one, planted.equal_age(24, needed=24, first_seed=2000))})
+    few = planted.equal_age(23, needed=24)
+    table = regimes.changes({("MNIST", "way", "hard"): (one, few)})
+    assert list(table["change"]) == [Change.OPEN]
+
+
+def test_learnt_is_of_the_letter_alone():
+    cards = planted.equal_age(12)
+    fits = np.zeros((12, 5, len(AGES), 2, 3))
+    at = AGES.index("control")
+    fits[0, 3, at, 1, LETTER] = 1.0  # the canary gains a nat from the letter
+    fits[1, 3, at, 1, LETTER] = 1.0 - EPS
+    fits[2, 3:5, at, 1, LETTER] = 3.0  # as does the placebo model
+    fits[3, 4, at, 1, LETTER] = 1.0  # or it alone
+    fits[4, 3, AGES.index("best"), 1, LETTER] = 5.0  # at another age
+    fits[5, 3, at, 1, PLAIN] = -1.0  # the plain host alone is unlikely
+    canaries, placebos = regimes.learnt(replace(cards, fits=fits), "hard")
+    assert list(np.flatnonzero(canaries)) == [0, 5]
+    assert list(np.flatnonzero(placebos)) == [3]
