@@ -18,6 +18,7 @@ import planted
 import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from ufm import chapters
 from ufm.chapters import as_released
@@ -325,3 +326,19 @@ def test_rank_shares_are_rows_of_points_by_group_and_role(populations):
     ranks = [one.get_offsets()[0, 0] for one in axis.collections if isinstance(one, PathCollection)]
     assert ranks == [0.2, 0.5, 0.8] * 2
     assert len(figure.legends[0].get_texts()) == 3
+
+
+WORDS = r"$\frac$ and $x_1$"  # of which the first is no formula that can be drawn
+
+
+def test_words_are_drawn_as_they_are_and_powers_of_ten_as_powers():
+    figure, [axis] = figures.panels([WORDS], height=2)
+    axis.plot([1, 1000], [0, 1], label=WORDS)
+    axis.set(xscale="log", xticks=[1, 1000], yticks=[0], yticklabels=[WORDS])
+    axis.legend()
+    figure.legend([WORDS])
+    shown = figures.pictures({WORDS: [(np.zeros((1, 2, 2)), WORDS)]})
+    for one in (figures.closed(figure), shown):
+        one.canvas.draw()
+        assert not any(text.get_parse_math() for text in one.findobj(Text) if text.get_text() == WORDS)
+    assert all(text.get_parse_math() for text in axis.get_xticklabels())

@@ -1,10 +1,15 @@
 """What the book shows of tables."""
 
+import re
+import shutil
+import subprocess
 from html import unescape
+from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 
+from ufm import paths
 from ufm.report import tables
 from ufm.statistics import SUMMARY_COLUMNS
 
@@ -47,3 +52,70 @@ def test_lines_break_where_they_can_be_read():
 def test_a_table_without_rows_says_so():
     found = tables.printed(pd.DataFrame({"seeds": []}), caption="Mean contrast", name="x").data
     assert found == "<p>Mean contrast: nothing is recorded yet.</p>"
+
+
+# Words that are marks in HTML
+
+RUNS = "document.body.dataset.theirs = 'ran'"
+MARKS = [
+    f'x<img src=x onerror="{RUNS}">y',
+    f"<script>{RUNS}</script>",
+    f'</td></table></span><svg onload="{RUNS}">',
+    f'</style></textarea><input autofocus onfocus="{RUNS}">',
+    "a < b & c > d",
+    "&lt;b&gt; &amp;",
+]
+PLACES = {
+    "a cell": lambda marks: tables.printed(pd.DataFrame({"cell": [marks]}), caption="Caption", name="one"),
+    "a column": lambda marks: tables.printed(pd.DataFrame({marks: ["cell"]}), caption="Caption", name="one"),
+    "a caption": lambda marks: tables.printed(pd.DataFrame({"column": ["cell"]}), caption=marks, name="one"),
+    "a caption without a table": lambda marks: tables.printed(pd.DataFrame({"a": []}), caption=marks, name="one"),
+    "a quantity": lambda marks: tables.printed_summary(
+        pd.DataFrame([(marks, 0.3, 0.1, 0.5, 3)], columns=list(SUMMARY_COLUMNS)), caption="Caption", name="one"
+    ),
+}
+
+
+class Elements(HTMLParser):
+    """What an HTML text has: its elements, the names of their attributes, and its words."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.attributes, self.words = [], set(), ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append(tag)
+        self.attributes |= {name for name, _ in attributes}
+
+    def handle_data(self, data):
+        self.words += data
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("marks", MARKS)
+def test_words_are_words_in_html(place, marks):
+    found, harmless = Elements(place(marks).data), Elements(place("words").data)
+    assert found.elements == harmless.elements
+    assert found.attributes == harmless.attributes <= {"id", "class", "type"}
+    assert found.words.count(marks) == harmless.words.count("words") == 1
+
+
+def test_a_browser_runs_nothing_of_them(tmp_path):
+    browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no browser: install chromium")
+    page = "".join(place(marks).data for place in PLACES.values() for marks in MARKS)
+    ours = "<img src=x onerror=\"document.body.dataset.ours = 'ran'\">"
+    (tmp_path / "page.html").write_text(f"<meta charset=utf-8><body>{page}{ours}", encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [browser, *options, "--virtual-time-budget=2000", "--dump-dom", (tmp_path / "page.html").as_uri()]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8", timeout=60).stdout
+    assert re.search("<body[^>]*>", shown)[0] == '<body data-ours="ran">'
+    assert [tag for tag in Elements(shown).elements if tag in ("img", "script", "svg", "input")] == ["img"]
+
+
+def test_only_tables_make_html():
+    makers = {path.name for path in (paths.ROOT / "src").rglob("*.py") if "HTML(" in path.read_text(encoding="utf-8")}
+    assert makers == {"tables.py"}

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 WIDTH = 6.0  # inches, readable on a phone
 COLOURS = {"canary": "#D55E00", "control": "#0072B2"}
@@ -37,7 +39,14 @@ sns.set_theme(
 
 
 def closed(figure: Figure) -> Figure:
-    """The figure, no longer pyplot's own: else a notebook shows it once as a result and once more as an open figure."""
+    """The figure, no longer pyplot's own: else a notebook shows it once as a result and once more as an open figure.
+
+    Its words are drawn as they are: no `$` in them begins a formula, but in the powers of ten of a logarithmic axis.
+    """
+    for part in [*figure.legends, *(part for panel in figure.axes for part in panel.get_children())]:
+        if not (isinstance(part, Axis) and part.get_scale() == "log"):
+            for text in part.findobj(Text):
+                text.set_parse_math(False)
     plt.close(figure)
     return figure
 

@@ -1,5 +1,6 @@
 """From tables to what the book shows of them."""
 
+from html import escape
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,15 +15,20 @@ if TYPE_CHECKING:
 UNBROKEN = {r" to (?=[−\d])": " to\u00a0", r"^< ": "<\u00a0"}
 
 
+def escaped(value):
+    """A value as HTML shows it: of a text the characters themselves, whatever they mean there."""
+    return escape(value, quote=False) if isinstance(value, str) else value
+
+
 def printed(table: pd.DataFrame, *, caption: str, name: str, digits: int = 3) -> "HTML":
     """A table as the book prints it; the same table gives the same bytes. One without rows says so."""
     from IPython.display import HTML  # a machine that only trains has none
 
     if table.empty:
-        return HTML(f"<p>{caption}: nothing is recorded yet.</p>")
+        return HTML(f"<p>{escaped(caption)}: nothing is recorded yet.</p>")
     # An element of its own stays in view beside a table that scrolls.
-    said = f"<span>{caption}</span>"
-    table = table.replace(UNBROKEN, regex=True)
+    said = f"<span>{escaped(caption)}</span>"
+    table = table.replace(UNBROKEN, regex=True).map(escaped).rename(columns=escaped)
     style = Styler(table, precision=digits, uuid=name, cell_ids=False, caption=said).hide(axis="index")
     return HTML(style.to_html())
 
