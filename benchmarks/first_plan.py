@@ -39,8 +39,8 @@ class Seeds:
     """The seeds of a folder of records: D, what hosts gain, and effects, of canary and placebo on one kind of host."""
 
     def __init__(self, folder: str, host: str):
-        manifest = json.loads((RECORDS / folder / "manifest.json").read_text())
-        with open(RECORDS / folder / "models.csv") as file:
+        manifest = json.loads((RECORDS / folder / "manifest.json").read_text(encoding="utf-8"))
+        with open(RECORDS / folder / "models.csv", encoding="utf-8") as file:
             rows: dict[str, list[dict]] = {}
             for row in csv.DictReader(file):
                 rows.setdefault(row["record"], []).append(row)

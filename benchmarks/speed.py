@@ -143,7 +143,7 @@ def floor_seconds(model, shape, batch: int, peak: float, bandwidth: float) -> fl
 def alone(how: str, name: str, n_members: int, precision: str = "float32") -> dict:
     """Seconds and peak memory of one case, in a process of its own."""
     command = [sys.executable, __file__, how, name, str(n_members), precision]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout)
 
 
 def case(how: str, name: str, n_members: int, precision: str) -> dict:

@@ -115,9 +115,11 @@ def test_independent_samples_of_the_same_quantity_agree_about_as_often_as_they_s
     assert 0.94 < (verdicts == AGREES).mean() < 0.98
 
 
-def write_run(folder, tables, *, sweeps=(("all", {}),), **parameters):
+def write_run(folder, tables, *, sweeps=None, **parameters):
     (folder / "tables").mkdir(parents=True)
-    (folder / "manifest.json").write_text(json.dumps({"parameters": parameters | {"sweeps": dict(sweeps)}}))
+    (folder / "manifest.json").write_text(
+        json.dumps({"parameters": parameters | {"sweeps": sweeps or {"all": {}}}}), encoding="utf-8"
+    )
     for name, each in tables.items():
         each.to_csv(folder / "tables" / f"{name}.csv", index=False)
     return folder
@@ -251,20 +253,20 @@ def test_compare_runs_names_the_folder_that_lacks_something(tmp_path):
     empty.mkdir()
     with pytest.raises(ValueError, match=f"^{empty} has no readable manifest.json$"):
         compare_runs(good, empty)
-    (empty / "manifest.json").write_text("{")
+    (empty / "manifest.json").write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match=f"^{empty} has no readable manifest.json$"):
         compare_runs(empty, good)
     for content in ("[]", "{}", '{"parameters": 3}', '{"parameters": {}}', '{"parameters": {"sweeps": ["a"]}}'):
-        (empty / "manifest.json").write_text(content)
+        (empty / "manifest.json").write_text(content, encoding="utf-8")
         with pytest.raises(ValueError, match=f'^{empty} has a manifest.json without the mapping "parameters"'):
             compare_runs(good, empty)
-    (empty / "manifest.json").write_text('{"parameters": {"sweeps": {}}}')
+    (empty / "manifest.json").write_text('{"parameters": {"sweeps": {}}}', encoding="utf-8")
     with pytest.raises(ValueError, match=f"^{empty} has no summary table "):
         compare_runs(good, empty)
     models_only = write_run(tmp_path / "models_only", {"models": MODELS})
     with pytest.raises(ValueError, match=f"^{models_only} has no summary table "):
         compare_runs(good, models_only)
-    (good / "tables" / "nothing.csv").write_text("")
+    (good / "tables" / "nothing.csv").write_text("", encoding="utf-8")
     with pytest.raises(ValueError, match=f"^{good} has a table that cannot be read: nothing.csv$"):
         compare_runs(good, good)
 

@@ -18,8 +18,8 @@ LETTERS = 37  # of a purpose in a line
 
 def floors(root=ROOT):
     """The rooms, uppermost first, each a tuple of packages, or of the modules that lie in none and share one floor."""
-    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    layers = next(contract["layers"] for contract in contracts if contract["id"] == "layers")
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = next(contract["layers"] for contract in settings["contracts"] if contract["id"] == "layers")
     return [tuple(layer.split(" | ")) for layer in layers]
 
 
@@ -27,7 +27,8 @@ def purpose(room, library=LIBRARY):
     """The first line of a package's docstring; of several modules their names."""
     if len(room) > 1:
         return ", ".join(room)
-    return ast.get_docstring(ast.parse((library / room[0] / "__init__.py").read_text())).partition("\n")[0]
+    package = library / room[0] / "__init__.py"
+    return ast.get_docstring(ast.parse(package.read_text(encoding="utf-8"))).partition("\n")[0]
 
 
 def imports(library=LIBRARY):
@@ -35,7 +36,7 @@ def imports(library=LIBRARY):
     pairs = set()
     for path in library.rglob("*.py"):
         importer = path.relative_to(library).with_suffix("").parts[0]
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [f"{node.module}.{name.name}" for name in node.names]
             else:

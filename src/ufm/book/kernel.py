@@ -27,13 +27,16 @@ def environment(folder: Path, scratch: Path, threads: int | None) -> Iterator[No
     # Standard error of the process itself goes to the terminal instead of into the notebook; there a kernel would say
     # at level 40, on some machines, that it was interrupted when it ends after a failed cell.
     (profile / "ipython_kernel_config.py").write_text(
-        "c.IPKernelApp.capture_fd_output = False\nc.IPKernelApp.log_level = 50\n"
+        "c.IPKernelApp.capture_fd_output = False\nc.IPKernelApp.log_level = 50\n",
+        encoding="utf-8",
     )
     # Another kernel of that name, of another Python, may come first on the caller's path.
     spec = scratch / "jupyter" / "kernels" / NAME
     spec.mkdir(parents=True)
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (spec / "kernel.json").write_text(json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}))
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}), encoding="utf-8"
+    )
     drawing = paths.BUILD / "matplotlib"  # kept, for it takes seconds to list the fonts
     drawing.mkdir(parents=True, exist_ok=True)
     ours = {

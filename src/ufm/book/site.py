@@ -38,7 +38,7 @@ def execute(profile: str, name: str) -> None:
 def is_current(folder: Path) -> bool:
     """Whether an execution is there and was made by the library as it is now."""
     manifest = folder / "manifest.json"
-    return manifest.exists() and json.loads(manifest.read_text()).get("code") == source_digest()
+    return manifest.exists() and json.loads(manifest.read_text(encoding="utf-8")).get("code") == source_digest()
 
 
 def missing(profile: str) -> list[str]:
@@ -53,7 +53,7 @@ def missing(profile: str) -> list[str]:
                 f"{name} was not executed under the profile {profile!r}: run `make book PROFILE={profile}`"
             )
         else:
-            manifest = json.loads((folder / "manifest.json").read_text())
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             if manifest["seeds"] < manifest["planned"]:
                 lines.append(f"{name}: {manifest['seeds']} of {manifest['planned']} planned seeds")
     return lines
@@ -73,7 +73,7 @@ def build(profile: str) -> Path:
     page.write_text(page.read_text(encoding="utf-8").replace(library.PLACE, library.reference()), encoding="utf-8")
     entries = {path.stem: overview(profile, folders) for path in paths.BOOK.glob("*.md")}
     entries |= {name: {"Profile": profile, "Models": "none yet"} for name in folders} | provenance(folders)
-    (source / "provenance.json").write_text(json.dumps(entries))
+    (source / "provenance.json").write_text(json.dumps(entries), encoding="utf-8")
     return render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True) / "index.html"
 
 
@@ -85,9 +85,9 @@ def page(name: str, folder: Path) -> Path:
     for static in STATIC:
         shutil.copytree(paths.BOOK / static, source / static)
     stage(source, {name: folder})
-    (source / "provenance.json").write_text(json.dumps(provenance({name: folder})))
+    (source / "provenance.json").write_text(json.dumps(provenance({name: folder})), encoding="utf-8")
     toc = source / "_toc.yml"
-    toc.write_text(json.dumps({"format": "jb-book", "root": name}))  # JSON is YAML
+    toc.write_text(json.dumps({"format": "jb-book", "root": name}), encoding="utf-8")  # JSON is YAML
     # References to other chapters lead nowhere here, so warnings are no errors.
     site = render(source, toc, folder, strict=False)
     shutil.rmtree(folder / "html", ignore_errors=True)
@@ -102,13 +102,15 @@ def stage(source: Path, folders: dict[str, Path]) -> None:
     for name, folder in folders.items():
         pending = folder / "pending.txt"
         if pending.exists():
-            title = next(line for line in notebooks.source(name).read_text().splitlines() if line.startswith("# "))
-            text = f"{title}\n\n```{{admonition}} Not yet run\n:class: warning\n{pending.read_text().strip()}\n```\n"
+            lines = notebooks.source(name).read_text(encoding="utf-8").splitlines()
+            title = next(line for line in lines if line.startswith("# "))
+            lacking = pending.read_text(encoding="utf-8").strip()
+            text = f"{title}\n\n```{{admonition}} Not yet run\n:class: warning\n{lacking}\n```\n"
             # A notebook like the others, so that other pages' links to it hold.
             page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="cell-0")])
-            (source / f"{name}.ipynb").write_text(nbformat.writes(page))
+            (source / f"{name}.ipynb").write_text(nbformat.writes(page), encoding="utf-8")
         else:
-            notebook = json.loads((folder / "notebook.ipynb").read_text())
+            notebook = json.loads((folder / "notebook.ipynb").read_text(encoding="utf-8"))
             if any(cell["cell_type"] == "code" and not cell["execution_count"] for cell in notebook["cells"]):
                 # Jupyter Book would build a page without outputs and not say so.
                 raise ValueError(f"{folder / 'notebook.ipynb'}: a cell was not executed")
@@ -120,7 +122,7 @@ def provenance(folders: dict[str, Path]) -> dict[str, dict]:
     entries = {}
     for name, folder in folders.items():
         if not (folder / "pending.txt").exists():
-            manifest = json.loads((folder / "manifest.json").read_text())
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             entries[name] = {
                 "Profile": manifest["profile"],
                 "Data": manifest["dataset"],
@@ -137,7 +139,7 @@ def provenance(folders: dict[str, Path]) -> dict[str, dict]:
 def overview(profile: str, folders: dict[str, Path]) -> dict[str, str]:
     """What stands under the title of a page that no notebook makes: the whole book's provenance."""
     there = [folder / "manifest.json" for folder in folders.values() if (folder / "manifest.json").exists()]
-    manifests = [json.loads(path.read_text()) for path in there]
+    manifests = [json.loads(path.read_text(encoding="utf-8")) for path in there]
     if not manifests:
         return {"Profile": profile, "Models": "none yet"}
 

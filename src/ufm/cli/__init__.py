@@ -3,6 +3,7 @@
 Commands import what they need when they run, so that --help is instant.
 """
 
+import os
 import sys
 
 import typer
@@ -31,8 +32,16 @@ carried.command()(records.verify)
 app.add_typer(carried, name="records")
 
 
+def in_utf8() -> None:
+    """Begin again in Python's UTF-8 mode where the locale has another encoding: so arguments, paths and output are."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def main() -> None:
     """Run the command; bad input is one line on standard error and exit code 2."""
+    in_utf8()
     try:
         app()
     except (ValueError, OSError) as error:

@@ -25,7 +25,7 @@ def run(context: typer.Context, notebook: str) -> None:
     # One thread, as the book's own execution on the embedded images has.
     threads = 1 if parameters.get("profile", "embedded") == "embedded" and "dataset" not in parameters else None
     if notebooks.execute(notebook, parameters, folder, threads=threads) is None:
-        raise ValueError((folder / "pending.txt").read_text().strip())
+        raise ValueError((folder / "pending.txt").read_text(encoding="utf-8").strip())
     page = site.page(notebook, folder)
     print(f"notebook  {folder / 'notebook.ipynb'}")
     for table in sorted((folder / "tables").glob("*.csv")):
@@ -44,7 +44,7 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
     from ufm.book.compare import ELSEWHERE, compare_runs
 
     try:
-        manifest = json.loads((run / "manifest.json").read_text())
+        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
         ours = site.execution(manifest["profile"], manifest["notebook"])
     except (OSError, ValueError, KeyError, TypeError):
         message = f"{run} holds no readable manifest.json: give the folder that `make run` printed"

@@ -35,7 +35,7 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
+    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     threads = torch.get_num_threads()
     return f"{model}, {threads} thread{'s' * (threads > 1)}"
@@ -82,7 +82,7 @@ def stood_on(module: str) -> list[Path]:
         if path in found or not path.exists():
             continue
         found.add(path)
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         if "discover(__name__" in text:  # see `ufm.discovery`
             left += path.parent.glob("*.py")
         for line in IMPORT.findall(text):

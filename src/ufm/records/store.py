@@ -55,7 +55,7 @@ class Records:
         if not path.exists():
             return {}
         try:
-            entries = json.loads(path.read_text())
+            entries = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise RecordError(f"{path}: not a manifest ({error}); restore it or delete the folder") from None
         if not isinstance(entries, dict):
@@ -111,7 +111,7 @@ class Records:
         """
         path = self.folder / f".claim-{fingerprint}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(path, "w") as claim:
+        with open(path, "w", encoding="utf-8") as claim:
             try:
                 fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -282,6 +282,6 @@ def executed(name: str) -> Records:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder against other processes."""
-    with open(folder / ".lock", "w") as lock:
+    with open(folder / ".lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

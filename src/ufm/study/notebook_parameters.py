@@ -60,13 +60,19 @@ def nothing(text: str) -> None:
         raise ValueError(text)
 
 
+def words(text: str) -> str:
+    """The text itself, which UTF-8 must have: bytes of a command line that are none are no text."""
+    text.encode()
+    return text
+
+
 # What reads a type's values, the strictest first.
 READERS: dict[str, Callable[[str], object]] = {
     "int": int,
     "float": float,
     "bool": boolean,
     "None": nothing,
-    "str": str,
+    "str": words,
 }
 
 

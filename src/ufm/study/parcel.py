@@ -21,7 +21,7 @@ def export(finished: dict[str, list[str]], file: Path) -> None:
             ours, parcel = committed(sweep), Records(Path(folder) / sweep)
             for one in fingerprints:
                 parcel.add(one, *ours.whole(one))
-        (Path(folder) / CONTENTS).write_text(json.dumps(finished))
+        (Path(folder) / CONTENTS).write_text(json.dumps(finished), encoding="utf-8")
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(Path(folder).rglob("*")):
@@ -39,7 +39,7 @@ def import_(file: Path) -> dict[str, int]:
         try:
             with zipfile.ZipFile(file) as archive:
                 archive.extractall(folder)
-            listed = json.loads((Path(folder) / CONTENTS).read_text())
+            listed = json.loads((Path(folder) / CONTENTS).read_text(encoding="utf-8"))
             found = {path.name: contents(Records(path)) for path in sorted(Path(folder).iterdir()) if path.is_dir()}
         # What else zipfile raises where a byte was changed depends on the byte.
         except (RecordError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
