@@ -7,7 +7,7 @@ from pathlib import Path
 def lines(folder, change, name="scores"):
     """Change the lines of a table."""
     path = folder / f"{name}.csv"
-    path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
+    path.write_text("\n".join(change(path.read_text(encoding="utf-8").splitlines())) + "\n", encoding="utf-8")
     return path
 
 
@@ -50,7 +50,7 @@ def torn_row(folder):
 
 def emptied_table(folder):
     path = folder / "scores.csv"
-    path.write_text("")
+    path.write_text("", encoding="utf-8")
     return path
 
 
@@ -62,7 +62,7 @@ def removed_table(folder):
 
 def recorded(folder):
     """The first fingerprint of the manifest."""
-    return next(iter(json.loads((folder / "manifest.json").read_text())))
+    return next(iter(json.loads((folder / "manifest.json").read_text(encoding="utf-8"))))
 
 
 def array_file(folder):
@@ -98,9 +98,9 @@ def edited_arrays(folder):
 def manifest(folder, change):
     """Change the entries of the manifest."""
     path = folder / "manifest.json"
-    entries = json.loads(path.read_text())
+    entries = json.loads(path.read_text(encoding="utf-8"))
     entries = change(entries) or entries
-    path.write_text(json.dumps(entries))
+    path.write_text(json.dumps(entries), encoding="utf-8")
     return path
 
 
@@ -176,13 +176,13 @@ def list_as_manifest(folder):
 
 def torn_manifest(folder):
     path = folder / "manifest.json"
-    path.write_text(path.read_text()[:-20])
+    path.write_text(path.read_text(encoding="utf-8")[:-20], encoding="utf-8")
     return path
 
 
 def emptied_manifest(folder):
     path = folder / "manifest.json"
-    path.write_text("")
+    path.write_text("", encoding="utf-8")
     return path
 
 

@@ -121,7 +121,7 @@ def test_a_device_that_is_not_there_is_named_before_a_sweep_begins(monkeypatch, 
 
 def test_records_that_cannot_be_written_are_named_before_anything_is_trained(monkeypatch, tmp_path):
     tiny.install(monkeypatch)
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "file" / "records"))
     monkeypatch.setattr(reproduce, "finish", lambda *_, **__: pytest.fail("a seed was trained"))
     with pytest.raises((ValueError, OSError), match=str(tmp_path / "file")) as raised:

@@ -36,7 +36,9 @@ def folders(tmp_path, monkeypatch):
     found = {name: site.execution("paper", name) for name in ("method", "mlp")}
     for folder in found.values():
         folder.mkdir(parents=True)
-    (found["method"] / "pending.txt").write_text("None of the 1 planned seeds is recorded. To train: `make run`.\n")
+    (found["method"] / "pending.txt").write_text(
+        "None of the 1 planned seeds is recorded. To train: `make run`.\n", encoding="utf-8"
+    )
     executed = notebooks.read("mlp")
     for number, cell in enumerate((cell for cell in executed.cells if cell.cell_type == "code"), start=1):
         cell.execution_count = number
@@ -47,7 +49,7 @@ def folders(tmp_path, monkeypatch):
 
 def write_manifest(folder, **changes):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps(MANIFEST | changes))
+    (folder / "manifest.json").write_text(json.dumps(MANIFEST | changes), encoding="utf-8")
 
 
 def test_what_is_missing_is_counted(folders):
@@ -185,7 +187,7 @@ def test_the_box_stands_under_the_first_title(extension, folders):
 
 
 def test_the_table_of_contents_lists_every_page():
-    toc = yaml.safe_load((paths.ROOT / "_toc.yml").read_text())
+    toc = yaml.safe_load((paths.ROOT / "_toc.yml").read_text(encoding="utf-8"))
     files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
     pages = [path.stem for folder in (paths.BOOK, paths.NOTEBOOKS) for path in folder.glob("*.md")]
     assert sorted([toc["root"], *files]) == sorted(pages)
@@ -196,7 +198,7 @@ def test_every_page_has_its_provenance(folders, monkeypatch):
     entries = {}
 
     def keep(source, *_, **__):
-        entries.update(json.loads((source / "provenance.json").read_text()))
+        entries.update(json.loads((source / "provenance.json").read_text(encoding="utf-8")))
         return source
 
     monkeypatch.setattr(site, "render", keep)
@@ -211,7 +213,7 @@ def test_every_page_has_its_provenance(folders, monkeypatch):
 
 def test_settings_that_would_fail_silently():
     """See the comments in _config.yml."""
-    config = yaml.safe_load((paths.ROOT / "_config.yml").read_text())
+    config = yaml.safe_load((paths.ROOT / "_config.yml").read_text(encoding="utf-8"))
     assert config["execute"]["execute_notebooks"] == "off"
     assert config["only_build_toc_files"] is False
     assert config["sphinx"]["recursive_update"] is True

@@ -15,7 +15,7 @@ from ufm.plan import influence as plan
 from ufm.report import by_population
 
 SETTINGS = list(plan.BY_INFLUENCE)
-PAGE = (paths.NOTEBOOKS / "influence.md").read_text()
+PAGE = (paths.NOTEBOOKS / "influence.md").read_text(encoding="utf-8")
 
 
 def numbers(text):

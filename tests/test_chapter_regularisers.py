@@ -182,7 +182,7 @@ def test_without_ways_the_claim_is_not_tested(populations):
 
 def test_a_way_that_is_not_recorded_yet_has_a_text(populations):
     some = {name: cards for name, cards in populations.items() if "weight-decay" not in name}
-    page = (paths.NOTEBOOKS / "regularisers.md").read_text()
+    page = (paths.NOTEBOOKS / "regularisers.md").read_text(encoding="utf-8")
     costs = regularisers.costs(some)
     texts = regularisers.texts(costs, regularisers.differences(some))
     assert set(re.findall(r"`((?:contrast|early|area|accuracy)_\w+)`", page)) <= texts.keys()

@@ -39,7 +39,7 @@ def population(name):
     folder = RECORDS / name
     if not (folder / "manifest.json").exists():
         return None
-    entries = json.loads((folder / "manifest.json").read_text())
+    entries = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     records = {entry["seed"]: record for record, entry in entries.items() if entry["seed"] in SEEDS[name]}
     if len(records) < NEEDED[name]:
         return None
@@ -91,7 +91,7 @@ def by_seed(name, places, *, host="hard", seeds=FORTY):
     folder = RECORDS / name
     if not (folder / "manifest.json").exists():
         return {}
-    entries = json.loads((folder / "manifest.json").read_text())
+    entries = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     labels = pd.read_csv(folder / "models.csv").query(f"role == 'canary' and host == '{host}'").set_index("record")
     found = {}
     for record, entry in entries.items():
@@ -217,7 +217,7 @@ def groups():
     rows = {}
     for name, seeds in GROUPS.items():
         manifest = RECORDS / name / "manifest.json"
-        entries = json.loads(manifest.read_text()) if manifest.exists() else {}
+        entries = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
         records = {entry["seed"]: record for record, entry in entries.items() if entry["seed"] in seeds}
         if len(records) == len(seeds):
             ranks = []
@@ -249,7 +249,7 @@ def spread():
     folder = RECORDS / SAME_HOSTS
     if not (folder / "manifest.json").exists() or population("mnist-small") is None:
         return {}
-    entries = json.loads((folder / "manifest.json").read_text())
+    entries = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     records = {entry["seed"]: record for record, entry in entries.items() if entry["seed"] in THIRTY}
     if len(records) < len(THIRTY):
         return {}
@@ -280,7 +280,7 @@ def spread():
 def easy_contrasts():
     """D of the random hosts of small MNIST that other seeds' controls fit to a hundredth of a nat."""
     folder, cards = RECORDS / "mnist-small", population("mnist-small")
-    entries = json.loads((folder / "manifest.json").read_text())
+    entries = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     records = {entry["seed"]: record for record, entry in entries.items()}
     losses = {seed: [] for seed in cards["seed"]}
     for other in cards["seed"]:
@@ -528,7 +528,7 @@ def test_what_is_there_but_matters_too_little_is_called_so(library, claim, small
 
 def page():
     """The README's table of results, a list of cells a claim."""
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     between = re.search(r"<!-- results:.*?-->\n(.*?)<!-- end of results -->", text, re.DOTALL)[1]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in between.splitlines() if line[:1] == "|"]
     return {cells[0]: cells for cells in lines if re.fullmatch(r"C\d.*", cells[0])}, between

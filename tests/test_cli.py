@@ -51,7 +51,7 @@ def execution(folder, estimate=0.5, half=0.1, **changes):
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     parameters = {"profile": "embedded", "dataset": "digits", "n_seeds": 4, "sweeps": {"mlp": {}}} | changes
     manifest = {"notebook": "mlp", "profile": "embedded", "parameters": parameters}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     row = ("M, canaries", estimate, estimate - half, estimate + half, 4)
     pd.DataFrame([row], columns=list(SUMMARY_COLUMNS)).to_csv(folder / "tables" / "summary.csv", index=False)
     return folder
@@ -129,7 +129,7 @@ def test_hosts_are_found_for_the_sweeps_that_ask_for_them(ufm, monkeypatch, argu
 def test_bad_folders_to_compare_are_named(ufm, tmp_path):
     folder = execution(tmp_path / "rerun")
     for content, named in (("{", "manifest.json"), ("{}", "manifest.json")):
-        (folder / "manifest.json").write_text(content)
+        (folder / "manifest.json").write_text(content, encoding="utf-8")
         code, _, errors = ufm("compare", folder)
         assert (code, len(errors)) == (2, 1)
         assert str(folder) in errors[0]
@@ -144,14 +144,14 @@ def test_a_manifest_cannot_lead_out_of_the_books_executions(ufm, tmp_path, monke
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "_build" / "runs"))
     precious = tmp_path / "book" / "records" / "mlp" / "manifest.json"
     precious.parent.mkdir(parents=True)
-    precious.write_text("not ours")
+    precious.write_text("not ours", encoding="utf-8")
     folder = execution(tmp_path / "rerun")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {name: value}))
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    (folder / "manifest.json").write_text(json.dumps(manifest | {name: value}), encoding="utf-8")
     code, _, errors = ufm("compare", folder)
     assert (code, len(errors)) == (2, 1)
     assert str(folder) in errors[0]
-    assert precious.read_text() == "not ours"
+    assert precious.read_text(encoding="utf-8") == "not ours"
 
 
 def test_an_unknown_profile_of_the_book_is_one_line(tmp_path):
@@ -163,6 +163,7 @@ def test_an_unknown_profile_of_the_book_is_one_line(tmp_path):
         check=False,
         capture_output=True,
         text=True,
+        encoding="utf-8",
     )
     assert done.returncode
     assert done.stdout + done.stderr == "ufm: profile: 'nonsense' is not one of embedded, paper\n"
@@ -175,7 +176,7 @@ def test_help_is_instant():
         "try:\n    cli.main()\nexcept SystemExit as ended:\n    assert not ended.code\n"
         "slow = {'torch', 'pandas', 'numpy', 'matplotlib', 'papermill'} & sys.modules.keys()\nassert not slow, slow"
     )
-    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     for command in ("data", "run", "compare", "reproduce", "records", "hosts", "book", "ipynb"):
         assert f" {command} " in done.stdout
@@ -202,8 +203,8 @@ def test_compare_says_it_in_words_and_by_its_exit_code(ufm, books, tmp_path, cha
 
 def test_an_execution_of_older_code_is_not_compared_with(ufm, books, tmp_path):
     folder = execution(site.execution("embedded", "mlp"), estimate=7)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"code": "older"}))
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"code": "older"}), encoding="utf-8")
     assert ufm("compare", execution(tmp_path / "rerun"))[0] == 0
 
 
@@ -353,7 +354,7 @@ def test_real_seeds_are_trained_exported_and_trained_again(ufm, small, tmp_path,
 
 @pytest.mark.parametrize("arguments", ["scores", "scores --budget 10m", "--device cpu"])
 def test_records_that_cannot_be_written_are_one_line(ufm, cheap, tmp_path, monkeypatch, arguments):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "file" / "records"))
     code, output, errors = ufm("reproduce", *arguments.split())
     assert (code, output, len(errors)) == (2, "", 1), errors
@@ -362,7 +363,7 @@ def test_records_that_cannot_be_written_are_one_line(ufm, cheap, tmp_path, monke
 
 
 def test_a_parcel_that_cannot_be_written_is_one_line_before_anything_is_trained(ufm, cheap, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     code, output, errors = ufm("reproduce", "scores", "--export", tmp_path / "file" / "parcel.zip")
     assert (code, output, len(errors)) == (2, "", 1), errors
     assert str(tmp_path / "file") in errors[0]

@@ -39,7 +39,7 @@ def start(tmp_path):
     with ExitStack() as started:
 
         def start(*command):
-            log = started.enter_context(open(tmp_path / f"{len(list(tmp_path.iterdir()))}.log", "w"))
+            log = started.enter_context(open(tmp_path / f"{len(list(tmp_path.iterdir()))}.log", "w", encoding="utf-8"))
             child = subprocess.Popen(command, stdout=log, stderr=log)
             started.callback(child.wait)
             started.callback(child.kill)
@@ -100,7 +100,7 @@ def test_a_cluster_that_loses_a_worker_gives_what_this_process_gives(start, expe
             os.kill(workers[0].pid, signal.SIGKILL)
 
     monkeypatch.setattr(Records, "add", add_and_kill)
-    with cluster(scheduler=json.loads(file.read_text())["address"]) as engine:
+    with cluster(scheduler=json.loads(file.read_text(encoding="utf-8"))["address"]) as engine:
         wait_for(lambda: len(engine.client.scheduler_info()["workers"]) == 2)
         finished = complete(engine=engine)
     assert counts[0] == 2
@@ -141,7 +141,7 @@ def test_without_a_cluster_dask_is_not_imported():
         "try:\n    cli.main()\nexcept SystemExit as ended:\n    assert not ended.code\n"
         "found = {'dask', 'distributed', 'ufm.study.cluster'} & sys.modules.keys()\nassert not found, found"
     )
-    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "steps: 3 seeds finished\n"
     assert len(committed("steps").entries()) == 3
@@ -155,7 +155,9 @@ def test_an_address_where_no_scheduler_answers_is_one_line(tmp_path):
             "import sys\nfrom ufm import cli\nfrom ufm.study import cluster\ncluster.PATIENCE = '1s'\n"
             f"sys.argv = ['ufm', 'reproduce', 'steps', '--scheduler', '{address}']\ncli.main()"
         )
-        done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script], check=False, capture_output=True, text=True, encoding="utf-8"
+        )
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
     assert done.stderr.startswith(f"ufm: scheduler: no Dask scheduler answers at {address}")
     assert not (tmp_path / "records").exists()

@@ -21,7 +21,7 @@ def pin(line):
 @pytest.fixture(scope="module")
 def declared():
     """Every direct dependency of pyproject.toml, of all extras, as it is written there."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"].values()
     return [*project["dependencies"], *(line for extra in extras for line in extra)]
 
@@ -29,28 +29,28 @@ def declared():
 @pytest.fixture(scope="module")
 def lock():
     """The entries of requirements.lock, each with its hashes on one line."""
-    text = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", " ")
     return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 @pytest.fixture(scope="module")
 def conda():
     """The dependencies of environment.yml: conda's own, and the list under `pip:`."""
-    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     own = [entry for entry in dependencies if isinstance(entry, str)]
     (pip,) = [entry["pip"] for entry in dependencies if not isinstance(entry, str)]
     return own, pip
 
 
 def test_each_dependency_says_why(declared):
-    text = (ROOT / "pyproject.toml").read_text()
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     commented = re.findall(r'^  "([^"]+)",\s+# \w.{5,}$', text, flags=re.MULTILINE)
     assert sorted(commented) == sorted(declared)
 
 
 def test_lock_has_hashes_and_no_address(lock):
     assert [entry for entry in lock if "--hash=sha256:" not in entry] == []
-    assert "://" not in (ROOT / "requirements.lock").read_text()
+    assert "://" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 
 def test_conda_brings_only_python_and_pip(conda):

@@ -91,7 +91,9 @@ def test_what_was_finished_is_carried_home_as_it_is(parcel, away, tmp_path, at_h
         for key, table in committed(name).tables(ours).items():
             # A column that only another seed has stays away with it.
             pd.testing.assert_frame_equal(table, tables[name][key].dropna(axis=1, how="all"))
-    digests = [json.loads((tmp_path / at / "steps" / "manifest.json").read_text()) for at in ("away", "home")]
+    digests = [
+        json.loads((tmp_path / at / "steps" / "manifest.json").read_text(encoding="utf-8")) for at in ("away", "home")
+    ]
     assert digests[0] == digests[1]
     assert verify() == (3, [])
     before = visible(home)
@@ -313,11 +315,11 @@ def test_a_table_whose_name_leads_elsewhere_is_refused(parcel, home, name):
 
     def renamed(folder):
         manifest = folder / "steps" / "manifest.json"
-        entries = json.loads(manifest.read_text())
+        entries = json.loads(manifest.read_text(encoding="utf-8"))
         for entry in entries.values():
             entry["digests"][name] = entry["digests"].pop("models")
             entry["digests"]["entry"] = entry_digest(entry)
-        manifest.write_text(json.dumps(entries))
+        manifest.write_text(json.dumps(entries), encoding="utf-8")
 
     repacked(parcel, renamed)
     refused(parcel, home, "a table called", repr(name))

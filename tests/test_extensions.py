@@ -118,7 +118,7 @@ def test_a_room_finds_files_that_nothing_else_names(tmp_path, monkeypatch):
     init = "from ufm.discovery import discover\ndiscover(__name__, but=('slow',))\n"
     files = {"__init__": init, "registry": "KINDS = []\n", "b": register, "a": register, "slow": register}
     for name, text in files.items():
-        (room / f"{name}.py").write_text(text)
+        (room / f"{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     from toy_room.registry import KINDS as found
 

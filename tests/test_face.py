@@ -12,7 +12,7 @@ import ufm
 from ufm import paths
 from ufm.book import library
 
-PAGE = (paths.BOOK / "api.md").read_text().replace(library.PLACE, library.reference())
+PAGE = (paths.BOOK / "api.md").read_text(encoding="utf-8").replace(library.PLACE, library.reference())
 ROWS = re.findall(r"^\| `(\w+)` \|.*\{py:\w+\}`([\w.]+)` \|$", PAGE, flags=re.MULTILINE)
 
 
@@ -57,7 +57,7 @@ def test_importing_imports_nothing_slow():
         "import sys, ufm\nassert dir(ufm)\n"
         "slow = {'torch', 'pandas', 'numpy', 'matplotlib'} & sys.modules.keys()\nassert not slow, slow"
     )
-    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
 
 

@@ -126,7 +126,9 @@ def test_tables_and_arrays_come_back_to_the_last_digit(store):
     assert back["canary_index"][1:].tolist() == [49237, 12]
     assert pd.isna(back["host"][0])
     assert back["host"][1:].tolist() == ["random", "NA"]
-    assert ",49237,random," in (store.folder / "scores.csv").read_text()  # no 49237.0 for one who reads the file
+    assert ",49237,random," in (store.folder / "scores.csv").read_text(
+        encoding="utf-8"
+    )  # no 49237.0 for one who reads the file
     kept = store.arrays(PLANNED[3])
     assert kept.keys() == arrays.keys()
     for name, array in arrays.items():
@@ -152,11 +154,11 @@ def test_rows_without_an_entry_are_not_read_and_go_with_the_next_seed(store, mon
         patch.setattr("ufm.records.store.write", killed_before_the_manifest)
         with pytest.raises(KeyboardInterrupt):
             store.add(PLANNED[1], entry(1), measured(1))
-    assert PLANNED[1] in (store.folder / "scores.csv").read_text()
+    assert PLANNED[1] in (store.folder / "scores.csv").read_text(encoding="utf-8")
     assert list(store.entries()) == PLANNED[:1]
     assert store.tables(PLANNED[:1])["scores"]["seed"].tolist() == [0, 0]
     store.add(PLANNED[2], entry(2), measured(2))
-    assert PLANNED[1] not in (store.folder / "scores.csv").read_text()
+    assert PLANNED[1] not in (store.folder / "scores.csv").read_text(encoding="utf-8")
     store.add(PLANNED[1], entry(1), measured(1))
     assert store.tables(PLANNED[:3])["scores"]["seed"].tolist() == [0, 0, 1, 1, 2, 2]
 
@@ -236,7 +238,7 @@ def test_two_processes_share_the_seeds(tmp_path):
     assert [child.exitcode for child in children] == [0, 0]
     store = Records(tmp_path / "records")
     assert sorted(store.entries()) == sorted(PLANNED)
-    assert len((store.folder / "scores.csv").read_text().splitlines()) == 1 + 2 * len(PLANNED)
+    assert len((store.folder / "scores.csv").read_text(encoding="utf-8").splitlines()) == 1 + 2 * len(PLANNED)
     assert store.tables(PLANNED)["scores"]["seed"].tolist() == np.repeat(range(len(PLANNED)), 2).tolist()
 
 
@@ -334,7 +336,7 @@ def test_another_seeds_rows_may_be_damaged(store):
     for seed in (0, 1):
         store.add(PLANNED[seed], entry(seed), measured(seed, note=f"seed {seed}"))
     path = store.folder / "scores.csv"
-    path.write_text(path.read_text().replace("seed 1", "edited"))
+    path.write_text(path.read_text(encoding="utf-8").replace("seed 1", "edited"), encoding="utf-8")
     assert store.tables(PLANNED[:1])["scores"]["note"].tolist() == ["seed 0", "seed 0"]
     with pytest.raises(RecordError, match="seed 1"):
         store.tables(PLANNED[:2])
@@ -352,7 +354,7 @@ def test_a_column_added_later_leaves_earlier_seeds_as_they_are(store):
 
 
 def test_five_lines_of_pandas_read_the_records(tmp_path, capsys):
-    page = (ROOT / "book" / "data-dictionary.md").read_text()
+    page = (ROOT / "book" / "data-dictionary.md").read_text(encoding="utf-8")
     block = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[0]
     lines = [line for line in block.splitlines() if line]
     assert len(lines) == 5

@@ -39,7 +39,7 @@ ADDED = [
 
 
 def entries(notebook):
-    return json.loads((RECORDS / notebook / "manifest.json").read_text())
+    return json.loads((RECORDS / notebook / "manifest.json").read_text(encoding="utf-8"))
 
 
 def with_field(protocol, kind, name, value):

@@ -36,7 +36,7 @@ def folder(tmp_path):
             where.mkdir(parents=True)
             for number, pixels in enumerate(images):
                 Image.fromarray(pixels).save(where / f"{number}.png")
-    (tmp_path / "scans" / "train" / "ill" / "notes.txt").write_text("no image")
+    (tmp_path / "scans" / "train" / "ill" / "notes.txt").write_text("no image", encoding="utf-8")
     return tmp_path / "scans"
 
 

@@ -81,7 +81,9 @@ def another_python(folder):
     spec = folder / "kernels" / "python3"
     spec.mkdir(parents=True)
     command = ["/nowhere/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (spec / "kernel.json").write_text(json.dumps({"argv": command, "display_name": "other", "language": "python"}))
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": command, "display_name": "other", "language": "python"}), encoding="utf-8"
+    )
     return folder
 
 
@@ -101,7 +103,9 @@ def test_a_hostile_environment_changes_nothing_of_a_page(drawn):
         "PYTHONCOERCECLOCALE": "0",
     }
     command = [sys.executable, "-c", EXECUTE, str(paths.NOTEBOOKS), str(drawn / "run")]
-    done = subprocess.run(command, env=os.environ | hostile, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=os.environ | hostile, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     notebook = nbformat.read(drawn / "run" / "notebook.ipynb", 4)
     _, figure, said = (cell for cell in notebook.cells if cell.cell_type == "code" and "remove-cell" not in tags(cell))

@@ -29,6 +29,7 @@ def lint(folder):
         check=False,
         capture_output=True,
         text=True,
+        encoding="utf-8",
     )
     return done.stdout, done.returncode
 
@@ -64,7 +65,7 @@ def test_the_library_keeps_its_contracts(copy):
     ],
 )
 def test_an_import_against_a_contract_is_noticed(copy, module, line):
-    with open(copy.joinpath("src", "ufm", *module.split(".")).with_suffix(".py"), "a") as file:
+    with open(copy.joinpath("src", "ufm", *module.split(".")).with_suffix(".py"), "a", encoding="utf-8") as file:
         file.write(f"{line}\n")
     said, code = lint(copy)
     assert code == 1
@@ -72,7 +73,7 @@ def test_an_import_against_a_contract_is_noticed(copy, module, line):
 
 
 def test_a_room_without_a_place_among_the_layers_is_noticed(copy):
-    (copy / "src" / "ufm" / "attic.py").write_text("")
+    (copy / "src" / "ufm" / "attic.py").write_text("", encoding="utf-8")
     said, code = lint(copy)
     assert code == 1
     assert "ufm.attic" in said

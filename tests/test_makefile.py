@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGETS = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+TARGETS = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1].split()
 AWKWARD = "my backup & Ärger's/ufm"  # a space, an ampersand, an umlaut, an apostrophe
 # Stands for every program of .venv: it says how it was called, from where, and what of the environment points to files.
 PROGRAM = """#!/bin/bash
@@ -28,12 +28,12 @@ def checkout(tmp_path):
         shutil.copy(ROOT / name, folder / name)
     for name in ("pip", "ufm", "doit", "ruff", "lint-imports", "mypy", "coverage", "pytest", "python", "uv", "python3"):
         program = folder / ".venv/bin" / name
-        program.write_text(PROGRAM)
+        program.write_text(PROGRAM, encoding="utf-8")
         program.chmod(0o755)
     (folder / ".venv/.ready").touch()
     for neighbour in ("my", "backup", "my backup & Ärger's/_build", "my backup & Ärger's/ufm 2"):
         (tmp_path / neighbour).mkdir(parents=True, exist_ok=True)
-        (tmp_path / neighbour / "precious").write_text("not ours")
+        (tmp_path / neighbour / "precious").write_text("not ours", encoding="utf-8")
     return folder
 
 
@@ -42,15 +42,17 @@ def run(checkout, *arguments):
     calls = checkout.parent / "calls"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "UFM_"))}
     environment |= {"CALLS": str(calls), "PATH": f"{checkout / '.venv/bin'}:{os.environ['PATH']}"}
-    done = subprocess.run(["make", *arguments], cwd=checkout, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", *arguments], cwd=checkout, env=environment, capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
-    return [line.split("|")[:-1] for line in calls.read_text().splitlines()] if calls.exists() else []
+    return [line.split("|")[:-1] for line in calls.read_text(encoding="utf-8").splitlines()] if calls.exists() else []
 
 
 def others(checkout):
     """What lies beside the checkout, by path."""
     every = [path for path in checkout.parent.parent.rglob("*") if checkout not in path.parents]
-    return {str(path): path.read_text() for path in every if path.is_file() and path.name != "calls"}
+    return {str(path): path.read_text(encoding="utf-8") for path in every if path.is_file() and path.name != "calls"}
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -80,7 +82,7 @@ def test_the_regression_starts_from_nothing_of_its_own(checkout):
 
 
 def test_no_recipe_holds_the_path_of_its_checkout():
-    text = (ROOT / "Makefile").read_text()
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert not re.search(r"CURDIR|abspath|realpath", text)
     removed = re.findall(r"rm -r?f\S* (\S+)", text)
     assert removed

@@ -189,7 +189,7 @@ def test_files_that_are_no_picture_are_named(tmp_path, holed):
             )
             refused += 1
     assert refused > len(contents) / 2
-    path.write_text("J. DOE")
+    path.write_text("J. DOE", encoding="utf-8")
     with pytest.raises(ValueError, match="^feature: .*no.png is no PNG image that can be read$"):
         feature(str(path))
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(path, format="JPEG")
@@ -276,7 +276,7 @@ def test_a_placebo_with_holes_is_neither_the_feature_nor_a_fixed_permutation():
 
 
 def test_letters_have_the_fingerprints_that_they_always_had():
-    recorded = json.loads((paths.BOOK / "records" / "mnist-small" / "manifest.json").read_text())
+    recorded = json.loads((paths.BOOK / "records" / "mnist-small" / "manifest.json").read_text(encoding="utf-8"))
     found = registry.sweeps()["mnist-small"].protocol
     assert recorded[found.fingerprint(1000)]["seed"] == 1000
     for name in string.ascii_uppercase:

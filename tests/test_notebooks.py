@@ -77,7 +77,7 @@ def test_a_notebook_is_text_with_a_kernel_and_one_parameters_cell(name):
     assert notebook.cells[0].source.startswith("# ")
     tagged = ["parameters" in cell.metadata.get("tags", []) for cell in code_cells(name)]
     assert tagged == [True] + [False] * (len(tagged) - 1)
-    assert "cell_metadata_filter" not in notebooks.source(name).read_text()  # it would drop the tag
+    assert "cell_metadata_filter" not in notebooks.source(name).read_text(encoding="utf-8")  # it would drop the tag
 
 
 @pytest.mark.parametrize("name", notebooks.NAMES)
@@ -166,7 +166,7 @@ def tiny(tmp_path, monkeypatch):
     """The folder of notebooks replaced by one that needs no library."""
     folder = tmp_path / "texts"
     folder.mkdir()
-    (folder / "tiny.md").write_text(HEADER + TINY)
+    (folder / "tiny.md").write_text(HEADER + TINY, encoding="utf-8")
     monkeypatch.setattr(paths, "NOTEBOOKS", folder)
     monkeypatch.setattr(notebooks, "NAMES", ("tiny",))
     return tmp_path / "run"
@@ -236,7 +236,7 @@ def test_what_is_not_yet_run_takes_the_place_of_the_notebook_until_it_is(tiny):
     notebooks.execute("tiny", {}, tiny)
     assert notebooks.execute("tiny", {"fail": True, "kind": "NotYetRun"}, tiny) is None
     assert [path.name for path in tiny.iterdir()] == ["pending.txt"]
-    assert (tiny / "pending.txt").read_text() == "what is wrong\n"
+    assert (tiny / "pending.txt").read_text(encoding="utf-8") == "what is wrong\n"
     notebooks.execute("tiny", {}, tiny)
     assert sorted(path.name for path in tiny.iterdir()) == ["manifest.json", "notebook.ipynb"]
 
@@ -300,7 +300,7 @@ def test_two_executions_write_the_same_bytes_and_agree(twice):
 
 
 def test_an_executed_notebook_holds_no_trace_of_when_or_where(twice):
-    text = (twice[0] / "notebook.ipynb").read_text()
+    text = (twice[0] / "notebook.ipynb").read_text(encoding="utf-8")
     notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
     assert "papermill" not in notebook.metadata
@@ -337,7 +337,7 @@ def test_an_execution_writes_only_into_its_folder_and_among_the_runs(twice):
 
 
 def test_the_manifest_says_what_an_execution_stands_on(twice):
-    manifest = json.loads((twice[0] / "manifest.json").read_text())
+    manifest = json.loads((twice[0] / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["notebook"] == "method"
     assert manifest["profile"] == "embedded"
     assert manifest["dataset"] == "Digits, 400 training images"
@@ -352,6 +352,8 @@ def test_showing_records_imports_no_torch(tmp_path):
     shown = "Run('method', {'profile': 'paper', 'train': False}).population()"
     script = "\n".join([*imports, shown, "import sys", "assert 'torch' not in sys.modules"])
     environment = os.environ | {"UFM_RUN": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True, env=environment, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "manifest.json").exists()

@@ -10,7 +10,7 @@ from ufm.scores import contrast
 
 def blocks(page: str) -> list[str]:
     """The Python code of a page."""
-    return re.findall(r"```python\n(.*?)```", (paths.BOOK / page).read_text(), flags=re.DOTALL)
+    return re.findall(r"```python\n(.*?)```", (paths.BOOK / page).read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 def test_the_slurm_cluster_asks_for_one_gpu_a_worker():

@@ -10,7 +10,7 @@ import pytest
 
 from ufm.plan.registry import chapter, sweeps
 
-FROZEN = json.loads((Path(__file__).parent / "plan.json").read_text())
+FROZEN = json.loads((Path(__file__).parent / "plan.json").read_text(encoding="utf-8"))
 
 
 def as_frozen(sweep):

@@ -83,13 +83,15 @@ def test_what_is_left_early_is_not_at_work_any_more(clock):
 @pytest.fixture
 def script(tmp_path):
     path = tmp_path / "training.py"
-    path.write_text(TRAINING)
+    path.write_text(TRAINING, encoding="utf-8")
     return path
 
 
 def run(script, *arguments, **more):
     environment = {name: value for name, value in os.environ.items() if name != "UFM_RUN"} | more.pop("variables", {})
-    return subprocess.run([sys.executable, script, *arguments], env=environment, check=True, text=True, **more)
+    return subprocess.run(
+        [sys.executable, script, *arguments], env=environment, check=True, text=True, encoding="utf-8", **more
+    )
 
 
 def test_a_file_gets_lines_and_a_notebook_nothing_but_from_a_kernel_that_keeps_nothing(script):

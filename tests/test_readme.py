@@ -7,7 +7,7 @@ from ufm.book import readme
 
 
 def test_results_in_the_readme_are_those_of_the_records():
-    text = (paths.ROOT / "README.md").read_text()
+    text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
     assert readme.update(text) == text, "README.md is not what the records say: run `make readme`"
 
 

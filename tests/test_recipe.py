@@ -57,7 +57,7 @@ def numeric(values: list) -> bool:
 
 def recorded() -> dict[str, dict]:
     """The results that are kept, by recipe number."""
-    return json.loads(VALUES.read_text()) if VALUES.exists() else {}
+    return json.loads(VALUES.read_text(encoding="utf-8")) if VALUES.exists() else {}
 
 
 def differences(old: dict, new: dict) -> list[str]:

@@ -33,7 +33,7 @@ PICTURED = True
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
     """A chapter that the plan does not have."""
-    (tmp_path / "a_toy.py").write_text(TOY)
+    (tmp_path / "a_toy.py").write_text(TOY, encoding="utf-8")
     monkeypatch.setattr(plan, "__path__", [*plan.__path__, str(tmp_path)])
     yield
     sys.modules.pop("ufm.plan.a_toy", None)

@@ -13,16 +13,21 @@ def run(command, folder, **variables):
     """Run a Python command with executions and records of its own."""
     own = {"UFM_RUNS": str(folder / "runs"), "UFM_RECORDS": str(folder / "records"), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, *command], env=os.environ | own | variables, capture_output=True, text=True, check=False
+        [sys.executable, *command],
+        env=os.environ | own | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
 
 
 def test_a_learning_rate_changed_by_5_percent_fails_the_reference(tmp_path):
     shutil.copytree(paths.ROOT / "src", tmp_path / "src")
     profiles = tmp_path / "src" / "ufm" / "plan" / "profiles.py"
-    changed = profiles.read_text().replace("learning_rate=1e-3", "learning_rate=1.05e-3")
-    assert changed != profiles.read_text()
-    profiles.write_text(changed)
+    changed = profiles.read_text(encoding="utf-8").replace("learning_rate=1e-3", "learning_rate=1.05e-3")
+    assert changed != profiles.read_text(encoding="utf-8")
+    profiles.write_text(changed, encoding="utf-8")
     reference = paths.ROOT / "tests" / "reference" / "method.ipynb"
     options = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
     ended = run(["-m", "pytest", *options, str(reference)], tmp_path, PYTHONPATH=str(tmp_path / "src"))
@@ -34,7 +39,7 @@ def test_no_page_shows_a_number_as_code():
     references = sorted((paths.ROOT / "tests" / "reference").glob("*.ipynb"))
     assert len(references) > 10
     for reference in references:
-        assert not re.search(r"np\.(float|int|str|bool)", reference.read_text()), reference.name
+        assert not re.search(r"np\.(float|int|str|bool)", reference.read_text(encoding="utf-8")), reference.name
 
 
 def test_training_needs_nothing_of_the_book(tmp_path):

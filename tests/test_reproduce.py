@@ -459,7 +459,7 @@ def test_killed_at_ten_random_moments_a_sweep_ends_as_if_undisturbed(nursery, un
     assert nursery(nursery((tmp_path / "records", tmp_path / "log"))) == 0
     assert content(long, FINGERPRINTS) == expected
     assert verify() == (len(expected), [])
-    runs = [int(seed) for seed in (tmp_path / "log").read_text().split()]
+    runs = [int(seed) for seed in (tmp_path / "log").read_text(encoding="utf-8").split()]
     assert sorted(set(runs)) == list(range(len(expected)))
     assert len(runs) <= len(expected) + 10  # each kill cost one seed at most
 
@@ -469,7 +469,7 @@ def test_two_processes_at_once_train_each_seed_once(nursery, undisturbed, long, 
     logs = [tmp_path / "one", tmp_path / "other"]
     children = [nursery((tmp_path / "records", log)) for log in logs]
     assert [nursery(child) for child in children] == [0, 0]
-    shares = [[int(seed) for seed in log.read_text().split()] for log in logs]
+    shares = [[int(seed) for seed in log.read_text(encoding="utf-8").split()] for log in logs]
     assert all(shares)
     assert sorted(shares[0] + shares[1]) == list(range(len(expected)))
     assert content(long, FINGERPRINTS) == expected
@@ -493,11 +493,11 @@ def test_killed_before_the_manifest_leaves_no_fault():
     """What lies there of a seed without an entry is not read, and is replaced when the seed is finished."""
     complete(["steps"])
     manifest = committed("steps").folder / "manifest.json"
-    whole = json.loads(manifest.read_text())
+    whole = json.loads(manifest.read_text(encoding="utf-8"))
     last = list(whole)[-1]
-    manifest.write_text(json.dumps({one: whole[one] for one in whole if one != last}))
+    manifest.write_text(json.dumps({one: whole[one] for one in whole if one != last}), encoding="utf-8")
     index = paths.committed_records() / INDEX
-    index.write_text(index.read_text().replace(f"steps {last}\n", ""))
+    index.write_text(index.read_text(encoding="utf-8").replace(f"steps {last}\n", ""), encoding="utf-8")
     assert verify() == (2, [])
     assert complete(["steps"]) == {"steps": [last]}
     assert committed("steps").entries()[last]["digests"]["arrays"] == whole[last]["digests"]["arrays"]

@@ -28,7 +28,7 @@ def execute(root, folder):
     own = {name: str(folder / name) for name in ("UFM_RECORDS", "UFM_RUNS")}
     environment = os.environ | own | {"PYTHONPATH": str(root / "src")}
     command = [sys.executable, "-c", EXECUTE, str(root), str(folder / "run")]
-    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
@@ -39,9 +39,9 @@ def copy(root, *changes):
     shutil.copytree(paths.NOTEBOOKS, root / "notebooks")
     for name, before, after in changes:
         module = root / "src" / "ufm" / name
-        text = module.read_text()
+        text = module.read_text(encoding="utf-8")
         assert text.count(before) == 1
-        module.write_text(text.replace(before, after))
+        module.write_text(text.replace(before, after), encoding="utf-8")
     return root
 
 
@@ -49,7 +49,9 @@ def test_shuffled_labels_are_told_from_true_ones(tmp_path):
     shorter = ("plan/profiles.py", "epochs=10", "epochs=6")
     true = execute(copy(tmp_path / "true", shorter), tmp_path / "1")
     shuffled = execute(copy(tmp_path / "shuffled", shorter, ("data/embedded.py", READ, SHUFFLED)), tmp_path / "2")
-    parameters = [json.loads((run / "manifest.json").read_text())["parameters"] for run in (true, shuffled)]
+    parameters = [
+        json.loads((run / "manifest.json").read_text(encoding="utf-8"))["parameters"] for run in (true, shuffled)
+    ]
     assert parameters[0] == parameters[1]
     rows, agree = compare_runs(true, shuffled)
     assert not agree

@@ -8,7 +8,7 @@ import pytest
 
 from ufm import paths
 
-PAGE = (paths.BOOK / "how-it-is-built.md").read_text()
+PAGE = (paths.BOOK / "how-it-is-built.md").read_text(encoding="utf-8")
 WAY = re.search(r"```{rooms}\n(.*?)```", PAGE, flags=re.DOTALL)[1].split()
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -79,9 +79,9 @@ def test_an_arrow_that_others_stand_for_is_left_out(extension):
 def test_imports_are_found_wherever_they_stand(extension, tmp_path):
     (tmp_path / "attic").mkdir()
     for name in ("cellar", "coal", "paths"):
-        (tmp_path / f"{name}.py").write_text("import os\nfrom ufm import __version__\n")
+        (tmp_path / f"{name}.py").write_text("import os\nfrom ufm import __version__\n", encoding="utf-8")
     code = "import ufm.cellar\nfrom ufm import paths\n\n\ndef late():\n    from ufm.coal import heap\n"
-    (tmp_path / "attic" / "box.py").write_text(code + "    from ufm.attic import box\n")
+    (tmp_path / "attic" / "box.py").write_text(code + "    from ufm.attic import box\n", encoding="utf-8")
     assert extension.imports(tmp_path) == {("attic", name) for name in ("cellar", "coal", "paths")}
 
 

@@ -163,7 +163,7 @@ def test_without_training_it_shows_the_committed_seeds_and_says_how_many_are_pla
     population = run(train=False, n_seeds=4).population()
     assert canary_scores(population) == {0: 0.5, 2: 0.5}  # seed 1 is only among the executions
     assert (len(population.entries), len(population.sweep.seeds)) == (2, 4)
-    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
     assert (manifest["seeds"], manifest["planned"]) == (2, 4)
     assert manifest["models"] == ["canary 0", "canary 2", "control 0", "control 2"]
     assert manifest["date"] == "2026-01-03"
@@ -176,7 +176,10 @@ def test_without_training_it_shows_the_committed_seeds_and_says_how_many_are_pla
 def test_the_manifest_names_every_device(trained, tmp_path):
     commit(0)
     run(n_seeds=2).population()
-    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["device"] == "elsewhere and stand-in"
+    assert (
+        json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))["device"]
+        == "elsewhere and stand-in"
+    )
 
 
 @pytest.mark.parametrize(
@@ -207,10 +210,10 @@ def test_nothing_recorded_gives_the_command_and_its_time(trained, tmp_path, chan
 def test_a_damaged_record_is_an_error(trained, train):
     commit(0)
     path = committed("method").folder / "scores.csv"
-    path.write_text(path.read_text().replace("0.25", "0.26"))
+    path.write_text(path.read_text(encoding="utf-8").replace("0.25", "0.26"), encoding="utf-8")
     with pytest.raises(RecordError, match=r"scores\.csv: the rows of record .* seed 0"):
         run(n_seeds=1, train=train).population()
-    path.with_name("manifest.json").write_text("{")
+    path.with_name("manifest.json").write_text("{", encoding="utf-8")
     with pytest.raises(RecordError, match=r"manifest\.json: not a manifest"):
         run(n_seeds=1, train=train).population()
     assert trained == []
@@ -287,7 +290,7 @@ def test_code_that_trains_is_told_from_code_that_shows(module, retrains, monkeyp
     before = [digest() for digest in digests]
     assert len(set(before)) == 2
     assert all(len(one) == 16 for one in before)
-    with open(tmp_path / "ufm" / module, "a") as file:
+    with open(tmp_path / "ufm" / module, "a", encoding="utf-8") as file:
         file.write("\n")
     assert [digest() != was for digest, was in zip(digests, before, strict=True)] == [True, retrains]
 
@@ -298,7 +301,7 @@ def test_the_code_that_trains_is_all_that_training_imports():
         "there = set(sys.modules); from ufm.study import seeds; seeds.finish(sweep.protocol, [0]); "
         "print(*(one.__file__ for name, one in sys.modules.items() if name.startswith('ufm')), sep='\\n')"
     )
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, encoding="utf-8")
     used = {Path(line) for line in done.stdout.split("\n") if line and "/plan/" not in line}
     assert len(used) > 30
     assert used <= set(provenance.stood_on("study/seeds.py"))
@@ -449,7 +452,7 @@ def test_a_population_without_records_is_absent_but_planned(chapters, trained, t
     assert list(found) == ["full"]
     assert (len(found["full"].entries), len(found["full"].sweep.seeds)) == (1, 2)
     assert trained == []
-    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
     assert (manifest["seeds"], manifest["planned"]) == (1, 5)
     assert manifest["dataset"] == "Digits, full size"
     with pytest.raises(NotYetRun, match=r"ufm reproduce small` trains their 6 models"):
@@ -459,7 +462,7 @@ def test_a_population_without_records_is_absent_but_planned(chapters, trained, t
 def test_the_manifest_of_several_sweeps_sums_and_joins(chapters, trained, tmp_path):
     keep(chapters, "full", 0)
     Run("left", {"profile": "embedded"}).populations()
-    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
     assert (manifest["seeds"], manifest["planned"], manifest["seconds"]) == (5, 5, 7.5)
     assert manifest["dataset"] == "Digits, 400 training images; Digits, full size"
     assert manifest["device"] == "stand-in and elsewhere"

@@ -108,7 +108,7 @@ def test_networks_on_cifar_10_wait_for_a_gpu():
 
 
 def test_the_page_names_the_same_seeds():
-    text = (paths.BOOK / "second-plan.md").read_text()
+    text = (paths.BOOK / "second-plan.md").read_text(encoding="utf-8")
     for sweep in SWEEPS.values():
         assert f"{sweep.seeds[0]}" in text or sweep.seeds[0] == 4140
     ends = {4100: (4299, 4195, 4149, 4119, 4199), 4800: (4823,), 5000: (5174,)}

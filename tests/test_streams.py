@@ -44,7 +44,9 @@ def test_another_process_draws_the_same():
     code = (
         "from ufm.randomness.streams import stream; print(stream('hosts', seed=7, scope='mnist/full').integers(10**9))"
     )
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout
     assert int(printed) == stream("hosts", seed=7, scope="mnist/full").integers(10**9)
 
 

@@ -8,7 +8,7 @@ import pytest
 from ufm import paths
 from ufm.plan.thresholds import THRESHOLDS
 
-PAGE = (paths.BOOK / "plan.md").read_text()
+PAGE = (paths.BOOK / "plan.md").read_text(encoding="utf-8")
 # Where the page fixes each: the claim, and the words, with the number as it is written there.
 FIXED = {
     "level": ("C1", "corrected p below {0.05}"),

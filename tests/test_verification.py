@@ -50,9 +50,9 @@ def test_a_folder_without_records_is_a_fault(monkeypatch, tmp_path):
 
 def without_an_entry(folder):
     manifest = folder / "manifest.json"
-    entries = json.loads(manifest.read_text())
+    entries = json.loads(manifest.read_text(encoding="utf-8"))
     del entries[next(iter(entries))]
-    manifest.write_text(json.dumps(entries))
+    manifest.write_text(json.dumps(entries), encoding="utf-8")
 
 
 @pytest.mark.parametrize(

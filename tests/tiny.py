@@ -40,7 +40,7 @@ def environment(folder):
     """Variables for processes that shall train these sweeps, all under a folder: their library is a copy with them."""
     copy = folder / "src" / "ufm"
     shutil.copytree(Path(registry.__file__).parents[1], copy, ignore=shutil.ignore_patterns("__pycache__"))
-    with open(copy / "plan" / "registry.py", "a") as file:
+    with open(copy / "plan" / "registry.py", "a", encoding="utf-8") as file:
         file.write('\n\nfrom tiny import SWEEPS\n\n\ndef sweeps(profile="paper"):\n    return SWEEPS\n')
     folders = {"UFM_RECORDS": str(folder / "records"), "UFM_RUNS": str(folder / "runs")}
     return os.environ | folders | {"PYTHONPATH": f"{copy.parent}{os.pathsep}{TESTS}", "OMP_NUM_THREADS": "1"}
@@ -82,7 +82,7 @@ def train(reproduce, folder, log):
 
     def finish_and_tell(protocol, seeds, **where):
         results = finish(protocol, seeds, **where)
-        with open(log, "a") as file:
+        with open(log, "a", encoding="utf-8") as file:
             file.write("".join(f"{seed}\n" for seed in seeds))
         return results
 
