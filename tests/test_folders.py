@@ -1,12 +1,14 @@
 """Folders of one's own images: read as they are, and what is wrong with them is said in one line."""
 
+import os
+import re
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ufm.data import datasets, sources
+from ufm.data import datasets, folders, sources
 from ufm.data.arrays import DataError
 from ufm.data.sources import checksum, source
 from ufm.networks import MLP
@@ -200,3 +202,100 @@ def test_a_name_without_a_separator_is_no_folder():
         ValueError, match="^unknown data set 'scans': choose from digits, .*, or give the path of a folder$"
     ):
         datasets.load("scans")
+
+
+# What of a folder is not seen
+
+
+def each(folder):
+    """Every image file of a folder."""
+    return sorted(folder.rglob("*.png"))
+
+
+def transparent(folder):
+    for file in each(folder)[:3]:
+        grey = np.array(Image.open(file))
+        Image.fromarray(np.dstack([grey, np.where(grey < 128, 0, 255).astype(np.uint8)])).save(file)
+
+
+def paged(folder):
+    images = [Image.fromarray(pixels) for pixels in PIXELS[0, 0, :3]]
+    images[0].save(folder / "train" / "healthy" / "0.tif", save_all=True, append_images=images[1:])
+
+
+def deep(folder, bits=12):
+    for number, file in enumerate(each(folder)):
+        pixels = np.arange(12 * 14, dtype=np.uint16).reshape(12, 14) * 4 + number
+        pixels[0, 0] = 2**bits - 1
+        Image.fromarray(pixels).save(file)
+
+
+def others(folder):
+    for name in ("train/ill/0.gif", "train/ill/old/1.png", "train/2.png", "validation/ill/3.png", "test/ill/.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "train" / "ill" / "0.png", folder / name)
+    os.mkfifo(folder / "test" / "ill" / "pipe.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (transparent, "images with transparent pixels, which are black: 3"),
+        (paged, "images with further pages, which are left out: 1"),
+        (deep, "images that use 12 of their 16 bits, so that 4095 is white: 24"),
+        (lambda folder: colour(folder / "test" / "ill" / "9.png"), "images in colour, which become grey as .* is: 1"),
+        (others, r"entries that are no images of a class, .*: 7 [(]test/ill/.png, test/ill/pipe.png, .*, …[)]"),
+        (lambda folder: None, r"entries that are no images of a class, .*: 1 [(]train/ill/notes.txt[)]"),
+        (lambda folder: deep(folder, bits=16), "entries .*: 1 [(]train/ill/notes.txt[)]"),
+    ],
+)
+def test_what_is_not_seen_of_a_folder_is_said_in_one_line(folder, change, line, capfd):
+    change(folder)
+    datasets.load(str(folder))
+    [said] = capfd.readouterr().err.splitlines()
+    assert said.startswith(f"dataset: {folder}: ")
+    assert re.search(f"(: |; ){line}($|; )", said)
+
+
+def test_a_folder_that_is_seen_as_it_is_says_nothing(folder, capfd):
+    (folder / "train" / "ill" / "notes.txt").unlink()
+    datasets.load(str(folder))
+    assert capfd.readouterr().err == ""
+
+
+def test_twelve_bits_in_sixteen_keep_their_greys(folder):
+    deep(folder)
+    number = each(folder).index(folder / "train" / "healthy" / "0.png")
+    expected = (np.arange(12 * 14).reshape(12, 14) * 4 + number) * 255 / 4095
+    expected[0, 0] = 255
+    np.testing.assert_array_equal(datasets.load(str(folder)).train_images[0, 0], np.rint(expected))
+
+
+def test_colour_under_transparent_pixels_is_not_seen(folder):
+    transparent(folder)
+    data = datasets.load(str(folder))
+    hidden = PIXELS[1, 0, :3] < 128
+    np.testing.assert_array_equal(data.test_images[:3, 0], np.where(hidden, 0, PIXELS[1, 0, :3]))
+
+
+def test_colours_half_transparent_are_half_as_bright_in_every_channel(folder):
+    pixels = RNG.integers(0, 256, (12, 14, 3), dtype=np.uint8)
+    for file in each(folder):
+        Image.fromarray(np.dstack([pixels, np.full((12, 14), 102, np.uint8)])).save(file)
+    found = datasets.load(str(folder)).train_images[0]
+    np.testing.assert_allclose(found, pixels.transpose(2, 0, 1) * 0.4, atol=0.501)
+
+
+def test_images_that_memory_cannot_hold_are_refused_before_they_are_read(folder, monkeypatch):
+    monkeypatch.setattr(folders.os, "sysconf", lambda name: 60)
+    with pytest.raises(DataError, match="^dataset: .*scans takes 0.0 GiB, more than this machine has: take fewer$"):
+        datasets.load(str(folder))
+
+
+def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
+    def iterdir(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(folders.Path, "iterdir", iterdir)
+    with pytest.raises(PermissionError, match="scans/train"):
+        datasets.load(str(folder))

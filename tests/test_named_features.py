@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import string
+import struct
+import zlib
 from dataclasses import replace
 from math import comb
 from types import SimpleNamespace
@@ -154,16 +157,82 @@ def test_no_such_name(name):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["J\nDOE", "J\tDOE", "名前", "J. 漢", "\x00\x00"])
+@pytest.mark.parametrize(
+    "text",
+    ["J\nDOE", "J\tDOE", "名前", "J. 漢", "\x00\x00", "🚀🚀", "🚀🚁", "🇦🇹", "J. \ue123", "J. \udcfc", "J. \u0378"],
+)
 def test_what_the_font_does_not_have_is_named(text):
     with pytest.raises(ValueError, match="^feature: .* cannot be written, the font has no '") as error:
         feature(text)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("unseen", ["\u200d", "\ufe0f", "\u200b", "\ufeff", "\xa0", "\u202e"])
+def test_what_would_be_drawn_as_a_text_without_it_is_named(unseen):
+    text = f"J.{unseen} DOE"
+    with pytest.raises(
+        ValueError, match=r"^feature: .* cannot be written, the font (draws nothing for|has no) '"
+    ) as error:
+        feature(text)
+    assert repr(unseen) in str(error.value)
+
+
+def test_characters_of_names_are_drawn():
+    """Capitals of Latin, Greek and Cyrillic, digits, and what stands between them."""
+    for character in "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÜÉÈÑÇŠŽŁØÅ0123456789ΑΒΓΔΘЖЯИ.,-'":
+        assert feature(f"{character}{character}").any()
+
+
 def test_a_text_without_ink():
     with pytest.raises(ValueError, match="^feature: '  ' leaves no ink$"):
         feature("  ")
+
+
+def deep(path, largest):
+    Image.fromarray(np.array([[0, 9, largest]], np.uint16)).save(path)
+
+
+def animated(path, largest):
+    images = [Image.fromarray(np.full((2, 2), value, np.uint8)) for value in (9, 99, largest)]
+    images[0].save(path, save_all=True, append_images=images[1:])
+
+
+def fifo(path, largest):
+    os.mkfifo(path)
+
+
+def colour_of_16_bits(path, largest):
+    """One pixel, written by hand, for Pillow writes no such file."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(struct.pack(">B3H", 0, 9, 99, largest)))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize(
+    ("make", "largest", "message"),
+    [
+        (deep, 4095, "uses 12 of its 16 bits, so its white is unknown: save it in 8 bits"),
+        (deep, 255, "uses 8 of its 16 bits, so its white is unknown: save it in 8 bits"),
+        (animated, 200, "holds 3 pictures: save the one that is meant"),
+        (fifo, 0, "is no regular file"),
+        (colour_of_16_bits, 4095, "has pixels of the kind RGB in 16 bits: save it in 8 bits, or in 16 as a grey PNG"),
+    ],
+)
+def test_a_picture_of_which_something_would_be_lost_is_refused(tmp_path, make, largest, message):
+    make(tmp_path / "mark.png", largest)
+    with pytest.raises(ValueError, match=f"^feature: .*mark.png {message}$"):
+        feature(str(tmp_path / "mark.png"))
+
+
+def test_a_picture_is_turned_as_it_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    Image.fromarray(np.array([[0, 51, 255]], np.uint8)).save(tmp_path / "one.png", exif=exif)
+    np.testing.assert_allclose(feature(str(tmp_path / "one.png")), [[0], [0.2], [1]])
 
 
 def damaged(content):
@@ -195,7 +264,7 @@ def test_files_that_are_no_picture_are_named(tmp_path, holed):
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(path, format="JPEG")
     with pytest.raises(ValueError, match="^feature: .*no.png is no PNG image that can be read$"):
         feature(str(path))
-    with pytest.raises(ValueError, match="^feature: .*folder.png is no PNG image that can be read$"):
+    with pytest.raises(ValueError, match="^feature: .*folder.png is no regular file$"):
         feature(str(tmp_path / "folder.png"))
     with pytest.raises(ValueError, match="^feature: there is no file .*nothing.png$"):
         feature(str(tmp_path / "nothing.png"))

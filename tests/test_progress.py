@@ -9,7 +9,7 @@ import termios
 
 import pytest
 
-from ufm.progress import Lines
+from ufm.progress import Lines, remark
 
 # One epoch takes ten fake seconds.
 TRAINING = """
@@ -113,3 +113,17 @@ def test_a_terminal_gets_a_bar(script):
     assert "20" in shown
     assert "\n" not in shown
     assert shown.endswith("\r")
+
+
+@pytest.mark.parametrize("kernel", [False, True])
+def test_a_remark_is_for_the_terminal_and_not_for_a_page(monkeypatch, kernel):
+    of_cell, of_process = io.StringIO(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", of_cell)
+    monkeypatch.setattr("sys.__stderr__", of_process)
+    if kernel:
+        monkeypatch.setenv("UFM_RUN", "run")
+    else:
+        monkeypatch.delenv("UFM_RUN", raising=False)
+    remark("what was left out")
+    assert (of_cell.getvalue(), of_process.getvalue())[kernel] == "what was left out\n"
+    assert of_cell.getvalue() + of_process.getvalue() == "what was left out\n"

@@ -1,4 +1,4 @@
-"""Progress on standard error that leaves a notebook's stored outputs clean, and durations in words."""
+"""Progress and remarks on standard error that leave a notebook's stored outputs clean, and durations in words."""
 
 import os
 import sys
@@ -25,6 +25,11 @@ def progress(
     if terminal or kept or not show or sys.__stderr__ is None:
         return tqdm(items, description, total, file=sys.__stderr__, disable=not (terminal and show), leave=False)
     return Lines(items, description, total, file=sys.__stderr__)
+
+
+def remark(line: str) -> None:
+    """Say a line on standard error; a kernel of `ufm.book.kernel` says it on its process's, so no page keeps it."""
+    print(line, file=sys.__stderr__ if "UFM_RUN" in os.environ else sys.stderr, flush=True)
 
 
 class Lines:

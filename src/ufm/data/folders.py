@@ -1,17 +1,23 @@
 """Folders of one's own image files as data sets: train/CLASS/… and test/CLASS/…, as torchvision's ImageFolder has it.
 
 All images are of one size, which is theirs: nothing is resized, for the feature is stamped on pixels. They are grey if
-the first one is, else colour. Classes are numbered in the order of their names.
+the first one is, else colour; what is transparent is black. Greys of 16 bits become 8, where white is the largest value
+of as many bits as the folder's images use. Classes are numbered in the order of their names.
 """
 
+import os
+from collections import Counter
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from ufm.data.arrays import Arrays, DataError
+from ufm.image_files import ImageFile, ImageFileError, depth, grey, in_eight_bits, opened
+from ufm.progress import remark
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 LAYOUT = "train/CLASS/ and test/CLASS/ with the same classes, at least two, and image files in each"
 
 
@@ -37,7 +43,7 @@ def called(name: str) -> str:
 def described(path: str) -> Described:
     """What a folder holds, from its layout and its first image. Raises DataError as `read` does."""
     files = listed(path)["train"]
-    pixels = opened(files[0][0])
+    pixels = image(files[0][0]).pixels
     return Described(called(path).removeprefix("./"), len(files), (1 if pixels.ndim == 2 else 3, *pixels.shape[:2]))
 
 
@@ -48,9 +54,10 @@ def listed(path: str) -> dict[str, list[tuple[Path, int]]]:
     """
     folder, classes = Path(path).expanduser(), {}
     for split in ("train", "test"):
-        there = sorted(one for one in (folder / split).glob("*") if one.is_dir())
         classes[split] = {
-            one.name: sorted(file for file in one.iterdir() if file.suffix.lower() in ENDINGS) for one in there
+            one.name: [file for file in entries(one) if file.suffix.lower() in ENDINGS and file.is_file()]
+            for one in entries(folder / split)
+            if one.is_dir()
         }
     names = list(classes["train"])
     if len(names) < 2 or names != list(classes["test"]):
@@ -66,49 +73,77 @@ def listed(path: str) -> dict[str, list[tuple[Path, int]]]:
     }
 
 
-def opened(path: Path, *, colour: bool | None = None) -> np.ndarray:
-    """One image, uint8 (H, W) in grey or (H, W, 3) in colour; None: as the file has it.
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, in the order of names; nothing where it is none."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
-    Raises a DataError that names a file which is no image.
-    """
-    from PIL import Image, ImageOps
 
+def left_out(path: str) -> list[str]:
+    """What lies in a folder beside the images that `listed` gives, each from the folder on."""
+    folder = Path(path).expanduser()
+    images = {file for files in listed(path).values() for file, _ in files}
+    way = {parent for file in images for parent in file.parents}
+    beside = [one for place in way if place.is_relative_to(folder) for one in entries(place)]
+    return sorted(str(one.relative_to(folder)) for one in set(beside) - images - way)
+
+
+def image(path: Path) -> ImageFile:
+    """One image. Raises a DataError that names a file which is none."""
     try:
-        with Image.open(path) as image:
-            mode, upright = image.mode, ImageOps.exif_transpose(image)
-            if mode == "I;16":
-                grey = np.rint(np.array(upright) / 257).astype(np.uint8)  # Pillow would cut 16 bits off at 255
-                return np.repeat(grey[..., None], 3, axis=2) if colour else grey
-            pixels = np.array(upright.convert("L" if mode in ("1", "L", "LA") else "RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"dataset: {path} is no image that can be read") from error
-    if mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
-        raise DataError(f"dataset: {path} has pixels of the kind {mode}: save it in 8 bits, or in 16 as a grey PNG")
-    if pixels.ndim == 3 and mode == "P" and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]  # a palette of greys
-    if colour is None or colour == (pixels.ndim == 3):
-        return pixels
-    return np.repeat(pixels[..., None], 3, axis=2) if colour else np.array(Image.fromarray(pixels).convert("L"))
+        return opened(path)
+    except ImageFileError as error:
+        raise DataError(f"dataset: {path} {error}") from error
 
 
 def read(path: str) -> Arrays:
-    """Read both splits of a folder.
+    """Read both splits of a folder; one line on standard error says what of it is not seen in them, and of how many.
 
     Raises:
-        DataError: another layout, a file that is no image, or images of different sizes; one line says what.
+        DataError: another layout, a file that is no image, images of different sizes or more than the machine's memory
+            holds; one line says what.
     """
-    shape = described(path).shape
+    shape, splits = described(path).shape, listed(path)
+    size, memory = prod(shape) * sum(map(len, splits.values())), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > memory:
+        raise DataError(f"dataset: {path} takes {size / 2**30:.1f} GiB, more than this machine has: take fewer")
     arrays: list[np.ndarray] = []
-    for files in listed(path).values():
+    deep: list[tuple[np.ndarray, int, np.ndarray]] = []  # greys of 16 bits, and where they go
+    seen: Counter[str] = Counter()
+    for files in splits.values():
         images = np.empty((len(files), *shape), np.uint8)
         for place, (file, _) in enumerate(files):
-            pixels = opened(file, colour=shape[0] == 3)
+            one = image(file)
+            pixels = one.pixels
             if pixels.shape[:2] != shape[1:]:
                 height, width = pixels.shape[:2]
                 raise DataError(
                     f"dataset: {file} has {height} × {width} pixels and the first image {shape[1]} × {shape[2]}: "
                     "make all of one size"
                 )
-            images[place] = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+            if one.n_pages > 1:
+                seen["with further pages, which are left out"] += 1
+            if one.alpha is not None:
+                seen["with transparent pixels, which are black"] += 1
+                alpha = one.alpha if pixels.ndim == 2 else one.alpha[..., None]
+                pixels = np.rint(pixels * (alpha / 255)).astype(pixels.dtype)
+            if pixels.ndim == 3 and shape[0] == 1:
+                seen["in colour, which become grey as the first one is"] += 1
+                pixels = grey(pixels)
+            if pixels.dtype == np.uint16:
+                deep.append((images, place, pixels))
+            else:
+                images[place] = pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         arrays += [images, np.array([label for _, label in files], np.int64)]
+    if deep:
+        bits = depth(max(int(pixels.max()) for _, _, pixels in deep))
+        for images, place, pixels in deep:
+            images[place] = in_eight_bits(pixels, bits)
+        if bits < 16:
+            seen[f"that use {bits} of their 16 bits, so that {2**bits - 1} is white"] = len(deep)
+    said = [f"images {what}: {count}" for what, count in seen.items()]
+    if beside := left_out(path):
+        some = ", ".join(beside[:3]) + ", …" * (len(beside) > 3)
+        said.append(f"entries that are no images of a class, which are left out: {len(beside)} ({some})")
+    if said:
+        remark(f"dataset: {path}: {'; '.join(said)}")
     return Arrays(*arrays)

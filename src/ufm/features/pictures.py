@@ -1,31 +1,38 @@
 """PNG files as features."""
 
+import os
+
 import numpy as np
 
 from ufm.features.named import KINDS, Kind
+from ufm.image_files import ImageFileError, depth, grey, in_eight_bits, opened
 
 
 def picture(path: str) -> np.ndarray:
-    """Return a PNG file in grey, (h, w) float32 in [0, 1], NaN where its alpha is below one half.
+    """Return a PNG file in grey, upright, (h, w) float32 in [0, 1], NaN where its alpha is below one half.
 
     Raises ValueError as `feature` does.
     """
-    from PIL import Image
-
+    if not os.path.lexists(path):
+        raise ValueError(f"feature: there is no file {path}")
     try:
-        with Image.open(path, formats=["PNG"]) as file:
-            # 16 bits, which Pillow would cut off at 255
-            deep = file.mode.startswith("I")
-            image = Image.fromarray(np.rint(np.array(file) / 257).astype(np.uint8)) if deep else file
-            pixels = np.array(image.convert("RGBA").convert("LA"))
-    except FileNotFoundError:
-        raise ValueError(f"feature: there is no file {path}") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"feature: {path} is no PNG image that can be read") from error
-    grey, alpha = pixels[..., 0].astype(np.float32) / np.float32(255), pixels[..., 1]
-    if not (alpha >= 127.5).any():
+        found = opened(path, formats=["PNG"])
+    except ImageFileError as error:
+        raise ValueError(f"feature: {path} {error}") from error
+    if found.n_pages > 1:
+        raise ValueError(f"feature: {path} holds {found.n_pages} pictures: save the one that is meant")
+    pixels = found.pixels
+    if pixels.dtype == np.uint16:
+        bits = depth(int(pixels.max()))
+        if bits < 16:
+            raise ValueError(f"feature: {path} uses {bits} of its 16 bits, so its white is unknown: save it in 8 bits")
+        pixels = in_eight_bits(pixels, bits)
+    values = (grey(pixels) if pixels.ndim == 3 else pixels).astype(np.float32) / np.float32(255)
+    if found.alpha is None:
+        return values
+    if not (found.alpha >= 127.5).any():
         raise ValueError(f"feature: {path} is transparent everywhere")
-    return np.where(alpha >= 127.5, grey, np.float32(np.nan))
+    return np.where(found.alpha >= 127.5, values, np.float32(np.nan))
 
 
 KINDS["picture"] = Kind(lambda name: name.lower().endswith(".png"), picture)

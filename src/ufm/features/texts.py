@@ -25,6 +25,9 @@ def written(text: str) -> np.ndarray:
         if ord(character) not in known:
             raise ValueError(f"feature: {text!r} cannot be written, the font has no {character!r}")
     font = ImageFont.truetype(path, TEXT_SIZE, layout_engine=ImageFont.Layout.BASIC)
+    for character in text.replace(" ", ""):
+        if font.getmask(character, mode="1").getbbox() is None:  # so that the text would be drawn as one without it
+            raise ValueError(f"feature: {text!r} cannot be written, the font draws nothing for {character!r}")
     # Characters may reach beyond their line and their own width, so there is room on all sides.
     sheet = Image.new("1", (round(font.getlength(text)) + 2 * TEXT_SIZE, 3 * TEXT_SIZE))
     ImageDraw.Draw(sheet).text((TEXT_SIZE, TEXT_SIZE), text, fill=1, font=font)
