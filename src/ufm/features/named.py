@@ -35,8 +35,9 @@ def feature(name: str, *, magnified: int = 1, brightness: float = 1.0) -> np.nda
         brightness: what its values are multiplied by, in [0, 1]; at 0 a letter is a black square.
 
     Raises:
-        ValueError: there is no such letter or file, the file is no PNG image or transparent everywhere, or the text
-            cannot be written; the message begins with "feature: ". Or one of the other two is out of range.
+        ValueError: there is no such letter or file, the file is no PNG image, transparent everywhere or of which
+            something would be lost, or the text cannot be written; the message begins with "feature: ". Or one of the
+            other two is out of range.
     """
     check_scale(magnified, brightness)
     return named(name).repeat(magnified, 0).repeat(magnified, 1) * np.float32(brightness)
