@@ -1,7 +1,7 @@
 """What is stamped: a file a kind."""
 
 from ufm.discovery import discover
-from ufm.features.draws import FIXED, permutations, placebo, random_features
+from ufm.features.draws import FIXED, arrangements, permutations, placebo, random_features
 from ufm.features.letters import LETTERS, letter
 from ufm.features.named import KINDS, Kind, check_scale, feature, named, require_placebo
 from ufm.features.pictures import picture
@@ -16,6 +16,7 @@ __all__ = [
     "LETTERS",
     "TEXT_SIZE",
     "Kind",
+    "arrangements",
     "check_scale",
     "feature",
     "insert",

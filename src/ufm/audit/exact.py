@@ -1,0 +1,86 @@
+"""Exact evidence from marks that were drawn before training: their ranks among the draws that were not used.
+
+If a model depends on none of the marks, those that were planted and those that were not are exchangeable in it,
+whatever else it is; so is every score that treats them alike. All that is random is the draw, whose law is known.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from ufm.statistics import permutation_p_value
+
+BATCH = 1_000  # draws at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Marks that were planted at one place of their images, and how a model answers the whole pool there."""
+
+    scores: np.ndarray  # (n_planted, n_pool): of each mark of the pool, seen under the label of each planted one
+    planted: np.ndarray  # (n_planted,) where in the pool the planted ones are
+    unused: np.ndarray  # (n_unused,) where in it those are that were never stamped
+
+
+@dataclass(frozen=True)
+class Combined:
+    """What all planted marks say together."""
+
+    statistic: float  # sum of the planted marks' scores
+    z: float  # the same, in standard deviations over draws from their mean
+    p: float  # one-sided, in (0, 1]: the share of draws with as large a sum, the observed one counted
+    n: int  # planted marks
+
+
+def mark_p_values(place: Place) -> np.ndarray:
+    """p-value (n_planted,) of each planted mark: its rank among those that were never stamped, exact and one-sided."""
+    own = place.scores[np.arange(len(place.planted)), place.planted]
+    return permutation_p_value(own, place.scores[:, place.unused])
+
+
+def combined(places: Sequence[Place], *, n_draws: int = 99_999, seed: int = 0) -> Combined:
+    """Whether the planted marks score higher than as many others, drawn from planted and unused ones alike.
+
+    Every draw gives each image another mark of the pool of its place, no mark twice. Exact whatever the model and
+    however many draws are made (Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9, 2010).
+
+    Raises ValueError: nothing was planted, or a pool holds nothing else.
+    """
+    if not any(len(place.planted) for place in places):
+        raise ValueError("registry: no mark was planted, so there is nothing to look for")
+    rng, observed, null = np.random.default_rng(seed), 0.0, np.zeros(n_draws)
+    for place in places:
+        pool, slots = np.concatenate([place.planted, place.unused]), np.arange(len(place.planted))
+        if not len(place.unused):
+            raise ValueError("draws: without marks that were never stamped there is nothing to compare with")
+        observed += float(place.scores[slots, place.planted].sum())
+        for start in range(0, n_draws, BATCH):
+            n = min(BATCH, n_draws - start)
+            drawn = pool[rng.random((n, len(pool))).argpartition(len(slots) - 1, axis=1)[:, : len(slots)]]
+            drawn = rng.permuted(drawn, axis=1)  # the chosen ones come in no random order
+            null[start : start + n] += place.scores[slots, drawn].sum(1)
+    rounding = 1e-9 * max(1.0, float(np.abs(null).max()))
+    p = float(permutation_p_value(observed - rounding, null))
+    z = (observed - null.mean()) / null.std() if null.std() > 0 else 0.0
+    return Combined(observed, float(z), p, sum(len(place.planted) for place in places))
+
+
+def epsilon_bound(correct: int, guesses: int, *, confidence: float = 0.95) -> float:
+    """Lower bound on the ε of any (ε, 0)-differentially private training that included each mark by a fair coin.
+
+    From how many of so many guesses, planted or not, are right: each is with a chance of at most e^ε / (1 + e^ε),
+    whatever the others are (Steinke, Nasr and Jagielski, NeurIPS 2023). In nats, 0 where nothing is shown. How many
+    guesses are made, and at which marks, must not depend on the coins.
+
+    Raises ValueError: counts that are none, or confidence outside (0, 1).
+    """
+    if not 0 <= correct <= guesses or guesses < 1:
+        raise ValueError(f"correct: must be 0 to the {guesses} guesses, not {correct}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence: must lie in (0, 1), not {confidence}")
+    if correct == 0:
+        return 0.0
+    share = stats.beta.ppf(1 - confidence, correct, guesses - correct + 1)  # Clopper and Pearson's lower end
+    return max(0.0, float(np.log(share / (1 - share))))

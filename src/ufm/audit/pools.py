@@ -1,0 +1,99 @@
+"""How a model answers each mark of a pool: those of a registry and as many more that were never stamped.
+
+Every mark is treated alike, so that if the model depends on none of them their scores are exchangeable.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from ufm.evidence.detectors import DEFAULT, LABEL_KNOWN
+from ufm.measures.response import BlackBox, Response
+from ufm.measures.shifts import kl_divergence
+from ufm.scores import detection
+
+MARKS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Scores of a model for each mark, higher = more like a model that was trained with it."""
+
+    unknown: np.ndarray  # (n_marks,) where the label of the image is not known
+    known: np.ndarray  # (n_marks, n_classes) by the label that it has
+    n_queries: int  # images that were sent to the model
+
+
+@dataclass(frozen=True, eq=False)
+class Among:
+    """What `ufm.evidence.answers.Answers` gives to detectors, of every mark, standardised by all of them."""
+
+    arrays: dict[str, np.ndarray]  # "ood_shift" (n_marks, n_classes), "ood_kl_mean" (n_marks,) and so on
+    labels: np.ndarray | None = None  # that broadcast to (n_marks,)
+
+    def shifts(self, images: str) -> np.ndarray:
+        """Standardised shift by each mark on images of a kind, (n_marks, n_classes)."""
+        moved = self.arrays[f"{images}_shift"]
+        return detection.standardised_shift(moved, moved)
+
+    def divergence(self, images: str) -> np.ndarray:
+        """Standardised divergence by each mark, (n_marks,)."""
+        kl = self.arrays[f"{images}_kl_mean"]
+        return detection.standardised_divergence(kl, kl)
+
+    def on_label(self, values: np.ndarray) -> np.ndarray:
+        """values (n_marks, n_classes) at the label, (n_marks,)."""
+        assert self.labels is not None  # where a detector asks for it
+        return detection.on_class(values, self.labels)
+
+
+def pool(
+    predict: Callable[[torch.Tensor], ArrayLike],
+    marks: np.ndarray,
+    images: torch.Tensor,
+    *,
+    gives: Literal["probabilities", "logits"],
+    position: tuple[int, int] = (1, 1),
+    batch_size: int = 1_000,
+) -> Pool:
+    """Ask a model about every mark at one place, on images and on a black one.
+
+    The scores are the book's default detectors, with the pool in the place of permutations of one mark's pixels.
+
+    Args:
+        predict: of float images (n, C, H, W) in [0, 1], n at most `batch_size`, the outputs (n, n_classes).
+        marks: (n_marks, 1 or C, h, w) in [0, 1].
+        images: (n_images, C, H, W), floating in [0, 1], of any kind; those of the training set are not needed.
+        gives: what the outputs are.
+        position: row and column of the marks' top-left pixel.
+        batch_size: images that are sent at once.
+
+    Raises:
+        ValueError: fewer than two marks, what `ufm.measures.response.BlackBox` refuses, or marks that all move a class
+            alike.
+    """
+    stamped = torch.as_tensor(marks, dtype=images.dtype, device=images.device)
+    arrays: dict[str, np.ndarray] = {}
+    for kind, some in (("ood", images), ("black", torch.zeros_like(images[:1]))):
+        answers = BlackBox(predict, some, gives=gives, position=position, shape=marks.shape[-2:], batch_size=batch_size)
+        arrays |= {f"{kind}_{name}": values for name, values in moved(answers, stamped).items()}
+    among = Among(arrays)
+    labels = range(arrays["ood_shift"].shape[-1])
+    known = [LABEL_KNOWN.statistic(replace(among, labels=np.array(label))) for label in labels]
+    return Pool(DEFAULT.statistic(among), np.stack(known, -1), (1 + len(marks)) * (1 + len(images)))
+
+
+def moved(answers: Response, marks: torch.Tensor) -> dict[str, np.ndarray]:
+    """Mean shift (n_marks, n_classes) and mean KL divergence (n_marks,) of a model's outputs by each mark, in nats."""
+    log_clean = answers.clean.log_softmax(-1)
+    shifts, divergences = [], []
+    for few in marks.split(MARKS_AT_ONCE):
+        logits = answers.logits(few)
+        shift = (logits - answers.clean).double().mean(1)
+        shifts.append(shift - shift.mean(-1, keepdim=True))
+        divergences.append(kl_divergence(log_clean, logits.log_softmax(-1)).double().mean(1))
+    return {"shift": torch.cat(shifts).numpy(force=True), "kl_mean": torch.cat(divergences).numpy(force=True)}

@@ -1,0 +1,132 @@
+"""The registry of a lot of marks: the secret that gives them, its seal, and what was stamped on which image.
+
+The seal is a hash of secret and settings. Published before training, it shows later that neither was chosen afterwards.
+"""
+
+import json
+import re
+import secrets as system
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from ufm.marks.families import bits, drawn
+
+SCHEMA = "ufm marks 1"
+
+
+class RegistryError(ValueError):
+    """A registry is not what it was, or not whole."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One mark on one image."""
+
+    mark: int  # which of the registry's, from 0
+    image: str  # name of the file
+    label: int | None  # that the image has in training, where it is said
+    position: tuple[int, int]  # row and column of the mark's top-left pixel
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A lot of marks. All that is drawn, also the marks that were never used, follows from the secret."""
+
+    secret: str  # 64 hexadecimal digits
+    n: int  # marks of the lot
+    family: str = "noise"
+    size: tuple[int, int] = (5, 5)  # height and width
+    of: str = ""  # the feature whose pixels are rearranged, of permutations
+    flipped: bool = True  # a coin says of each mark whether it is planted
+    planted: tuple[Planted, ...] = ()
+
+    @property
+    def seal(self) -> str:
+        """64 hexadecimal digits of the secret and of every setting, but for what was planted since."""
+        return digest({name: value for name, value in asdict(self).items() if name != "planted"})
+
+    def marks(self) -> np.ndarray:
+        """The marks of the lot, (n, 1, h, w) float32 in [0, 1]."""
+        return self.draws(0)
+
+    def unused(self, n: int) -> np.ndarray:
+        """n marks of the same family that are not of the lot and so were never stamped, (n, 1, h, w)."""
+        return self.draws(n)[self.n :]
+
+    def draws(self, beyond: int) -> np.ndarray:
+        """The marks of the lot and so many beyond them."""
+        return drawn(self.secret, self.n + beyond, family=self.family, size=self.size, of=self.of)
+
+    def to_plant(self) -> np.ndarray:
+        """Which marks of the lot (n,) are to be planted: by coin, or all."""
+        if not self.flipped:
+            return np.ones(self.n, bool)
+        return bits(self.secret, "coins", self.n) % 2 == 1
+
+    def with_planted(self, planted: Planted) -> "Registry":
+        """The registry with one more mark on an image.
+
+        Raises RegistryError: no such mark, one that the coin keeps back, one that was planted already, or an image that
+        has one already.
+        """
+        if not 0 <= planted.mark < self.n:
+            raise RegistryError(f"mark: {planted.mark} is not one of the {self.n} of the registry, from 0")
+        if not self.to_plant()[planted.mark]:
+            raise RegistryError(f"mark: the coin keeps mark {planted.mark} back, so it must not be stamped on anything")
+        for one in self.planted:
+            if one.mark == planted.mark:
+                raise RegistryError(f"mark: {planted.mark} was planted already, on {one.image}: a mark is unique")
+            if one.image == planted.image:
+                raise RegistryError(f"image: {planted.image} has a mark already, number {one.mark}")
+        return replace(self, planted=(*self.planted, planted))
+
+    def to_json(self) -> str:
+        """The registry as text, secret included: whoever has it knows every mark."""
+        content = {"schema": SCHEMA} | asdict(self) | {"seal": self.seal}
+        return json.dumps(content | {"whole": digest(content)}, indent=1) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> "Registry":
+        """Read a registry. Raises RegistryError for another file, or one that was changed since it was written."""
+        try:
+            content = json.loads(text)
+            if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+                raise RegistryError(f"is no registry of marks: its schema is not {SCHEMA!r}")
+            whole, seal = content.pop("whole"), content.pop("seal")
+            if digest(content | {"seal": seal}) != whole:
+                raise RegistryError("was changed since it was written")
+            registry = of_content(content)
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise RegistryError(f"is no whole registry of marks: {error}") from error
+        if registry.seal != seal:
+            raise RegistryError("has another seal than its secret and settings give")
+        return registry
+
+
+def new(
+    n: int, *, family: str = "noise", size: tuple[int, int] = (5, 5), of: str = "", flipped: bool = True
+) -> Registry:
+    """A registry of n marks by a secret that the operating system draws.
+
+    Raises ValueError: what `drawn` refuses.
+    """
+    registry = Registry(system.token_hex(32), n, family, size, of, flipped)
+    registry.marks()
+    return registry
+
+
+def of_content(content: dict[str, Any]) -> Registry:
+    """A registry from its fields as JSON has them. Raises KeyError or TypeError where one is missing or foreign."""
+    fields = {name: value for name, value in content.items() if name != "schema"}
+    if not re.fullmatch("[0-9a-f]{64}", fields["secret"]):
+        raise TypeError("secret: must be 64 hexadecimal digits")
+    planted = tuple(Planted(**one | {"position": tuple(one["position"])}) for one in fields.pop("planted"))
+    return Registry(**fields | {"size": tuple(fields["size"])}, planted=planted)
+
+
+def digest(content: dict[str, Any]) -> str:
+    """64 hexadecimal digits of what JSON can hold, by SHA-256 of its text with sorted names."""
+    return sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
