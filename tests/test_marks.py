@@ -51,7 +51,7 @@ def test_what_families_are_made_of():
 
 
 def test_every_mark_of_a_small_family_is_equally_likely_at_every_place():
-    # Two of four pixels: six marks, of which none comes twice. Over many secrets each comes first, and each last, equally often.
+    # Two of four pixels: six marks, of which none comes twice. Each comes first, and each last, equally often.
     assert len({mark.tobytes() for mark in drawn(SECRET, 6, family="noise", size=(2, 2))}) == 6
     for place in (0, 5):
         counts: dict[bytes, int] = {}
