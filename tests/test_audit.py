@@ -1,15 +1,16 @@
 """Exact evidence: uniform p-values of models that know no mark, whatever else they are, and power where they do."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from ufm.audit import Place, combined, epsilon_bound, mark_p_values, pool
+from ufm.auditing import Place, audit, combined, epsilon_bound, mark_p_values, pool
 from ufm.evidence.detectors import DEFAULT, LABEL_KNOWN
-from ufm.marks import Registry
+from ufm.marks import Planted, Registry
 
 N_CLASSES, N_IMAGES, POSITION = 4, 12, (1, 1)
 
@@ -183,3 +184,88 @@ def test_epsilon_covers():
 def test_counts_that_are_none_are_refused(correct, guesses, confidence, said):
     with pytest.raises(ValueError, match=f"^{said}"):
         epsilon_bound(correct, guesses, confidence=confidence)
+
+
+def planted_registry(number, n=12, *, labels=True):
+    """A registry of which all marks that the coin says were planted, on images named by their number."""
+    registry, rng = Registry(f"{number:064x}", n), np.random.default_rng(number)
+    for mark in np.flatnonzero(registry.to_plant()).tolist():
+        label = int(rng.integers(N_CLASSES)) if labels else None
+        registry = registry.with_planted(Planted(mark, f"{mark}.png", label))
+    return registry
+
+
+def marked_model(registry, number, strength):
+    marks = registry.marks()[[one.mark for one in registry.planted]]
+    return model(np.random.default_rng(number), marks, [one.label or 0 for one in registry.planted], strength)
+
+
+def test_an_audit_finds_a_model_that_learnt_the_marks_and_no_other():
+    registry = planted_registry(1, 48)
+    some = images(np.random.default_rng(2))
+    guilty, innocent = (
+        audit(marked_model(registry, 3, strength), registry, some, gives="logits") for strength in (12.0, 0.0)
+    )
+    assert guilty.found
+    assert guilty.p < 0.001
+    assert guilty.epsilon > 0.5
+    assert not innocent.found
+    assert innocent.epsilon < 0.5
+    assert (guilty.n_queries, guilty.n_unused) == ((1 + 48 + 400) * (1 + N_IMAGES), 400)
+    assert guilty.seal == registry.seal
+    assert [one.image for one in guilty.marks] == [f"{one.mark}.png" for one in registry.planted]
+    assert np.median([one.p_known for one in guilty.marks]) < 0.1
+
+
+def test_without_labels_the_most_moved_class_decides():
+    registry = planted_registry(1, 24, labels=False)
+    report = audit(marked_model(registry, 3, 6.0), registry, images(np.random.default_rng(2)), gives="logits")
+    assert report.known is None
+    assert report.p == report.unknown.p
+    assert all(one.p_known is None for one in report.marks)
+
+
+def test_marks_that_the_coin_kept_back_are_compared_with_too():
+    registry = planted_registry(5)
+    some, predict = images(np.random.default_rng(6)), marked_model(planted_registry(5), 7, 0.0)
+    report = audit(predict, registry, some, gives="logits", n_unused=19)
+    marks = np.concatenate([registry.marks(), registry.unused(19)])
+    scores = pool(predict, marks, some, gives="logits", position=registry.position).unknown
+    planted = [one.mark for one in registry.planted]
+    others = np.delete(scores, planted)
+    assert len(others) == 19 + 12 - len(planted)
+    for one in report.marks:
+        assert one.p == pytest.approx((1 + (others >= scores[one.mark]).sum()) / (1 + len(others)))
+
+
+def test_epsilon_asks_that_the_coins_alone_decided():
+    registry = planted_registry(1, 24)
+    partly = replace(registry, planted=registry.planted[1:])
+    report = audit(marked_model(registry, 3, 0.0), partly, images(np.random.default_rng(2)), gives="logits")
+    assert report.epsilon is None
+    unflipped = Registry("a" * 64, 6, flipped=False).with_planted(Planted(0, "0.png"))
+    assert (
+        audit(model(np.random.default_rng(3)), unflipped, images(np.random.default_rng(2)), gives="logits").epsilon
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("registry", "changes", "said"),
+    [
+        (Registry("a" * 64, 6), {}, "registry: no mark was planted"),
+        (planted_registry(1), {"n_unused": 18}, "n_unused: 18 cannot give a p-value of 0.05; it takes 19"),
+        (planted_registry(1), {"level": 0.001}, "n_unused: 400 cannot give a p-value of 0.001; it takes 999"),
+        (
+            Registry("a" * 64, 6, flipped=False).with_planted(Planted(0, "a.png", 4)),
+            {},
+            "label: 4, of a.png, is none of the model's 4 classes, from 0",
+        ),
+        (planted_registry(1), {"gives": "probabilities"}, "predict: gave what are no probabilities"),
+        (replace(planted_registry(1), position=(6, 1)), {}, "feature would cover rows 6 to 10"),
+    ],
+)
+def test_what_cannot_be_audited_is_said_before_or_at_the_first_answer(registry, changes, said):
+    predict, some = model(np.random.default_rng(3)), images(np.random.default_rng(2))
+    with pytest.raises(ValueError, match=f"^{said}"):
+        audit(predict, registry, some, **{"gives": "logits"} | changes)

@@ -95,7 +95,7 @@ def test_coins_are_fair_and_of_the_secret():
 
 def test_the_seal_is_of_secret_and_settings_but_not_of_what_was_planted():
     registry = Registry(SECRET, 8)
-    with_one = registry.with_planted(Planted(int(registry.to_plant().argmax()), "scan.png", 3, (1, 1)))
+    with_one = registry.with_planted(Planted(int(registry.to_plant().argmax()), "scan.png", 3))
     assert with_one.seal == registry.seal
     others = [replace(registry, **change) for change in ({"n": 9}, {"family": "letters"}, {"flipped": False})]
     assert len({registry.seal, new(8).seal, *(one.seal for one in others)}) == 5
@@ -104,7 +104,7 @@ def test_the_seal_is_of_secret_and_settings_but_not_of_what_was_planted():
 def test_a_registry_is_read_as_it_was_written():
     registry = new(30, family="permutations", of="A")
     mark = int(registry.to_plant().argmax())
-    registry = registry.with_planted(Planted(mark, "scan ü.png", None, (1, 2)))
+    registry = registry.with_planted(Planted(mark, "scan ü.png", None))
     assert Registry.from_json(registry.to_json()) == registry
 
 
@@ -139,12 +139,12 @@ def test_a_mark_is_planted_once_and_never_against_the_coin():
     registry = Registry(SECRET, 8)
     plant = registry.to_plant()
     first, second = np.flatnonzero(plant)[:2].tolist()
-    registry = registry.with_planted(Planted(first, "a.png", 1, (1, 1)))
+    registry = registry.with_planted(Planted(first, "a.png", 1))
     for planted, said in (
-        (Planted(first, "b.png", 1, (1, 1)), f"mark: {first} was planted already, on a.png"),
-        (Planted(second, "a.png", 1, (1, 1)), f"image: a.png has a mark already, number {first}"),
-        (Planted(int(plant.argmin()), "b.png", 1, (1, 1)), "mark: the coin keeps"),
-        (Planted(8, "b.png", 1, (1, 1)), "mark: 8 is not one of the 8"),
+        (Planted(first, "b.png", 1), f"mark: {first} was planted already, on a.png"),
+        (Planted(second, "a.png", 1), f"image: a.png has a mark already, number {first}"),
+        (Planted(int(plant.argmin()), "b.png", 1), "mark: the coin keeps"),
+        (Planted(8, "b.png", 1), "mark: 8 is not one of the 8"),
     ):
         with pytest.raises(RegistryError, match=said):
             registry.with_planted(planted)

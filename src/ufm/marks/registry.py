@@ -27,8 +27,7 @@ class Planted:
 
     mark: int  # which of the registry's, from 0
     image: str  # name of the file
-    label: int | None  # that the image has in training, where it is said
-    position: tuple[int, int]  # row and column of the mark's top-left pixel
+    label: int | None = None  # that the image has in training, where it is said
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class Registry:
     family: str = "noise"
     size: tuple[int, int] = (5, 5)  # height and width
     of: str = ""  # the feature whose pixels are rearranged, of permutations
+    position: tuple[int, int] = (1, 1)  # row and column of a mark's top-left pixel, on every image
     flipped: bool = True  # a coin says of each mark whether it is planted
     planted: tuple[Planted, ...] = ()
 
@@ -106,14 +106,12 @@ class Registry:
         return registry
 
 
-def new(
-    n: int, *, family: str = "noise", size: tuple[int, int] = (5, 5), of: str = "", flipped: bool = True
-) -> Registry:
-    """A registry of n marks by a secret that the operating system draws.
+def new(n: int, **settings: Any) -> Registry:
+    """A registry of n marks by a secret that the operating system draws; settings as the fields of `Registry`.
 
     Raises ValueError: what `drawn` refuses.
     """
-    registry = Registry(system.token_hex(32), n, family, size, of, flipped)
+    registry = Registry(system.token_hex(32), n, **settings)
     registry.marks()
     return registry
 
@@ -123,8 +121,8 @@ def of_content(content: dict[str, Any]) -> Registry:
     fields = {name: value for name, value in content.items() if name != "schema"}
     if not re.fullmatch("[0-9a-f]{64}", fields["secret"]):
         raise TypeError("secret: must be 64 hexadecimal digits")
-    planted = tuple(Planted(**one | {"position": tuple(one["position"])}) for one in fields.pop("planted"))
-    return Registry(**fields | {"size": tuple(fields["size"])}, planted=planted)
+    fields |= {name: tuple(fields[name]) for name in ("size", "position")}
+    return Registry(**fields | {"planted": tuple(Planted(**one) for one in fields["planted"])})
 
 
 def digest(content: dict[str, Any]) -> str:

@@ -1,0 +1,126 @@
+"""The audit of one model by a registry of marks, in the mode that is exact."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from ufm.auditing.exact import Combined, Place, combined, epsilon_bound, mark_p_values
+from ufm.auditing.pools import pool
+from ufm.marks import Registry
+
+GUESSED = 0.25  # of the lot, the highest scores guessed to be planted, and as many of the lowest to be kept back
+
+
+@dataclass(frozen=True)
+class MarkResult:
+    """What is said of one planted mark alone."""
+
+    mark: int
+    image: str
+    label: int | None
+    p: float  # rank among the marks that were never stamped, the label unknown
+    p_known: float | None  # the same, the label known
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """What a model says of the marks of a registry. p-values are exact whatever the model, and one-sided."""
+
+    seal: str  # of the registry
+    level: float
+    unknown: Combined  # without the labels of the images
+    known: Combined | None  # with them, where every planted mark's is said
+    marks: tuple[MarkResult, ...]
+    epsilon: float | None  # lower bound on ε at 95 %, of registries whose marks were planted by coin
+    n_images: int
+    n_unused: int
+    n_queries: int
+
+    @property
+    def p(self) -> float:
+        """The p-value that decides: with the labels where they are known, else without."""
+        return (self.known or self.unknown).p
+
+    @property
+    def found(self) -> bool:
+        """Whether the model was trained with these marks, at the level."""
+        return self.p <= self.level
+
+
+def audit(
+    predict: Callable[[torch.Tensor], ArrayLike],
+    registry: Registry,
+    images: torch.Tensor,
+    *,
+    gives: Literal["probabilities", "logits"],
+    n_unused: int = 400,
+    level: float = 0.05,
+    batch_size: int = 1_000,
+) -> AuditReport:
+    """Ask whether a model was trained on images that carry the marks of a registry.
+
+    Args:
+        predict: of float images (n, C, H, W) in [0, 1], n at most `batch_size`, the outputs (n, n_classes).
+        registry: whose marks were drawn before the model was trained, and which says on what they were stamped.
+        images: (n_images, C, H, W), floating in [0, 1], of any kind; those of the training set are not needed.
+        gives: what the outputs are.
+        n_unused: marks that were never stamped, with which the planted ones are compared.
+        level: the share of models that were not trained with the marks, of which it is said all the same.
+        batch_size: images that are sent at once.
+
+    Raises:
+        ValueError: no mark was planted, a label that is no class of the model, too few unused marks for the level, or
+            what `ufm.auditing.pool` refuses.
+    """
+    planted = np.array([one.mark for one in registry.planted], int)
+    if not len(planted):
+        raise ValueError("registry: no mark was planted, so there is nothing to look for")
+    if 1 / (1 + n_unused) > level:
+        needed = ceil(1 / level) - 1
+        raise ValueError(f"n_unused: {n_unused} cannot give a p-value of {level:g}; it takes {needed}")
+    marks = np.concatenate([registry.marks(), registry.unused(n_unused)])
+    asked = pool(predict, marks, images, gives=gives, position=registry.position, batch_size=batch_size)
+    kept = np.setdiff1d(np.arange(len(marks)), planted)  # by coin or beyond the lot, the model never saw them
+    unknown = Place(np.tile(asked.unknown, (len(planted), 1)), planted, kept)
+    labels, known = [one.label for one in registry.planted], None
+    if None not in labels:
+        n_classes = asked.known.shape[1]
+        for one in registry.planted:
+            if one.label is not None and not 0 <= one.label < n_classes:
+                raise ValueError(
+                    f"label: {one.label}, of {one.image}, is none of the model's {n_classes} classes, from 0"
+                )
+        known = Place(asked.known[:, np.array(labels, int)].T, planted, kept)
+    alone = mark_p_values(unknown), [None] * len(planted) if known is None else mark_p_values(known).tolist()
+    results = zip(registry.planted, alone[0].tolist(), alone[1], strict=True)
+    return AuditReport(
+        registry.seal,
+        level,
+        combined([unknown]),
+        None if known is None else combined([known]),
+        tuple(MarkResult(one.mark, one.image, one.label, p, p_known) for one, p, p_known in results),
+        guessed(asked.unknown[: registry.n], registry) if registry.flipped else None,
+        len(images),
+        n_unused,
+        asked.n_queries,
+    )
+
+
+def guessed(scores: np.ndarray, registry: Registry) -> float | None:
+    """Lower bound on ε from guessing by the scores (n,) which marks of the lot were planted.
+
+    None for a lot that is too small, or of which a mark that the coin would plant was not: then the coins decided
+    less than the bound takes them to.
+    """
+    planted, n_each = np.zeros(registry.n, bool), int(GUESSED * registry.n)
+    planted[[one.mark for one in registry.planted]] = True
+    if not n_each or not np.array_equal(planted, registry.to_plant()):
+        return None
+    order = scores.argsort(kind="stable")
+    correct = planted[order[-n_each:]].sum() + (~planted[order[:n_each]]).sum()
+    return epsilon_bound(int(correct), 2 * n_each)
