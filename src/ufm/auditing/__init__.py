@@ -1,4 +1,4 @@
-"""What any trained model, or an endpoint, says of marks: exact where they were drawn before training."""
+"""What any model says of marks that were drawn before its training."""
 
 from ufm.auditing.audit import AuditReport, MarkResult, audit
 from ufm.auditing.exact import Combined, Place, combined, epsilon_bound, mark_p_values

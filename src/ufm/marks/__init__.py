@@ -1,4 +1,4 @@
-"""Marks of one's own: drawn by a secret before training, sealed, and stamped on images whose owner one is."""
+"""Marks of one's own, drawn by a secret and sealed before training."""
 
 from ufm.marks.families import FAMILIES, drawn
 from ufm.marks.registry import Planted, Registry, RegistryError, new
