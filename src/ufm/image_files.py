@@ -46,7 +46,7 @@ def opened(path: str | Path, *, formats: list[str] | None = None) -> ImageFile:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageFileError(f"has more than {(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels") from error
     except Exception as error:  # a damaged file ends in errors of any class
-        kind = " or ".join(f"{one} " for one in formats or ())
+        kind = f"{' or '.join(formats)} " if formats else ""
         raise ImageFileError(f"is no {kind}image that can be read") from error
 
 

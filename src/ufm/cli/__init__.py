@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from ufm.cli import images, records, runs, site
+from ufm.cli import images, marks, records, runs, site
 
 app = typer.Typer(
     help="Unintended memorisation of unique features: data, notebooks and the book.",
@@ -30,6 +30,11 @@ carried = typer.Typer(help="The book's records: import, verify.", no_args_is_hel
 carried.command(name="import")(records.import_)
 carried.command()(records.verify)
 app.add_typer(carried, name="records")
+
+mark = typer.Typer(help="Marks of your own: new, stamp.", no_args_is_help=True)
+mark.command()(marks.new)
+mark.command()(marks.stamp)
+app.add_typer(mark, name="mark")
 
 
 def in_utf8() -> None:

@@ -8,6 +8,7 @@ import re
 import secrets as system
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,16 @@ def new(n: int, **settings: Any) -> Registry:
     registry = Registry(system.token_hex(32), n, **settings)
     registry.marks()
     return registry
+
+
+def read(path: Path) -> Registry:
+    """The registry in a file. Raises RegistryError, naming the file, where it is none or was changed."""
+    try:
+        return Registry.from_json(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise RegistryError(f"{path}: is no registry of marks, for it is no text") from error
+    except RegistryError as error:
+        raise RegistryError(f"{path}: {error}") from error
 
 
 def of_content(content: dict[str, Any]) -> Registry:

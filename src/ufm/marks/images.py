@@ -1,0 +1,69 @@
+"""Image files that get a mark: copies, of the kind that they were, in which only the mark's pixels are others."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ufm import features, image_files
+from ufm.marks.registry import Planted, Registry, RegistryError
+
+FORMATS = ["PNG", "JPEG"]
+
+
+def plant(
+    registry: Registry, files: Sequence[Path], out: Path, *, label: int | None = None
+) -> tuple[Registry, dict[Path, bytes]]:
+    """Put the next marks of a registry that are to be planted on image files, one on each; nothing is written.
+
+    The registry afterwards, and the copies that are to lie in the folder `out`, under the same names; the files
+    themselves stay as they are. An image that the registry has already gets its own mark again, so that what was broken
+    off can be repeated. A PNG is kept to the pixel, a JPEG in its own quality, so that some of what surrounds the mark
+    changes a little.
+
+    Raises ValueError: more files than marks that are left, two of one name, one that is there already and is another,
+    no PNG or JPEG of eight bits, an image on which the mark does not fit, or one planted before under another label.
+    """
+    marks, contents, before = registry.marks(), {}, {one.image: one for one in registry.planted}
+    used = {one.mark for one in registry.planted}
+    left = [mark for mark in np.flatnonzero(registry.to_plant()).tolist() if mark not in used]
+    fresh = [file for file in files if file.name not in before]
+    if len(fresh) > len(left):
+        raise RegistryError(f"registry: {len(left)} of its marks are left to plant, too few for {len(fresh)} images")
+    for mark, file in zip(left, fresh, strict=False):
+        registry = registry.with_planted(Planted(mark, file.name, label))
+    for one in registry.planted:
+        for file in (file for file in files if file.name == one.image):
+            if one.label != label:
+                raise RegistryError(f"label: {file.name} was planted under {one.label}, not {label}")
+            path, content = out / file.name, stamped(file, marks[one.mark], registry.position)
+            if path.exists() and path.read_bytes() != content:
+                raise ValueError(f"{path}: is there already and another; name another folder, nothing is overwritten")
+            contents[path] = content
+    return registry, contents
+
+
+def stamped(file: Path, mark: np.ndarray, position: tuple[int, int]) -> bytes:
+    """The content of an image file with a mark (1, h, w) on it. Raises ValueError as `plant` does, naming the file."""
+    from PIL import Image, JpegImagePlugin
+
+    try:
+        image_files.opened(file, formats=FORMATS)  # which refuses what is damaged, too large or no image
+        with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:  # of its notes
+            if image.mode not in ("L", "RGB"):
+                raise ValueError(f"has pixels of the kind {image.mode}: save it in 8 bits, grey or RGB")
+            pixels = np.array(image)
+            channels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+            marked = features.insert(channels, mark, position=position)
+            new = Image.fromarray(marked[0] if pixels.ndim == 2 else np.moveaxis(marked, 0, -1))
+            settings = {"exif": image.info["exif"]} if "exif" in image.info else {}
+            if isinstance(image, JpegImagePlugin.JpegImageFile):
+                sampling = JpegImagePlugin.get_sampling(image)
+                settings |= {"qtables": image.quantization} | ({} if sampling < 0 else {"subsampling": sampling})
+            content = io.BytesIO()
+            new.save(content, format=image.format, **settings)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+    return content.getvalue()
