@@ -32,7 +32,7 @@ def measured(seed):
 def fill(sweep, seeds):
     protocol = tiny.SWEEPS[sweep].protocol
     for seed in seeds:
-        more = {"models": [f"model {seed}"], "device": "elsewhere", "seconds": 1.5 + seed}
+        more = tiny.MADE | {"models": [f"model {seed}"], "seconds": 1.5 + seed}
         entry = {"seed": seed, "identity": protocol.identity(seed)} | more
         committed(sweep).add(protocol.fingerprint(seed), entry, measured(seed))
     return [protocol.fingerprint(seed) for seed in seeds]

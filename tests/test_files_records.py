@@ -12,6 +12,7 @@ import damage
 import numpy as np
 import pandas as pd
 import pytest
+import tiny
 
 from ufm import files, records
 from ufm.records import Measured, RecordError, Records, joined
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def entry(seed, **more):
-    return {"seed": seed, "identity": {"seed": seed}, **more}
+    return {"seed": seed, "identity": {"seed": seed}, **tiny.MADE, **more}
 
 
 def fingerprint(seed):

@@ -28,6 +28,7 @@ SWEEPS = {
     "steps": Sweep(STEPS, range(3), 3, 1),
     "cards": Sweep(replace(PROTOCOL, measure="card", roles=("canary", "placebo")), range(2), 1, 1),
 }
+MADE = {"versions": {"ufm": "0"}, "device": "elsewhere", "seconds": 1.5, "date": "2026-01-01", "models": ["a model"]}
 
 
 def install(monkeypatch=None, sweeps=SWEEPS):

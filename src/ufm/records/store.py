@@ -16,13 +16,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from pandas.api.typing import DataFrameGroupBy
+from pydantic import AfterValidator, BaseModel, model_validator
 
 from ufm import paths
-from ufm.files import write
+from ufm.files import checked, locked, read, read_json, write
 from ufm.records.fingerprints import digest
 from ufm.records.provenance import training_digest
 
@@ -43,6 +45,35 @@ class RecordError(ValueError):
     """A record that is damaged or was edited by hand."""
 
 
+def plain(name: str) -> str:
+    """The name of a table, which becomes that of a file. Raises ValueError unless it is a plain one."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"a table called {name!r} is none of these records")
+    return name
+
+
+class Entry(BaseModel):
+    """What a manifest says of a seed. Pictures alone, which have no table, were not trained on anything."""
+
+    seed: int
+    identity: dict[str, object]
+    digests: dict[Annotated[str, AfterValidator(plain)], str]
+    versions: dict[str, str] | None = None
+    device: str | None = None
+    seconds: float | None = None
+    date: str | None = None
+    models: list[str] | None = None
+
+    @model_validator(mode="after")
+    def says_how_it_was_made(self) -> "Entry":
+        """Raise ValueError where anything is missing of what was trained."""
+        made = ("versions", "device", "seconds", "date", "models")
+        missing = [name for name in made if getattr(self, name) is None]
+        if missing and not self.digests.keys() <= set(NO_TABLES):
+            raise ValueError(f"{', '.join(missing)} missing")
+        return self
+
+
 class Records:
     """The complete seeds under one folder; an index lists those of the book, lest one be lost unnoticed."""
 
@@ -52,21 +83,12 @@ class Records:
     def entries(self) -> dict[str, dict]:
         """Manifest entries of all complete seeds, by fingerprint. Raises RecordError for a damaged manifest."""
         path = self.folder / MANIFEST
-        if not path.exists():
-            return {}
-        try:
-            entries = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RecordError(f"{path}: not a manifest ({error}); restore it or delete the folder") from None
-        if not isinstance(entries, dict):
-            raise RecordError(f"{path}: not a manifest of seeds; restore it or delete the folder")
+        with restored():
+            entries = read_json(path)
+            if entries is None:
+                return {}
+            checked(path, entries, dict[str, Entry])
         for fingerprint, entry in entries.items():
-            if not isinstance(entry, dict) or not {"seed", "identity", "digests"} <= set(entry):
-                raise RecordError(f"{path}: record {fingerprint} has no seed, identity or digests; restore the file")
-            if not isinstance(entry["digests"], dict):
-                raise RecordError(f"{path}: the digests of record {fingerprint} are none; restore the file")
-            for name in entry["digests"]:
-                require_name(name)
             if digest(entry["identity"]) != fingerprint:
                 raise RecordError(f"{path}: record {fingerprint} does not have the fingerprint of its settings")
             if entry_digest(entry) != entry["digests"].get("entry"):
@@ -75,15 +97,13 @@ class Records:
 
     def add(self, fingerprint: str, entry: dict, measured: Measured) -> None:
         """Keep a finished seed. Of two processes that finish the same seed the later one changes nothing."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder):
             entries = self.entries()
             if fingerprint in entries:
                 return
             digests = {}
-            for name in measured.tables:
-                require_name(name)
             for name, table in measured.tables.items():
+                plain(name)
                 rows = as_text(table)
                 rows.insert(0, "record", fingerprint)
                 kept = self.text(name)
@@ -97,11 +117,24 @@ class Records:
                 digests["arrays"] = hashlib.sha256(packed.getvalue()).hexdigest()
             entry = entry | {"digests": digests}
             entries[fingerprint] = entry | {"digests": digests | {"entry": entry_digest(entry)}}
+            if self.index is not None:  # before the manifest: what is there is listed, also after a kill
+                self.list_in(self.index, fingerprint)
             lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items())
             write(self.folder / MANIFEST, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
-        if self.index is not None:
-            with locked(self.index.parent), open(self.index, "a", encoding="utf-8") as index:
-                index.write(f"{self.folder.name} {fingerprint}\n")
+
+    def list_in(self, index: Path, fingerprint: str) -> None:
+        """Add a line for a seed to the index, once."""
+        line = f"{self.folder.name} {fingerprint}".encode()
+        with locked(index.parent):
+            lines = (read(index) or b"").splitlines()
+            if line not in lines:
+                write(index, b"\n".join([*lines, line, b""]))
+
+    def prepare(self) -> None:
+        """Make the folder, and see that seeds can be added. Raises RecordError where a table is damaged."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in {name for entry in self.entries().values() for name in entry["digests"] if name not in NO_TABLES}:
+            self.text(name)
 
     @contextmanager
     def claim(self, fingerprint: str) -> Iterator[bool]:
@@ -140,20 +173,33 @@ class Records:
 
     def tables(self, fingerprints: list[str]) -> dict[str, pd.DataFrame]:
         """The rows of these complete seeds, in their order, by table. Raises RecordError where one was changed."""
-        entries, by_record = self.entries(), cache(self.by_record)
-        return joined([self.rows(one, entries[one], by_record) for one in fingerprints])
+        entries, by_record = self.known(fingerprints), cache(self.by_record)
+        return joined([self.rows(one, entry, by_record) for one, entry in entries.items()])
 
     def arrays(self, fingerprint: str) -> Mapping[str, np.ndarray]:
         """The arrays of one complete seed. Raises RecordError where the file was changed."""
-        return self.packed(fingerprint, self.entries()[fingerprint])
+        return self.packed(fingerprint, self.known([fingerprint])[fingerprint])
+
+    def known(self, fingerprints: list[str]) -> dict[str, dict]:
+        """The manifest entries of these seeds. Raises RecordError where one is gone."""
+        entries = self.entries()
+        for one in fingerprints:
+            if one not in entries:
+                raise RecordError(f"{self.folder / MANIFEST}: record {one} is gone; restore the file")
+        return {one: entries[one] for one in fingerprints}
 
     def whole(self, fingerprint: str) -> tuple[dict, Measured]:
         """One complete seed as `add` takes it, every cell a string. Raises RecordError where any of it was changed."""
-        entry, measured = self.read([fingerprint])[fingerprint]
-        tables = {name: rows.drop(columns="record") for name, rows in measured.tables.items()}
+        entry = self.known([fingerprint])[fingerprint]
+        found, packed = self.rows(fingerprint, entry, cache(self.by_record)), self.packed(fingerprint, entry)
+        tables = {name: rows.drop(columns="record") for name, rows in found.items()}
         # Columns that only other seeds have are empty.
         tables = {name: rows.loc[:, (rows != "").any()] for name, rows in tables.items()}
-        return {name: value for name, value in entry.items() if name != "digests"}, Measured(tables, measured.arrays)
+        try:
+            arrays = dict(packed)
+        except Exception as error:  # which one, depends on what was done to the file
+            raise RecordError(f"{self.arrays_path(fingerprint)}: not arrays ({error}); restore the file") from None
+        return {name: value for name, value in entry.items() if name != "digests"}, Measured(tables, arrays)
 
     def rows(
         self, fingerprint: str, entry: dict, by_record: Callable[[str], DataFrameGroupBy]
@@ -165,7 +211,7 @@ class Records:
                 continue
             every = by_record(name)
             found[name] = every.get_group(fingerprint) if fingerprint in every.indices else pd.DataFrame()
-            if rows_digest(found[name]) != entry["digests"][name]:
+            if found[name].empty or rows_digest(found[name]) != entry["digests"][name]:
                 raise RecordError(
                     f"{self.folder / name}.csv: the rows of record {fingerprint}, seed {entry['seed']}, "
                     "are not those that were written; restore the file"
@@ -180,7 +226,8 @@ class Records:
         if "arrays" not in entry["digests"]:
             return {}
         path = self.arrays_path(fingerprint)
-        packed = path.read_bytes() if path.exists() else b""
+        with restored():
+            packed = read(path) or b""
         if hashlib.sha256(packed).hexdigest() != entry["digests"]["arrays"]:
             raise RecordError(f"{path}: not the file that was written; restore it")
         return np.load(io.BytesIO(packed))
@@ -196,22 +243,29 @@ class Records:
     def text(self, name: str) -> pd.DataFrame:
         """A table as it is written, every cell a string; without rows where there is none."""
         path = self.folder / f"{name}.csv"
-        if not path.exists():
-            return pd.DataFrame({"record": []}, dtype=str)
-        try:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        except ValueError as error:  # pandas' parser errors are ValueErrors
-            raise RecordError(f"{path}: not a table ({' '.join(str(error).split())}); restore the file") from None
-        if "record" not in table:
-            raise RecordError(f"{path}: the column `record` is gone; restore the file")
+        with restored():
+            content = read(path)
+            if content is None:
+                return pd.DataFrame({"record": []}, dtype=str)
+            try:
+                table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+            except ValueError as error:  # pandas' parser errors are ValueErrors
+                raise ValueError(f"{path}: not a table ({' '.join(str(error).split())})") from None
+            if "record" not in table:
+                raise ValueError(f"{path}: the column `record` is gone")
+            if csv(table) != content:  # pandas takes no notice of some, such as other ends of lines
+                raise ValueError(f"{path}: has characters that were not written")
         # Cells in one block: rows of single seeds are taken from it several times faster.
         return pd.DataFrame(table.to_numpy(object), columns=table.columns, dtype=object)
 
 
-def require_name(name: str) -> None:
-    """Raise a RecordError unless a table's name is a plain one: it becomes the name of a file."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise RecordError(f"a table called {name!r} is none of these records; carry or restore them again")
+@contextmanager
+def restored() -> Iterator[None]:
+    """A ValueError in this block is a file that cannot be read: a RecordError that says what to do."""
+    try:
+        yield
+    except ValueError as error:
+        raise RecordError(f"{error}; restore the file") from None
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
@@ -263,25 +317,24 @@ def committed(name: str) -> Records:
 
 
 def indexed() -> dict[str, list[str]] | None:
-    """Fingerprints of all records that were kept with the book, by name; None where there is no index."""
+    """Fingerprints of all records that were kept with the book, by name; None where there is no index.
+
+    Raises RecordError where it is damaged.
+    """
     path = paths.committed_records() / INDEX
-    if not path.exists():
+    with restored():
+        content = read(path)
+    if content is None:
         return None
     found: dict[str, list[str]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        name, _, fingerprint = line.partition(" ")
-        found.setdefault(name, []).append(fingerprint)
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
+        listed = re.fullmatch(r"(\w[\w.-]*) ([0-9a-f]{16})", line)
+        if not listed:
+            raise RecordError(f"{path}: line {number} lists no record; restore the file")
+        found.setdefault(listed[1], []).append(listed[2])
     return found
 
 
 def executed(name: str) -> Records:
     """The records of this name that executions have made with this very code; they share them."""
     return Records(paths.runs() / "records" / name / training_digest())
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder against other processes."""
-    with open(folder / ".lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -4,10 +4,9 @@ import io
 import json
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 
-from ufm.files import write
+from ufm.files import checked, read_json, write
 from ufm.plan import registry
 from ufm.records import Measured, RecordError, Records, committed
 
@@ -37,16 +36,13 @@ def import_(file: Path) -> dict[str, int]:
     """
     with tempfile.TemporaryDirectory() as folder:
         try:
-            with zipfile.ZipFile(file) as archive:
-                archive.extractall(folder)
-            listed = json.loads((Path(folder) / CONTENTS).read_text(encoding="utf-8"))
+            unpack(file, folder)
+            path = Path(folder) / CONTENTS
+            listed = checked(path, read_json(path), dict[str, list[str]])
             found = {path.name: contents(Records(path)) for path in sorted(Path(folder).iterdir()) if path.is_dir()}
-        # What else zipfile raises where a byte was changed depends on the byte.
-        except (RecordError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        except ValueError as error:
             fault = str(error).replace(f"{folder}/", "")
             raise RecordError(f"{file}: not a file of records ({fault}); carry it again") from None
-        except (OSError, ValueError) as error:
-            raise RecordError(f"{file}: cannot be read ({error})") from None
         known = registry.sweeps()
         for sweep, records in found.items():
             if sweep not in known:
@@ -61,6 +57,8 @@ def import_(file: Path) -> dict[str, int]:
         # Fingerprints are listed in the order in which they were finished, which a manifest keeps.
         if {sweep: list(records) for sweep, records in found.items()} != listed:
             raise RecordError(f"{file}: its records are not those that its {CONTENTS} lists; carry it again")
+        for sweep in found:
+            committed(sweep).prepare()
         added = {}
         for sweep, records in found.items():
             ours = committed(sweep)
@@ -70,6 +68,16 @@ def import_(file: Path) -> dict[str, int]:
                 ours.add(one, *records[one])
             added[sweep] = len(new)
         return added
+
+
+def unpack(file: Path, folder: str) -> None:
+    """Unpack a zip file. Raises OSError where there is none, ValueError where it is damaged."""
+    with open(file, "rb") as opened:
+        try:
+            with zipfile.ZipFile(opened) as archive:
+                archive.extractall(folder)
+        except Exception as error:  # which one, depends on the byte that was changed
+            raise ValueError(str(error) or type(error).__name__) from None
 
 
 def contents(records: Records) -> dict[str, tuple[dict, Measured]]:

@@ -161,7 +161,7 @@ def complete(
     costs: dict[str, float] = {}  # seconds of a seed, by sweep
     held: dict[tuple[str, int], ExitStack] = {}  # claims, by sweep and first seed
     for name in dict.fromkeys(task.sweep for task in planned):
-        committed(name).folder.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
+        committed(name).prepare()  # where that fails, nothing is trained in vain
     with progress(None, "seeds", total=sum(len(task.seeds) for task in planned)) as bar, ExitStack() as claims:
 
         def affordable(task: Task) -> list[int]:

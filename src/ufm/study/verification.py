@@ -1,6 +1,6 @@
 """Whether records are what they claim to be: whole, and what training again gives."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from ufm import paths
 from ufm.plan import registry
 from ufm.randomness.streams import stream
-from ufm.records import INDEX, Measured, RecordError, Records, as_text, committed, indexed
+from ufm.records import INDEX, MANIFEST, Measured, RecordError, Records, as_text, committed, indexed
 from ufm.study.seeds import finish
 
 # How far the effects may be from the recorded ones, see `deviation`. Rounding alone was seen to do much less
@@ -19,11 +19,11 @@ TOLERANCE = 0.5
 
 def verify() -> tuple[int, list[str]]:
     """Check every record that is kept with the book: how many there are, and a line for each fault."""
-    n_records, faults = 0, lost()
-    for manifest in sorted(paths.committed_records().glob("*/manifest.json")):
+    n_records, faults, there = 0, [], {}
+    for manifest in sorted(paths.committed_records().glob(f"*/{MANIFEST}")):
         records = Records(manifest.parent)
         try:
-            entries = records.entries()
+            entries = there[manifest.parent.name] = records.entries()
         except RecordError as error:
             faults.append(str(error))
             continue
@@ -38,13 +38,16 @@ def verify() -> tuple[int, list[str]]:
         expected = {sweep.protocol.fingerprint(seed) for seed in sweep.seeds} if sweep else set()
         stray = {path.stem for path in (manifest.parent / "arrays").glob("*.npz")} - set(entries) - expected
         faults += [f"{records.arrays_path(one)}: belongs to no record; delete it" for one in sorted(stray)]
-    return n_records, list(dict.fromkeys(faults))
+    return n_records, list(dict.fromkeys([*lost(), *unlisted(there), *faults]))
 
 
 def lost() -> list[str]:
     """A line for each folder of which records are gone that the index lists, and where there is no index."""
     folder, faults = paths.committed_records(), []
-    known = indexed()
+    try:
+        known = indexed()
+    except RecordError as error:
+        return [str(error)]
     if known is None:
         return [f"{folder / INDEX}: there is none, so that nobody can tell what is missing; restore it"]
     for name, fingerprints in known.items():
@@ -56,6 +59,19 @@ def lost() -> list[str]:
         if gone:
             faults.append(f"{folder / name}: {len(gone)} of {len(fingerprints)} records are gone; restore the folder")
     return faults
+
+
+def unlisted(there: Mapping[str, Collection[str]]) -> list[str]:
+    """A line for each folder that has records, given by their fingerprints, that the index does not list."""
+    index = paths.committed_records() / INDEX
+    try:
+        known = indexed()
+    except RecordError:  # which `lost` says
+        return []
+    if known is None:
+        return []
+    missing = {name: set(fingerprints) - set(known.get(name, [])) for name, fingerprints in there.items()}
+    return [f"{index}: {len(one)} records of {name} are not listed; restore it" for name, one in missing.items() if one]
 
 
 @dataclass(frozen=True)
