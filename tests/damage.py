@@ -1,7 +1,13 @@
 """What may happen to a folder of records by hand or by accident. Each damage names the file that it did harm to."""
 
+import hashlib
 import json
+import zipfile
 from pathlib import Path
+
+import pandas as pd
+
+from ufm.records import entry_digest, rows_digest
 
 
 def lines(folder, change, name="scores"):
@@ -60,6 +66,29 @@ def removed_table(folder):
     return path
 
 
+def crlf_table(folder):
+    path = folder / "scores.csv"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    return path
+
+
+def nul_in_table(folder):
+    path = folder / "scores.csv"
+    path.write_bytes(path.read_bytes() + b"\0\n")
+    return path
+
+
+def as_folder(path):
+    """A folder in the file's place."""
+    path.unlink()
+    path.mkdir()
+    return path
+
+
+def folder_as_table(folder):
+    return as_folder(folder / "scores.csv")
+
+
 def recorded(folder):
     """The first fingerprint of the manifest."""
     return next(iter(json.loads((folder / "manifest.json").read_text(encoding="utf-8"))))
@@ -85,6 +114,10 @@ def removed_arrays(folder):
     path = array_file(folder)
     path.unlink()
     return path
+
+
+def folder_as_arrays(folder):
+    return as_folder(array_file(folder))
 
 
 def edited_arrays(folder):
@@ -192,11 +225,80 @@ def binary_manifest(folder):
     return path
 
 
+def nested_manifest(folder):
+    path = folder / "manifest.json"
+    path.write_text("[" * 100_000)
+    return path
+
+
+def folder_as_manifest(folder):
+    return as_folder(folder / "manifest.json")
+
+
+def forged(folder, change):
+    """Change the first entry of the manifest as somebody would on purpose: its digest is right."""
+
+    def change_and_sign(entries):
+        one = entries[recorded(folder)]
+        change(one)
+        one["digests"]["entry"] = entry_digest(one)
+
+    return manifest(folder, change_and_sign)
+
+
+def forged_without_device(folder):
+    return forged(folder, lambda entry: entry.pop("device"))
+
+
+def forged_seconds(folder):
+    return forged(folder, lambda entry: entry.update(seconds="many"))
+
+
+def forged_models(folder):
+    return forged(folder, lambda entry: entry.update(models=7))
+
+
+def forged_without_rows(folder):
+    """The digest is that of a table without rows, of which the record has none any more."""
+    one = recorded(folder)
+    path = lines(folder, lambda rows: [row for row in rows if not row.startswith(one)])
+    forged(folder, lambda entry: entry["digests"].update(scores=rows_digest(pd.DataFrame())))
+    return path
+
+
+def forged_arrays(folder, write):
+    path = array_file(folder)
+    write(path)
+    forged(folder, lambda entry: entry["digests"].update(arrays=hashlib.sha256(path.read_bytes()).hexdigest()))
+    return path
+
+
+def text_as_arrays(folder):
+    return forged_arrays(folder, lambda path: path.write_text("no arrays"))
+
+
+def lzma_without_end(folder):
+    """A zip whose member is packed with LZMA and was cut."""
+
+    def write(path):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+            archive.writestr("host.npy", bytes(1000))
+        packed = bytearray(path.read_bytes())
+        packed[45:60] = bytes(15)
+        path.write_bytes(packed)
+
+    return forged_arrays(folder, write)
+
+
 IN_TABLE = [edited_cell, emptied_cell, removed_row, repeated_row, swapped_rows, renamed_column, removed_table]
-IN_FILE = [no_record_column, torn_row, emptied_table]  # no record can be named
-IN_ARRAYS = [truncated_arrays, emptied_arrays, removed_arrays, edited_arrays]
+IN_TABLE += [forged_without_rows]
+IN_FILE = [no_record_column, torn_row, emptied_table, crlf_table, nul_in_table, folder_as_table]  # no record is named
+IN_ARRAYS = [truncated_arrays, emptied_arrays, removed_arrays, edited_arrays, folder_as_arrays]
 IN_ENTRY = [edited_seed, edited_seconds, edited_models, added_field, edited_identity, no_digests, listed_digests]
 IN_ENTRY += [no_entry_digest, no_table_digest, no_array_digest, no_seed, text_as_entry]
+IN_ENTRY += [forged_without_device, forged_seconds, forged_models]
 IN_MANIFEST = [renamed_fingerprint, list_as_manifest, torn_manifest, emptied_manifest, binary_manifest]
+IN_MANIFEST += [nested_manifest, folder_as_manifest]
 ALL = IN_TABLE + IN_FILE + IN_ARRAYS + IN_ENTRY + IN_MANIFEST
+FORGED_ARRAYS = [text_as_arrays, lzma_without_end]  # seen where records are verified or carried
 NAMING_THE_RECORD = IN_TABLE + IN_ARRAYS + IN_ENTRY

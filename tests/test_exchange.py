@@ -240,7 +240,7 @@ def test_a_parcel_with_a_flipped_bit_is_refused_or_imported_whole(parcel, away, 
     assert refusals > 10
 
 
-@pytest.mark.parametrize("harm", damage.ALL, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("harm", damage.ALL + damage.FORGED_ARRAYS, ids=lambda one: one.__name__)
 def test_a_damaged_record_in_a_parcel_is_refused(parcel, home, harm):
     refused(repacked(parcel, lambda folder: harm(folder / "steps")), home)
 

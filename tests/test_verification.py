@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import damage
 import numpy as np
@@ -73,12 +74,39 @@ def test_what_is_lost_is_a_fault(records, lose, gone):
     assert "\n" not in fault
 
 
-def test_an_index_that_is_lost_is_a_fault(records):
-    (records / "index.txt").unlink()
-    assert [f"{records / 'index.txt'}" in one for one in verify()[1]] == [True]
+def without_half_its_lines(index):
+    lines = index.read_text().splitlines(keepends=True)
+    index.write_text("".join(lines[::2]))
 
 
-@pytest.mark.parametrize("harm", damage.ALL, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    ("harm", "n_faults"),
+    [
+        (Path.unlink, 1),
+        (damage.as_folder, 1),
+        (lambda index: index.write_bytes(b"\0\xff\n"), 1),
+        (lambda index: index.write_text(index.read_text() + "../../elsewhere 0123456789abcdef\n"), 1),
+        (lambda index: index.write_text(""), 3),  # folders of records that it does not list
+        (without_half_its_lines, 3),
+    ],
+    ids=["gone", "a folder", "binary", "a name that leads elsewhere", "emptied", "without half its lines"],
+)
+def test_an_index_that_is_damaged_is_a_fault(records, harm, n_faults):
+    harm(records / "index.txt")
+    n_records, faults = verify()
+    assert n_records == 9
+    assert [fault.startswith(f"{records / 'index.txt'}: ") for fault in faults] == [True] * n_faults
+    assert "\n" not in "".join(faults)
+
+
+def test_an_emptied_folder_of_records_is_a_fault(records):
+    for path in records.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    n_records, faults = verify()
+    assert (n_records, len(faults)) == (0, 1)
+
+
+@pytest.mark.parametrize("harm", damage.ALL + damage.FORGED_ARRAYS, ids=lambda one: one.__name__)
 def test_every_damage_is_listed_by_name(records, harm):
     one = damage.recorded(records / "steps")
     path = harm(records / "steps")

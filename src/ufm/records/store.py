@@ -191,12 +191,14 @@ class Records:
     def whole(self, fingerprint: str) -> tuple[dict, Measured]:
         """One complete seed as `add` takes it, every cell a string. Raises RecordError where any of it was changed."""
         entry = self.known([fingerprint])[fingerprint]
-        found, packed = self.rows(fingerprint, entry, cache(self.by_record)), self.packed(fingerprint, entry)
+        found = self.rows(fingerprint, entry, cache(self.by_record))
         tables = {name: rows.drop(columns="record") for name, rows in found.items()}
         # Columns that only other seeds have are empty.
         tables = {name: rows.loc[:, (rows != "").any()] for name, rows in tables.items()}
         try:
-            arrays = dict(packed)
+            arrays = dict(self.packed(fingerprint, entry))
+        except RecordError:
+            raise
         except Exception as error:  # which one, depends on what was done to the file
             raise RecordError(f"{self.arrays_path(fingerprint)}: not arrays ({error}); restore the file") from None
         return {name: value for name, value in entry.items() if name != "digests"}, Measured(tables, arrays)
