@@ -8,24 +8,12 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from executions import MANIFEST, write_manifest
 
 from ufm import paths
 from ufm.book import notebooks, site
 
 LABELS = ["Profile", "Data", "Models", "Device", "Versions", "Duration", "Date"]
-MANIFEST = {
-    "profile": "paper",
-    "parameters": {"profile": "paper", "n_seeds": 20, "fresh": False},
-    "dataset": "MNIST, full size",
-    "device": "A processor, 1 thread",
-    "versions": [{"ufm": "0.1.0", "torch": "2.14.1"}, {"ufm": "0.1.0", "torch": "2.11.0"}],
-    "recipe": 3,
-    "models": [f"model {number}" for number in range(10)],
-    "seeds": 5,
-    "planned": 20,
-    "seconds": 300.0,
-    "date": "2026-01-31",
-}
 
 
 @pytest.fixture
@@ -45,11 +33,6 @@ def folders(tmp_path, monkeypatch):
     nbformat.write(executed, found["mlp"] / "notebook.ipynb")
     write_manifest(found["mlp"])
     return found
-
-
-def write_manifest(folder, **changes):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps(MANIFEST | changes), encoding="utf-8")
 
 
 def test_what_is_missing_is_counted(folders):
@@ -146,7 +129,7 @@ def test_the_box_shows_every_label(extension, folders):
     for label in LABELS:
         assert label in text
         assert entry[label] in text
-    for name, value in MANIFEST["parameters"].items():
+    for name, value in (MANIFEST["parameters"] | {"sweeps": "mlp"}).items():
         assert f"{name} = {value}" in text
     sweeps = {"first": {}, "second": {"n_train": None, "seed": 7}, "third": {}}
     text = extension.provenance_box({"Parameters": {"sweeps": sweeps}}).astext()

@@ -10,6 +10,7 @@ import damage
 import pandas as pd
 import pytest
 import tiny
+from executions import write_manifest
 
 from ufm import cli, paths
 from ufm.book import site
@@ -50,8 +51,7 @@ def execution(folder, estimate=0.5, half=0.1, **changes):
     """What an execution leaves: a manifest and a summary table of one quantity."""
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     parameters = {"profile": "embedded", "dataset": "digits", "n_seeds": 4, "sweeps": {"mlp": {}}} | changes
-    manifest = {"notebook": "mlp", "profile": "embedded", "parameters": parameters}
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    write_manifest(folder, profile="embedded", parameters=parameters)
     row = ("M, canaries", estimate, estimate - half, estimate + half, 4)
     pd.DataFrame([row], columns=list(SUMMARY_COLUMNS)).to_csv(folder / "tables" / "summary.csv", index=False)
     return folder

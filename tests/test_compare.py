@@ -1,12 +1,15 @@
 """Verdicts on pairs of tables worked by hand, and on folders as executions leave them."""
 
-import json
 import math
+from functools import partial
 
+import damage
 import numpy as np
 import pandas as pd
 import pytest
+from executions import MANIFEST, write_manifest
 
+from ufm.book import site
 from ufm.book.compare import (
     AGREES,
     DIFFERS,
@@ -17,7 +20,8 @@ from ufm.book.compare import (
     compare_runs,
     compare_tables,
 )
-from ufm.statistics import mean_interval, share_interval, summary
+from ufm.report import by_population
+from ufm.statistics import SUMMARY_COLUMNS, mean_interval, share_interval, summary
 
 NAN = math.nan
 
@@ -117,12 +121,15 @@ def test_independent_samples_of_the_same_quantity_agree_about_as_often_as_they_s
 
 def write_run(folder, tables, *, sweeps=None, **parameters):
     (folder / "tables").mkdir(parents=True)
-    (folder / "manifest.json").write_text(
-        json.dumps({"parameters": parameters | {"sweeps": sweeps or {"all": {}}}}), encoding="utf-8"
-    )
+    populations = {name: list(each.index) for name, each in tables.items() if each.index.name == "population"}
+    write_manifest(folder, parameters=parameters | {"sweeps": sweeps or {"all": {}}}, populations=populations)
     for name, each in tables.items():
         each.to_csv(folder / "tables" / f"{name}.csv", index=False)
     return folder
+
+
+def changed(changes, path):
+    write_manifest(path.parent, **changes)
 
 
 SCORES = summary({"score": mean_interval([1, 2, 3, 4]), "share": share_interval([True, True, False])})
@@ -179,11 +186,20 @@ def test_other_parameters_may_not_differ(tmp_path):
     assert list(result["book"]) == list(result["rerun"]) == list(SCORES["estimate"])
 
 
+def summary_of(*rows):
+    """A summary table of populations from rows (quantity, population, estimate, low, high, n)."""
+    found = {}
+    for quantity, population, *numbers in rows:
+        found.setdefault(quantity, {})[population] = dict(zip(SUMMARY_COLUMNS[1:], numbers, strict=True))
+    return by_population.summary(found)
+
+
 OF_POPULATIONS = {
-    "summary": table(
-        *(("score; small", 1, 0.9, 1.1, 9), ("score; large", 2, 1.9, 2.1, 9)),
-        *(("area; small", 0.7, 0.6, 0.8, 9), ("score; so; large", 3, 2.9, 3.1, 9), ("weakest", 0.7, 0.6, 0.8, 9)),
-    )
+    "summary": summary_of(
+        *(("score", "small", 1, 0.9, 1.1, 9), ("score", "large", 2, 1.9, 2.1, 9)),
+        *(("area", "small", 0.7, 0.6, 0.8, 9), ("score; so", "large", 3, 2.9, 3.1, 9)),
+    ),
+    "whole": table(("weakest; small", 0.7, 0.6, 0.8, 9)),  # of all populations, whatever its name ends in
 }
 SWEEPS = {"large": {}, "small": {"n_train": 400, "n_seeds": 8, "hidden": None}}
 LARGE = {"dataset": "mnist", "n_train": None, "n_seeds": 9, "seed": 0, "hidden": [64]}
@@ -192,21 +208,26 @@ SMALL = {"dataset": "mnist", "n_train": 400, "n_seeds": 4, "seed": 50}
 
 def test_one_of_the_books_populations_is_compared_with_itself(tmp_path):
     book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS, **LARGE)
-    ours = table(("score; small", 1.05, 0.9, 1.1, 9), ("area; small", 0.7, 0.6, 0.8, 9), ("weakest", 0.7, 0.6, 0.8, 9))
-    rerun = write_run(tmp_path / "rerun", {"summary": ours}, sweeps={"small": {}}, **SMALL)
+    ours = summary_of(("score", "small", 1.05, 0.9, 1.1, 9), ("area", "small", 0.7, 0.6, 0.8, 9))
+    whole = OF_POPULATIONS["whole"]
+    rerun = write_run(tmp_path / "rerun", {"summary": ours, "whole": whole}, sweeps={"small": {}}, **SMALL)
     result, ok = compare_runs(book, rerun)
     assert ok is True
+    assert list(result["quantity"]) == [
+        *("score; small", "score; large", "area; small", "score; so; large"),
+        "weakest; small",
+    ]
     reasons = result.set_index("quantity")["reason"]
     assert reasons.str.startswith("difference").to_list() == [True, False, False, False, False]
     assert list(reasons[1:]) == [ELSEWHERE, "equal", ELSEWHERE, ELSEWHERE]
     ours[["estimate", "low", "high"]] += 1
-    other = write_run(tmp_path / "other", {"summary": ours}, sweeps={"small": {}}, **SMALL)
+    other = write_run(tmp_path / "other", {"summary": ours, "whole": whole}, sweeps={"small": {}}, **SMALL)
     assert compare_runs(book, other)[1] is False
 
 
 def test_a_quantity_that_a_population_lacks_is_no_agreement(tmp_path):
     book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS, **LARGE)
-    ours = table(("score; small", 1, 0.9, 1.1, 9))
+    ours = summary_of(("score", "small", 1, 0.9, 1.1, 9))
     rerun = write_run(tmp_path / "rerun", {"summary": ours}, sweeps={"small": {}}, **SMALL)
     result, ok = compare_runs(book, rerun)
     assert ok is False
@@ -251,24 +272,62 @@ def test_compare_runs_names_the_folder_that_lacks_something(tmp_path):
     good = write_run(tmp_path / "good", {"scores": SCORES})
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(ValueError, match=f"^{empty} has no readable manifest.json$"):
-        compare_runs(good, empty)
-    (empty / "manifest.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ValueError, match=f"^{empty} has no readable manifest.json$"):
-        compare_runs(empty, good)
-    for content in ("[]", "{}", '{"parameters": 3}', '{"parameters": {}}', '{"parameters": {"sweeps": ["a"]}}'):
-        (empty / "manifest.json").write_text(content, encoding="utf-8")
-        with pytest.raises(ValueError, match=f'^{empty} has a manifest.json without the mapping "parameters"'):
-            compare_runs(good, empty)
-    (empty / "manifest.json").write_text('{"parameters": {"sweeps": {}}}', encoding="utf-8")
+    for runs in ((good, empty), (empty, good)):
+        with pytest.raises(ValueError, match=f"^{empty}/manifest.json: there is none.*; run the notebook again$"):
+            compare_runs(*runs)
+    write_manifest(empty)
     with pytest.raises(ValueError, match=f"^{empty} has no summary table "):
         compare_runs(good, empty)
     models_only = write_run(tmp_path / "models_only", {"models": MODELS})
     with pytest.raises(ValueError, match=f"^{models_only} has no summary table "):
         compare_runs(good, models_only)
-    (good / "tables" / "nothing.csv").write_text("", encoding="utf-8")
+    write_manifest(good, populations={"scores": ["small"]})  # of two rows
+    with pytest.raises(ValueError, match=f"^{good} has a table that cannot be read: scores.csv$"):
+        compare_runs(good, good)
+    (good / "tables" / "nothing.csv").write_text("")
     with pytest.raises(ValueError, match=f"^{good} has a table that cannot be read: nothing.csv$"):
         compare_runs(good, good)
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        (lambda path: path.write_text("{"), "no JSON"),
+        (lambda path: path.write_bytes(b"\xff\xfe{}"), "no JSON"),
+        (lambda path: path.write_text("[" * 100_000), "no JSON"),
+        (damage.as_folder, "cannot be read"),
+        (lambda path: path.write_text("[]"), "valid dictionary"),
+        (lambda path: path.write_text("{}"), "notebook: Field required"),
+        *((partial(changed, {name: None}), f"manifest.json: {name}: ") for name in MANIFEST),
+        (partial(changed, {"parameters": {}}), "parameters: no sweeps"),
+        (partial(changed, {"parameters": {"sweeps": ["mlp"]}}), "parameters: no sweeps"),
+        (partial(changed, {"parameters": {"sweeps": {"mlp": 3}}}), "parameters: no sweeps"),
+        (partial(changed, {"seeds": "five"}), "seeds: "),
+    ],
+)
+def test_a_damaged_manifest_is_named_in_one_line(tmp_path, harm, named):
+    """Wherever it is read: two executions compared, what is missing, pages."""
+    good = write_run(tmp_path / "good", {"scores": SCORES})
+    bad = write_run(tmp_path / "bad", {"scores": SCORES})
+    harm(bad / "manifest.json")
+    assert not site.is_current(bad)
+    for read in (lambda: compare_runs(good, bad), lambda: site.provenance({"mlp": bad})):
+        with pytest.raises(ValueError, match=f"^{bad}/manifest.json: .*; run the notebook again$") as raised:
+            read()
+        assert named in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [",".join(SUMMARY_COLUMNS) + "\n", ",".join(SUMMARY_COLUMNS) + "\n,1,0,2,9\n"])
+def test_a_table_without_rows_or_quantities_is_no_agreement(tmp_path, content):
+    book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS, **LARGE)
+    rerun = write_run(tmp_path / "rerun", {}, sweeps={"small": {}}, **SMALL)
+    (rerun / "tables" / "whole.csv").write_text(content)
+    if content.endswith("n\n"):
+        assert compare_runs(book, rerun)[1] is False
+    else:
+        with pytest.raises(ValueError, match="^table whole: the rerun's summary table has a row without a quantity$"):
+            compare_runs(book, rerun)
 
 
 def test_compare_runs_names_the_table_with_a_repeated_quantity(tmp_path):

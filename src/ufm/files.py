@@ -51,7 +51,7 @@ def read_json(path: Path) -> Any:
 
 
 def checked(path: Path, value: object, kind: type[T]) -> T:
-    """What was read from a file, as of this type, see pydantic. Raises ValueError that names the place where it isn't."""
+    """What was read from a file, as this type, see pydantic. Raises ValueError, which names the place, if it is not."""
     try:
         return TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError as error:
@@ -61,10 +61,10 @@ def checked(path: Path, value: object, kind: type[T]) -> T:
 
 
 @contextmanager
-def locked(folder: Path, *, shared: bool = False, waiting: str = "") -> Iterator[None]:
-    """Hold a folder, which is made where there is none, against other processes; who holds it `shared` lets such in.
+def locked(folder: Path, *, shared: bool = False, tell: bool = False) -> Iterator[None]:
+    """Hold a folder, which is made where there is none, against other processes, and wait for one that holds it.
 
-    waiting: said on standard error where another process holds it.
+    Processes that hold it `shared` only read, and do so side by side. One that is to `tell` says that it waits.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as lock:
@@ -72,7 +72,7 @@ def locked(folder: Path, *, shared: bool = False, waiting: str = "") -> Iterator
         try:
             fcntl.flock(lock, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            if waiting:
-                print(waiting, file=sys.stderr, flush=True)
+            if tell:
+                print(f"{folder}: another process is at it; this one waits", file=sys.stderr, flush=True)
             fcntl.flock(lock, how)
         yield

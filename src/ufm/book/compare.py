@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ufm.statistics import SUMMARY_COLUMNS
+from ufm.study import manifest
 
 AGREES = "agrees"
 DIFFERS = "differs"
@@ -56,19 +57,20 @@ def compare_tables(book: pd.DataFrame, rerun: pd.DataFrame) -> pd.DataFrame:
 def compare_runs(book: Path, rerun: Path) -> tuple[pd.DataFrame, bool]:
     """All summary tables of two executions through `compare_tables`, with a column `table`, and whether all agree.
 
-    Each folder holds `manifest.json`, whose key "parameters" is a mapping, and `tables/*.csv`; of these the ones with
-    the five summary columns are compared. Where a parameter outside EXECUTION_ONLY and SAMPLE differs, the executions
-    measured different things: every row is *not comparable* and its reason names each such parameter. A re-run of some
-    of the book's sweeps is compared in the quantities of their populations, "quantity; population"; others are
-    *not comparable* with the reason ELSEWHERE. The second result is True only if there is at least one row beside those
-    and every such row agrees.
+    Each folder holds a manifest and `tables/*.csv`; of these the ones with the five summary columns are compared. Where
+    a parameter outside EXECUTION_ONLY and SAMPLE differs, the executions measured different things: every row is *not
+    comparable* and its reason names each such parameter. A re-run of some of the book's sweeps is compared in the
+    quantities of the populations that it shows; others are *not comparable* with the reason ELSEWHERE. The second
+    result is True only if there is at least one row beside those and every such row agrees.
 
     Raises ValueError: a folder without readable manifest or summary tables, or a table that `compare_tables` refuses.
     """
     book, rerun = Path(book), Path(rerun)
-    ours, theirs = _read_parameters(book), _read_parameters(rerun)
+    our_manifest, their_manifest = manifest.read(book), manifest.read(rerun)
+    ours, theirs = our_manifest.parameters, their_manifest.parameters
     difference = _parameter_difference(ours, theirs)
-    book_tables, rerun_tables = _read_summary_tables(book), _read_summary_tables(rerun)
+    book_tables = _read_summary_tables(book, our_manifest.populations)
+    rerun_tables = _read_summary_tables(rerun, their_manifest.populations)
     nothing = pd.DataFrame(columns=list(SUMMARY_COLUMNS))
     parts = []
     for name in sorted(book_tables.keys() | rerun_tables.keys()):
@@ -84,9 +86,10 @@ def compare_runs(book: Path, rerun: Path) -> tuple[pd.DataFrame, bool]:
     if difference:
         comparison["verdict"], comparison["reason"] = NOT_COMPARABLE, difference
     elif _sweeps(theirs).keys() < _sweeps(ours).keys():
-        population = comparison["quantity"].str.rpartition("; ")[[1, 2]].agg("".join, axis=1)
-        shown = population[comparison["rerun"].notna() & population.str.startswith("; ")]
-        comparison.loc[~population.isin(shown), ["verdict", "reason"]] = NOT_COMPARABLE, ELSEWHERE
+        populations = _populations(book_tables) | _populations(rerun_tables)
+        of = [populations.get((row["table"], row["quantity"])) for row in rows]
+        shown = {one for one, there in zip(of, comparison["rerun"].notna(), strict=True) if there and one is not None}
+        comparison.loc[[one not in shown for one in of], ["verdict", "reason"]] = NOT_COMPARABLE, ELSEWHERE
     compared = comparison["verdict"][comparison["reason"] != ELSEWHERE]
     return comparison, len(compared) > 0 and bool((compared == AGREES).all())
 
@@ -146,6 +149,8 @@ def _rows_by_quantity(table: pd.DataFrame, side: str) -> dict[str, dict[str, flo
     absent = [column for column in SUMMARY_COLUMNS if column not in table.columns]
     if absent:
         raise ValueError(f"the {side}'s summary table lacks the column {', '.join(absent)}")
+    if table["quantity"].isna().any():
+        raise ValueError(f"the {side}'s summary table has a row without a quantity")
     repeated = table["quantity"][table["quantity"].duplicated()]
     if len(repeated):
         raise ValueError(f"the {side}'s summary table has the quantity {repeated.iloc[0]} twice")
@@ -182,27 +187,27 @@ def _sweeps(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _read_parameters(folder: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder} has no readable manifest.json") from error
-    match manifest:
-        case {"parameters": {"sweeps": dict()} as parameters}:
-            return parameters
-    raise ValueError(
-        f'{folder} has a manifest.json without the mapping "parameters", or "sweeps" in it; run the notebook again'
-    )
+def _populations(tables: Mapping[str, pd.DataFrame]) -> dict[tuple[str, str], str]:
+    """The population of each quantity, by table and quantity, of tables that have several."""
+    several = {name: table for name, table in tables.items() if table.index.name}
+    return {
+        (name, quantity): of
+        for name, table in several.items()
+        for of, quantity in zip(table.index, table["quantity"], strict=True)
+    }
 
 
-def _read_summary_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """The folder's tables with the five summary columns, by file name without suffix."""
+def _read_summary_tables(folder: Path, populations: Mapping[str, list[str]]) -> dict[str, pd.DataFrame]:
+    """The folder's tables with the five summary columns, by file name without suffix; their index is as it was kept."""
     tables = {}
     for path in sorted((folder / "tables").glob("*.csv")):
         try:
             # A quantity called "1" or "NA" keeps its name: text, and only an empty cell is a missing value.
-            tables[path.stem] = pd.read_csv(path, dtype={"quantity": str}, keep_default_na=False, na_values=[""])
-        except ValueError as error:  # pandas' parser errors are ValueErrors
+            table = pd.read_csv(path, dtype={"quantity": str}, keep_default_na=False, na_values=[""])
+            if path.stem in populations:
+                table.index = pd.Index(populations[path.stem], name="population")
+            tables[path.stem] = table
+        except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors, as an index of another length
             raise ValueError(f"{folder} has a table that cannot be read: {path.name}") from error
     summaries = {name: table for name, table in tables.items() if set(SUMMARY_COLUMNS) <= set(table.columns)}
     if not summaries:

@@ -11,13 +11,10 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
-from ufm import paths
+from ufm import files, paths
 from ufm.book import kernel
-from ufm.files import write
 from ufm.study.notebook_parameters import Parameter
 
-# Errors of a cell whose message alone tells what is wrong with parameters, data or records.
-BAD_INPUT = ("ValueError", "DataError", "RecordError", "OSError", "FileNotFoundError", "PermissionError")
 NAMES = tuple(sorted(path.stem for path in paths.NOTEBOOKS.glob("*.md")))
 
 
@@ -26,6 +23,11 @@ def source(name: str) -> Path:
     if name not in NAMES:
         raise ValueError(f"no notebook {name!r}; known: {', '.join(NAMES)}")
     return paths.NOTEBOOKS / f"{name}.md"
+
+
+def kinds(error: type[Exception]) -> set[str]:
+    """The names of a class of errors and of all that derive from it."""
+    return {error.__name__}.union(*(kinds(one) for one in error.__subclasses__()))
 
 
 def read(name: str) -> nbformat.NotebookNode:
@@ -97,16 +99,17 @@ def execute(name: str, given: Mapping[str, object], folder: Path, *, threads: in
                 f"{name}: its kernel died, as it does where memory is short; give it more, or smaller settings"
             ) from None
         except papermill.PapermillExecutionError as error:
-            if error.ename in BAD_INPUT:
+            # Whose message alone tells what is wrong with parameters, data or records.
+            if error.ename in kinds(ValueError) | kinds(OSError):
                 raise ValueError(f"{name}: {error.evalue}") from error
             if error.ename != "NotYetRun":
                 raise
-            write(folder / "pending.txt", f"{error.evalue}\n".encode())
+            files.write(folder / "pending.txt", f"{error.evalue}\n".encode())
             (folder / "notebook.ipynb").unlink(missing_ok=True)
             return None
         notebook = clean(nbformat.read(executed, as_version=4))
     require_pictures(name, notebook)
-    write(folder / "notebook.ipynb", nbformat.writes(notebook).encode() + b"\n")
+    files.write(folder / "notebook.ipynb", nbformat.writes(notebook).encode() + b"\n")
     return folder / "notebook.ipynb"
 
 
@@ -117,6 +120,18 @@ def require_pictures(name: str, notebook: nbformat.NotebookNode) -> None:
         shown = {kind for output in cell.get("outputs", []) for kind in output.get("data", {})}
         if figure and not any(kind.startswith("image/") for kind in shown):
             raise ValueError(f"{name}: the figure {figure['name']} left no picture, only words")
+
+
+def executed(path: Path) -> nbformat.NotebookNode:
+    """An executed notebook. Raises ValueError where there is none, it is damaged, or a cell was not executed."""
+    try:
+        notebook = nbformat.reads((files.read(path) or b"").decode(), as_version=4)
+        nbformat.validate(notebook)
+    except (ValueError, nbformat.ValidationError):
+        raise ValueError(f"{path}: no executed notebook; run it again") from None
+    if any(cell.cell_type == "code" and not cell.execution_count for cell in notebook.cells):
+        raise ValueError(f"{path}: a cell was not executed")
+    return notebook
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -134,8 +149,10 @@ def write_ipynb(folder: Path) -> list[Path]:
     """The notebooks as .ipynb files that open in Jupyter, with the outputs of their embedded profile where executed."""
     written = []
     for name in NAMES:
-        executed = paths.runs() / "book" / "embedded" / name / "notebook.ipynb"
+        there = paths.runs() / "book" / "embedded" / name / "notebook.ipynb"
         target = folder / f"{name}.ipynb"
-        write(target, executed.read_bytes() if executed.exists() else nbformat.writes(read(name)).encode())
+        if there.exists():
+            executed(there)
+        files.write(target, files.read(there) or nbformat.writes(read(name)).encode())
         written.append(target)
     return written

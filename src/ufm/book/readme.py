@@ -8,16 +8,25 @@ from ufm import evidence, paths
 from ufm.chapters.verdicts import printed, verdicts
 from ufm.files import write
 from ufm.progress import duration
-from ufm.study.runs import Run
+from ufm.study.runs import NotYetRun, Run
+from ufm.study.verification import lost
 
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
 
 
 def results() -> str:
-    """What became of each claim, in Markdown: a line of provenance and the table of the page Verdicts."""
+    """What became of each claim, in Markdown: a line of provenance and the table of the page Verdicts.
+
+    Raises ValueError where records are gone or too few.
+    """
+    for fault in lost():
+        raise ValueError(fault)
     run = Run("verdicts", {"profile": "paper", "train": False})
     populations = run.recorded()
-    table = verdicts(evidence.of(populations), planned=run.sweeps)
+    try:
+        table = verdicts(evidence.of(populations), planned=run.sweeps)
+    except NotYetRun as error:
+        raise ValueError(f"README.md: {error}") from None
     there = [one for one in populations.values() if len(one.entries) >= one.needed]
     entries = [entry for one in there for entry in one.entries]
     complete = [f"{one.trained_on}: {len(one.entries)}" for one in there if not one.setting]

@@ -5,16 +5,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import nbformat
 
 from ufm import paths
 from ufm.book import library, notebooks
+from ufm.files import locked
 from ufm.plan import profiles
 from ufm.progress import duration
+from ufm.records import MANIFEST
 from ufm.records.provenance import source_digest
+from ufm.study import manifest
 
 STATIC = ("_assets", "_ext")
 
@@ -32,13 +36,26 @@ def execution(profile: str, name: str) -> Path:
 def execute(profile: str, name: str) -> None:
     """Execute a notebook for the book. The paper profile trains nothing: its pages show what is recorded."""
     given = {} if profile == "embedded" else {"profile": profile, "train": False}
-    notebooks.execute(name, given, execution(profile, name), threads=1)
+    folder = execution(profile, name)
+    with locked(folder, tell=True):
+        notebooks.execute(name, given, folder, threads=1)
+
+
+@contextmanager
+def held(profile: str) -> Iterator[None]:
+    """Hold the executions of a profile as they are: who would execute one of them again waits."""
+    with ExitStack() as stack:
+        for name in notebooks.NAMES:
+            stack.enter_context(locked(execution(profile, name), shared=True, tell=True))
+        yield
 
 
 def is_current(folder: Path) -> bool:
     """Whether an execution is there and was made by the library as it is now."""
-    manifest = folder / "manifest.json"
-    return manifest.exists() and json.loads(manifest.read_text(encoding="utf-8")).get("code") == source_digest()
+    try:
+        return manifest.read(folder).code == source_digest()
+    except ValueError:
+        return False
 
 
 def missing(profile: str) -> list[str]:
@@ -48,14 +65,14 @@ def missing(profile: str) -> list[str]:
         folder = execution(profile, name)
         if (folder / "pending.txt").exists():
             lines.append(f"{name}: not yet run")
-        elif not (folder / "manifest.json").exists():
+        elif not (folder / MANIFEST).exists():
             raise ValueError(
                 f"{name} was not executed under the profile {profile!r}: run `make book PROFILE={profile}`"
             )
         else:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            if manifest["seeds"] < manifest["planned"]:
-                lines.append(f"{name}: {manifest['seeds']} of {manifest['planned']} planned seeds")
+            found = manifest.read(folder)
+            if found.seeds < found.planned:
+                lines.append(f"{name}: {found.seeds} of {found.planned} planned seeds")
     return lines
 
 
@@ -66,15 +83,16 @@ def build(profile: str) -> Path:
     """
     folders = {name: execution(profile, name) for name in notebooks.NAMES}
     source = paths.BUILD / "source"
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(paths.BOOK, source, ignore=shutil.ignore_patterns("records", "__pycache__"))
-    stage(source, folders)
-    page = source / "api.md"
-    page.write_text(page.read_text(encoding="utf-8").replace(library.PLACE, library.reference()), encoding="utf-8")
-    entries = {path.stem: overview(profile, folders) for path in paths.BOOK.glob("*.md")}
-    entries |= {name: {"Profile": profile, "Models": "none yet"} for name in folders} | provenance(folders)
-    (source / "provenance.json").write_text(json.dumps(entries), encoding="utf-8")
-    return render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True) / "index.html"
+    with locked(paths.BUILD, tell=True):
+        shutil.rmtree(source, ignore_errors=True)
+        shutil.copytree(paths.BOOK, source, ignore=shutil.ignore_patterns("records", "__pycache__"))
+        stage(source, folders)
+        page = source / "api.md"
+        page.write_text(page.read_text(encoding="utf-8").replace(library.PLACE, library.reference()), encoding="utf-8")
+        entries = {path.stem: overview(profile, folders) for path in paths.BOOK.glob("*.md")}
+        entries |= {name: overview(profile, {}) for name in folders} | provenance(folders)
+        (source / "provenance.json").write_text(json.dumps(entries))
+        return render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True) / "index.html"
 
 
 def page(name: str, folder: Path) -> Path:
@@ -110,37 +128,33 @@ def stage(source: Path, folders: dict[str, Path]) -> None:
             page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="cell-0")])
             (source / f"{name}.ipynb").write_text(nbformat.writes(page), encoding="utf-8")
         else:
-            notebook = json.loads((folder / "notebook.ipynb").read_text(encoding="utf-8"))
-            if any(cell["cell_type"] == "code" and not cell["execution_count"] for cell in notebook["cells"]):
-                # Jupyter Book would build a page without outputs and not say so.
-                raise ValueError(f"{folder / 'notebook.ipynb'}: a cell was not executed")
+            notebooks.executed(folder / "notebook.ipynb")  # else a page would have no outputs, and nothing said so
             shutil.copy(folder / "notebook.ipynb", source / f"{name}.ipynb")
 
 
-def provenance(folders: dict[str, Path]) -> dict[str, dict]:
+def provenance(folders: dict[str, Path]) -> dict[str, dict[str, object]]:
     """What stands under the title of each executed notebook, from its manifest."""
-    entries = {}
+    entries: dict[str, dict[str, object]] = {}
     for name, folder in folders.items():
         if not (folder / "pending.txt").exists():
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            found = manifest.read(folder)
             entries[name] = {
-                "Profile": manifest["profile"],
-                "Data": manifest["dataset"],
-                "Models": f"{len(manifest['models'])} ({manifest['seeds']} of {manifest['planned']} planned seeds)",
-                "Device": manifest["device"],
-                "Versions": versions(manifest),
-                "Duration": f"{duration(manifest['seconds'])} of training and scoring",
-                "Date": manifest["date"],
-                "Parameters": manifest["parameters"],
+                "Profile": found.profile,
+                "Data": found.dataset,
+                "Models": f"{len(found.models)} ({found.seeds} of {found.planned} planned seeds)",
+                "Device": found.device,
+                "Versions": versions(found),
+                "Duration": f"{duration(found.seconds)} of training and scoring",
+                "Date": found.date,
+                "Parameters": found.parameters,
             }
     return entries
 
 
-def overview(profile: str, folders: dict[str, Path]) -> dict[str, str]:
+def overview(profile: str, folders: dict[str, Path]) -> dict[str, object]:
     """What stands under the title of a page that no notebook makes: the whole book's provenance."""
-    there = [folder / "manifest.json" for folder in folders.values() if (folder / "manifest.json").exists()]
-    manifests = [json.loads(path.read_text(encoding="utf-8")) for path in there]
-    if not manifests:
+    there = [manifest.read(folder) for folder in folders.values() if (folder / MANIFEST).exists()]
+    if not there:
         return {"Profile": profile, "Models": "none yet"}
 
     def joined(parts: Iterable[str]) -> str:
@@ -148,19 +162,19 @@ def overview(profile: str, folders: dict[str, Path]) -> dict[str, str]:
 
     return {
         "Profile": profile,
-        "Data": joined(part for manifest in manifests for part in manifest["dataset"].split("; ")),
-        "Models": str(len({model for manifest in manifests for model in manifest["models"]})),
-        "Device": joined(manifest["device"] for manifest in manifests),
-        "Versions": joined(versions(manifest) for manifest in manifests),
-        "Duration": f"{duration(sum(manifest['seconds'] for manifest in manifests))} of training and scoring",
-        "Date": max(manifest["date"] for manifest in manifests),
+        "Data": joined(part for one in there for part in one.dataset.split("; ")),
+        "Models": str(len({model for one in there for model in one.models})),
+        "Device": joined(one.device for one in there),
+        "Versions": joined(versions(one) for one in there),
+        "Duration": f"{duration(sum(one.seconds for one in there))} of training and scoring",
+        "Date": max(one.date for one in there),
     }
 
 
-def versions(manifest: dict) -> str:
+def versions(found: manifest.Manifest) -> str:
     """Recipe and libraries in words."""
-    sets = (", ".join(f"{name} {number}" for name, number in one.items()) for one in manifest["versions"])
-    return f"recipe {manifest['recipe']}; {' and '.join(sets)}"
+    sets = (", ".join(f"{name} {number}" for name, number in one.items()) for one in found.versions)
+    return f"recipe {found.recipe}; {' and '.join(sets)}"
 
 
 def render(source: Path, toc: Path, parent: Path, *, strict: bool) -> Path:

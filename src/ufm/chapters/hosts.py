@@ -18,6 +18,7 @@ from ufm.report.figures import HOST_COLOURS, HOST_MARKERS, closed, panels
 from ufm.report.host_pictures import images
 from ufm.report.texts import with_interval
 from ufm.statistics import bootstrap_interval, correlation_interval, share_interval
+from ufm.study.runs import NotYetRun
 
 CLAIM = Claim(
     "C1",
@@ -35,7 +36,9 @@ def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Re
 
 
 def quantities(cells: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> Quantities:
-    """What the Hosts chapter found."""
+    """What the Hosts chapter found. Raises NotYetRun where no population is there that nothing sets apart."""
+    if not rows:
+        raise NotYetRun("The usual populations, beside which the others stand, have too few seeds yet.")
     found: dict[str, dict] = {}
     for cell_row in cells.to_dict("records"):
         found.setdefault(f"contrast, {cell_row['host']} hosts", {})[cell_row["population"]] = cell_row

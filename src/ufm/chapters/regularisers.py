@@ -26,6 +26,7 @@ from ufm.report.by_population import Quantities, interval_of, ranges
 from ufm.report.figures import closed, label, panels
 from ufm.report.texts import key, p_text, span, with_interval
 from ufm.statistics import bootstrap_interval, sign_flip_test
+from ufm.study.runs import NotYetRun
 
 EARLY_STOPPING, PLAIN = "early stopping", "plain"  # the way of a population's models that stop early, or do not
 HOST = "hard"
@@ -101,6 +102,8 @@ def differences(populations: Mapping[str, Cards]) -> pd.DataFrame:
     Columns: population, setting, versus (the models without it), n, estimate, low, high (contrast D with it less
     without, nats), p (sign flips), p_holm (over the rows), reading, accuracy, accuracy_low, accuracy_high (of the
     controls, with it less without). A way that lacks seeds has no p.
+
+    Raises NotYetRun where none stands beside the models without it.
     """
     rows = []
     for title, of in ways(populations).items():
@@ -119,6 +122,8 @@ def differences(populations: Mapping[str, Cards]) -> pd.DataFrame:
                 | {"p": sign_flip_test(change) if complete else nan, "p_holm": nan}
                 | {"accuracy": cost["estimate"], "accuracy_low": cost["low"], "accuracy_high": cost["high"]}
             )
+    if not rows:
+        raise NotYetRun("No way has enough seeds yet beside the models without it.")
     table = pd.DataFrame(rows)
     table["p_holm"] = corrected(table["p"])
     table["reading"] = [reading(row) for row in table.to_dict("records")]

@@ -1,11 +1,16 @@
 """Notebooks with other parameters, and their numbers beside the book's."""
 
+import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+LONGEST = 200  # of the name of a folder a system takes some 255 bytes
+PLAIN = re.compile("[a-z0-9_.-]*|[A-Z]|True|False|None")
 
 
 def run(context: typer.Context, notebook: str) -> None:
@@ -15,44 +20,43 @@ def run(context: typer.Context, notebook: str) -> None:
     """
     from ufm import paths
     from ufm.book import notebooks, site
+    from ufm.files import locked
 
     given = pairs(context.args)
     parameters = notebooks.typed(notebook, given)
-    label = re.sub(
-        r"[^\w.=-]+", "_", "-".join([notebook, *(f"{name}={value}" for name, value in sorted(given.items()))])
-    )
-    folder = paths.runs() / label
+    folder = paths.runs() / label(notebook, given)
     # One thread, as the book's own execution on the embedded images has.
     threads = 1 if parameters.get("profile", "embedded") == "embedded" and "dataset" not in parameters else None
-    if notebooks.execute(notebook, parameters, folder, threads=threads) is None:
-        raise ValueError((folder / "pending.txt").read_text(encoding="utf-8").strip())
-    page = site.page(notebook, folder)
-    print(f"notebook  {folder / 'notebook.ipynb'}")
-    for table in sorted((folder / "tables").glob("*.csv")):
-        print(f"table     {table}")
-    print(f"page      {page}")
+    with locked(folder, tell=True):
+        if notebooks.execute(notebook, parameters, folder, threads=threads) is None:
+            raise ValueError((folder / "pending.txt").read_text().strip())
+        page = site.page(notebook, folder)
+        print(f"notebook  {folder / 'notebook.ipynb'}")
+        for table in sorted((folder / "tables").glob("*.csv")):
+            print(f"table     {table}")
+        print(f"page      {page}")
 
 
 def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, under _build/runs/")]) -> None:
     """Set each number of a re-run's tables beside the book's; exit code 1 unless all agree."""
-    import json
-
     from rich.console import Console
     from rich.table import Table
 
     from ufm.book import site
     from ufm.book.compare import ELSEWHERE, compare_runs
+    from ufm.files import locked
+    from ufm.study import manifest
 
+    theirs = manifest.read(run)
     try:
-        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-        ours = site.execution(manifest["profile"], manifest["notebook"])
-    except (OSError, ValueError, KeyError, TypeError):
-        message = f"{run} holds no readable manifest.json: give the folder that `make run` printed"
-        raise ValueError(message) from None
+        ours = site.execution(theirs.profile, theirs.notebook)
+    except ValueError as error:
+        raise ValueError(f"{run}: {error}") from None
     # The paper profile's pages show what is recorded, which may have grown since.
-    if manifest["profile"] == "paper" or not site.is_current(ours):
-        site.execute(manifest["profile"], manifest["notebook"])
-    rows, agrees = compare_runs(ours, run)
+    if theirs.profile == "paper" or not site.is_current(ours):
+        site.execute(theirs.profile, theirs.notebook)
+    with locked(ours, shared=True, tell=True):
+        rows, agrees = compare_runs(ours, run)
     shown = Table("table", "quantity", "book", "re-run", "verdict", "reason", title=f"{run} beside the book")
     elsewhere = rows["reason"] == ELSEWHERE
     for row in rows[~elsewhere].to_dict("records"):
@@ -66,6 +70,18 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
     if others:
         print(f"without intervals, so not compared: {', '.join(others)}")
     raise typer.Exit(0 if agrees else 1)
+
+
+def label(notebook: str, given: Mapping[str, str]) -> str:
+    """The name of the folder of a run, another one for other settings: where these don't tell, their digest does."""
+    from ufm.records import digest
+
+    name = "-".join([notebook, *(f"{parameter}={value}" for parameter, value in sorted(given.items()))])
+    # A file system may not tell capitals from small letters, and a file is another one in another folder.
+    if len(name) <= LONGEST and all(PLAIN.fullmatch(one) and not os.path.exists(one) for one in given.values()):
+        return name
+    settings = {name: str(Path(one).absolute()) if os.path.exists(one) else one for name, one in given.items()}
+    return f"{re.sub(r'[^a-zA-Z0-9_.=-]+', '_', name)[:LONGEST]}+{digest(settings)[:8]}"
 
 
 def pairs(arguments: list[str]) -> dict[str, str]:

@@ -8,12 +8,13 @@ def book(profile: str = "embedded", strict: bool = False) -> None:
     """Build the site from the executed notebooks; with --strict anything missing is an error."""
     from ufm.book import site
 
-    lacking = site.missing(profile)
-    for line in lacking:
-        print(f"missing: {line}", file=sys.stderr)
-    if strict and lacking:
-        raise ValueError(f"{len(lacking)} of the {profile} profile's pages lack what is planned (see above)")
-    print(site.build(profile))
+    with site.held(profile):
+        lacking = site.missing(profile)
+        for line in lacking:
+            print(f"missing: {line}", file=sys.stderr)
+        if strict and lacking:
+            raise ValueError(f"{len(lacking)} of the {profile} profile's pages lack what is planned (see above)")
+        print(site.build(profile))
 
 
 def readme() -> None:

@@ -132,7 +132,7 @@ def of(populations: Mapping[str, Population], *, beside: bool = False) -> dict[s
     fewest = THRESHOLDS.fewest_seeds
     enough = {name: population for name, population in populations.items() if len(population.entries) >= fewest}
     if not any(population.setting or not beside for population in enough.values()):
-        if max(len(population.sweep.seeds) for population in populations.values()) < fewest:
+        if populations and max(len(population.sweep.seeds) for population in populations.values()) < fewest:
             raise ValueError(f"n_seeds: evidence needs at least {fewest} seeds")
         raise NotYetRun(f"Fewer than {fewest} seeds are recorded yet; `.venv/bin/ufm reproduce` trains them.")
     return {name: stack(population) for name, population in enough.items()}

@@ -19,13 +19,17 @@ def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def summary(quantities: Quantities) -> pd.DataFrame:
-    """A summary table: columns quantity (named "quantity; population"), estimate, low, high, n."""
+    """A summary table: columns quantity (named "quantity; population"), estimate, low, high, n.
+
+    Its index is the population of each row.
+    """
     rows = [
         {"quantity": f"{quantity}; {population}"} | {name: row[name] for name in SUMMARY_COLUMNS[1:]}
         for quantity, populations in quantities.items()
         for population, row in populations.items()
     ]
-    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+    of = [population for populations in quantities.values() for population in populations]
+    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS), index=pd.Index(of, name="population"))
 
 
 def ranges(quantities: Quantities, *, digits: int = 2) -> dict[str, str]:

@@ -22,7 +22,7 @@ from ufm.protocol import Protocol, hosts
 from ufm.records import Measured, Records, committed, csv, executed, joined
 from ufm.records.fingerprints import RECIPE
 from ufm.records.provenance import device_name, source_digest, training_digest
-from ufm.study import parameters
+from ufm.study import manifest, parameters
 from ufm.study.notebook_parameters import DEFAULTS
 
 
@@ -38,6 +38,13 @@ class Population(OfSweep):
     tables: dict[str, pd.DataFrame]
     arrays: list[Mapping[str, np.ndarray]]  # one a seed, where seeds have any
     entries: list[dict]  # manifest entries, one a seed
+
+
+class Populations(dict[str, Population]):
+    """Populations by sweep. Raises NotYetRun for one of which no seed is recorded."""
+
+    def __missing__(self, name: str) -> Population:
+        raise NotYetRun(f"No seed of {name} is recorded yet; `.venv/bin/ufm reproduce {name}` trains them.")
 
 
 class Run:
@@ -65,7 +72,7 @@ class Run:
         self.device = resolve(device) if self.train else known(device)
         self.folder = paths.run_folder(notebook)
 
-    def populations(self) -> dict[str, Population]:
+    def populations(self) -> Populations:
         """The planned seeds by sweep: from the book's records, from earlier executions of this code, or trained now.
 
         Sweeps that the book can do without are not trained.
@@ -87,9 +94,9 @@ class Run:
         [population] = self.populations().values()
         return population
 
-    def recorded(self) -> dict[str, Population]:
+    def recorded(self) -> Populations:
         """As `populations`, without training anything or saying what was used."""
-        populations = {}
+        populations = Populations()
         for name, sweep in self.sweeps.items():
             wanted = fingerprints(sweep)
             there: dict[str, tuple[dict, Measured]] = {}
@@ -179,22 +186,22 @@ class Run:
         """Say beside the execution's tables what they stand on; the page of the book shows it."""
         entries = [entry for population in populations.values() for entry in population.entries]
         versions = {json.dumps(entry["versions"]): entry["versions"] for entry in entries}
-        manifest = {
-            "notebook": self.notebook,
-            "parameters": self.parameters(),
-            "profile": self.profile,
-            "dataset": "; ".join(dict.fromkeys(images(population.protocol) for population in populations.values())),
-            "device": " and ".join(dict.fromkeys(entry["device"] for entry in entries)),
-            "versions": list(versions.values()),
-            "recipe": RECIPE,
-            "code": source_digest(),
-            "models": sorted({model for entry in entries for model in entry["models"]}),
-            "seeds": len(entries),
-            "planned": sum(len(sweep.seeds) for sweep in self.sweeps.values()),
-            "seconds": round(sum(entry["seconds"] for entry in entries), 1),
-            "date": max(entry["date"] for entry in entries),
-        }
-        write(self.folder / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
+        manifest.Manifest(
+            notebook=self.notebook,
+            parameters=self.parameters(),
+            profile=self.profile,
+            dataset="; ".join(dict.fromkeys(images(population.protocol) for population in populations.values())),
+            device=" and ".join(dict.fromkeys(entry["device"] for entry in entries)),
+            versions=list(versions.values()),
+            recipe=RECIPE,
+            code=source_digest(),
+            models=sorted({model for entry in entries for model in entry["models"]}),
+            seeds=len(entries),
+            planned=sum(len(sweep.seeds) for sweep in self.sweeps.values()),
+            seconds=round(sum(entry["seconds"] for entry in entries), 1),
+            date=max(entry["date"] for entry in entries),
+            populations={},
+        ).keep(self.folder)
 
     def parameters(self) -> dict[str, object]:
         """What was asked for, with all that the profile adds: every setting on which the numbers depend.
@@ -223,8 +230,15 @@ class Run:
         }
 
     def keep_table(self, name: str, table: pd.DataFrame) -> None:
-        """Keep a table beside the execution as CSV, with every digit."""
+        """Keep a table beside the execution as CSV, with every digit.
+
+        An index called "population" goes into the manifest, so that `ufm compare` knows of which each row is.
+        """
         write(self.folder / "tables" / f"{name}.csv", csv(table))
+        if table.index.name == "population":
+            kept = manifest.read(self.folder)
+            kept.populations[name] = table.index.tolist()
+            kept.keep(self.folder)
 
 
 def fingerprints(sweep: Sweep) -> dict[str, int]:
