@@ -11,6 +11,7 @@ from ufm import evidence
 from ufm.chapters import hosts
 from ufm.evidence import cells
 from ufm.report import by_population
+from ufm.study.runs import NotYetRun
 
 ONE = {"estimate": 0.4666, "low": 0.346, "high": 0.5849, "n": 30}
 CELL = {"population": "a", "host": "hard", **ONE, "p": 1e-5, "p_holm": 4e-5, "early": 0.25, "early_low": 0.125}
@@ -72,3 +73,8 @@ def test_exploratory_cells_stand_beside_what_their_own_canaries_learnt():
 # What its figures are drawn from, given populations (tests/test_figures.py).
 DRAWN = {"drawn_contrasts": lambda some: [planted.each(some, evidence.by_host)]}
 DRAWN_WITH = {"drawn_contrasts": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0}}
+
+
+def test_without_a_usual_population_the_page_is_not_yet_run():
+    with pytest.raises(NotYetRun, match="have too few seeds yet"):
+        hosts.quantities(pd.DataFrame(), {})

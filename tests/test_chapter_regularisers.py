@@ -13,6 +13,7 @@ from ufm.chapters import regularisers, verdicts
 from ufm.evidence import contrasts, on_seeds, planned_as
 from ufm.plan import registry
 from ufm.report import by_population
+from ufm.study.runs import NotYetRun
 
 ONE = "MNIST, small"
 
@@ -211,3 +212,8 @@ def test_accuracy_is_said_of_ways_that_reduce_and_of_those_that_raise():
 
 # What its figures are drawn from, given populations (tests/test_figures.py).
 DRAWN = {"drawn_costs": lambda some: planted.settings(some)[1:]}
+
+
+def test_without_a_way_beside_its_population_the_page_is_not_yet_run():
+    with pytest.raises(NotYetRun, match="No way has enough seeds yet"):
+        regularisers.differences({})

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import damage
@@ -377,4 +378,16 @@ def test_a_damaged_manifest_is_one_line_before_anything_is_trained(ufm, cheap, s
         code, output, errors = ufm(*command.split())
         assert (code, output, len(errors)) == (2, "", 1), errors
         assert str(small / "scores" / "manifest.json") in errors[0]
+    assert cheap == []
+
+
+@pytest.mark.parametrize("name", ["scores/models.csv", "index.txt"])
+def test_a_damaged_store_is_one_line_before_more_is_trained(ufm, cheap, small, monkeypatch, name):
+    ufm("reproduce", "scores")
+    cheap.clear()
+    damage.as_folder(small / name)
+    tiny.install(monkeypatch, {"scores": replace(tiny.SWEEPS["scores"], seeds=range(6))})
+    code, output, errors = ufm("reproduce", "scores")
+    assert (code, output, len(errors)) == (2, "", 1), errors
+    assert str(small / name) in errors[0]
     assert cheap == []

@@ -245,6 +245,14 @@ def test_a_damaged_record_in_a_parcel_is_refused(parcel, home, harm):
     refused(repacked(parcel, lambda folder: harm(folder / "steps")), home)
 
 
+def test_nothing_is_added_where_a_table_at_home_is_damaged(parcel, home):
+    fill("steps", [0])
+    path, before = damage.crlf_table(home / "steps"), visible(home)
+    with pytest.raises(RecordError, match=f"^{path}: "):
+        import_(parcel)
+    assert visible(home) == before
+
+
 def test_a_parcel_that_lost_a_whole_sweep_is_refused(parcel, home):
     repacked(parcel, lambda folder: shutil.rmtree(folder / "steps"))
     refused(parcel, home, "contents.json")

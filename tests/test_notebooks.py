@@ -227,9 +227,28 @@ def test_a_failing_execution_leaves_the_earlier_notebook(tiny):
     with pytest.raises(papermill.PapermillExecutionError, match="what is wrong"):
         notebooks.execute("tiny", {"fail": True, "kind": "ZeroDivisionError"}, tiny)
     with pytest.raises(ValueError, match="^tiny: what is wrong$"):
-        notebooks.execute("tiny", {"fail": True, "kind": "RecordError"}, tiny)
+        notebooks.execute("tiny", {"fail": True, "kind": "IsADirectoryError"}, tiny)
     assert (tiny / "notebook.ipynb").read_bytes() == before
     assert [path.name for path in tiny.iterdir()] == ["notebook.ipynb"]  # but no manifest that is not its own
+
+
+def test_bad_input_is_told_from_other_errors_by_all_kinds_of_it():
+    bad = notebooks.kinds(ValueError) | notebooks.kinds(OSError)
+    assert {"ValueError", "RecordError", "JSONDecodeError", "UnicodeDecodeError", "OSError"} <= bad
+    assert {"IsADirectoryError", "NotADirectoryError", "PermissionError", "FileNotFoundError"} <= bad
+    assert not {"KeyError", "TypeError", "ZeroDivisionError", "NotYetRun"} & bad
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"{}", b"\xff\xfe", b'{"cells": 3}', "a folder"])
+def test_a_damaged_executed_notebook_is_one_line(tmp_path, content):
+    path = tmp_path / "notebook.ipynb"
+    if content == "a folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: .*notebook") as raised:
+        notebooks.executed(path)
+    assert "\n" not in str(raised.value)
 
 
 def test_what_is_not_yet_run_takes_the_place_of_the_notebook_until_it_is(tiny):
@@ -256,9 +275,9 @@ def test_notebooks_are_written_with_the_outputs_of_the_embedded_profile_where_th
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
     executed = tmp_path / "runs" / "book" / "embedded" / "mlp" / "notebook.ipynb"
     executed.parent.mkdir(parents=True)
-    executed.write_bytes(b"executed")
+    nbformat.write(nbformat.v4.new_notebook(), executed)
     assert notebooks.write_ipynb(tmp_path / "out") == [tmp_path / "out" / f"{name}.ipynb" for name in notebooks.NAMES]
-    assert (tmp_path / "out" / "mlp.ipynb").read_bytes() == b"executed"
+    assert (tmp_path / "out" / "mlp.ipynb").read_bytes() == executed.read_bytes()
     plain = nbformat.read(tmp_path / "out" / "method.ipynb", as_version=4)
     assert plain == notebooks.read("method")
 

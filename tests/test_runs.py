@@ -21,7 +21,7 @@ from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Training, experiments
 from ufm.records import Measured, RecordError, Records, committed, executed, provenance, store
 from ufm.records.fingerprints import digest
-from ufm.study import runs, seeds
+from ufm.study import manifest, runs, seeds
 from ufm.study.runs import NotYetRun, Run
 from ufm.study.seeds import finish
 
@@ -100,6 +100,26 @@ def test_what_lacks_is_trained_and_the_rest_re_used(trained):
     assert (again.entries, len(again.sweep.seeds)) == (first.entries, 2)
     assert run(seed=2, n_seeds=1).population().tables["models"]["seed"].tolist() == [2, 2]
     assert len(trained) == 4
+
+
+def test_a_population_of_which_nothing_is_recorded_is_not_yet_run(trained):
+    populations = run(n_seeds=1).populations()
+    assert list(populations) == ["method"]
+    with pytest.raises(
+        NotYetRun, match="^No seed of hosts is recorded yet; `.venv/bin/ufm reproduce hosts` trains them"
+    ):
+        populations["hosts"]
+
+
+def test_the_manifest_says_of_which_population_each_row_is(trained, tmp_path):
+    execution = run(n_seeds=1)
+    execution.populations()
+    table = pd.DataFrame({"quantity": ["M; a", "M; b"], "estimate": [0.1, 0.2]})
+    execution.keep_table("plain", table)
+    execution.keep_table("summary", table.set_index(pd.Index(["a", "b"], name="population")))
+    texts = [(tmp_path / "run" / "tables" / f"{name}.csv").read_text() for name in ("plain", "summary")]
+    assert texts[0] == texts[1]
+    assert manifest.read(tmp_path / "run").populations == {"summary": ["a", "b"]}
 
 
 def test_seeds_stand_in_the_order_of_their_numbers(trained):
@@ -213,8 +233,8 @@ def test_a_damaged_record_is_an_error(trained, train):
     path.write_text(path.read_text(encoding="utf-8").replace("0.25", "0.26"), encoding="utf-8")
     with pytest.raises(RecordError, match=r"scores\.csv: the rows of record .* seed 0"):
         run(n_seeds=1, train=train).population()
-    path.with_name("manifest.json").write_text("{", encoding="utf-8")
-    with pytest.raises(RecordError, match=r"manifest\.json: not a manifest"):
+    path.with_name("manifest.json").write_text("{")
+    with pytest.raises(RecordError, match=r"manifest\.json: no JSON"):
         run(n_seeds=1, train=train).population()
     assert trained == []
 

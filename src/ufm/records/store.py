@@ -131,8 +131,11 @@ class Records:
                 write(index, b"\n".join([*lines, line, b""]))
 
     def prepare(self) -> None:
-        """Make the folder, and see that seeds can be added. Raises RecordError where a table is damaged."""
+        """Make the folder, and see that seeds can be added. Raises RecordError where a table or index is damaged."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.index is not None:
+            with restored():
+                read(self.index)
         for name in {name for entry in self.entries().values() for name in entry["digests"] if name not in NO_TABLES}:
             self.text(name)
 
