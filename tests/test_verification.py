@@ -87,7 +87,7 @@ def without_half_its_lines(index):
         (lambda index: index.write_bytes(b"\0\xff\n"), 1),
         (lambda index: index.write_text(index.read_text() + "../../elsewhere 0123456789abcdef\n"), 1),
         (lambda index: index.write_text(""), 3),  # folders of records that it does not list
-        (without_half_its_lines, 3),
+        (without_half_its_lines, 2),
     ],
     ids=["gone", "a folder", "binary", "a name that leads elsewhere", "emptied", "without half its lines"],
 )
@@ -97,6 +97,19 @@ def test_an_index_that_is_damaged_is_a_fault(records, harm, n_faults):
     assert n_records == 9
     assert [fault.startswith(f"{records / 'index.txt'}: ") for fault in faults] == [True] * n_faults
     assert "\n" not in "".join(faults)
+
+
+def test_a_seed_that_a_killed_process_did_not_list_is_listed_with_the_next(records):
+    index = records / "index.txt"
+    before = index.read_text()
+    sweep = tiny.SWEEPS["steps"]
+    *_, last = committed("steps").entries()
+    index.write_text(before.replace(f"steps {last}\n", ""))
+    assert verify() == (9, [])
+    entry, measured = committed("steps").whole(last)
+    entry = entry | {"seed": 7, "identity": sweep.protocol.identity(7)}
+    committed("steps").add(sweep.protocol.fingerprint(7), entry, measured)
+    assert sorted(index.read_text().splitlines()[:-1]) == sorted(before.splitlines())
 
 
 def test_an_emptied_folder_of_records_is_a_fault(records):

@@ -117,18 +117,17 @@ class Records:
                 digests["arrays"] = hashlib.sha256(packed.getvalue()).hexdigest()
             entry = entry | {"digests": digests}
             entries[fingerprint] = entry | {"digests": digests | {"entry": entry_digest(entry)}}
-            if self.index is not None:  # before the manifest: what is there is listed, also after a kill
-                self.list_in(self.index, fingerprint)
             lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items())
             write(self.folder / MANIFEST, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+            if self.index is not None:
+                self.list_in(self.index, entries)
 
-    def list_in(self, index: Path, fingerprint: str) -> None:
-        """Add a line for a seed to the index, once."""
-        line = f"{self.folder.name} {fingerprint}".encode()
+    def list_in(self, index: Path, fingerprints: Iterable[str]) -> None:
+        """Add the seeds that an index lacks: the one just added, and one before it if a process was killed there."""
         with locked(index.parent):
             lines = (read(index) or b"").splitlines()
-            if line not in lines:
-                write(index, b"\n".join([*lines, line, b""]))
+            ours = (f"{self.folder.name} {one}".encode() for one in fingerprints)
+            write(index, b"\n".join([*dict.fromkeys([*lines, *ours]), b""]))
 
     def prepare(self) -> None:
         """Make the folder, and see that seeds can be added. Raises RecordError where a table or index is damaged."""

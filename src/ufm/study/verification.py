@@ -62,7 +62,10 @@ def lost() -> list[str]:
 
 
 def unlisted(there: Mapping[str, Collection[str]]) -> list[str]:
-    """A line for each folder that has records, given by their fingerprints, that the index does not list."""
+    """A line for each folder that has records, given by their fingerprints, that the index does not list.
+
+    The last one of a folder may be on its way, or left by a killed process, and is listed with the next.
+    """
     index = paths.committed_records() / INDEX
     try:
         known = indexed()
@@ -70,7 +73,7 @@ def unlisted(there: Mapping[str, Collection[str]]) -> list[str]:
         return []
     if known is None:
         return []
-    missing = {name: set(fingerprints) - set(known.get(name, [])) for name, fingerprints in there.items()}
+    missing = {name: set([*fingerprints][:-1]) - set(known.get(name, [])) for name, fingerprints in there.items()}
     return [f"{index}: {len(one)} records of {name} are not listed; restore it" for name, one in missing.items() if one]
 
 
