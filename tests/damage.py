@@ -227,7 +227,7 @@ def binary_manifest(folder):
 
 def nested_manifest(folder):
     path = folder / "manifest.json"
-    path.write_text("[" * 100_000)
+    path.write_text("[" * 100_000, encoding="utf-8")
     return path
 
 
@@ -274,7 +274,7 @@ def forged_arrays(folder, write):
 
 
 def text_as_arrays(folder):
-    return forged_arrays(folder, lambda path: path.write_text("no arrays"))
+    return forged_arrays(folder, lambda path: path.write_text("no arrays", encoding="utf-8"))
 
 
 def lzma_without_end(folder):

@@ -24,5 +24,5 @@ def write_manifest(folder, **changes):
     """Write a manifest into a folder, which is made; where it lies."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "manifest.json"
-    path.write_text(json.dumps(MANIFEST | changes))
+    path.write_text(json.dumps(MANIFEST | changes), encoding="utf-8")
     return path

@@ -284,7 +284,7 @@ def test_compare_runs_names_the_folder_that_lacks_something(tmp_path):
     write_manifest(good, populations={"scores": ["small"]})  # of two rows
     with pytest.raises(ValueError, match=f"^{good} has a table that cannot be read: scores.csv$"):
         compare_runs(good, good)
-    (good / "tables" / "nothing.csv").write_text("")
+    (good / "tables" / "nothing.csv").write_text("", encoding="utf-8")
     with pytest.raises(ValueError, match=f"^{good} has a table that cannot be read: nothing.csv$"):
         compare_runs(good, good)
 
@@ -292,12 +292,12 @@ def test_compare_runs_names_the_folder_that_lacks_something(tmp_path):
 @pytest.mark.parametrize(
     ("harm", "named"),
     [
-        (lambda path: path.write_text("{"), "no JSON"),
+        (lambda path: path.write_text("{", encoding="utf-8"), "no JSON"),
         (lambda path: path.write_bytes(b"\xff\xfe{}"), "no JSON"),
-        (lambda path: path.write_text("[" * 100_000), "no JSON"),
+        (lambda path: path.write_text("[" * 100_000, encoding="utf-8"), "no JSON"),
         (damage.as_folder, "cannot be read"),
-        (lambda path: path.write_text("[]"), "valid dictionary"),
-        (lambda path: path.write_text("{}"), "notebook: Field required"),
+        (lambda path: path.write_text("[]", encoding="utf-8"), "valid dictionary"),
+        (lambda path: path.write_text("{}", encoding="utf-8"), "notebook: Field required"),
         *((partial(changed, {name: None}), f"manifest.json: {name}: ") for name in MANIFEST),
         (partial(changed, {"parameters": {}}), "parameters: no sweeps"),
         (partial(changed, {"parameters": {"sweeps": ["mlp"]}}), "parameters: no sweeps"),
@@ -322,7 +322,7 @@ def test_a_damaged_manifest_is_named_in_one_line(tmp_path, harm, named):
 def test_a_table_without_rows_or_quantities_is_no_agreement(tmp_path, content):
     book = write_run(tmp_path / "book", OF_POPULATIONS, sweeps=SWEEPS, **LARGE)
     rerun = write_run(tmp_path / "rerun", {}, sweeps={"small": {}}, **SMALL)
-    (rerun / "tables" / "whole.csv").write_text(content)
+    (rerun / "tables" / "whole.csv").write_text(content, encoding="utf-8")
     if content.endswith("n\n"):
         assert compare_runs(book, rerun)[1] is False
     else:

@@ -54,7 +54,7 @@ folder = Path(os.environ["UFM_RUN"])
 if fail:
     raise type(kind, (RuntimeError,), {})("what is wrong")
 folder.mkdir(parents=True, exist_ok=True)
-_ = (folder / "manifest.json").write_text("{}")
+_ = (folder / "manifest.json").write_text("{}", encoding="utf-8")
 count, rate, os.environ.get("OMP_NUM_THREADS")
 ```
 """

@@ -23,9 +23,9 @@ def test_results_in_the_readme_are_those_of_the_records():
 def test_results_are_not_renewed_from_records_that_are_gone(tmp_path, monkeypatch, index, words):
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path))
     if index is not None:
-        (tmp_path / "index.txt").write_text(index)
+        (tmp_path / "index.txt").write_text(index, encoding="utf-8")
     with pytest.raises(ValueError, match=words) as raised:
-        readme.update((paths.ROOT / "README.md").read_text())
+        readme.update((paths.ROOT / "README.md").read_text(encoding="utf-8"))
     assert "\n" not in str(raised.value)
 
 

@@ -117,7 +117,7 @@ def test_the_manifest_says_of_which_population_each_row_is(trained, tmp_path):
     table = pd.DataFrame({"quantity": ["M; a", "M; b"], "estimate": [0.1, 0.2]})
     execution.keep_table("plain", table)
     execution.keep_table("summary", table.set_index(pd.Index(["a", "b"], name="population")))
-    texts = [(tmp_path / "run" / "tables" / f"{name}.csv").read_text() for name in ("plain", "summary")]
+    texts = [(tmp_path / "run" / "tables" / f"{name}.csv").read_text(encoding="utf-8") for name in ("plain", "summary")]
     assert texts[0] == texts[1]
     assert manifest.read(tmp_path / "run").populations == {"summary": ["a", "b"]}
 
@@ -233,7 +233,7 @@ def test_a_damaged_record_is_an_error(trained, train):
     path.write_text(path.read_text(encoding="utf-8").replace("0.25", "0.26"), encoding="utf-8")
     with pytest.raises(RecordError, match=r"scores\.csv: the rows of record .* seed 0"):
         run(n_seeds=1, train=train).population()
-    path.with_name("manifest.json").write_text("{")
+    path.with_name("manifest.json").write_text("{", encoding="utf-8")
     with pytest.raises(RecordError, match=r"manifest\.json: no JSON"):
         run(n_seeds=1, train=train).population()
     assert trained == []

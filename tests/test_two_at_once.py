@@ -59,7 +59,7 @@ def execute(pause):
             (folder / old).unlink(missing_ok=True)
         pause()
         write_manifest(folder)
-        (folder / "notebook.ipynb").write_text("executed")
+        (folder / "notebook.ipynb").write_text("executed", encoding="utf-8")
         return folder / "notebook.ipynb"
 
     return executed
@@ -69,7 +69,7 @@ def test_two_identical_runs_both_end_well(monkeypatch, waits, capsys):
     paused = threading.local()
 
     def page(name, folder):
-        assert (folder / "notebook.ipynb").read_text() == "executed"
+        assert (folder / "notebook.ipynb").read_text(encoding="utf-8") == "executed"
         assert (folder / "manifest.json").exists()
         return folder / "html" / "mlp.html"
 
@@ -116,7 +116,7 @@ def test_two_books_are_built_one_after_the_other(monkeypatch, waits):
     monkeypatch.setattr(notebooks, "executed", lambda path: None)
     folder = site.execution("embedded", "mlp")
     write_manifest(folder)
-    (folder / "notebook.ipynb").write_text("executed")
+    (folder / "notebook.ipynb").write_text("executed", encoding="utf-8")
 
     paused = threading.local()
 

@@ -75,8 +75,8 @@ def test_what_is_lost_is_a_fault(records, lose, gone):
 
 
 def without_half_its_lines(index):
-    lines = index.read_text().splitlines(keepends=True)
-    index.write_text("".join(lines[::2]))
+    lines = index.read_text(encoding="utf-8").splitlines(keepends=True)
+    index.write_text("".join(lines[::2]), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def without_half_its_lines(index):
         (Path.unlink, 1),
         (damage.as_folder, 1),
         (lambda index: index.write_bytes(b"\0\xff\n"), 1),
-        (lambda index: index.write_text(index.read_text() + "../../elsewhere 0123456789abcdef\n"), 1),
-        (lambda index: index.write_text(""), 3),  # folders of records that it does not list
+        (lambda index: index.write_text(index.read_text(encoding="utf-8") + "../../elsewhere 0123456789abcdef\n"), 1),
+        (lambda index: index.write_text("", encoding="utf-8"), 3),  # folders of records that it does not list
         (without_half_its_lines, 2),
     ],
     ids=["gone", "a folder", "binary", "a name that leads elsewhere", "emptied", "without half its lines"],
@@ -101,15 +101,15 @@ def test_an_index_that_is_damaged_is_a_fault(records, harm, n_faults):
 
 def test_a_seed_that_a_killed_process_did_not_list_is_listed_with_the_next(records):
     index = records / "index.txt"
-    before = index.read_text()
+    before = index.read_text(encoding="utf-8")
     sweep = tiny.SWEEPS["steps"]
     *_, last = committed("steps").entries()
-    index.write_text(before.replace(f"steps {last}\n", ""))
+    index.write_text(before.replace(f"steps {last}\n", ""), encoding="utf-8")
     assert verify() == (9, [])
     entry, measured = committed("steps").whole(last)
     entry = entry | {"seed": 7, "identity": sweep.protocol.identity(7)}
     committed("steps").add(sweep.protocol.fingerprint(7), entry, measured)
-    assert sorted(index.read_text().splitlines()[:-1]) == sorted(before.splitlines())
+    assert sorted(index.read_text(encoding="utf-8").splitlines()[:-1]) == sorted(before.splitlines())
 
 
 def test_an_emptied_folder_of_records_is_a_fault(records):

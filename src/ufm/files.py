@@ -67,7 +67,7 @@ def locked(folder: Path, *, shared: bool = False, tell: bool = False) -> Iterato
     Processes that hold it `shared` only read, and do so side by side. One that is to `tell` says that it waits.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
+    with open(folder / ".lock", "w", encoding="utf-8") as lock:
         how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
             fcntl.flock(lock, how | fcntl.LOCK_NB)

@@ -91,7 +91,7 @@ def build(profile: str) -> Path:
         page.write_text(page.read_text(encoding="utf-8").replace(library.PLACE, library.reference()), encoding="utf-8")
         entries = {path.stem: overview(profile, folders) for path in paths.BOOK.glob("*.md")}
         entries |= {name: overview(profile, {}) for name in folders} | provenance(folders)
-        (source / "provenance.json").write_text(json.dumps(entries))
+        (source / "provenance.json").write_text(json.dumps(entries), encoding="utf-8")
         return render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True) / "index.html"
 
 

@@ -29,7 +29,7 @@ def run(context: typer.Context, notebook: str) -> None:
     threads = 1 if parameters.get("profile", "embedded") == "embedded" and "dataset" not in parameters else None
     with locked(folder, tell=True):
         if notebooks.execute(notebook, parameters, folder, threads=threads) is None:
-            raise ValueError((folder / "pending.txt").read_text().strip())
+            raise ValueError((folder / "pending.txt").read_text(encoding="utf-8").strip())
         page = site.page(notebook, folder)
         print(f"notebook  {folder / 'notebook.ipynb'}")
         for table in sorted((folder / "tables").glob("*.csv")):
