@@ -26,19 +26,20 @@ ARRAYS = ("train_images", "train_labels", "train_indices", "test_images", "test_
 
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
-    """A colour data set of one file, in a folder of its own: its "download" writes the file."""
+    """A colour data set of one file, in a folder of its own, whose content nothing has to be fetched for."""
     pixels = np.zeros((3, 3, 2, 2), np.uint8)
     pixels[0, :, 0, 0] = 51, 102, 204  # 0.2, 0.4, 0.8
     pixels[1] = 255
 
-    def read(root, download):
-        if download and not (root / "tiny.bin").exists():
-            root.mkdir(exist_ok=True)
-            (root / "tiny.bin").write_bytes(b"abc")
+    def read(contents):
+        assert contents == {"tiny.bin": b"abc"}
         return Arrays(pixels, np.arange(3), pixels, np.arange(3))
 
+    def fetch(paths):
+        return [(path, b"abc") for path in paths]
+
     files = {"tiny.bin": "900150983cd24fb0d6963f7d28e17f72"}  # the md5 of "abc", RFC 1321
-    monkeypatch.setitem(sources.SOURCES, "tiny", Source("Tiny", 3, (3, 2, 2), read, files))
+    monkeypatch.setitem(sources.SOURCES, "tiny", Source("Tiny", 3, (3, 2, 2), read, files, fetch))
     return tmp_path / "data"
 
 
@@ -170,7 +171,7 @@ def test_sizes_and_parts_out_of_range(arguments, message):
 @pytest.mark.parametrize("call", [load, ood_images, verify, download, checksum])
 def test_an_unknown_name_lists_the_known(call):
     with pytest.raises(
-        ValueError, match="'emnist': choose from .*digits, photographs, .*, mnist, fashion_mnist, cifar10"
+        ValueError, match="'emnist': choose from .*cifar10, digits, photographs, .*, mnist, fashion_mnist"
     ) as error:
         call("emnist")
     assert one_line(error)
@@ -264,7 +265,7 @@ def test_no_network_is_one_line(name, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="could not download .*-?10|MNIST") as error:
         download(name, tmp_path)
     assert one_line(error)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in tmp_path.rglob("*")] == [".lock"]
 
 
 def test_a_damaged_file_is_named(real_data, tmp_path):
@@ -344,7 +345,7 @@ def archive(monkeypatch, tmp_path):
 def test_an_archive_is_downloaded_and_read(archive):
     made, _, root = archive
     assert download("pneumoniamnist", root) == root
-    assert [path.name for path in root.rglob("*")] == ["medmnist", "pneumoniamnist.npz"]
+    assert sorted(path.name for path in root.rglob("*")) == [".lock", "medmnist", "pneumoniamnist.npz"]
     data = load("pneumoniamnist", root=root)
     np.testing.assert_array_equal(data.train_images, made["train_images"].reshape(4, 1, 28, 28))
     np.testing.assert_array_equal(data.test_images, made["test_images"].reshape(2, 1, 28, 28))
@@ -361,7 +362,7 @@ def test_an_archive_that_arrives_damaged_leaves_nothing(archive, sent_instead):
     with pytest.raises(DataError, match="^could not download PneumoniaMNIST to ") as error:
         download("pneumoniamnist", root)
     assert one_line(error)
-    assert not [path for path in root.rglob("*") if path.is_file()]
+    assert [path.name for path in root.rglob("*")] == [".lock"]
     with pytest.raises(DataError, match="^no PneumoniaMNIST under .*: run ufm data pneumoniamnist$"):
         load("pneumoniamnist", root=root)
 
