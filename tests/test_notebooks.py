@@ -15,9 +15,9 @@ from ufm import paths
 from ufm.book import notebooks
 from ufm.book.compare import AGREES, compare_runs
 from ufm.data.sources import SCORED_ON, SOURCES
+from ufm.files import locked
 from ufm.networks import MODELS
 from ufm.plan.registry import chapters
-from ufm.records import locked
 from ufm.study.notebook_parameters import PARAMETERS
 
 SMALLEST = {"n_train": 400, "n_ood": 60, "n_random": 1}

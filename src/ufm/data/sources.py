@@ -14,8 +14,7 @@ from ufm.data import folders
 from ufm.data.arrays import Arrays, DataError, read_only
 from ufm.data.fetching import md5_of
 from ufm.data.folders import is_folder
-from ufm.files import write
-from ufm.records import locked
+from ufm.files import locked, write
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,7 @@ def download(name: str, root: str | Path | None = None) -> Path:
     folder = data_root(root)
     if _lacking(name, folder):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with locked(folder):
+            with locked(folder, waiting=f"another process downloads to {folder}; waiting for it"):
                 # Another process may have fetched it while this one waited.
                 for path, content in source(name).fetch(_lacking(name, folder)):
                     write(folder / path, content)

@@ -16,7 +16,6 @@ from ufm.records.store import (
     executed,
     indexed,
     joined,
-    locked,
     rows_digest,
     typed,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "executed",
     "indexed",
     "joined",
-    "locked",
     "rows_digest",
     "source_digest",
     "typed",

@@ -22,7 +22,7 @@ import pandas as pd
 from pandas.api.typing import DataFrameGroupBy
 
 from ufm import paths
-from ufm.files import write
+from ufm.files import locked, write
 from ufm.records.fingerprints import digest
 from ufm.records.provenance import training_digest
 
@@ -277,11 +277,3 @@ def indexed() -> dict[str, list[str]] | None:
 def executed(name: str) -> Records:
     """The records of this name that executions have made with this very code; they share them."""
     return Records(paths.runs() / "records" / name / training_digest())
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder against other processes."""
-    with open(folder / ".lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

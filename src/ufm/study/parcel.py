@@ -2,12 +2,11 @@
 
 import io
 import json
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 
-from ufm.files import write
+from ufm.files import scratch, write
 from ufm.plan import registry
 from ufm.records import Measured, RecordError, Records, committed
 
@@ -16,15 +15,15 @@ CONTENTS = "contents.json"  # the fingerprints of all records in a file, by swee
 
 def export(finished: dict[str, list[str]], file: Path) -> None:
     """Write the records with these fingerprints, by sweep, into a zip file."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         for sweep, fingerprints in finished.items():
-            ours, parcel = committed(sweep), Records(Path(folder) / sweep)
+            ours, parcel = committed(sweep), Records(folder / sweep)
             for one in fingerprints:
                 parcel.add(one, *ours.whole(one))
-        (Path(folder) / CONTENTS).write_text(json.dumps(finished), encoding="utf-8")
+        (folder / CONTENTS).write_text(json.dumps(finished), encoding="utf-8")
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(Path(folder).rglob("*")):
+            for path in sorted(folder.rglob("*")):
                 if path.is_file() and not path.name.startswith("."):  # without what guards a folder
                     archive.write(path, path.relative_to(folder))
         write(file, packed.getvalue())
@@ -35,12 +34,12 @@ def import_(file: Path) -> dict[str, int]:
 
     Raises ValueError, before anything is added, for a file that is damaged or has records of no planned seed.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         try:
             with zipfile.ZipFile(file) as archive:
                 archive.extractall(folder)
-            listed = json.loads((Path(folder) / CONTENTS).read_text(encoding="utf-8"))
-            found = {path.name: contents(Records(path)) for path in sorted(Path(folder).iterdir()) if path.is_dir()}
+            listed = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
+            found = {path.name: contents(Records(path)) for path in sorted(folder.iterdir()) if path.is_dir()}
         # What else zipfile raises where a byte was changed depends on the byte.
         except (RecordError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
             fault = str(error).replace(f"{folder}/", "")
