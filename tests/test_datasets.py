@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from torch.nn.functional import interpolate
 
 from ufm import paths
-from ufm.data import embedded, sources
+from ufm.data import datasets, embedded, sources
 from ufm.data.arrays import Arrays, DataError, resize_bilinear
 from ufm.data.datasets import array_checksum, load, ood_images
 from ufm.data.sources import Source, checksum, data_root, download, verify
@@ -129,9 +129,17 @@ def test_parts_are_disjoint_stratified_and_in_file_order(n_train):
         assert (part.train_images == full.train_images[part.train_indices]).all()
         assert (part.train_labels == full.train_labels[part.train_indices]).all()
         assert np.abs(counts(part.train_labels) - counts(full.train_labels) * n_train / 1200).max() < 2
-        assert part.test_images is full.test_images
+        assert (part.test_images == full.test_images).all()
     together = np.concatenate([part.train_indices for part in parts])
     assert len(np.unique(together)) == len(together)
+
+
+def test_parts_share_the_test_split():
+    for cached in (sources.read, datasets._load):
+        cached.cache_clear()  # a part is read anew where other images were read in between
+    full = load("digits")
+    for part in range(3):
+        assert load("digits", n_train=400, part=part).test_images is full.test_images
 
 
 @pytest.mark.parametrize("n_train", [400, 100, 240])
