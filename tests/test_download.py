@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ufm.data import cifar10, fetching, mnist, sources
+from ufm.data import fetching, sources, torchvision
 from ufm.data.arrays import DataError
 from ufm.data.sources import SOURCES, download, verify
 
@@ -86,13 +86,13 @@ def small(monkeypatch):
         content = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes() + arrays[name].tobytes()
         files[path], packed = hashlib.md5(content).hexdigest(), gzip.compress(content)
         there[f"{path.rpartition('/')[2]}.gz"] = packed
-        monkeypatch.setitem(mnist.COMPRESSED, path, hashlib.md5(packed).hexdigest())
+        monkeypatch.setitem(torchvision.COMPRESSED, path, hashlib.md5(packed).hexdigest())
     one = replace(SOURCES["mnist"], n_train=3, files=files)
     monkeypatch.setitem(SOURCES, "mnist", one)
 
     def of(*servers):
         addresses = tuple(server.address for server in servers)
-        monkeypatch.setitem(SOURCES, "mnist", replace(one, fetch=partial(mnist.fetched, addresses)))
+        monkeypatch.setitem(SOURCES, "mnist", replace(one, fetch=partial(torchvision.fetch_mnist, addresses)))
 
     return {name: whole(packed) for name, packed in there.items()}, arrays, of
 
@@ -174,7 +174,7 @@ def test_an_archive_is_fetched_once_and_only_its_own_files_taken_out(serve, monk
     server = serve({"": whole(packed.getvalue())})
     files = {f"cifar-10-batches-py/{name}": hashlib.md5(CONTENT).hexdigest() for name in "ab"}
     monkeypatch.setitem(SOURCES, "cifar10", replace(SOURCES["cifar10"], files=files))
-    monkeypatch.setattr(cifar10, "ARCHIVE", (server.address, hashlib.md5(packed.getvalue()).hexdigest()))
+    monkeypatch.setattr(torchvision, "CIFAR10", (server.address, hashlib.md5(packed.getvalue()).hexdigest()))
     download("cifar10", tmp_path / "data")
     assert (left(tmp_path), len(server.asked)) == (["a", "b"], 1)
 

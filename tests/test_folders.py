@@ -199,7 +199,7 @@ def test_what_is_wrong_with_a_folder_is_said_in_one_line(folder, damage, message
 
 def test_a_name_without_a_separator_is_no_folder():
     with pytest.raises(
-        ValueError, match="^unknown data set 'scans': choose from cifar10, digits, .*, or give the path of a folder$"
+        ValueError, match="^unknown data set 'scans': choose from digits, .*, or give the path of a folder$"
     ):
         datasets.load("scans")
 
