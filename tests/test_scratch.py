@@ -14,15 +14,18 @@ from ufm.files import place_of_scratch, scratch
 
 END = """
 import os, signal, sys
-from ufm.cli import orderly
+from ufm import cli
 from ufm.files import scratch
+
+def command():
+    with scratch() as folder:
+        (folder / "file").touch()
+        os.kill(os.getpid(), int(sys.argv[1]))
 
 if sys.argv[2] == "ignored":
     signal.signal(int(sys.argv[1]), signal.SIG_IGN)
-with orderly(), scratch() as folder:
-    (folder / "file").touch()
-    print(folder, flush=True)
-    os.kill(os.getpid(), int(sys.argv[1]))
+cli.app = command
+cli.main()
 """
 
 

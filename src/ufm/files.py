@@ -35,7 +35,7 @@ def locked(folder: Path, *, shared: bool = False, waiting: str = "") -> Iterator
     waiting: said on standard error where another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
+    with open(folder / ".lock", "w", encoding="utf-8") as lock:
         how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
             fcntl.flock(lock, how | fcntl.LOCK_NB)
@@ -75,6 +75,6 @@ def place_of_scratch() -> Path:
 
 def remove_if_left(folder: Path) -> None:
     """Remove a folder of `scratch`, unless a process is at it or removes it itself."""
-    with suppress(OSError), open(folder / ".lock", "w") as lock:
+    with suppress(OSError), open(folder / ".lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)
