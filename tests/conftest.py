@@ -5,6 +5,14 @@ import pytest
 from ufm.data import sources
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled(tmp_path_factory):
+    """What torch's optimisers, which the library's are compared with, would leave in the folder of temporary files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """A function that returns the data root if it holds a data set's files, and skips the test if it does not."""

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -161,6 +162,72 @@ def test_an_address_where_no_scheduler_answers_is_one_line(tmp_path):
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
     assert done.stderr.startswith(f"ufm: scheduler: no Dask scheduler answers at {address}")
     assert not (tmp_path / "records").exists()
+
+
+def test_a_scheduler_without_workers_is_said_at_once_and_again(monkeypatch, capfd):
+    from distributed import LocalCluster
+
+    from ufm.study import cluster
+
+    monkeypatch.setattr(cluster, "LOOK", 0.05)
+    monkeypatch.setattr(cluster, "BETWEEN", 0.2)
+    said = []
+
+    def lines():
+        said.extend(line for line in capfd.readouterr().err.splitlines() if line.startswith("scheduler: "))
+        return len(said)
+
+    with (
+        LocalCluster(n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None) as local,
+        ThreadPoolExecutor(1) as pool,
+        cluster.cluster(scheduler=local.scheduler_address) as engine,
+    ):
+        waiting = pool.submit(engine.call, os.getpid)
+        wait_for(lambda: lines() >= 2)
+        assert set(said) == {said[0]}
+        assert said[0].startswith(
+            f"scheduler: {local.scheduler_address} has no worker; waiting for one, such as `dask "
+        )
+        assert not waiting.done()
+        local.scale(1)
+        assert waiting.result() == os.getpid()
+        lines()
+        said.clear()
+        assert engine.call(os.getpid) == os.getpid()
+        assert lines() == 0
+        local.scale(0)
+        wait_for(lines)
+
+
+def test_a_scheduler_that_is_lost_is_one_line(start, tmp_path, monkeypatch, capfd):
+    from ufm.study import cluster
+
+    monkeypatch.setattr(cluster, "LOOK", 0.05)
+    file = tmp_path / "scheduler.json"
+    scheduler = start(*DASK, "distributed.cli.dask_scheduler", "--port", "0", "--scheduler-file", str(file), *LOCAL)
+    wait_for(file.exists)
+    with cluster.cluster(scheduler=json.loads(file.read_text())["address"]) as engine, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(engine.call, os.getpid)
+        wait_for(lambda: "has no worker" in capfd.readouterr().err)
+        scheduler.kill()
+        with pytest.raises(
+            ValueError, match=r"^scheduler: the connection to it was lost; .* the same command goes on$"
+        ):
+            waiting.result()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_task_that_loses_its_workers_is_one_line():
+    from distributed import KilledWorker
+
+    from ufm.study import cluster
+
+    with (
+        pytest.raises(ValueError, match=r"^workers: 4 of them were lost at the same task") as error,
+        cluster.in_words(),
+    ):
+        raise KilledWorker("work", None, 3)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("address", ["", "nowhere", "tcp://127.0.0.1", "127.0.0.1:http", "nonsense://127.0.0.1:8786"])

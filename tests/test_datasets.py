@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from torch.nn.functional import interpolate
 
 from ufm import paths
-from ufm.data import embedded, sources
+from ufm.data import datasets, embedded, sources
 from ufm.data.arrays import Arrays, DataError, resize_bilinear
 from ufm.data.datasets import array_checksum, load, ood_images
 from ufm.data.sources import Source, checksum, data_root, download, verify
@@ -26,19 +26,20 @@ ARRAYS = ("train_images", "train_labels", "train_indices", "test_images", "test_
 
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
-    """A colour data set of one file, in a folder of its own: its "download" writes the file."""
+    """A colour data set of one file, in a folder of its own, whose content nothing has to be fetched for."""
     pixels = np.zeros((3, 3, 2, 2), np.uint8)
     pixels[0, :, 0, 0] = 51, 102, 204  # 0.2, 0.4, 0.8
     pixels[1] = 255
 
-    def read(root, download):
-        if download and not (root / "tiny.bin").exists():
-            root.mkdir(exist_ok=True)
-            (root / "tiny.bin").write_bytes(b"abc")
+    def read(contents):
+        assert contents == {"tiny.bin": b"abc"}
         return Arrays(pixels, np.arange(3), pixels, np.arange(3))
 
+    def fetch(paths):
+        return [(path, b"abc") for path in paths]
+
     files = {"tiny.bin": "900150983cd24fb0d6963f7d28e17f72"}  # the md5 of "abc", RFC 1321
-    monkeypatch.setitem(sources.SOURCES, "tiny", Source("Tiny", 3, (3, 2, 2), read, files))
+    monkeypatch.setitem(sources.SOURCES, "tiny", Source("Tiny", 3, (3, 2, 2), read, files, fetch))
     return tmp_path / "data"
 
 
@@ -128,9 +129,17 @@ def test_parts_are_disjoint_stratified_and_in_file_order(n_train):
         assert (part.train_images == full.train_images[part.train_indices]).all()
         assert (part.train_labels == full.train_labels[part.train_indices]).all()
         assert np.abs(counts(part.train_labels) - counts(full.train_labels) * n_train / 1200).max() < 2
-        assert part.test_images is full.test_images
+        assert (part.test_images == full.test_images).all()
     together = np.concatenate([part.train_indices for part in parts])
     assert len(np.unique(together)) == len(together)
+
+
+def test_parts_share_the_test_split():
+    for cached in (sources.read, datasets._load):
+        cached.cache_clear()  # a part is read anew where other images were read in between
+    full = load("digits")
+    for part in range(3):
+        assert load("digits", n_train=400, part=part).test_images is full.test_images
 
 
 @pytest.mark.parametrize("n_train", [400, 100, 240])
@@ -264,7 +273,7 @@ def test_no_network_is_one_line(name, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="could not download .*-?10|MNIST") as error:
         download(name, tmp_path)
     assert one_line(error)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in tmp_path.rglob("*")] == [".lock"]
 
 
 def test_a_damaged_file_is_named(real_data, tmp_path):
@@ -344,7 +353,7 @@ def archive(monkeypatch, tmp_path):
 def test_an_archive_is_downloaded_and_read(archive):
     made, _, root = archive
     assert download("pneumoniamnist", root) == root
-    assert [path.name for path in root.rglob("*")] == ["medmnist", "pneumoniamnist.npz"]
+    assert sorted(path.name for path in root.rglob("*")) == [".lock", "medmnist", "pneumoniamnist.npz"]
     data = load("pneumoniamnist", root=root)
     np.testing.assert_array_equal(data.train_images, made["train_images"].reshape(4, 1, 28, 28))
     np.testing.assert_array_equal(data.test_images, made["test_images"].reshape(2, 1, 28, 28))
@@ -361,7 +370,7 @@ def test_an_archive_that_arrives_damaged_leaves_nothing(archive, sent_instead):
     with pytest.raises(DataError, match="^could not download PneumoniaMNIST to ") as error:
         download("pneumoniamnist", root)
     assert one_line(error)
-    assert not [path for path in root.rglob("*") if path.is_file()]
+    assert [path.name for path in root.rglob("*")] == [".lock"]
     with pytest.raises(DataError, match="^no PneumoniaMNIST under .*: run ufm data pneumoniamnist$"):
         load("pneumoniamnist", root=root)
 

@@ -44,7 +44,7 @@ def toys(monkeypatch):
     def noise(name):
         return stream("noise", seed=int(name.removeprefix("noise:"))).random((4, 3), dtype=np.float32)
 
-    def stripes(root, download):
+    def stripes(contents):
         """Two classes: rows that are lit, columns that are lit."""
         draws, labels = np.random.default_rng(0), np.arange(60) % 2
         images = draws.integers(0, 99, (60, 1, 8, 8), dtype=np.uint8)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -11,6 +13,7 @@ import pytest
 
 from ufm import paths
 from ufm.book import kernel, notebooks
+from ufm.files import scratch
 
 NOTEBOOK = """---
 jupytext:
@@ -47,6 +50,8 @@ import matplotlib.pyplot as plt
 
 if what == "die":
     os.kill(os.getpid(), signal.SIGKILL)
+if what == "orphan":
+    os.kill(os.getppid(), signal.SIGKILL)
 if what == "draw":
     _ = plt.plot([0, 1])
 ```
@@ -62,7 +67,7 @@ from pathlib import Path
 from ufm.book import notebooks
 
 notebooks.NAMES, notebooks.paths.NOTEBOOKS = ("drawn",), Path(sys.argv[1])
-notebooks.execute("drawn", {}, Path(sys.argv[2]))
+notebooks.execute("drawn", {"what": sys.argv[3]}, Path(sys.argv[2]))
 """
 
 
@@ -102,7 +107,7 @@ def test_a_hostile_environment_changes_nothing_of_a_page(drawn):
         "PYTHONUTF8": "0",
         "PYTHONCOERCECLOCALE": "0",
     }
-    command = [sys.executable, "-c", EXECUTE, str(paths.NOTEBOOKS), str(drawn / "run")]
+    command = [sys.executable, "-c", EXECUTE, str(paths.NOTEBOOKS), str(drawn / "run"), "draw"]
     done = subprocess.run(
         command, env=os.environ | hostile, capture_output=True, text=True, check=False, encoding="utf-8"
     )
@@ -145,9 +150,15 @@ def test_the_callers_environment_is_as_before(drawn, monkeypatch):
     assert dict(os.environ) == before
 
 
-@pytest.mark.parametrize("length", [20, 300])
-def test_sockets_have_a_short_path(length):
-    with kernel.sockets("/tmp/" + "x" * length) as sockets:
-        assert len(sockets["ip"]) <= kernel.LONGEST + len("/kernel")
-        assert sockets["transport"] == "ipc"
-    assert Path(sockets["ip"]).parent.exists() is False
+def test_what_a_killed_execution_leaves_lies_in_one_folder_and_goes_at_the_next_start(drawn, monkeypatch):
+    # The path of a test's own folder may be too long for this.
+    with tempfile.TemporaryDirectory() as temporary:
+        command = [sys.executable, "-c", EXECUTE, str(paths.NOTEBOOKS), str(drawn / "run"), "orphan"]
+        done = subprocess.run(command, env=os.environ | {"TMPDIR": temporary}, check=False)
+        assert done.returncode == -signal.SIGKILL
+        (place,) = Path(temporary).iterdir()
+        (left,) = (path for path in place.iterdir() if path.is_dir())
+        assert (left / "connection.json").exists()
+        monkeypatch.setattr(tempfile, "tempdir", temporary)
+        with scratch() as folder:
+            assert [path for path in place.iterdir() if path.is_dir()] == [folder]

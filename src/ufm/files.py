@@ -1,18 +1,21 @@
-"""Files that are there whole or not at all, that hold what they should, and folders that one process has to itself."""
+"""Files that are there whole or not at all, that hold what they should; folders that one process has to itself."""
 
 import fcntl
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
+
+LONGEST = 70  # of where folders for a while are made: the path of a socket in one takes some 107 characters at most
 
 
 def write(path: Path, content: bytes) -> None:
@@ -76,3 +79,37 @@ def locked(folder: Path, *, shared: bool = False, tell: bool = False) -> Iterato
                 print(f"{folder}: another process is at it; this one waits", file=sys.stderr, flush=True)
             fcntl.flock(lock, how)
         yield
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder with a short path that is gone afterwards, or where the process is killed, when the next one is made."""
+    place = place_of_scratch()
+    with ExitStack() as held:
+        with locked(place):
+            for left in place.iterdir():
+                if left.is_dir() and not left.is_symlink():
+                    remove_if_left(left)
+            folder = Path(tempfile.mkdtemp(dir=place, prefix=""))
+            held.enter_context(locked(folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def place_of_scratch() -> Path:
+    """The folder in which folders for a while are made, this user's alone. Raises ValueError where it is another's."""
+    temporary = tempfile.gettempdir()
+    place = Path(temporary if len(temporary) <= LONGEST else "/tmp") / f"ufm-{os.getuid()}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    if place.is_symlink() or place.stat().st_uid != os.getuid():
+        raise ValueError(f"{place} belongs to somebody else: set TMPDIR to a folder of your own")
+    return place
+
+
+def remove_if_left(folder: Path) -> None:
+    """Remove a folder of `scratch`, unless a process is at it or removes it itself."""
+    with suppress(OSError), open(folder / ".lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)

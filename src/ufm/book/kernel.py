@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 from ufm import paths
 
 NAME = "python3"
-LONGEST = 90  # of the path of a socket a system takes some 107 characters, of which Jupyter adds a few
 INHERITED_NOT = ("PYTHONWARNINGS", "PYTHONSTARTUP", "JUPYTER_CONFIG_PATH", "MATPLOTLIBRC")
 
 
@@ -46,6 +44,7 @@ def environment(folder: Path, scratch: Path, threads: int | None) -> Iterator[No
         "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
         "JUPYTER_DATA_DIR": str(scratch / "data"),
         "JUPYTER_CONFIG_DIR": str(scratch / "configuration"),
+        "TORCHINDUCTOR_CACHE_DIR": str(scratch / "inductor"),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": str(drawing),
         "PYTHONHASHSEED": "0",
@@ -64,14 +63,6 @@ def environment(folder: Path, scratch: Path, threads: int | None) -> Iterator[No
         os.environ.update(before)
 
 
-@contextmanager
-def sockets(scratch: str) -> Iterator[dict[str, str]]:
-    """How to reach the kernel: over sockets in files of its own, in a folder of a short path.
-
-    Of two kernels that start at once, both may choose the same TCP port.
-    """
-    if len(scratch) <= LONGEST:
-        yield {"transport": "ipc", "ip": str(Path(scratch) / "kernel")}
-        return
-    with tempfile.TemporaryDirectory(dir="/tmp") as short:
-        yield {"transport": "ipc", "ip": str(Path(short) / "kernel")}
+def connection(scratch: Path) -> dict[str, str]:
+    """How to reach the kernel: over sockets in files, for of two kernels both may choose the same TCP port."""
+    return {"transport": "ipc", "ip": str(scratch / "kernel"), "connection_file": str(scratch / "connection.json")}

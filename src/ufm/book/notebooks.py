@@ -1,6 +1,5 @@
 """Text notebooks: read with jupytext, parameters checked, executed by papermill, written without a trace of when."""
 
-import tempfile
 from ast import literal_eval
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,8 +44,8 @@ def with_fixed_ids(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def parameters(name: str) -> dict[str, Parameter]:
     """What the notebook's `parameters` cell declares, by name."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.ipynb"
+    with files.scratch() as folder:
+        path = folder / f"{name}.ipynb"
         nbformat.write(read(name), path)
         declared = papermill.inspect_notebook(str(path))
     return {
@@ -78,12 +77,8 @@ def execute(name: str, given: Mapping[str, object], folder: Path, *, threads: in
     folder = folder.resolve()
     for old in (folder / "pending.txt", folder / "manifest.json", *(folder / "tables").glob("*.csv")):
         old.unlink(missing_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        kernel.sockets(scratch) as sockets,
-        kernel.environment(folder, Path(scratch), threads),
-    ):
-        plain, executed = Path(scratch) / f"{name}.ipynb", Path(scratch) / "executed.ipynb"
+    with files.scratch() as passing, kernel.environment(folder, passing, threads):
+        plain, executed = passing / f"{name}.ipynb", passing / "executed.ipynb"
         nbformat.write(read(name), plain)
         try:
             papermill.execute_notebook(
@@ -92,7 +87,7 @@ def execute(name: str, given: Mapping[str, object], folder: Path, *, threads: in
                 dict(given),
                 progress_bar=False,
                 kernel_name=kernel.NAME,
-                config=Config({"KernelManager": sockets}),
+                config=Config({"KernelManager": kernel.connection(passing)}),
             )
         except DeadKernelError:
             raise ValueError(

@@ -4,7 +4,10 @@ Commands import what they need when they run, so that --help is instant.
 """
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -44,11 +47,29 @@ def in_utf8() -> None:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+@contextmanager
+def orderly() -> Iterator[None]:
+    """End on SIGTERM and SIGHUP as after an error, so that what was there for a while is removed."""
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    ours = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]  # but not nohup
+    for one in ours:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one in ours:
+            signal.signal(one, signal.SIG_DFL)
+
+
 def main() -> None:
     """Run the command; bad input is one line on standard error and exit code 2."""
     in_utf8()
     try:
-        app()
+        with orderly():
+            app()
     except (ValueError, OSError) as error:
         print(f"ufm: {error}", file=sys.stderr)
         sys.exit(2)

@@ -53,6 +53,6 @@ def photographs() -> Arrays:
     return Arrays(pixels[:1536], labels[:1536], pixels[1536:], labels[1536:])
 
 
-SOURCES["digits"] = Source("Digits", 1_200, (1, 28, 28), lambda root, download: digits())
-SOURCES["photographs"] = Source("Photographs", 1_536, (3, 32, 32), lambda root, download: photographs())
+SOURCES["digits"] = Source("Digits", 1_200, (1, 28, 28), lambda contents: digits())
+SOURCES["photographs"] = Source("Photographs", 1_536, (3, 32, 32), lambda contents: photographs())
 SCORED_ON["photo_patches"] = photo_patches

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -12,7 +12,9 @@ import numpy as np
 from ufm import paths
 from ufm.data import folders
 from ufm.data.arrays import Arrays, DataError, read_only
+from ufm.data.fetching import md5_of
 from ufm.data.folders import is_folder
+from ufm.files import locked, write
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,9 @@ class Source:
     title: str  # its name in running text
     n_train: int  # training images
     shape: tuple[int, int, int]  # (C, H, W) of every image
-    read: Callable[[Path, bool], Arrays]  # from the data root; True downloads what is missing
+    read: Callable[[Mapping[str, bytes]], Arrays]  # from the contents of its files, which were verified
     files: Mapping[str, str] = field(default_factory=dict)  # path under the data root -> published md5; none: embedded
+    fetch: Callable[[list[str]], Iterable[tuple[str, bytes]]] = lambda paths: ()  # downloads the contents of some
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean, std on [0, 1]; None: computed
     validation: bool = False  # whether it has a validation split beside the training and the test split
 
@@ -53,7 +56,9 @@ def source(name: str) -> Source:
 def folder_source(path: str) -> Source:
     """The source of a folder of image files."""
     found = folders.described(path)
-    return Source(found.title, found.n_train, found.shape, lambda root, download: folders.read(path))
+    # Read once a process: what a fingerprint was taken of is what is trained on, also where the folder changes.
+    images = cache(lambda: folders.read(path))
+    return Source(found.title, found.n_train, found.shape, lambda contents: images())
 
 
 @cache
@@ -76,30 +81,38 @@ def verify(name: str, root: str | Path | None = None) -> None:
     Raises:
         DataError: a file is missing or damaged; one line names the folder or file and the command that fetches it.
     """
-    folder = data_root(root)
-    for path, state in _states(name, folder).items():
-        if state == "missing":
+    for _ in verified(name, data_root(root)):
+        pass
+
+
+def verified(name: str, folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The path and the content of every file of a data set under a data root. Raises DataError as `verify` does."""
+    for path, md5 in source(name).files.items():
+        content = _content(folder / path)
+        if content is None:
             raise DataError(f"no {source(name).title} under {folder}: run ufm data {name}")
-        if state == "damaged":
+        if md5_of(content) != md5:
             raise DataError(f"{folder / path} is damaged, its md5 is not the published one: run ufm data {name}")
+        yield path, content
 
 
 def download(name: str, root: str | Path | None = None) -> Path:
     """Fetch what is missing or damaged of a data set, verify all of it, and return the data root.
 
+    A file is there whole or not at all, and of several processes one fetches it.
+
     Raises:
-        DataError: it could not be downloaded or written, or a file is damaged all the same.
+        DataError: it could not be downloaded or written.
     """
     folder = data_root(root)
-    try:
-        for path, state in _states(name, folder).items():
-            if state == "damaged":  # torchvision takes a raw file that exists for a whole one
-                (folder / path).unlink()
-        if "missing" in _states(name, folder).values():
-            source(name).read(folder, True)
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"could not download {source(name).title} to {folder}: {reason}") from error
+    if _lacking(name, folder):
+        try:
+            with locked(folder, tell=True):
+                # Another process may have fetched it while this one waited.
+                for path, content in source(name).fetch(_lacking(name, folder)):
+                    write(folder / path, content)
+        except (OSError, DataError) as error:
+            raise DataError(f"could not download {source(name).title} to {folder}: {error}") from error
     verify(name, folder)
     return folder
 
@@ -107,17 +120,16 @@ def download(name: str, root: str | Path | None = None) -> Path:
 @lru_cache(maxsize=4)
 def read(name: str, root: Path) -> Arrays:
     """Read all splits of a data set, verified, once a process; `root` is a resolved data root."""
-    verify(name, root)
-    arrays = source(name).read(root, False)
+    arrays = source(name).read(dict(verified(name, root)))
     return arrays._replace(**{split: read_only(a) for split, a in arrays._asdict().items() if a is not None})
 
 
-def _states(name: str, folder: Path) -> dict[str, str]:
-    """Say of each file of a data set whether it is "whole", "damaged" or "missing"."""
-    states = {}
-    for path, md5 in source(name).files.items():
-        states[path] = "missing"
-        if (folder / path).is_file():
-            with open(folder / path, "rb") as file:
-                states[path] = "whole" if hashlib.file_digest(file, "md5").hexdigest() == md5 else "damaged"
-    return states
+def _lacking(name: str, folder: Path) -> list[str]:
+    """The paths of a data set's files that are missing or damaged."""
+    files = source(name).files
+    return [path for path, md5 in files.items() if md5_of(_content(folder / path) or b"") != md5]
+
+
+def _content(path: Path) -> bytes | None:
+    """What is in a file; None where there is none."""
+    return path.read_bytes() if path.is_file() else None

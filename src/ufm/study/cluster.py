@@ -1,17 +1,26 @@
 """Beyond one machine: tasks go to the workers of a Dask cluster, records are written by the one who sends them."""
 
+import logging
+import math
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import TypeVar
 
-from distributed import Client, LocalCluster, as_completed
+from distributed import Client, KilledWorker, LocalCluster, as_completed
 from distributed.comm import resolve_address
 
+from ufm.files import scratch
+from ufm.progress import BETWEEN
 from ufm.study.reproduce import Finished, Task
 
 T = TypeVar("T")
 PATIENCE = "10s"  # with a scheduler that does not answer
+LOOK = 5.0  # seconds between two looks whether there are workers
 
 
 @contextmanager
@@ -31,22 +40,74 @@ def cluster(*, scheduler: str | None = None, n_workers: int | None = None) -> It
             client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ValueError(f"scheduler: no Dask scheduler answers at {scheduler} ({error})") from None
-        with client:
+        with client, looked_after(client, scheduler):
             yield Cluster(client)
         return
     if n_workers is None or n_workers < 1:
         raise ValueError(f"workers: at least one is needed, got {n_workers}")
     with (
+        scratch() as folder,
         # What it shows of itself, and what it listens to, are for this machine alone.
         LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
+            local_directory=str(folder),
         ) as local,
         Client(local, set_as_default=False) as client,
     ):
         yield Cluster(client)
+
+
+@contextmanager
+def looked_after(client: Client, scheduler: str) -> Iterator[None]:
+    """Say on standard error that there is no worker, at once and then each minute that it stays so.
+
+    How long to wait is left to the user: workers may be jobs that are queued.
+    """
+    over = Event()
+
+    def look() -> None:
+        said = -math.inf
+        while True:
+            if client.scheduler_info()["workers"]:
+                said = -math.inf
+            elif time.monotonic() - said >= BETWEEN:
+                said = time.monotonic()
+                print(
+                    f"scheduler: {scheduler} has no worker; waiting for one, such as `dask worker {scheduler}` starts "
+                    "on any machine (Ctrl-C ends this)",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            if over.wait(LOOK):
+                return
+
+    looking = Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looking.join(LOOK)  # or the scheduler does not answer
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Raise what happens to a cluster as a ValueError of one line."""
+    try:
+        yield
+    except KilledWorker as error:
+        raise ValueError(
+            f"workers: {error.allowed_failures + 1} of them were lost at the same task, as where memory is short; "
+            "what was finished is recorded"
+        ) from None
+    except CancelledError:
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it would say so in 40 lines
+        raise ValueError(
+            "scheduler: the connection to it was lost; what was finished is recorded, the same command goes on"
+        ) from None
 
 
 class Cluster:
@@ -60,7 +121,8 @@ class Cluster:
 
     def call(self, function: Callable[..., T], *arguments: object) -> T:
         """The function's value on one of the workers."""
-        return self.client.submit(function, *arguments, pure=False).result()
+        with in_words():
+            return self.client.submit(function, *arguments, pure=False).result()
 
     def run(self, planned: Iterable[Task], device: str, weights: Path | None) -> Iterator[tuple[Task, Finished]]:
         """Work on the tasks; each is given back as it is done."""
@@ -79,5 +141,7 @@ class Cluster:
 
         send()
         for future in done:
-            yield sent.pop(future.key), future.result()
+            with in_words():
+                results = future.result()
+            yield sent.pop(future.key), results
             send()

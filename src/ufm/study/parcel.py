@@ -2,11 +2,10 @@
 
 import io
 import json
-import tempfile
 import zipfile
 from pathlib import Path
 
-from ufm.files import checked, read_json, write
+from ufm.files import checked, read_json, scratch, write
 from ufm.plan import registry
 from ufm.records import Measured, RecordError, Records, committed
 
@@ -15,15 +14,15 @@ CONTENTS = "contents.json"  # the fingerprints of all records in a file, by swee
 
 def export(finished: dict[str, list[str]], file: Path) -> None:
     """Write the records with these fingerprints, by sweep, into a zip file."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         for sweep, fingerprints in finished.items():
-            ours, parcel = committed(sweep), Records(Path(folder) / sweep)
+            ours, parcel = committed(sweep), Records(folder / sweep)
             for one in fingerprints:
                 parcel.add(one, *ours.whole(one))
-        (Path(folder) / CONTENTS).write_text(json.dumps(finished), encoding="utf-8")
+        (folder / CONTENTS).write_text(json.dumps(finished), encoding="utf-8")
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(Path(folder).rglob("*")):
+            for path in sorted(folder.rglob("*")):
                 if path.is_file() and not path.name.startswith("."):  # without what guards a folder
                     archive.write(path, path.relative_to(folder))
         write(file, packed.getvalue())
@@ -34,12 +33,12 @@ def import_(file: Path) -> dict[str, int]:
 
     Raises ValueError, before anything is added, for a file that is damaged or has records of no planned seed.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         try:
             unpack(file, folder)
-            path = Path(folder) / CONTENTS
+            path = folder / CONTENTS
             listed = checked(path, read_json(path), dict[str, list[str]])
-            found = {path.name: contents(Records(path)) for path in sorted(Path(folder).iterdir()) if path.is_dir()}
+            found = {path.name: contents(Records(path)) for path in sorted(folder.iterdir()) if path.is_dir()}
         except ValueError as error:
             fault = str(error).replace(f"{folder}/", "")
             raise RecordError(f"{file}: not a file of records ({fault}); carry it again") from None
@@ -70,7 +69,7 @@ def import_(file: Path) -> dict[str, int]:
         return added
 
 
-def unpack(file: Path, folder: str) -> None:
+def unpack(file: Path, folder: Path) -> None:
     """Unpack a zip file. Raises OSError where there is none, ValueError where it is damaged."""
     with open(file, "rb") as opened:
         try:
