@@ -206,7 +206,10 @@ def test_a_scheduler_that_is_lost_is_one_line(start, tmp_path, monkeypatch, capf
     file = tmp_path / "scheduler.json"
     scheduler = start(*DASK, "distributed.cli.dask_scheduler", "--port", "0", "--scheduler-file", str(file), *LOCAL)
     wait_for(file.exists)
-    with cluster.cluster(scheduler=json.loads(file.read_text())["address"]) as engine, ThreadPoolExecutor(1) as pool:
+    with (
+        cluster.cluster(scheduler=json.loads(file.read_text(encoding="utf-8"))["address"]) as engine,
+        ThreadPoolExecutor(1) as pool,
+    ):
         waiting = pool.submit(engine.call, os.getpid)
         wait_for(lambda: "has no worker" in capfd.readouterr().err)
         scheduler.kill()

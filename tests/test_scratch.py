@@ -65,7 +65,7 @@ def test_it_is_gone_afterwards(place):
 )
 def test_however_a_process_ends_nothing_stays(number, how, status, n_left, place):
     command = [sys.executable, "-c", END, str(int(number)), how]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (status, "")
     assert len(folders(place)) == n_left
     assert list(place.parent.iterdir()) == [place]

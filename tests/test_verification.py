@@ -85,7 +85,12 @@ def without_half_its_lines(index):
         (Path.unlink, 1),
         (damage.as_folder, 1),
         (lambda index: index.write_bytes(b"\0\xff\n"), 1),
-        (lambda index: index.write_text(index.read_text(encoding="utf-8") + "../../elsewhere 0123456789abcdef\n"), 1),
+        (
+            lambda index: index.write_text(
+                index.read_text(encoding="utf-8") + "../../elsewhere 0123456789abcdef\n", encoding="utf-8"
+            ),
+            1,
+        ),
         (lambda index: index.write_text("", encoding="utf-8"), 3),  # folders of records that it does not list
         (without_half_its_lines, 2),
     ],

@@ -71,7 +71,11 @@ def looked_after(client: Client, scheduler: str) -> Iterator[None]:
     def look() -> None:
         said = -math.inf
         while True:
-            if client.scheduler_info()["workers"]:
+            try:
+                there = client.scheduler_info()["workers"]
+            except Exception:  # any of several, by what it was doing when the scheduler was lost
+                return  # which whoever waits for its answer says
+            if there:
                 said = -math.inf
             elif time.monotonic() - said >= BETWEEN:
                 said = time.monotonic()
