@@ -12,16 +12,23 @@ from traitlets.config import Config
 
 from ufm import files, paths
 from ufm.book import kernel
+from ufm.plan import registry
 from ufm.study.notebook_parameters import Parameter
 
-NAMES = tuple(sorted(path.stem for path in paths.NOTEBOOKS.glob("*.md")))
+NAMES = tuple(sorted(registry.chapters()))  # of the book's; notebooks of one's own may lie beside them
 
 
 def source(name: str) -> Path:
-    """The text notebook of this name; a ValueError lists the known ones."""
-    if name not in NAMES:
-        raise ValueError(f"no notebook {name!r}; known: {', '.join(NAMES)}")
+    """The text notebook of this name; a ValueError lists those that are there."""
+    there = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.md"))
+    if name not in there:
+        raise ValueError(f"no notebook {name!r}; known: {', '.join(there)}")
     return paths.NOTEBOOKS / f"{name}.md"
+
+
+def others() -> list[str]:
+    """Names of the notebooks that are no chapter's, such as copies to try something in."""
+    return sorted({path.stem for path in paths.NOTEBOOKS.glob("*.md")} - set(NAMES))
 
 
 def kinds(error: type[Exception]) -> set[str]:
