@@ -30,11 +30,11 @@ def tree(tmp_path, monkeypatch):
         shutil.copy(notebooks.source(name), tmp_path / f"{name}.md")
     for name in (*CHAPTERS, "pictures", "elsewhere"):
         (tmp_path / "records" / name / "arrays").mkdir(parents=True)
-        (tmp_path / "records" / name / "manifest.json").write_text("{}")
-        (tmp_path / "records" / name / "arrays" / "one.npz").write_text("arrays")
+        (tmp_path / "records" / name / "manifest.json").write_text("{}", encoding="utf-8")
+        (tmp_path / "records" / name / "arrays" / "one.npz").write_text("arrays", encoding="utf-8")
     (tmp_path / "library" / "room").mkdir(parents=True)
-    (tmp_path / "library" / "room" / "file.py").write_text("CODE = 1\n")
-    (tmp_path / "requirements.lock").write_text("torch==2\n")
+    (tmp_path / "library" / "room" / "file.py").write_text("CODE = 1\n", encoding="utf-8")
+    (tmp_path / "requirements.lock").write_text("torch==2\n", encoding="utf-8")
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "records"))
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(paths, "ROOT", tmp_path)
@@ -57,7 +57,7 @@ def executed(tree, profile, monkeypatch):
         folder = site.execution(profile, name)
         folder.mkdir(parents=True, exist_ok=True)
         for file in ("manifest.json", "notebook.ipynb"):
-            (folder / file).write_text("{}")
+            (folder / file).write_text("{}", encoding="utf-8")
         done.append(name)
 
     def call():
@@ -79,7 +79,7 @@ def executed(tree, profile, monkeypatch):
 
 def more(path):
     """Write something more into a file, or a new one."""
-    return lambda tree: (tree / path).write_text(f"# {path}\n")
+    return lambda tree: (tree / path).write_text(f"# {path}\n", encoding="utf-8")
 
 
 def removed(path):
@@ -129,7 +129,7 @@ def test_what_cannot_be_executed_yet_is_not_tried_again(executed, profile):
     folder = site.execution(profile, "mlp")
     shutil.rmtree(folder)
     folder.mkdir()
-    (folder / "pending.txt").write_text("None of the planned seeds is recorded.\n")
+    (folder / "pending.txt").write_text("None of the planned seeds is recorded.\n", encoding="utf-8")
     assert executed() == set()
 
 

@@ -117,7 +117,9 @@ def test_a_command_says_which_package_it_lacks(tmp_path, missing, commands):
 
 def test_the_book_does_without_what_only_a_cluster_needs():
     """Sphinx imports every module of the library to document it, with stand-ins for packages that are named to it."""
-    instead = yaml.safe_load((paths.ROOT / "_config.yml").read_text())["sphinx"]["config"]["autodoc_mock_imports"]
-    code = "\n".join(path.read_text() for path in (paths.ROOT / "src").rglob("*.py"))
+    instead = yaml.safe_load((paths.ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"][
+        "autodoc_mock_imports"
+    ]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (paths.ROOT / "src").rglob("*.py"))
     imported = set(re.findall(r"^ *(?:from|import) (distributed|dask\w*)", code, flags=re.MULTILINE))
     assert imported == set(instead)
