@@ -68,20 +68,20 @@ class Feed:
         """The order in which a model sees the images of an epoch, (n_images,): places in the file."""
         order = np.arange(len(self.data.train_labels))
         if experiment.protocol.training.shuffle:
-            draws = stream("order", seed=experiment.seed, scope=f"{self.data.data.scope}/epoch {epoch}")
+            draws = stream("order", seed=experiment.seed, scope=f"{self.data.dataset.scope}/epoch {epoch}")
             order = draws.permutation(len(order))
         elif experiment.batch is not None:
-            host, partner = carriers(experiment, self.data.data)[0], exchanged(experiment, self.data.data)
+            host, partner = carriers(experiment, self.data.dataset)[0], exchanged(experiment, self.data.dataset)
             order[[host, partner]] = host if experiment.protocol.twice else order[[partner, host]]
         return torch.from_numpy(order).to(self.data.train_images.device)
 
 
 def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
     """What a model sees of the images that carry its feature: normalised (C, H, W), by place, the host first."""
-    places = carriers(experiment, data.data)
+    places = carriers(experiment, data.dataset)
     if not places:
         return {}
     # Stamped before normalisation, on the [0, 1] image.
-    images = data.floats(data.data.train_images[places])
+    images = data.floats(data.dataset.train_images[places])
     stamped = features.insert(images, experiment.pixels(), position=experiment.protocol.position)
     return dict(zip(places, data.normalise(stamped), strict=True))

@@ -45,7 +45,7 @@ def train(
     """
     groups: dict[tuple, dict[int, list[int]]] = {}
     for place, experiment in enumerate(experiments):
-        check(experiment, data.data)
+        check(experiment, data.dataset)
         for name, available in (("precision", str(data.train_images.dtype)), ("early_stopping", data.early_stopping)):
             asked = getattr(experiment.protocol.training, name)
             if asked not in (available.removeprefix("torch."), "none"):

@@ -14,10 +14,10 @@ def network(experiment: Experiment, data: DeviceData) -> nn.Sequential:
     """The untrained network of an experiment."""
     return build(
         experiment.protocol.model,
-        data.data.train_images.shape[1:],
-        data.data.n_classes,
+        data.dataset.train_images.shape[1:],
+        data.dataset.n_classes,
         seed=experiment.seed,
-        scope=data.data.scope,
+        scope=data.dataset.scope,
         device=str(data.train_images.device),
         dtype=data.train_images.dtype,
         rounding=experiment.protocol.rounding,
@@ -27,7 +27,8 @@ def network(experiment: Experiment, data: DeviceData) -> nn.Sequential:
 def keys(name: str, experiments: list[Experiment], data: DeviceData) -> torch.Tensor:
     """The members' keys of a stream that is drawn by counter; equal seeds have equal keys."""
     by_seed = {
-        experiment.seed: counters.key(name, seed=experiment.seed, scope=data.data.scope) for experiment in experiments
+        experiment.seed: counters.key(name, seed=experiment.seed, scope=data.dataset.scope)
+        for experiment in experiments
     }
     return torch.tensor([by_seed[experiment.seed] for experiment in experiments], device=data.train_images.device)
 
