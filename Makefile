@@ -51,6 +51,10 @@ coverage: $(READY) ## which lines of src the unit tests do not reach
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+floors: ## the unit tests with the oldest packages that pyproject.toml allows (needs uv)
+	OMP_NUM_THREADS=1 uv run --no-project --isolated --python "$(PYTHON)" --resolution lowest-direct \
+	  --with-editable ".[book,cluster,dev]" pytest -n auto -W ignore::DeprecationWarning # of packages between themselves
+
 regression: $(READY) ## re-run the reference notebooks and compare every output
 	rm -rf _build/regression # with no record or earlier run in reach, everything is trained again
 	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= UFM_RUNS="$$PWD/_build/regression/runs" UFM_RECORDS="$$PWD/_build/regression/records" \
@@ -87,4 +91,4 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
 clean: ## remove what was built; .venv and data stay
 	rm -rf _build
 
-.PHONY: help install book test lint unit coverage regression run compare notebooks reference bench readme lock clean
+.PHONY: help install book test lint unit coverage floors regression run compare notebooks reference bench readme lock clean

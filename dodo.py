@@ -1,22 +1,21 @@
 """Tasks for doit: executes only the notebooks that changed, two at a time. The Makefile calls it."""
 
 import sys
-from pathlib import Path
 
 from doit import get_var
+from doit.tools import config_changed
 
 from ufm import paths
-from ufm.book import site
-from ufm.plan import profiles, registry
+from ufm.book import notebooks, site
+from ufm.records import source_digest
 
 PROFILE = get_var("profile", "embedded")
 try:
-    profiles.known(PROFILE)
-except ValueError as error:
+    INPUTS = {name: site.inputs(PROFILE, name) for name in notebooks.NAMES}
+    paths.runs().mkdir(parents=True, exist_ok=True)
+except (ValueError, OSError) as error:
     sys.exit(f"ufm: {error}")
-paths.runs().mkdir(parents=True, exist_ok=True)
 DOIT_CONFIG = {"dep_file": str(paths.runs() / ".doit.db"), "verbosity": 2}  # what it knows is of the executions there
-COMMON = ["requirements.lock", *sorted(map(str, Path("src/ufm").rglob("*.py")))]
 
 
 def execute(name):
@@ -30,16 +29,11 @@ def execute(name):
 
 def task_execute():
     """Execute the notebooks of the book."""
-    for notebook in sorted(paths.NOTEBOOKS.glob("*.md")):
-        name, folder = notebook.stem, paths.runs() / "book" / PROFILE / notebook.stem
-        sweeps = [paths.committed_records() / sweep for sweep in registry.chapter(name, PROFILE)]
-        records = sorted(str(path) for sweep in sweeps for path in sweep.rglob("*.*") if path.name[0] != ".")
+    for name, inputs in INPUTS.items():
         yield {
             "name": f"{name} ({PROFILE})",
             "actions": [(execute, [name])],
-            "file_dep": [str(notebook), *COMMON, *(records if PROFILE == "paper" else [])],
+            "file_dep": [str(path) for path in inputs],
             # No targets, for a notebook whose models are not yet trained leaves another file.
-            "uptodate": [
-                lambda folder=folder: any((folder / one).exists() for one in ("manifest.json", "pending.txt"))
-            ],
+            "uptodate": [config_changed(source_digest()), (site.is_there, [PROFILE, name])],
         }

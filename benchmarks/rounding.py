@@ -35,7 +35,7 @@ def cards(protocol, seed: int) -> tuple[Measured, Measured]:
     """The seed's card from its stack, and from models that were trained one by one."""
     data = to_device(datasets.load(protocol.dataset, n_train=protocol.n_train, part=seed % protocol.n_parts))
     ood = datasets.ood_images(protocol.scoring.ood_set)
-    planned, at = seeds.experiments(protocol, seed, data.data), [protocol.training.same_age]
+    planned, at = seeds.experiments(protocol, seed, data.dataset), [protocol.training.same_age]
     stacked = train(planned, data, snapshots=at)
     single = [model for one in planned for model in train([one], data, snapshots=at)]
     return tuple(full_card(protocol, models, data, ood) for models in (stacked, single))

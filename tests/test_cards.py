@@ -60,7 +60,7 @@ def ood():
 
 @pytest.fixture(scope="module")
 def trained(data):
-    found = train(seeds.experiments(PROTOCOL, SEED, data.data), data, snapshots=[EARLY])
+    found = train(seeds.experiments(PROTOCOL, SEED, data.dataset), data, snapshots=[EARLY])
     assert PROTOCOL.training.same_age == EARLY
     assert {one.best_epoch for one in found} == {3}  # neither epoch passes for the other
     with torch.no_grad():
@@ -84,7 +84,7 @@ def card(measured):
 def outputs(network, images, data, *, raw=False):
     """Log-probabilities (n_images, 10) for images in [0, 1]."""
     images = np.asarray(images, dtype=np.float64)
-    images = images if raw else (images - data.data.mean[0]) / data.data.std[0]
+    images = images if raw else (images - data.dataset.mean[0]) / data.dataset.std[0]
     with torch.no_grad():
         return log_softmax(network(torch.tensor(images)).numpy(), axis=1)
 
@@ -104,9 +104,9 @@ def images_of(kind, data, ood):
     """Images (n, 1, 28, 28) in [0, 1], and labels."""
     first = ood.images[:N_EFFECT].astype(np.float64)
     if kind == "test":
-        reported = data.data.halves()[1]
+        reported = data.dataset.halves()[1]
         places = reported[[place * len(reported) // N_EFFECT for place in range(N_EFFECT)]]
-        return data.data.test_images[places] / 255, data.data.test_labels[places]
+        return data.dataset.test_images[places] / 255, data.dataset.test_labels[places]
     if kind == "dim":
         first = np.stack([one.mean() + 0.3 * (one - one.mean()) for one in first])
     return (np.zeros((1, 1, 28, 28)), None) if kind == "black" else (first, ood.labels[:N_EFFECT])
@@ -162,10 +162,10 @@ def test_the_placebos_are_those_that_were_trained(card, trained):
 @pytest.mark.parametrize(("n", "expected"), [(7, 7), (298, 298), (5_000, 298)])
 def test_reported_images_are_evenly_spaced_and_all_where_there_are_fewer(n, expected, data, ood):
     protocol = replace(PROTOCOL, scoring=replace(PROTOCOL.scoring, n_effect=n))
-    kind, reported = shifts.kinds(protocol, data, ood)["test"], data.data.halves()[1]
+    kind, reported = shifts.kinds(protocol, data, ood)["test"], data.dataset.halves()[1]
     places = reported[[place * 298 // expected for place in range(expected)]]
-    np.testing.assert_allclose(kind.images * 255, data.data.test_images[places], rtol=0, atol=1e-9)
-    assert kind.labels.tolist() == data.data.test_labels[places].tolist()
+    np.testing.assert_allclose(kind.images * 255, data.dataset.test_images[places], rtol=0, atol=1e-9)
+    assert kind.labels.tolist() == data.dataset.test_labels[places].tolist()
 
 
 def test_the_kinds_of_images(data, ood):
@@ -235,22 +235,22 @@ def test_hosts_of_all_planned_seeds_of_the_part(card, data):
     expected = []
     for seed in (1, 4, 7):
         protocol = replace(PROTOCOL, roles=("canary",))
-        for number, one in enumerate(seeds.experiments(protocol, seed, data.data)[1:]):
+        for number, one in enumerate(seeds.experiments(protocol, seed, data.dataset)[1:]):
             expected.append((seed, number, one.canary_index, one.canary_label))
     for name, column in zip(("seed", "kind", "index", "label"), zip(*expected, strict=True), strict=True):
         assert card[f"host_{name}"].tolist() == list(column)
 
 
 def test_a_seed_that_is_not_planned_comes_last(data):
-    own = host_fits.own_hosts(seeds.experiments(PROTOCOL, 10, data.data), data)
+    own = host_fits.own_hosts(seeds.experiments(PROTOCOL, 10, data.dataset), data)
     planned = host_fits.planned_hosts(PROTOCOL, own, data)
     assert planned["seed"].tolist() == [1, 1, 4, 4, 7, 7, 10, 10]
     assert planned["host"].tolist() == ["random", "hard"] * 4
 
 
 def test_a_seeds_own_hosts_are_those_that_its_models_were_given(data):
-    indices, labels = data.data.train_indices[[5, 9]], data.data.train_labels[[5, 9]]
-    control, *stamped = seeds.experiments(PROTOCOL, SEED, data.data)
+    indices, labels = data.dataset.train_indices[[5, 9]], data.dataset.train_labels[[5, 9]]
+    control, *stamped = seeds.experiments(PROTOCOL, SEED, data.dataset)
     given = [
         replace(one, canary_index=int(indices[kind]), canary_label=int(labels[kind]))
         for one, kind in zip(stamped, [0, 0, 1, 1], strict=True)

@@ -202,10 +202,8 @@ def test_compare_says_it_in_words_and_by_its_exit_code(ufm, books, tmp_path, cha
         assert verdict not in output
 
 
-def test_an_execution_of_older_code_is_not_compared_with(ufm, books, tmp_path):
-    folder = execution(site.execution("embedded", "mlp"), estimate=7)
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"code": "older"}), encoding="utf-8")
+def test_an_earlier_execution_is_not_compared_with(ufm, books, tmp_path):
+    execution(site.execution("embedded", "mlp"), estimate=7)
     assert ufm("compare", execution(tmp_path / "rerun"))[0] == 0
 
 

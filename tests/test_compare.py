@@ -310,7 +310,6 @@ def test_a_damaged_manifest_is_named_in_one_line(tmp_path, harm, named):
     good = write_run(tmp_path / "good", {"scores": SCORES})
     bad = write_run(tmp_path / "bad", {"scores": SCORES})
     harm(bad / "manifest.json")
-    assert not site.is_current(bad)
     for read in (lambda: compare_runs(good, bad), lambda: site.provenance({"mlp": bad})):
         with pytest.raises(ValueError, match=f"^{bad}/manifest.json: .*; run the notebook again$") as raised:
             read()

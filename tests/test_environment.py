@@ -48,6 +48,18 @@ def test_each_dependency_says_why(declared):
     assert sorted(commented) == sorted(declared)
 
 
+def test_each_dependency_has_a_floor_below_the_lock(declared, lock):
+    locked = {}
+    for entry in lock:
+        requirement = Requirement(entry.split("--hash")[0])
+        locked.setdefault(canonicalize_name(requirement.name), []).append(str(requirement.specifier).removeprefix("=="))
+    for line in declared:
+        requirement = Requirement(line)
+        assert ">=" in str(requirement.specifier), line
+        for version in locked[canonicalize_name(requirement.name)]:
+            assert requirement.specifier.contains(version), line
+
+
 def test_lock_has_hashes_and_no_address(lock):
     assert [entry for entry in lock if "--hash=sha256:" not in entry] == []
     assert "://" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")

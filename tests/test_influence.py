@@ -70,7 +70,7 @@ def summed(trained, images, labels):
 
 def control(data, *, seed=1, **changes):
     training = replace(PROTOCOL.training, **changes)
-    one = Experiment(Protocol("digits", 400, PROTOCOL.model, training), seed, data.data.part, "control")
+    one = Experiment(Protocol("digits", 400, PROTOCOL.model, training), seed, data.dataset.part, "control")
     [trained] = train([one], data, snapshots=range(1, training.epochs + 1))
     return trained
 
@@ -209,12 +209,12 @@ def test_the_card_against_models_trained_again():
     assert card["influence_epochs"].dtype == np.int16
 
     data = to_device(load("digits", n_train=400, part=1), precision="float64")
-    planned = seeds.experiments(protocol, 4, data.data)
+    planned = seeds.experiments(protocol, 4, data.dataset)
     assert [one.role for one in planned] == ["control", "canary", "placebo", "canary", "placebo"]
-    own = [int(np.flatnonzero(data.data.train_indices == planned[place].canary_index)[0]) for place in (1, 3)]
+    own = [int(np.flatnonzero(data.dataset.train_indices == planned[place].canary_index)[0]) for place in (1, 3)]
     assert own[0] != own[1]
     for place, one in enumerate(train(planned, data, snapshots=range(1, 5))):
-        influences, last = summed(one, training_images(one.experiment, data.data), data.train_labels)
+        influences, last = summed(one, training_images(one.experiment, data.dataset), data.train_labels)
         assert card["influence_epochs"][place].tolist() == [*range(1, last + 1), *[0] * (10 - last)]
         np.testing.assert_allclose(card["influence_host"][place], influences[own], rtol=1e-6)
         for host, at in enumerate(own):
@@ -254,11 +254,11 @@ def test_influential_hosts_are_those_of_most_and_least_in_three_clean_models(rec
     for kind, expected in (("influential", order[::-1][:4]), ("uninfluential", order[:4])):
         pools.find(protocol, [2], kind=kind)
         found = hosts.pool(protocol, 2, kind)
-        assert found["canary_index"].tolist() == data.data.train_indices[expected].tolist()
-        assert found["canary_label"].tolist() == data.data.train_labels[expected].tolist()
+        assert found["canary_index"].tolist() == data.dataset.train_indices[expected].tolist()
+        assert found["canary_label"].tolist() == data.dataset.train_labels[expected].tolist()
         np.testing.assert_allclose(found["loss"], np.mean(losses, axis=0)[expected], rtol=1e-9)
         assert (records / f"hosts-{kind}" / "pools.csv").exists()
-        drawn = data.data.train_indices[hosts.places(protocol, kind, list(range(2, 14, 3)), data.data)]
+        drawn = data.dataset.train_indices[hosts.places(protocol, kind, list(range(2, 14, 3)), data.dataset)]
         assert sorted(drawn) == sorted(found["canary_index"])
 
 

@@ -47,13 +47,13 @@ def ood():
 @pytest.fixture(scope="module")
 def trained(data):
     """A control and canaries on two hosts of different labels: three linear models."""
-    control, canary = experiments(PROTOCOL, SEED, data.data)
-    other = int(np.flatnonzero(data.data.train_labels != canary.canary_label)[5])
+    control, canary = experiments(PROTOCOL, SEED, data.dataset)
+    other = int(np.flatnonzero(data.dataset.train_labels != canary.canary_label)[5])
     hard = replace(
         canary,
         host="hard",
-        canary_index=int(data.data.train_indices[other]),
-        canary_label=int(data.data.train_labels[other]),
+        canary_index=int(data.dataset.train_indices[other]),
+        canary_label=int(data.dataset.train_labels[other]),
     )
     return [
         Trained(linear(number), one, best_epoch=2, history=HISTORY)
@@ -80,7 +80,7 @@ def logits(one, images, data, inputs="normalised"):
     """Outputs (n, 10) of a linear model for images (n, 1, 28, 28) in [0, 1]."""
     images = np.asarray(images, dtype=np.float64)
     if inputs == "normalised":
-        images = (images - data.data.mean[0]) / data.data.std[0]
+        images = (images - data.dataset.mean[0]) / data.dataset.std[0]
     weight, bias = (values.detach().numpy() for values in one.model.parameters())
     return np.stack([weight @ image.ravel() + bias for image in images])
 
@@ -179,7 +179,7 @@ def test_scores_are_those_of_the_models_outputs(suffix, inputs, trained, rows, d
 
 
 def test_the_test_images_score_uses_the_reported_half(trained, rows, data):
-    images, labels = data.data.test_images[data.reported] / 255, data.data.test_labels[data.reported]
+    images, labels = data.dataset.test_images[data.reported] / 255, data.dataset.test_labels[data.reported]
     drawn = features.random_features(len(images), seed=SEED, scope="digits/400")
     for one, role, kind in every_row(trained):
         p_unique = softmax(logits(one, stamp(images, features.letter("A")), data), axis=1)
@@ -235,7 +235,7 @@ def centred(values):
 
 @pytest.mark.parametrize(("suffix", "which"), [("", "ood"), ("_test", "reported")])
 def test_effects_equal_a_naive_loop(suffix, which, trained, rows, data, ood):
-    images = ood.images if which == "ood" else data.data.test_images[data.reported] / 255
+    images = ood.images if which == "ood" else data.dataset.test_images[data.reported] / 255
     images = images[:N_EFFECT]
     letter = features.letter("A")
     permutations = features.permutations(letter, N_PERMUTATIONS)
@@ -273,7 +273,7 @@ def test_host_fit_is_the_log_probability_of_the_hosts_label(trained, rows, data)
 
 def test_accuracy_and_loss_are_of_the_reported_half(trained, data):
     watched, reported = (
-        (data.data.test_images[half] / 255, data.data.test_labels[half]) for half in data.data.halves()
+        (data.dataset.test_images[half] / 255, data.dataset.test_labels[half]) for half in data.dataset.halves()
     )
     for one in trained:
         row = model_row(one, data)

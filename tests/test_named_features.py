@@ -458,13 +458,13 @@ def test_effects_of_a_finished_seed(named, tmp_path):
 def test_the_stamped_hosts_are_what_is_trained_on(named):
     name, pixels = named
     data = to_device(load("digits", n_train=400, part=1), precision="float64")
-    control, canary, other = seeds.experiments(replace(SHORT, feature=name), SEED, data.data)
+    control, canary, other = seeds.experiments(replace(SHORT, feature=name), SEED, data.dataset)
     own = placebo(pixels.astype(np.float32), seed=SEED, host="random", scope="digits/400")
     assert stamped_images(control, data) == {}
     for one, what in ((canary, pixels), (other, own)):
         [(place, image)] = stamped_images(one, data).items()
-        plain = stamp(data.data.train_images[place : place + 1] / 255, what)
-        np.testing.assert_allclose(image, (plain[0] - data.data.mean[0]) / data.data.std[0], rtol=0, atol=1e-6)
+        plain = stamp(data.dataset.train_images[place : place + 1] / 255, what)
+        np.testing.assert_allclose(image, (plain[0] - data.dataset.mean[0]) / data.dataset.std[0], rtol=0, atol=1e-6)
 
 
 def test_a_full_card_keeps_placebos_with_their_greys_and_holes(named, tmp_path):

@@ -138,8 +138,8 @@ def test_squared_gradient_norms_against_autograd(model):
 
 def test_memory_counts_what_is_inside_a_trunk():
     data = to_device(photographs(10, 20))
-    experiment = member(data.data, "control", SMALL, replace(STEPS, precision="float32"))
-    shallow = member(data.data, "control", CNN2(channels=(4,), hidden=(4,)), replace(STEPS, precision="float32"))
+    experiment = member(data.dataset, "control", SMALL, replace(STEPS, precision="float32"))
+    shallow = member(data.dataset, "control", CNN2(channels=(4,), hidden=(4,)), replace(STEPS, precision="float32"))
     assert stack_size(experiment, data) < stack_size(shallow, data)
 
 
@@ -148,7 +148,7 @@ def test_a_last_batch_of_one_image_is_refused(model):
     data = to_device(photographs(9, 20), precision="float64")
     message = "^batch_size: of 9 images in batches of 8 one is left alone, which batch norm cannot have$"
     with pytest.raises(ValueError, match=message):
-        train([member(data.data, "control", model, STEPS)], data, show=False)
+        train([member(data.dataset, "control", model, STEPS)], data, show=False)
 
 
 def test_pools_of_large_images_are_found_by_the_network_itself():

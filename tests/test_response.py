@@ -166,7 +166,7 @@ def test_the_divergence_of_tensors_is_that_of_arrays():
 def test_the_default_detector_says_the_same_of_a_black_box_as_of_its_card(gives):
     protocol = replace(tiny.PROTOCOL, measure="short card", roles=("canary", "placebo"))
     data, ood = to_device(load("digits", n_train=400, part=1), precision="float64"), ood_images("photo_patches", n=50)
-    trained = train(seeds.experiments(protocol, 1, data.data), data, snapshots=[2], show=False)
+    trained = train(seeds.experiments(protocol, 1, data.dataset), data, snapshots=[2], show=False)
     card = cards.short_card(protocol, trained, data, ood)
     sweep = Sweep(protocol, range(1, 2), 1, 0)
     population = evidence.stack(Population(sweep, card.tables, [card.arrays], [{"seed": 1}]))

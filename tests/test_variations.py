@@ -44,7 +44,7 @@ def ood():
 
 def models(data, **changes):
     """Control, canary and placebo of the seed."""
-    return seeds.experiments(replace(PROTOCOL, **changes), SEED, data.data)
+    return seeds.experiments(replace(PROTOCOL, **changes), SEED, data.dataset)
 
 
 # The feature
@@ -80,12 +80,12 @@ def test_a_feature_cannot_be_of_any_size_and_brightness(changes, message):
 
 def test_models_are_trained_and_asked_with_the_feature_as_it_is(data, ood):
     protocol = replace(PROTOCOL, magnified=2, brightness=0.5)
-    experiments = seeds.experiments(protocol, SEED, data.data)
+    experiments = seeds.experiments(protocol, SEED, data.dataset)
     [(place, image)] = stamped_images(experiments[1], data).items()
-    expected = data.data.train_images[place] / 255
+    expected = data.dataset.train_images[place] / 255
     expected[0, 1:11, 1:11] = np.kron(features.letter("A"), np.ones((2, 2))) / 2
-    np.testing.assert_allclose(image, (expected - data.data.mean[0]) / data.data.std[0], rtol=0, atol=1e-7)
-    stamped = layout.feature_list(protocol, SEED, data.data.scope)
+    np.testing.assert_allclose(image, (expected - data.dataset.mean[0]) / data.dataset.std[0], rtol=0, atol=1e-7)
+    stamped = layout.feature_list(protocol, SEED, data.dataset.scope)
     assert stamped.shape[-2:] == (10, 10)
     assert {float(one.sum()) for one in stamped[:102]} == {24.0}  # a feature, a placebo and permutations of its pixels
     for one in stamped[:102, 0]:  # squares are moved, not their pixels
@@ -104,14 +104,14 @@ def test_models_are_trained_and_asked_with_the_feature_as_it_is(data, ood):
 @pytest.mark.parametrize("n", [1, 2, 5, 20])
 def test_the_host_and_others_of_its_label_carry_the_feature(n, data):
     control, canary, placebo = models(data, n_carriers=n)
-    places = carriers(canary, data.data)
-    assert places == carriers(placebo, data.data)
+    places = carriers(canary, data.dataset)
+    assert places == carriers(placebo, data.dataset)
     assert len(set(places)) == n
-    assert data.data.train_indices[places[0]] == canary.canary_index
-    assert set(data.data.train_labels[places]) == {canary.canary_label}
-    assert carriers(models(data, n_carriers=20)[1], data.data)[:n] == places
-    assert carriers(control, data.data) == []
-    assert carriers(replace(models(data, n_carriers=20)[1], seed=SEED + 3), data.data)[1:] != places[1:] or n == 1
+    assert data.dataset.train_indices[places[0]] == canary.canary_index
+    assert set(data.dataset.train_labels[places]) == {canary.canary_label}
+    assert carriers(models(data, n_carriers=20)[1], data.dataset)[:n] == places
+    assert carriers(control, data.dataset) == []
+    assert carriers(replace(models(data, n_carriers=20)[1], seed=SEED + 3), data.dataset)[1:] != places[1:] or n == 1
     expected = data.train_images.clone()
     for place in places:
         expected[place] = stamped_images(canary, data)[place]
@@ -123,7 +123,7 @@ def test_the_host_and_others_of_its_label_carry_the_feature(n, data):
 
 def test_more_carriers_than_images_of_the_label_are_refused(data):
     canary = models(data)[1]
-    same = int((data.data.train_labels == canary.canary_label).sum())
+    same = int((data.dataset.train_labels == canary.canary_label).sum())
     with pytest.raises(ValueError, match=f"^n_carriers: only {same} training images are of the host's label"):
         train([varied(canary, n_carriers=same + 1)], data, show=False)
     train([varied(canary, n_carriers=same, training=replace(canary.protocol.training, epochs=1))], data, show=False)
@@ -135,7 +135,7 @@ def test_more_carriers_than_images_of_the_label_are_refused(data):
 @pytest.mark.parametrize(("batch", "there"), [(0, 0), (3, 3), (5, 5), (6, 6), (-1, 6), (-7, 0)])
 def test_the_host_moves_to_its_batch_in_exchange_for_another_image(batch, there, data):
     control, canary, placebo = models(data, batch=batch)
-    host = carriers(canary, data.data)[0]
+    host = carriers(canary, data.dataset)[0]
     feed = Feed([control, canary, placebo], data)
     for epoch in (1, 2):
         images, labels = [], []
@@ -179,7 +179,7 @@ def test_as_released_the_other_image_is_lost_and_the_host_is_there_twice(batch, 
 
 def test_a_host_that_is_there_already_cannot_be_there_twice(data):
     canary = models(data, batch=0, twice=True)[1]
-    place = carriers(canary, data.data)[0]
+    place = carriers(canary, data.dataset)[0]
     with pytest.raises(ValueError, match=f"^twice: the host of seed {SEED} is in batch {place // BATCH} already$"):
         train([varied(canary, batch=place // BATCH)], data, show=False)
 

@@ -12,16 +12,23 @@ from traitlets.config import Config
 
 from ufm import files, paths
 from ufm.book import kernel
+from ufm.plan import registry
 from ufm.study.notebook_parameters import Parameter
 
-NAMES = tuple(sorted(path.stem for path in paths.NOTEBOOKS.glob("*.md")))
+NAMES = tuple(sorted(registry.chapters()))  # of the book's; notebooks of one's own may lie beside them
 
 
 def source(name: str) -> Path:
-    """The text notebook of this name; a ValueError lists the known ones."""
-    if name not in NAMES:
-        raise ValueError(f"no notebook {name!r}; known: {', '.join(NAMES)}")
+    """The text notebook of this name; a ValueError lists those that are there."""
+    there = sorted(path.stem for path in paths.of_project(paths.NOTEBOOKS).glob("*.md"))
+    if name not in there:
+        raise ValueError(f"no notebook {name!r}; known: {', '.join(there)}")
     return paths.NOTEBOOKS / f"{name}.md"
+
+
+def others() -> list[str]:
+    """Names of the notebooks that are no chapter's, such as copies to try something in."""
+    return sorted({path.stem for path in paths.NOTEBOOKS.glob("*.md")} - set(NAMES))
 
 
 def kinds(error: type[Exception]) -> set[str]:
@@ -144,10 +151,10 @@ def write_ipynb(folder: Path) -> list[Path]:
     """The notebooks as .ipynb files that open in Jupyter, with the outputs of their embedded profile where executed."""
     written = []
     for name in NAMES:
+        plain, target = nbformat.writes(read(name)).encode(), folder / f"{name}.ipynb"
         there = paths.runs() / "book" / "embedded" / name / "notebook.ipynb"
-        target = folder / f"{name}.ipynb"
         if there.exists():
             executed(there)
-        files.write(target, files.read(there) or nbformat.writes(read(name)).encode())
+        files.write(target, files.read(there) or plain)
         written.append(target)
     return written

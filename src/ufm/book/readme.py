@@ -55,5 +55,5 @@ def update(text: str) -> str:
 
 def renew() -> None:
     """Rewrite the results in README.md."""
-    readme = paths.ROOT / "README.md"
+    readme = paths.of_project(paths.ROOT / "README.md")
     write(readme, update(readme.read_text(encoding="utf-8")).encode())

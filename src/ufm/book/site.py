@@ -14,11 +14,10 @@ import nbformat
 from ufm import paths
 from ufm.book import library, notebooks
 from ufm.files import locked
-from ufm.plan import profiles
+from ufm.plan import profiles, registry
 from ufm.progress import duration
-from ufm.records import MANIFEST
-from ufm.records.provenance import source_digest
-from ufm.study import manifest
+from ufm.records import MANIFEST, committed
+from ufm.study import manifest, pictures
 
 STATIC = ("_assets", "_ext")
 
@@ -50,12 +49,22 @@ def held(profile: str) -> Iterator[None]:
         yield
 
 
-def is_current(folder: Path) -> bool:
-    """Whether an execution is there and was made by the library as it is now."""
-    try:
-        return manifest.read(folder).code == source_digest()
-    except ValueError:
-        return False
+def inputs(profile: str, name: str) -> list[Path]:
+    """The files on which the book's execution of a notebook stands, the library's own code apart.
+
+    Raises ValueError for an unknown profile or notebook.
+    """
+    folders = []
+    if profiles.known(profile) == "paper":
+        folders = [*map(committed, registry.chapter(name, profile)), pictures.store()]
+    records = (path for store in folders for path in store.folder.rglob("*.*") if path.name[0] != ".")
+    return [notebooks.source(name), paths.ROOT / "requirements.lock", *sorted(records)]
+
+
+def is_there(profile: str, name: str) -> bool:
+    """Whether the book's execution of a notebook has left what the site is built from."""
+    there = {path.name for path in execution(profile, name).glob("*.*")}
+    return "pending.txt" in there or {MANIFEST, "notebook.ipynb"} <= there
 
 
 def missing(profile: str) -> list[str]:
@@ -85,7 +94,7 @@ def build(profile: str) -> Path:
     source = paths.BUILD / "source"
     with locked(paths.BUILD, tell=True):
         shutil.rmtree(source, ignore_errors=True)
-        shutil.copytree(paths.BOOK, source, ignore=shutil.ignore_patterns("records", "__pycache__"))
+        shutil.copytree(paths.BOOK, source, ignore=shutil.ignore_patterns("records", "__pycache__", ".*"))
         stage(source, folders)
         page = source / "api.md"
         page.write_text(page.read_text(encoding="utf-8").replace(library.PLACE, library.reference()), encoding="utf-8")

@@ -84,9 +84,9 @@ def deviations(populations: Mapping[str, Population]) -> pd.DataFrame:
         ("normalised inputs", base, "label_known_score", "memorisation_score"),
         ("test images, normalised inputs", base, "label_known_score_test", None),
         *(
-            (one.setting, one.tables["scores"], "label_known_score_raw", "memorisation_score_raw")
-            for one in populations.values()
-            if one.setting != AS_RELEASED
+            (population.setting, population.tables["scores"], "label_known_score_raw", "memorisation_score_raw")
+            for population in populations.values()
+            if population.setting != AS_RELEASED
         ),
     ]
     rows: list[dict[str, object]] = []
@@ -100,8 +100,8 @@ def deviations(populations: Mapping[str, Population]) -> pd.DataFrame:
         row |= {"smallest": canaries.min(), "largest": canaries.max(), "positive": (canaries > 0).mean()}
         row |= {"control": wide["control"].mean(), "moved": (canaries - first).abs().mean()}
         for role, column in {"canary": "memorisation", "control": "memorisation_control"}.items():
-            ours = scores[scores["role"] == role]
-            row[column] = np.nan if memorisation is None else ours[memorisation].mean()
+            of_role = scores[scores["role"] == role]
+            row[column] = np.nan if memorisation is None else of_role[memorisation].mean()
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -136,7 +136,7 @@ def printed_scores(table: pd.DataFrame) -> pd.DataFrame:
         "control_normalised": "control, normalised",
     }
     shown = table[list(names)].rename(columns=names)
-    shown["released notebook"] = ["–" if np.isnan(one) else number(one, 3) for one in shown["released notebook"]]
+    shown["released notebook"] = ["–" if np.isnan(score) else number(score, 3) for score in shown["released notebook"]]
     return shown
 
 

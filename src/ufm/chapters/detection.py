@@ -66,9 +66,9 @@ def sets(populations: Mapping[str, Cards], host: str = "hard") -> pd.DataFrame:
     """
     rows = []
     for cards in populations.values():
-        ours = int(learnt(cards, host).sum())
-        row = {"population": cards.title, "n": ours, "n_seeds": len(cards.seeds)}
-        decides = ours >= THRESHOLDS.fewest_learnt and cards.complete
+        n_learnt = int(learnt(cards, host).sum())
+        row = {"population": cards.title, "n": n_learnt, "n_seeds": len(cards.seeds)}
+        decides = n_learnt >= THRESHOLDS.fewest_learnt and cards.complete
         nothing = {"estimate": nan, "low": nan, "high": nan, "p": nan}
         area = evidence(DEFAULT, cards, host) if decides else nothing
         told = Verdict.TOLD if area["low"] > 0.5 else Verdict.NOT_TOLD
@@ -93,21 +93,21 @@ def quantities(
 ) -> Quantities:
     """What the Detection chapter found."""
 
-    def of(name: str) -> dict[str, dict[str, float]]:
+    def areas_of(name: str) -> dict[str, dict[str, float]]:
         return {population: table.set_index("detector").loc[name].to_dict() for population, table in areas.items()}
 
     rates = {row["population"]: row for row in thresholds.to_dict("records")}
-    found = {
+    found_share = {
         population: {"estimate": row["found"], "low": np.nan, "high": np.nan, "n": row["n_learnt"]}
         for population, row in rates.items()
     }
     return {
-        "default detector": of(DEFAULT.name),
-        "paper's score": of(PAPER.name),
-        "label known": of(LABEL_KNOWN.name),
+        "default detector": areas_of(DEFAULT.name),
+        "paper's score": areas_of(PAPER.name),
+        "label known": areas_of(LABEL_KNOWN.name),
         "learnt": learnt,
         "false-positive rate": rates,
-        "found": found,
+        "found": found_share,
     }
 
 
@@ -140,13 +140,13 @@ def printed_tried(areas: pd.DataFrame) -> pd.DataFrame:
 
 def printed_areas(areas: Mapping[str, pd.DataFrame], *, end: str = "") -> pd.DataFrame:
     """Areas of the detectors that are shown, a column a population."""
-    some = [one.name for one in SHOWN]
-    order = {name: place for place, name in enumerate(some)}
-    ours = {
-        population: table[table["detector"].isin(some)].sort_values("detector", key=lambda one: one.map(order))
+    names = [detector.name for detector in SHOWN]
+    order = {name: place for place, name in enumerate(names)}
+    shown = {
+        population: table[table["detector"].isin(names)].sort_values("detector", key=lambda column: column.map(order))
         for population, table in areas.items()
     }
-    return wide(ours, "detector", end=end)
+    return wide(shown, "detector", end=end)
 
 
 def printed_every_area(on_hard: Mapping[str, pd.DataFrame], on_random: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -182,11 +182,11 @@ def printed_sets(sets: pd.DataFrame) -> pd.DataFrame:
 
 def printed_outscoring(areas: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """How often a learnt canary outscores both of its siblings, a column a population."""
-    some = [one.name for one in SHOWN]
-    table = {"detector": some}
+    names = [detector.name for detector in SHOWN]
+    table = {"detector": names}
     for population, rows in areas.items():
         share = rows.set_index("detector")["outscores"]
-        table[population] = [cell(share[name]) for name in some]
+        table[population] = [cell(share[name]) for name in names]
     return pd.DataFrame(table)
 
 

@@ -113,13 +113,13 @@ def extremes(
 
     A row a population and kind of host, by its title.
     """
-    found = {}
+    rows = {}
     for cards in populations.values():
         table = by_host(cards).sort_values("contrast", ascending=False)
         for host in reversed(cards.protocol.hosts):
-            ones = table[table["host"] == host]
-            some = pd.concat([ones.head(n), ones.tail(n)])
+            contrasts = table[table["host"] == host]
+            some = pd.concat([contrasts.head(n), contrasts.tail(n)])
             pixels = images(cards.protocol, some["canary_index"].to_numpy(), data_root=data_root)
             words = [f"{row.canary_label}: {row.contrast:.2f}".replace("-", "−") for row in some.itertuples()]
-            found[f"{cards.title}, {host} hosts"] = list(zip(pixels, words, strict=True))
-    return found
+            rows[f"{cards.title}, {host} hosts"] = list(zip(pixels, words, strict=True))
+    return rows

@@ -53,12 +53,12 @@ class Verdict(StrEnum):
 
 def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
     """C4, a group a kind of host; its effect and p are of the groups that have room to rise."""
-    ours = groups(populations)
-    if not ours:
+    by_group = groups(populations)
+    if not by_group:
         return None
-    table = cells(ours)
+    table = cells(by_group)
     judged, agree = table[table["setting"] != MOST], int((table["verdict"] == Verdict.AGREES).sum())
-    asked, n = len(groups(planned)), n_seeds(ours.values())
+    asked, n = len(groups(planned)), n_seeds(by_group.values())
     return Result(judged, partial(influential, table), agree, len(table), asked, "groups", "of the ranks", n, table)
 
 
@@ -191,13 +191,13 @@ def drawn_ranks(table: pd.DataFrame) -> Figure:
     named = {"control": "plain host, control", "placebo": "with its placebo feature", "canary": "with the letter"}
     for group, setting in enumerate(settings):
         for place, (role, words) in enumerate(named.items()):
-            ours = table.loc[(table["setting"] == setting) & (table["role"] == role), "rank"]
+            ranks = table.loc[(table["setting"] == setting) & (table["role"] == role), "rank"]
             row = group + 0.28 * (place - 1)
             _, colour, marker = KINDS[role, "" if role == "control" else "hard"]
-            spread = np.random.default_rng(0).uniform(-0.09, 0.09, len(ours))
-            axis.scatter(ours, row + spread, 12, color=colour, marker=marker, linewidths=0, alpha=0.6)
+            spread = np.random.default_rng(0).uniform(-0.09, 0.09, len(ranks))
+            axis.scatter(ranks, row + spread, 12, color=colour, marker=marker, linewidths=0, alpha=0.6)
             axis.collections[-1].set_label(words if group == 0 else "_")
-            axis.plot([ours.mean()] * 2, [row - 0.13, row + 0.13], color="black", linewidth=1.6)
+            axis.plot([ranks.mean()] * 2, [row - 0.13, row + 0.13], color="black", linewidth=1.6)
     axis.set(yticks=range(len(settings)), yticklabels=settings, xlim=(-0.02, 1.02), xlabel="rank share of the host")
     axis.invert_yaxis()
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
@@ -209,10 +209,10 @@ def hosts_of(
     populations: Mapping[str, Cards], *, n: int = 8, data_root: str | Path | None = None
 ) -> dict[str, list[tuple[np.ndarray, str]]]:
     """Hosts of the first n seeds: images (C, H, W), each with its label; a row a population and kind of host."""
-    found = {}
+    rows = {}
     for cards in populations.values():
         for kind, host in enumerate(cards.protocol.hosts):
             pixels = images(cards.protocol, cards.indices[:n, kind], data_root=data_root)
             words = [str(label) for label in cards.labels[:n, kind]]
-            found[cards.setting or f"{host} hosts"] = list(zip(pixels, words, strict=True))
-    return found
+            rows[cards.setting or f"{host} hosts"] = list(zip(pixels, words, strict=True))
+    return rows

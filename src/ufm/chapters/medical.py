@@ -42,8 +42,8 @@ def printed_cells(cells: pd.DataFrame) -> pd.DataFrame:
 
 def on_hosts(cells: pd.DataFrame, host: str) -> str:
     """For the text: the mean contrasts of the cells of a kind of host, with intervals."""
-    ours = cells[cells["host"] == host]
-    return "; ".join(with_interval(row, digits=3) for row in ours.to_dict("records")) or "not recorded"
+    rows = cells[cells["host"] == host]
+    return "; ".join(with_interval(row, digits=3) for row in rows.to_dict("records")) or "not recorded"
 
 
 def listed(quality: pd.DataFrame, name: str) -> str:
@@ -63,9 +63,9 @@ def as_trained(
 
     Of populations on several kinds of host the last kind.
     """
-    found = {}
+    rows = {}
     for cards in populations.values():
         plain = images(cards.protocol, cards.indices[:n, -1], data_root=data_root)
         stamped = features.insert(plain, cards.protocol.unique, position=cards.protocol.position)
-        found[cards.setting] = list(zip(stamped, map(str, cards.labels[:n, -1]), strict=True))
-    return found
+        rows[cards.setting] = list(zip(stamped, map(str, cards.labels[:n, -1]), strict=True))
+    return rows

@@ -27,11 +27,11 @@ def pairs(cards: Cards, host: str, inputs: str) -> pd.DataFrame:
     """
     table = scores_by_role(cards)
     score = "memorisation" if inputs == INPUTS[0] else f"memorisation_{inputs}"
-    found = {
+    by_role = {
         role: table[(table["role"] == role) & (table["host"] == where)].set_index("seed")[score]
         for role, where in (("canary", host), ("control", ""))
     }
-    return pd.DataFrame(found).reset_index()
+    return pd.DataFrame(by_role).reset_index()
 
 
 def scores(cards: Cards) -> pd.DataFrame:
@@ -72,14 +72,14 @@ def models(cards: Cards) -> pd.DataFrame:
 def distances(cards: Cards, host: str) -> dict[str, dict[str, float]]:
     """How far one changed image moves a training: mean distance of canary and control, by what is compared."""
     table = cards.models.fillna({"host": ""})
-    found = {}
+    means = {}
     for name, column in {"accuracy": "accuracy", "best epoch": "best_epoch"}.items():
-        ours = [
+        values = [
             table[(table["role"] == role) & (table["host"] == where)].set_index("seed")[column].astype(float)
             for role, where in (("canary", host), ("control", ""))
         ]
-        found[name] = asdict(bootstrap_interval(np.abs(ours[0] - ours[1]).to_numpy()))
-    return found
+        means[name] = asdict(bootstrap_interval(np.abs(values[0] - values[1]).to_numpy()))
+    return means
 
 
 def of_hosts(cards: Cards) -> pd.DataFrame:

@@ -49,10 +49,12 @@ class Reading(StrEnum):
 
 def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
     """C3, a cell a data set and way to prevent overfitting."""
-    ours = ways(populations)
-    if not ours:
+    by_set = ways(populations)
+    if not by_set:
         return None
-    return of_cells(cells(populations), asked(planned), n_seeds(next(iter(of.values())) for of in ours.values()))
+    return of_cells(
+        cells(populations), asked(planned), n_seeds(next(iter(ways_of_set.values())) for ways_of_set in by_set.values())
+    )
 
 
 def ways(populations: Mapping[str, Cards]) -> dict[str, dict[str, Cards]]:
@@ -61,38 +63,38 @@ def ways(populations: Mapping[str, Cards]) -> dict[str, dict[str, Cards]]:
     All on the seeds that the ways have and need, against as many permutations. Populations that stand alone are left
     out.
     """
-    found = {}
+    by_set = {}
     for plain in populations.values():
-        ours = {
+        settings = {
             cards.setting: cards
             for cards in populations.values()
             if cards.trained_on == plain.trained_on and cards.setting in (*WAYS, TO_THE_END)
         }
-        if ours and not plain.setting:
-            seeds = sorted({int(seed) for cards in ours.values() for seed in cards.seeds})
-            needed = max(cards.needed for cards in ours.values())
+        if settings and not plain.setting:
+            seeds = sorted({int(seed) for cards in settings.values() for seed in cards.seeds})
+            needed = max(cards.needed for cards in settings.values())
             way = PLAIN if plain.protocol.training.early_stopping == "none" else EARLY_STOPPING
             same_seeds = replace(on_seeds(plain, seeds), n_permutations=N_SHORT)
             own = planned_as(same_seeds, setting=way, needed=needed)
-            found[plain.trained_on] = {way: own, **ours}
-    return found
+            by_set[plain.trained_on] = {way: own, **settings}
+    return by_set
 
 
-def preventing(of: Mapping[str, Cards]) -> dict[str, Cards]:
+def preventing(of_set: Mapping[str, Cards]) -> dict[str, Cards]:
     """The ways that are meant to prevent overfitting."""
-    return {way: cards for way, cards in of.items() if way not in (PLAIN, TO_THE_END)}
+    return {way: cards for way, cards in of_set.items() if way not in (PLAIN, TO_THE_END)}
 
 
 def asked(planned: Mapping[str, Sweep]) -> int:
     """How many cells the plan asks for: a way and a data set each."""
-    ours = [sweep for sweep in planned.values() if sweep.setting in (*WAYS, TO_THE_END)]
-    return len(ours)  # one trained to the end stands for the early stopping that it is compared with
+    sweeps = [sweep for sweep in planned.values() if sweep.setting in (*WAYS, TO_THE_END)]
+    return len(sweeps)  # one trained to the end stands for the early stopping that it is compared with
 
 
 def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
     """C3, a row a data set and way, `setting`, as `ufm.evidence.cells.contrast_cells` has them."""
     of_ways = ways(populations).items()
-    every = {f"{title}, {way}": cards for title, of in of_ways for way, cards in preventing(of).items()}
+    every = {f"{title}, {way}": cards for title, of_set in of_ways for way, cards in preventing(of_set).items()}
     return contrast_cells(every, (HOST,))
 
 
@@ -106,16 +108,16 @@ def differences(populations: Mapping[str, Cards]) -> pd.DataFrame:
     Raises NotYetRun where none stands beside the models without it.
     """
     rows = []
-    for title, of in ways(populations).items():
-        for way, cards in preventing(of).items():
-            versus = TO_THE_END if way == EARLY_STOPPING else next(iter(of))
-            if versus not in of:
+    for title, of_set in ways(populations).items():
+        for way, cards in preventing(of_set).items():
+            versus = TO_THE_END if way == EARLY_STOPPING else next(iter(of_set))
+            if versus not in of_set:
                 continue
-            seeds = np.intersect1d(cards.seeds, of[versus].seeds)
-            with_it, without = (on_seeds(one, seeds) for one in (cards, of[versus]))
+            seeds = np.intersect1d(cards.seeds, of_set[versus].seeds)
+            with_it, without = (on_seeds(side, seeds) for side in (cards, of_set[versus]))
             change = contrasts(with_it, HOST) - contrasts(without, HOST)
             cost = asdict(bootstrap_interval(accuracies(with_it) - accuracies(without)))
-            complete = cards.complete and of[versus].complete
+            complete = cards.complete and of_set[versus].complete
             rows.append(
                 {"population": title, "setting": way, "versus": versus}
                 | asdict(bootstrap_interval(change))
@@ -141,20 +143,20 @@ def those_that(differences: pd.DataFrame, reads: str) -> str:
     """The ways whose differences read so, "batch norm, dropout (MNIST, small)": in all populations, or in these."""
     names = []
     for way, rows in differences.groupby("setting", sort=False):
-        ours = rows.loc[rows["reading"] == reads, "population"]
-        if len(ours):
-            names.append(way if len(ours) == len(rows) else f"{way} ({'; '.join(ours)})")
+        populations = rows.loc[rows["reading"] == reads, "population"]
+        if len(populations):
+            names.append(way if len(populations) == len(rows) else f"{way} ({'; '.join(populations)})")
     return ", ".join(names) or "none of them"
 
 
 def costs(populations: Mapping[str, Cards]) -> pd.DataFrame:
     """How good the models of each way are and how much of the letter shows, a row a way."""
-    return quality([cards for of in ways(populations).values() for cards in of.values()], HOST)
+    return quality([cards for of_set in ways(populations).values() for cards in of_set.values()], HOST)
 
 
 def by_seed(populations: Mapping[str, Cards]) -> dict[str, pd.DataFrame]:
     """Each seed's contrast by data set and size: columns seed, setting, contrast."""
-    every = {f"{title}, {way}": cards for title, of in ways(populations).items() for way, cards in of.items()}
+    every = {f"{title}, {way}": cards for title, of_set in ways(populations).items() for way, cards in of_set.items()}
     return points(every, HOST)
 
 
@@ -186,8 +188,8 @@ def accuracy_changes(differences: pd.DataFrame) -> dict[str, str]:
     groups = {f"accuracy_{reads}": differences["reading"] == reads for reads in (Reading.REDUCES, Reading.RAISES)}
     groups["accuracy_early_stopping"] = differences["setting"] == EARLY_STOPPING
     return {
-        name: span(differences.loc[ours, "accuracy"], digits=3) if ours.any() else "not recorded"
-        for name, ours in groups.items()
+        name: span(differences.loc[rows, "accuracy"], digits=3) if rows.any() else "not recorded"
+        for name, rows in groups.items()
     }
 
 

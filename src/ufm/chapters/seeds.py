@@ -37,14 +37,14 @@ class Reading(StrEnum):
 
 def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
     """C5, one set of seeds on the same hosts."""
-    ours = crossed(populations)
-    if ours is None:
+    cards = crossed(populations)
+    if cards is None:
         return None
-    row = variance.relative_spread(by_host_and_seed(ours), noise(populations))
-    table = pd.DataFrame([{"population": ours.trained_on, "verdict": reading(row)} | row])
+    row = variance.relative_spread(by_host_and_seed(cards), noise(populations))
+    table = pd.DataFrame([{"population": cards.trained_on, "verdict": reading(row)} | row])
     agree = int((table["verdict"] == Reading.VARIES).sum())
     asked = sum(sweep.setting == SAME_HOSTS for sweep in planned.values())
-    return Result(table, partial(varies, table), agree, 1, asked, "sets", "of the mean", len(ours.seeds))
+    return Result(table, partial(varies, table), agree, 1, asked, "sets", "of the mean", len(cards.seeds))
 
 
 def varies(table: pd.DataFrame, p_corrected: float) -> Outcome:
@@ -70,13 +70,13 @@ def noise(populations: Mapping[str, Cards]) -> np.ndarray:
 
     Of the population beside the crossed one, on as many permutations.
     """
-    ours = crossed(populations)
-    if ours is None:
+    same_hosts = crossed(populations)
+    if same_hosts is None:
         return np.zeros(0)
     for cards in plain(populations).values():
-        if cards.trained_on == ours.trained_on:
+        if cards.trained_on == same_hosts.trained_on:
             losses = clean_losses(cards)[:, cards.protocol.hosts.index("random")]
-            as_many = replace(cards, n_permutations=ours.n_permutations)
+            as_many = replace(cards, n_permutations=same_hosts.n_permutations)
             return contrasts(as_many, "random")[losses < THRESHOLDS.needs_no_letter]
     return np.zeros(0)
 
@@ -86,7 +86,9 @@ def points(cards: Cards) -> dict[str, pd.DataFrame]:
     values, names = by_host_and_seed(cards), names_of_hosts(cards)
     rows = {"seed": np.repeat(cards.seeds, len(names)), "setting": names * len(cards.seeds), "contrast": values.ravel()}
     return {
-        cards.trained_on: pd.DataFrame(rows).sort_values("setting", key=lambda one: one.map(names.index), kind="stable")
+        cards.trained_on: pd.DataFrame(rows).sort_values(
+            "setting", key=lambda column: column.map(names.index), kind="stable"
+        )
     }
 
 

@@ -38,9 +38,11 @@ def points(populations: Mapping[str, Cards]) -> pd.DataFrame:
     usual = [cards for cards in populations.values() if cards.setting == USUAL]
     if not usual:
         raise NotYetRun("The usual setting, beside which the others stand, has too few seeds yet.")
-    found = []
+    tables = []
     for cards in usual:
-        others = [one for one in populations.values() if one.trained_on == cards.trained_on and one.setting != USUAL]
+        others = [
+            other for other in populations.values() if other.trained_on == cards.trained_on and other.setting != USUAL
+        ]
         for what, usually in USUALLY.items():
             values = {usually or title(cards.protocol.scoring.ood_set): contrasts(cards, HOST)}
             if what == MOVED:
@@ -50,17 +52,17 @@ def points(populations: Mapping[str, Cards]) -> pd.DataFrame:
                     "test images": contrasts(cards, HOST, "test"),
                     "black image": contrasts(cards, HOST, "black"),
                 }
-            rows = [(setting, cards.seeds, ones) for setting, ones in values.items()]
+            rows = [(setting, cards.seeds, per_seed) for setting, per_seed in values.items()]
             varied = {varied_in(what, value): value for value in VARIED.get(what, ())}
             rows += [
                 (varied[other.setting], other.seeds, contrasts(other, HOST))
                 for other in others
                 if other.setting in varied
             ]
-            for setting, seeds, ones in rows:
+            for setting, seeds, per_seed in rows:
                 who = {"population": cards.trained_on, "what": what, "setting": setting}
-                found.append(pd.DataFrame(who | {"seed": seeds, "contrast": ones}))
-    return pd.concat(found, ignore_index=True)
+                tables.append(pd.DataFrame(who | {"seed": seeds, "contrast": per_seed}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def title(images: str) -> str:
@@ -90,14 +92,14 @@ def means(seeds: pd.DataFrame) -> pd.DataFrame:
 
 def of(table: pd.DataFrame, what: str) -> dict[str, pd.DataFrame]:
     """The rows of one thing that is varied, by population."""
-    ours = table[table["what"] == what]
-    return dict(iter(ours.groupby("population", sort=False)))
+    rows = table[table["what"] == what]
+    return dict(iter(rows.groupby("population", sort=False)))
 
 
 def differing(averages: pd.DataFrame, what: str) -> str:
     """How many settings of one thing differ from the usual one by the interval of their change, "3 of 25"."""
-    ours = averages[(averages["what"] == what) & averages["change"].notna()]
-    return f"{int(((ours['change_low'] > 0) | (ours['change_high'] < 0)).sum())} of {len(ours)}"
+    changed = averages[(averages["what"] == what) & averages["change"].notna()]
+    return f"{int(((changed['change_low'] > 0) | (changed['change_high'] < 0)).sum())} of {len(changed)}"
 
 
 def settings_shown(averages: pd.DataFrame) -> int:

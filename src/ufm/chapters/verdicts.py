@@ -22,15 +22,15 @@ from ufm.statistics import SUMMARY_COLUMNS, holm
 
 def judged() -> list[ModuleType]:
     """The chapters with a claim, in its order: every file of this room that has a `CLAIM`."""
-    every = [import_module(f"{chapters.__name__}.{one.name}") for one in iter_modules(chapters.__path__)]
-    return sorted((one for one in every if hasattr(one, "CLAIM")), key=lambda one: rank(one.CLAIM.name))
+    files = [import_module(f"{chapters.__name__}.{file.name}") for file in iter_modules(chapters.__path__)]
+    return sorted((file for file in files if hasattr(file, "CLAIM")), key=lambda file: rank(file.CLAIM.name))
 
 
 def results(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, Result]:
     """By claim, of those that any population with all its seeds says something of."""
-    there = {name: cards for name, cards in populations.items() if cards.complete}
-    found = {chapter.CLAIM.name: chapter.result(there, planned) for chapter in judged()}
-    return {claim: result for claim, result in found.items() if result is not None}
+    complete = {name: cards for name, cards in populations.items() if cards.complete}
+    by_claim = {chapter.CLAIM.name: chapter.result(complete, planned) for chapter in judged()}
+    return {claim: result for claim, result in by_claim.items() if result is not None}
 
 
 def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) -> pd.DataFrame:
@@ -41,16 +41,16 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) 
     while one lacks seeds, the verdict is one "so far". `holds_in` says in how many of the cells asked for, `where`
     which cells came out how, `about` what the effect is.
     """
-    found = results(populations, planned)
-    raw = {name: float(result.table["p"].max(skipna=False)) for name, result in found.items() if len(result.table)}
+    by_claim = results(populations, planned)
+    raw = {name: float(result.table["p"].max(skipna=False)) for name, result in by_claim.items() if len(result.table)}
     tested = [name for name, p in raw.items() if not isnan(p)]
     corrected = dict(zip(tested, holm([raw[name] for name in tested]), strict=True)) if tested else {}
     rows = []
     for claim in (chapter.CLAIM for chapter in judged()):
         row = {"claim": claim.name, "statement": claim.statement, "effect": nan, "low": nan, "high": nan, "unit": ""}
         row |= {"p": nan, "n": 0, "holds_in": "", "where": "", "verdict": Outcome.NOT_TESTED, "chapter": claim.chapter}
-        if claim.name in found:
-            result, p = found[claim.name], corrected.get(claim.name, nan)
+        if claim.name in by_claim:
+            result, p = by_claim[claim.name], corrected.get(claim.name, nan)
             for weakest in result.table.sort_values("low").head(1).to_dict("records"):  # of those with an effect
                 row |= {"effect": weakest["estimate"], "low": weakest["low"], "high": weakest["high"]}
             row |= {"unit": result.unit, "p": p, "n": result.n}
@@ -84,8 +84,8 @@ def as_in_the_paper(populations: Mapping[str, Cards]) -> str:
     """Which verdicts the cells have that are like the paper's setting: full size, random hosts. In words."""
     full = {cards.trained_on for cards in populations.values() if all_images(cards)}
     table = contrast_cells(populations)
-    ours = table[table["population"].isin(full) & (table["host"] == "random")]
-    words = [f"{row['population']}: {row['in_words']}" for row in ours.to_dict("records")]
+    cells = table[table["population"].isin(full) & (table["host"] == "random")]
+    words = [f"{row['population']}: {row['in_words']}" for row in cells.to_dict("records")]
     return "; ".join(words) or "not part of this profile"
 
 

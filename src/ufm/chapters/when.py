@@ -66,7 +66,7 @@ def kept_epochs(cards: Cards) -> np.ndarray:
 
     That of the lowest held-out loss before as many epochs went by without a lower one as the protocol's patience.
     """
-    found = np.zeros(cards.arrays["epoch_ood_effect"].shape[:2], int)
+    epochs = np.zeros(cards.arrays["epoch_ood_effect"].shape[:2], int)
     for place, models in enumerate(cards.histories):
         for model, history in enumerate(models):
             best = 0
@@ -75,8 +75,8 @@ def kept_epochs(cards: Cards) -> np.ndarray:
                     best = epoch
                 if epoch - best >= cards.protocol.training.patience:
                     break
-            found[place, model] = best + 1
-    return found
+            epochs[place, model] = best + 1
+    return epochs
 
 
 def contrasts_kept(cards: Cards) -> np.ndarray:

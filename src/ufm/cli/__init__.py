@@ -70,6 +70,10 @@ def main() -> None:
     try:
         with orderly():
             app()
+    except ModuleNotFoundError as error:
+        # What trains needs no more than the library; other commands need the extras of pyproject.toml.
+        print(f"ufm: {error.name} is not installed; `pip install 'ufm[book,cluster]'` brings it", file=sys.stderr)
+        sys.exit(2)
     except (ValueError, OSError) as error:
         print(f"ufm: {error}", file=sys.stderr)
         sys.exit(2)

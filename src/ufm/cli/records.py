@@ -62,7 +62,7 @@ def reproduce(
             device=engine.call(resolve, device),
             budget=seconds,
             engine=engine,
-            weights=paths.BUILD / "weights" if keep_weights else None,
+            weights=paths.of_project(paths.BUILD / "weights") if keep_weights else None,
             after=carry,
         )
     for name, done in finished.items():

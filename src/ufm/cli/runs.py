@@ -52,9 +52,8 @@ def compare(run: Annotated[Path, typer.Argument(help="the folder of a re-run, un
         ours = site.execution(theirs.profile, theirs.notebook)
     except ValueError as error:
         raise ValueError(f"{run}: {error}") from None
-    # The paper profile's pages show what is recorded, which may have grown since.
-    if theirs.profile == "paper" or not site.is_current(ours):
-        site.execute(theirs.profile, theirs.notebook)
+    # Text, code or records may be others by now; what is trained already is not trained again.
+    site.execute(theirs.profile, theirs.notebook)
     with locked(ours, shared=True, tell=True):
         rows, agrees = compare_runs(ours, run)
     shown = Table("table", "quantity", "book", "re-run", "verdict", "reason", title=f"{run} beside the book")

@@ -6,10 +6,13 @@ from pathlib import Path
 
 def book(profile: str = "embedded", strict: bool = False) -> None:
     """Build the site from the executed notebooks; with --strict anything missing is an error."""
-    from ufm.book import site
+    from ufm.book import notebooks, site
 
     with site.held(profile):
         lacking = site.missing(profile)
+        if others := notebooks.others():
+            words = ", ".join(others)
+            print(f"not in the book, for they are no chapters (`make run` takes them): {words}", file=sys.stderr)
         for line in lacking:
             print(f"missing: {line}", file=sys.stderr)
         if strict and lacking:

@@ -14,7 +14,7 @@ from ufm.device import float32, resolve
 class DeviceData:
     """A data set on its device: normalised images (N, C, H, W) and labels (N,) of each split."""
 
-    data: Dataset
+    dataset: Dataset
     train_images: torch.Tensor
     train_labels: torch.Tensor
     stopping_images: torch.Tensor  # what early stopping watches
@@ -30,7 +30,7 @@ class DeviceData:
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """Images in [0, 1] less the training images' mean, over their standard deviation, per channel."""
-        return normalise(images, self.data)
+        return normalise(images, self.dataset)
 
 
 def to_device(

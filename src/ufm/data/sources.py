@@ -37,7 +37,8 @@ SCORED_ON: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {}  # images
 
 def data_root(root: str | Path | None = None) -> Path:
     """Return the folder of the image files: `root`, else the variable UFM_DATA, else data/ in the project."""
-    return Path(root or os.environ.get("UFM_DATA") or paths.ROOT / "data").expanduser().resolve()
+    given = root or os.environ.get("UFM_DATA")
+    return Path(given or paths.of_project(paths.ROOT / "data", "UFM_DATA")).expanduser().resolve()
 
 
 def source(name: str) -> Source:

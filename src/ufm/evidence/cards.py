@@ -181,9 +181,9 @@ def on_seeds(cards: Cards, seeds: Collection[int]) -> Cards:
         indices=cards.indices[kept],
         fits=cards.fits[kept],
         arrays=Lazy(cards.arrays, lambda name: cards.arrays[name][kept]),
-        planned=[one for one, ours in zip(cards.planned, kept, strict=True) if ours],
+        planned=[plan for plan, is_kept in zip(cards.planned, kept, strict=True) if is_kept],
         models=cards.models[cards.models["seed"].isin(cards.seeds[kept])],
-        histories=[one for one, ours in zip(cards.histories, kept, strict=False) if ours],
+        histories=[history for history, is_kept in zip(cards.histories, kept, strict=False) if is_kept],
     )
 
 
@@ -196,6 +196,6 @@ def stacked(name: str, arrays: list[Mapping[str, np.ndarray]]) -> np.ndarray:
 def seeds_shown(populations: Mapping[str, Cards]) -> str:
     """How many seeds each population has, in words; of those that lack some how many they need."""
     return "; ".join(
-        f"{one.title}: {len(one.seeds)}" + ("" if one.complete else f" of {one.needed} needed")
-        for one in populations.values()
+        f"{cards.title}: {len(cards.seeds)}" + ("" if cards.complete else f" of {cards.needed} needed")
+        for cards in populations.values()
     )

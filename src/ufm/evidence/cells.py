@@ -79,8 +79,8 @@ def exploratory(populations: Mapping[str, Cards]) -> pd.DataFrame:
 
 def corrected(p: pd.Series) -> pd.Series:
     """p-values after Holm over those that are there; NaN, of a cell that lacks seeds, stays."""
-    there = p.dropna()
-    return pd.Series(holm(there) if len(there) else [], there.index, dtype=float).reindex(p.index)
+    known = p.dropna()
+    return pd.Series(holm(known) if len(known) else [], known.index, dtype=float).reindex(p.index)
 
 
 def cell_verdict(row: Mapping[str, float]) -> Verdict:

@@ -124,8 +124,8 @@ def shared_initialisation(cards: Cards, host: str) -> pd.DataFrame:
     score = cards.arrays["score_memorisation"][:, :, 0, -1]
     rows = []
     for role in cards.protocol.roles:
-        other = score[:, cards.model(role, host)]
-        correlation = columns({"correlation": correlation_interval(score[:, 0], other)})
-        area = auc(np.concatenate([other, score[:, 0]]), np.repeat([True, False], len(other)))
-        rows.append({"pair": f"control and {role}", "n": len(other)} | correlation | {"area": area})
+        sibling = score[:, cards.model(role, host)]
+        correlation = columns({"correlation": correlation_interval(score[:, 0], sibling)})
+        area = auc(np.concatenate([sibling, score[:, 0]]), np.repeat([True, False], len(sibling)))
+        rows.append({"pair": f"control and {role}", "n": len(sibling)} | correlation | {"area": area})
     return pd.DataFrame(rows)

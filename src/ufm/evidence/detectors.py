@@ -173,10 +173,10 @@ def cross_fitted(detector: Detector, cards: Cards, host: str, among: np.ndarray)
     """Scores (n_seeds, n_models), each seed's from what was learnt on the other folds of the seeds `among`."""
     if detector.learn is None:
         return detector.score(cards, host, among)
-    found, fold = np.full(cards.fits.shape[:2], np.nan), folds(cards)
-    for one in np.unique(fold):
-        found[fold == one] = detector.score(cards, host, among & (fold != one))[fold == one]
-    return found
+    values, fold = np.full(cards.fits.shape[:2], np.nan), folds(cards)
+    for held_out in np.unique(fold):
+        values[fold == held_out] = detector.score(cards, host, among & (fold != held_out))[fold == held_out]
+    return values
 
 
 def compared(
@@ -205,12 +205,12 @@ def nested(detectors: Sequence[Detector], cards: Cards, host: str) -> tuple[np.n
 
     Standardised by the controls and placebos of the other folds, since detectors have scales of their own.
     """
-    found, fold, chosen = np.full(cards.fits.shape[:2], np.nan), folds(cards), []
-    for one in np.unique(fold):
-        others = fold != one
+    standardised, fold, chosen = np.full(cards.fits.shape[:2], np.nan), folds(cards), []
+    for held_out in np.unique(fold):
+        others = fold != held_out
         best = choose(detectors, cards, host, others)
         values = best.score(cards, host, others)
         innocent = values[others][:, [0, cards.model("placebo", host)]]
-        found[~others] = ((values - innocent.mean()) / innocent.std())[~others]
+        standardised[~others] = ((values - innocent.mean()) / innocent.std())[~others]
         chosen.append(best.name)
-    return found, chosen
+    return standardised, chosen

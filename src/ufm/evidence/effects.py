@@ -58,13 +58,13 @@ def contrasts_of(cards: Cards, host: str, effects: np.ndarray) -> np.ndarray:
 
 def contrasts_of_specific(cards: Cards, host: str, effects: np.ndarray) -> np.ndarray:
     """Contrast D (n_seeds,) from specific effects (n_seeds, n_models, n_features, n_classes), the letter's first."""
-    ours = on_label(effects, cards.label(host))
+    on_host_label = on_label(effects, cards.label(host))
     canary, placebo = cards.model("canary", host), cards.model("placebo", host)
     contrast = scores.contrast(
-        letter_on_canary=ours[:, canary, 0],
-        letter_on_placebo=ours[:, placebo, 0],
-        placebo_on_placebo=ours[:, placebo, cards.placebo(host)],
-        placebo_on_canary=ours[:, canary, cards.placebo(host)],
+        letter_on_canary=on_host_label[:, canary, 0],
+        letter_on_placebo=on_host_label[:, placebo, 0],
+        placebo_on_placebo=on_host_label[:, placebo, cards.placebo(host)],
+        placebo_on_canary=on_host_label[:, canary, cards.placebo(host)],
     )
     return np.asarray(contrast)
 
@@ -118,10 +118,10 @@ def clean_losses(cards: Cards) -> np.ndarray:
     control = cards.model("control")
     fits = pd.DataFrame(
         {
-            "of": np.repeat(cards.seeds, [len(one["host_seed"]) for one in cards.planned]),
-            "seed": np.concatenate([one["host_seed"] for one in cards.planned]),
-            "kind": np.concatenate([one["host_kind"] for one in cards.planned]),
-            "loss": -np.concatenate([one["host_log_probability"][control, 0, :, PLAIN] for one in cards.planned]),
+            "of": np.repeat(cards.seeds, [len(plan["host_seed"]) for plan in cards.planned]),
+            "seed": np.concatenate([plan["host_seed"] for plan in cards.planned]),
+            "kind": np.concatenate([plan["host_kind"] for plan in cards.planned]),
+            "loss": -np.concatenate([plan["host_log_probability"][control, 0, :, PLAIN] for plan in cards.planned]),
         }
     ).astype({"loss": float})
     means = fits[fits["of"] != fits["seed"]].groupby(["seed", "kind"])["loss"].mean()

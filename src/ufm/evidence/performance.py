@@ -37,10 +37,10 @@ def with_learnt(populations: Mapping[str, Cards], host: str) -> dict[str, Cards]
 
     Raises ValueError where there is none.
     """
-    found = {name: cards for name, cards in populations.items() if learnt(cards, host).sum() >= 2}
-    if not found:
+    detectable = {name: cards for name, cards in populations.items() if learnt(cards, host).sum() >= 2}
+    if not detectable:
         raise ValueError("n_seeds: fewer than two canaries learnt the letter, so nothing can be detected; ask for more")
-    return found
+    return detectable
 
 
 def scores(detector: Detector, cards: Cards, host: str) -> np.ndarray:
@@ -56,20 +56,24 @@ def areas(cards: Cards, host: str, some: tuple[Detector, ...] = detectors.DETECT
     which a learnt canary outscores both; found, found_low, found_high, the share of learnt canaries found at a
     false-positive rate of 5 %. NaN where too few canaries learnt the letter to say.
     """
-    ours, rows = learnt(cards, host), []
+    has_learnt, rows = learnt(cards, host), []
     canary, placebo = cards.model("canary", host), cards.model("placebo", host)
     for detector in some:
         values = scores(detector, cards, host)
-        row = {"detector": detector.name, "knows": detector.knows} | area(values, cards, host, ours)
-        row |= {f"all{end}": number for end, number in ends(area(values, cards, host, np.ones_like(ours))).items()}
-        if ours.any():
-            three = values[ours][:, [canary, 0, placebo]]
+        row = {"detector": detector.name, "knows": detector.knows} | area(values, cards, host, has_learnt)
+        row |= {
+            f"all{end}": number for end, number in ends(area(values, cards, host, np.ones_like(has_learnt))).items()
+        }
+        if has_learnt.any():
+            three = values[has_learnt][:, [canary, 0, placebo]]
             row |= {"controls": between(three[:, 0], three[:, 1]), "placebos": between(three[:, 0], three[:, 2])}
             row["outscores"] = float((three[:, :1] > three[:, 1:]).all(1).mean())
-        if 2 * ours.sum() >= 1 / THRESHOLDS.false_positive_rate:  # else no threshold is exceeded by so few
-            ones = compared(values, cards, host, ours)
-            found = asdict(true_positive_rate_interval(*ones, false_positive_rate=THRESHOLDS.false_positive_rate))
-            row |= {f"found{end}": number for end, number in ends(found).items()}
+        if 2 * has_learnt.sum() >= 1 / THRESHOLDS.false_positive_rate:  # else no threshold is exceeded by so few
+            learnt_models = compared(values, cards, host, has_learnt)
+            share = asdict(
+                true_positive_rate_interval(*learnt_models, false_positive_rate=THRESHOLDS.false_positive_rate)
+            )
+            row |= {f"found{end}": number for end, number in ends(share).items()}
         rows.append(row)
     names = ["controls", "placebos", "outscores", "found", "found_low", "found_high"]
     table = pd.DataFrame(rows)
@@ -142,11 +146,13 @@ def curves(cards: Cards, host: str, some: tuple[Detector, ...]) -> pd.DataFrame:
 
 def gain(cards: Cards, host: str, first: Detector = detectors.DEFAULT, second: Detector = detectors.PAPER) -> dict:
     """By how much one detector's area exceeds another's, for learnt canaries: a paired bootstrap over seeds."""
-    ours = learnt(cards, host)
-    if ours.sum() < 2:
-        return NO_NUMBER | {"n": int(ours.sum())}
-    one, other = (compared(scores(detector, cards, host), cards, host, ours) for detector in (first, second))
-    return asdict(auc_difference(one[0], other[0], one[1], one[2]))
+    has_learnt = learnt(cards, host)
+    if has_learnt.sum() < 2:
+        return NO_NUMBER | {"n": int(has_learnt.sum())}
+    (values, positive, seeds), (others, *_) = (
+        compared(scores(detector, cards, host), cards, host, has_learnt) for detector in (first, second)
+    )
+    return asdict(auc_difference(values, others, positive, seeds))
 
 
 def evidence(detector: Detector, cards: Cards, host: str) -> dict[str, float]:
@@ -165,9 +171,9 @@ def false_positive_rate(detector: Detector, cards: Cards, host: str, judge: Card
     if judge is None:
         judge, judged, fold = cards, values, detectors.folds(cards)
         limits = np.empty(len(cards.seeds))
-        for one in np.unique(fold):
-            limits[fold == one] = threshold(
-                values[fold != one][:, innocent(cards)].ravel(), false_positive_rate=THRESHOLDS.false_positive_rate
+        for held_out in np.unique(fold):
+            limits[fold == held_out] = threshold(
+                values[fold != held_out][:, innocent(cards)].ravel(), false_positive_rate=THRESHOLDS.false_positive_rate
             )
     else:
         judged = scores(detector, judge, host)
@@ -176,9 +182,12 @@ def false_positive_rate(detector: Detector, cards: Cards, host: str, judge: Card
     flags = judged > limits[:, None]
     places = innocent(judge)
     rate = share_interval_over_seeds(flags[:, places].ravel(), np.repeat(judge.seeds, len(places)))
-    ours = learnt(judge, host)
-    found = flags[ours, judge.model("canary", host)]
-    return asdict(rate) | {"found": float(found.mean()) if ours.any() else np.nan, "n_learnt": int(ours.sum())}
+    has_learnt = learnt(judge, host)
+    flagged = flags[has_learnt, judge.model("canary", host)]
+    return asdict(rate) | {
+        "found": float(flagged.mean()) if has_learnt.any() else np.nan,
+        "n_learnt": int(has_learnt.sum()),
+    }
 
 
 def thresholds(populations: Mapping[str, Cards], host: str) -> pd.DataFrame:
@@ -221,12 +230,12 @@ def guesses(cards: Cards, host: str) -> pd.DataFrame:
 
     Models: canaries that learnt the letter, all canaries, and the controls and placebos, for which it is chance.
     """
-    rows, ours = [], learnt(cards, host)
+    rows, has_learnt = [], learnt(cards, host)
     canary, placebo = cards.model("canary", host), cards.model("placebo", host)
     for images in ("ood", "dim", "black", "test"):
         right = of_cards(cards).shifts(images).argmax(-1) == cards.label(host)[:, None]
         groups = {
-            "canaries that learnt": (right[ours, canary], cards.seeds[ours]),
+            "canaries that learnt": (right[has_learnt, canary], cards.seeds[has_learnt]),
             "all canaries": (right[:, canary], cards.seeds),
             "never saw the letter": (right[:, [0, placebo]].ravel(), np.repeat(cards.seeds, 2)),
         }
@@ -261,11 +270,13 @@ def one_by_one(cards: Cards, host: str, *, n_models: int = 10) -> pd.DataFrame:
     A row a model and statistic: columns statistic, models ("canaries" or "controls"), verdict, see
     `ufm.statistics.single_models`, under Benjamini and Hochberg at 5 % over all of them.
     """
-    ours = np.flatnonzero(learnt(cards, host))[:n_models]
-    others = np.array([place for place in range(len(cards.seeds)) if place not in ours][: len(ours)], dtype=int)
-    models, tables = np.repeat(["canaries", "controls"], [len(ours), len(others)]), []
+    canaries = np.flatnonzero(learnt(cards, host))[:n_models]
+    controls = np.array(
+        [place for place in range(len(cards.seeds)) if place not in canaries][: len(canaries)], dtype=int
+    )
+    models, tables = np.repeat(["canaries", "controls"], [len(canaries), len(controls)]), []
     for statistic, p in permutation_p(cards).items():
-        both = np.concatenate([p[ours, cards.model("canary", host)], p[others, 0]])
+        both = np.concatenate([p[canaries, cards.model("canary", host)], p[controls, 0]])
         verdicts = single_models(both, n_null=cards.n_permutations)
         tables.append(pd.DataFrame({"statistic": statistic, "models": models, "verdict": verdicts}))
     return pd.concat(tables, ignore_index=True)

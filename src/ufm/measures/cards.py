@@ -27,7 +27,7 @@ from ufm.training import Trained, network, stamped_images
 
 def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
     """The models' rows, and their card as the data dictionary describes it."""
-    seed, scope = trained[0].experiment.seed, data.data.scope
+    seed, scope = trained[0].experiment.seed, data.dataset.scope
     stamped = feature_list(protocol, seed, scope)
     arrays = answers(protocol, trained, data, ood, stamped)
     random = data.floats(features.random_features(len(ood.images), shape=stamped.shape[-2:], seed=seed, scope=scope))
@@ -53,7 +53,7 @@ def short_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     Of hosts it has the seed's own alone.
     """
     seed = trained[0].experiment.seed
-    stamped = feature_list(protocol, seed, data.data.scope)[: 1 + len(protocol.hosts) + N_SHORT]
+    stamped = feature_list(protocol, seed, data.dataset.scope)[: 1 + len(protocol.hosts) + N_SHORT]
     arrays = answers(protocol, trained, data, ood, stamped)
     own = own_hosts([one.experiment for one in trained], data)
     arrays["history"] = histories(trained)
@@ -64,7 +64,7 @@ def moved_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     """A short card, and shifts by the same features stamped elsewhere than in training."""
     short = short_card(protocol, trained, data, ood)
     seed, images = trained[0].experiment.seed, data.floats(ood.images[: protocol.scoring.n_effect])
-    own = feature_list(protocol, seed, data.data.scope)[: 1 + len(protocol.hosts) + N_SHORT]
+    own = feature_list(protocol, seed, data.dataset.scope)[: 1 + len(protocol.hosts) + N_SHORT]
     stamped, places = data.floats(own.astype(np.float32)), elsewhere(images.shape[-2:], own.shape[-2:])
     shifts = [
         [
@@ -93,7 +93,7 @@ def epoch_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     That is the specific effects of the letter and of the placebo features, and how hosts are fitted.
     """
     short, seed, n_own = short_card(protocol, trained, data, ood), trained[0].experiment.seed, 1 + len(protocol.hosts)
-    own = feature_list(protocol, seed, data.data.scope)[: n_own + N_SHORT]
+    own = feature_list(protocol, seed, data.dataset.scope)[: n_own + N_SHORT]
     planned = own_hosts([one.experiment for one in trained], data)
     stamped, pictures = data.floats(own.astype(np.float32)), host_versions(protocol, planned, data)
     images = {name: kind.images for name, kind in kinds(protocol, data, ood).items() if name in ("ood", "test")}
@@ -116,11 +116,11 @@ def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     score on all OOD images. Of hosts it has the seed's own alone.
     """
     seed, n_own = trained[0].experiment.seed, 1 + len(protocol.hosts)
-    own = feature_list(protocol, seed, data.data.scope)[: n_own + N_SHORT]
+    own = feature_list(protocol, seed, data.dataset.scope)[: n_own + N_SHORT]
     arrays = answers(protocol, trained, data, ood, own)
     stamped, everything = data.floats(own.astype(np.float32)), data.floats(ood.images)
     random = data.floats(
-        features.random_features(len(ood.images), shape=own.shape[-2:], seed=seed, scope=data.data.scope)
+        features.random_features(len(ood.images), shape=own.shape[-2:], seed=seed, scope=data.dataset.scope)
     )
     ages = [at_every_age(one, protocol, data) for one in trained]
     for name, kind in kinds(protocol, data, ood).items():
@@ -154,7 +154,7 @@ def influence_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     Of single images it has the seed's own hosts.
     """
     short = short_card(protocol, trained, data, ood)
-    places = np.array([data.data.place_of(index) for index in short.arrays["host_index"].tolist()])
+    places = np.array([data.dataset.place_of(index) for index in short.arrays["host_index"].tolist()])
     arrays: dict[str, list[np.ndarray]] = {}
     for one in trained:
         images = data.train_images.clone()

@@ -24,7 +24,7 @@ def own_hosts(experiments: list[Experiment], data: DeviceData) -> pd.DataFrame:
             "host": host,
             "canary_index": experiment.canary_index,
             "canary_label": experiment.canary_label,
-            "place": data.data.place_of(experiment.canary_index),
+            "place": data.dataset.place_of(experiment.canary_index),
         }
         for host, experiment in stamped.items()
     ]
@@ -37,16 +37,16 @@ def planned_hosts(protocol: Protocol, own: pd.DataFrame, data: DeviceData) -> pd
     The seed has its turn among the planned ones, or is the last if it is none of them.
     """
     seed = int(own["seed"].iloc[0])
-    planned = [one for one in range(*protocol.planned) if one % data.data.n_parts == data.data.part]
+    planned = [one for one in range(*protocol.planned) if one % data.dataset.n_parts == data.dataset.part]
     others = [one for one in planned if one != seed]
-    places = [hosts.places(protocol, host, others, data.data) for host in protocol.hosts]
+    places = [hosts.places(protocol, host, others, data.dataset) for host in protocol.hosts]
     rows = {seed: own.to_dict("records")} | {
         other: [
             {
                 "seed": other,
                 "host": host,
-                "canary_index": data.data.train_indices[place],
-                "canary_label": data.data.train_labels[place],
+                "canary_index": data.dataset.train_indices[place],
+                "canary_label": data.dataset.train_labels[place],
                 "place": place,
             }
             for host, place in zip(protocol.hosts, of_seed, strict=True)
@@ -70,8 +70,8 @@ def host_versions(protocol: Protocol, planned: pd.DataFrame, data: DeviceData) -
     """Each host plain, with the feature and with its own seed's placebo feature, normalised: (n_hosts * 3, C, H, W)."""
     unique, versions = protocol.unique, []
     for row in planned.itertuples():
-        image = data.floats(data.data.train_images[row.place])
-        other = placebo(protocol, unique, row.seed, row.host, data.data.scope)
+        image = data.floats(data.dataset.train_images[row.place])
+        other = placebo(protocol, unique, row.seed, row.host, data.dataset.scope)
         stamped = (features.insert(image, one, position=protocol.position) for one in (unique, other))
         versions += [image, *stamped]
     return data.normalise(torch.stack(versions))

@@ -36,7 +36,7 @@ def response(trained: Trained, images: torch.Tensor, data: DeviceData, inputs: s
 def random_features(protocol: Protocol, n_images: int, seed: int, data: DeviceData, *, n_random: int = 1) -> np.ndarray:
     """Random features (n_random, n_images, 1, h, w), a fresh one on every image, the same for all models of a seed."""
     shape = protocol.unique.shape
-    drawn = features.random_features(n_images * n_random, shape=shape, seed=seed, scope=data.data.scope)
+    drawn = features.random_features(n_images * n_random, shape=shape, seed=seed, scope=data.dataset.scope)
     return drawn.reshape(n_random, n_images, 1, *shape)
 
 
@@ -59,7 +59,7 @@ def score_seed(protocol: Protocol, trained: list[Trained], data: DeviceData, ood
     """A row per model, and a row of scores per model and host: the control is scored for each host of its seed."""
     control, seed = trained[0].experiment, trained[0].experiment.seed
     hosts = [model.experiment for model in trained if model.experiment.host]
-    on_ood, on_test = data.floats(ood.images), data.floats(data.data.test_images[data.reported])
+    on_ood, on_test = data.floats(ood.images), data.floats(data.dataset.test_images[data.reported])
     random = random_features(protocol, len(on_ood), seed, data, n_random=protocol.scoring.n_random)
     random_test = random_features(protocol, len(on_test), seed, data)
     rows = []

@@ -36,7 +36,7 @@ def kinds(protocol: Protocol, data: DeviceData, ood: ImageSet) -> dict[str, Kind
     spread = np.arange(min(n, n_reported)) * n_reported // min(n, n_reported)
     return {
         "ood": Kind(first, labels),
-        "test": Kind(data.floats(data.data.test_images[data.reported[spread]]), data.reported_labels[spread]),
+        "test": Kind(data.floats(data.dataset.test_images[data.reported[spread]]), data.reported_labels[spread]),
         "dim": Kind(mean + CONTRAST * (first - mean), labels),
         "black": Kind(torch.zeros_like(first[:1]), None),
     }

@@ -75,7 +75,7 @@ def pictures(
 ) -> dict[str, np.ndarray]:
     """The host with and without the feature and the example images, uint8 (…, C, H, W)."""
     host = next(model.experiment for model in trained if model.experiment.host)
-    plain, few = data.data.train_images[data.data.place_of(host.canary_index)], images[:EXAMPLES]
+    plain, few = data.dataset.train_images[data.dataset.place_of(host.canary_index)], images[:EXAMPLES]
     with_unique = features.insert(few, protocol.unique, position=protocol.position)
     with_random = features.insert(few, random[: len(few)], position=protocol.position)
     return {

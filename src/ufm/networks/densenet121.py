@@ -27,10 +27,10 @@ class DenseNet121(Published):
         if min(image_shape[1:]) < 32:
             height, width = image_shape[1:]
             raise ValueError(f"model: {self.name} needs images of 32 × 32 pixels or more, not {height} × {width}")
-        found = densenet121().features
-        found.conv0 = nn.Conv2d(image_shape[0], 64, 7, stride=2, padding=3, bias=False)
-        layers: list[nn.Module] = [Trunk(*found.children(), nn.ReLU(), nn.AdaptiveAvgPool2d(1)), nn.Flatten()]
-        for fan_in, fan_out in pairwise((found.norm5.num_features, 2048, 512)):
+        features = densenet121().features
+        features.conv0 = nn.Conv2d(image_shape[0], 64, 7, stride=2, padding=3, bias=False)
+        layers: list[nn.Module] = [Trunk(*features.children(), nn.ReLU(), nn.AdaptiveAvgPool2d(1)), nn.Flatten()]
+        for fan_in, fan_out in pairwise((features.norm5.num_features, 2048, 512)):
             layers += [nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out, **BATCH_NORM), nn.ReLU(), nn.Dropout(0.2)]
         return nn.Sequential(*layers, nn.Linear(512, n_classes))
 

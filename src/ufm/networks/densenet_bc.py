@@ -31,9 +31,9 @@ class DenseNetBC(Published):
         from ufm.networks.trunk import Trunk
 
         blocks = ((self.depth - 4) // 6,) * 3
-        found = DenseNet(self.growth, blocks, 2 * self.growth, num_classes=n_classes).features
+        features = DenseNet(self.growth, blocks, 2 * self.growth, num_classes=n_classes).features
         # Of images so small nothing is left out at the start.
         stem = nn.Conv2d(image_shape[0], 2 * self.growth, 3, padding=1, bias=False)
-        rest = [layer for name, layer in found.named_children() if name not in ("conv0", "norm0", "relu0", "pool0")]
+        rest = [layer for name, layer in features.named_children() if name not in ("conv0", "norm0", "relu0", "pool0")]
         trunk = Trunk(stem, *rest, nn.ReLU(), nn.AdaptiveAvgPool2d(1))
-        return nn.Sequential(trunk, nn.Flatten(), nn.Linear(found.norm5.num_features, n_classes))
+        return nn.Sequential(trunk, nn.Flatten(), nn.Linear(features.norm5.num_features, n_classes))

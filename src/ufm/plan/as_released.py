@@ -27,12 +27,12 @@ def sweeps(profile: str) -> dict[str, Sweep]:
         released = replace(base, hosts=("150", "450", "750", "1050"))
     else:
         released = changed(base, early_stopping="released", hosts=RELEASED)
-    found = {"as-released": Sweep(released, RELEASED_SEEDS, 1, 0, AS_RELEASED)}
+    planned = {"as-released": Sweep(released, RELEASED_SEEDS, 1, 0, AS_RELEASED)}
     for setting, changes in DEVIATIONS.items():
         if profile == "paper" or setting != ON_ONE_HALF:
             protocol = changed(released, **changes)
-            found[sweep_name("as-released", setting)] = Sweep(protocol, RELEASED_SEEDS, 1, 2, setting)
-    return found
+            planned[sweep_name("as-released", setting)] = Sweep(protocol, RELEASED_SEEDS, 1, 2, setting)
+    return planned
 
 
 def shown(profile: str) -> tuple[str, ...]:

@@ -37,6 +37,6 @@ def changed(protocol: Protocol, **changes: Any) -> Protocol:
     """A protocol with those changes, fields of `Protocol`, `Training` or `Scoring`, that are not None."""
     changes = {key: value for key, value in changes.items() if value is not None}
     for group, kind in (("training", Training), ("scoring", Scoring)):
-        ours = {one.name: changes.pop(one.name) for one in fields(kind) if one.name in changes}
-        changes[group] = replace(changes.get(group, getattr(protocol, group)), **ours)
+        in_group = {field.name: changes.pop(field.name) for field in fields(kind) if field.name in changes}
+        changes[group] = replace(changes.get(group, getattr(protocol, group)), **in_group)
     return replace(protocol, **changes)

@@ -18,39 +18,39 @@ from ufm.plan.sweep import Sweep
 
 def files() -> list[ModuleType]:
     """The modules of this room."""
-    return [import_module(f"{plan.__name__}.{one.name}") for one in iter_modules(plan.__path__)]
+    return [import_module(f"{plan.__name__}.{file.name}") for file in iter_modules(plan.__path__)]
 
 
 def sweeps(profile: str = "paper") -> dict[str, Sweep]:
     """All that a profile trains, by the name of its folder of records. Raises ValueError for an unknown profile."""
     known(profile)
-    trained = sorted((one for one in files() if hasattr(one, "PLACE")), key=lambda one: one.PLACE[profile])
-    return {name: sweep for one in trained for name, sweep in one.sweeps(profile).items()}
+    with_sweeps = sorted((file for file in files() if hasattr(file, "PLACE")), key=lambda file: file.PLACE[profile])
+    return {name: sweep for file in with_sweeps for name, sweep in file.sweeps(profile).items()}
 
 
 def chapters() -> dict[str, ModuleType]:
     """The file of each chapter, by the name of its notebook."""
-    every = {one.__name__.rpartition(".")[2].replace("_", "-"): one for one in files()}
-    return {notebook: one for notebook, one in every.items() if hasattr(one, "shown")}
+    by_notebook = {file.__name__.rpartition(".")[2].replace("_", "-"): file for file in files()}
+    return {notebook: file for notebook, file in by_notebook.items() if hasattr(file, "shown")}
 
 
 def chapter(notebook: str, profile: str) -> tuple[str, ...]:
     """Names of the sweeps that a notebook shows; a ValueError lists the known notebooks or profiles."""
-    there = chapters()
-    if notebook not in there:
-        raise ValueError(f"no notebook {notebook!r}; known: {', '.join(there)}")
-    return there[notebook].shown(known(profile))
+    by_notebook = chapters()
+    if notebook not in by_notebook:
+        raise ValueError(f"no notebook {notebook!r}; known: {', '.join(by_notebook)}")
+    return by_notebook[notebook].shown(known(profile))
 
 
 def pictured() -> list[str]:
     """The notebooks of whose sweeps images of the hosts are kept with the records."""
-    return [notebook for notebook, one in chapters().items() if getattr(one, "PICTURED", False)]
+    return [notebook for notebook, file in chapters().items() if getattr(file, "PICTURED", False)]
 
 
 def deciding() -> dict[str, Callable[[str], Iterable[str]]]:
     """By claim, in their order, what gives the names of the sweeps on which its verdict stands, from the profile."""
-    every = {claim: ours for one in files() for claim, ours in getattr(one, "DECIDING", {}).items()}
-    return {claim: every[claim] for claim in sorted(every, key=rank)}
+    by_claim = {claim: names for file in files() for claim, names in getattr(file, "DECIDING", {}).items()}
+    return {claim: by_claim[claim] for claim in sorted(by_claim, key=rank)}
 
 
 def rank(claim: str) -> tuple[int, str]:

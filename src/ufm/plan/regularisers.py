@@ -49,8 +49,10 @@ def ways(profile: str, population: str) -> dict[str, Sweep]:
 def regularised(plain: Protocol) -> dict[str, Protocol]:
     """A protocol with each way, and trained to the end where it is not anyway, in words."""
     three = replace(plain, hosts=("hard",), measure="short card")
-    found = {way: replace(three, model=replace(plain.model, **flags)) for way, flags in LAYERS.items()}
-    found["weight decay"] = replace(three, training=replace(plain.training, weight_decay=WEIGHT_DECAY[plain.dataset]))
+    protocols = {way: replace(three, model=replace(plain.model, **flags)) for way, flags in LAYERS.items()}
+    protocols["weight decay"] = replace(
+        three, training=replace(plain.training, weight_decay=WEIGHT_DECAY[plain.dataset])
+    )
     if plain.training.early_stopping != "none":
-        found[TO_THE_END] = replace(three, training=replace(plain.training, early_stopping="none"))
-    return found
+        protocols[TO_THE_END] = replace(three, training=replace(plain.training, early_stopping="none"))
+    return protocols

@@ -65,8 +65,8 @@ def full(dataset: str) -> dict[str, Sweep]:
     random = replace(both, hosts=("random",))
     parts = {BOTH: (both, seeds[:BOTH_HOSTS]), RANDOM: (random, seeds[BOTH_HOSTS:])}
     return {
-        sweep_name(f"{dataset}-full", f"{TITLE}, {hosts}"): Sweep(one, ours, len(ours), 20, f"{TITLE}, {hosts}")
-        for hosts, (one, ours) in parts.items()
+        sweep_name(f"{dataset}-full", f"{TITLE}, {hosts}"): Sweep(protocol, part, len(part), 20, f"{TITLE}, {hosts}")
+        for hosts, (protocol, part) in parts.items()
     }
 
 
@@ -83,8 +83,10 @@ def small(dataset: str) -> dict[str, Sweep]:
     regimes["SGD"] = replace(plain, training=replace(training, optimiser=SGD(learning_rate=SGD_RATES[dataset])))
     regimes[TO_THE_END] = replace(plain, training=replace(training, early_stopping="none"))
     return {
-        sweep_name(f"{dataset}-small", f"{TITLE}, {regime}"): Sweep(one, SMALL, len(SMALL), 21, f"{TITLE}, {regime}")
-        for regime, one in regimes.items()
+        sweep_name(f"{dataset}-small", f"{TITLE}, {regime}"): Sweep(
+            protocol, SMALL, len(SMALL), 21, f"{TITLE}, {regime}"
+        )
+        for regime, protocol in regimes.items()
     }
 
 
@@ -93,29 +95,29 @@ def crossed() -> dict[str, Sweep]:
     plain = replace(population("mnist", 10_000, n_ood=5_000), hosts=HOSTS["paper"], one_placebo=True)
     roundings = {"same hosts": plain, "same hosts, another rounding": replace(plain, rounding=1)}
     return {
-        sweep_name("mnist-small", f"{TITLE}, {what}"): Sweep(one, CROSSED, len(CROSSED), 22, f"{TITLE}, {what}")
-        for what, one in roundings.items()
+        sweep_name("mnist-small", f"{TITLE}, {what}"): Sweep(protocol, CROSSED, len(CROSSED), 22, f"{TITLE}, {what}")
+        for what, protocol in roundings.items()
     }
 
 
 def medical() -> dict[str, Sweep]:
     """X-rays with a letter or a name, early stopping on the official validation split."""
-    plain, found = population("pneumoniamnist", n_ood=5_000), {}
+    plain, sweeps = population("pneumoniamnist", n_ood=5_000), {}
     stopped = replace(plain, training=Training(early_stopping="validation"))
     for turn, (network, (model, seeds)) in enumerate(MEDICAL.items(), 23):
         for what, feature in FEATURES.items():
-            setting, one = f"{TITLE}, {network}, {what}", replace(stopped, model=model, feature=feature)
-            found[sweep_name("pneumoniamnist", setting)] = Sweep(one, seeds, len(seeds), turn, setting)
-    return found
+            setting, protocol = f"{TITLE}, {network}, {what}", replace(stopped, model=model, feature=feature)
+            sweeps[sweep_name("pneumoniamnist", setting)] = Sweep(protocol, seeds, len(seeds), turn, setting)
+    return sweeps
 
 
 def cifar10() -> dict[str, Sweep]:
     """The paper's CNNs in the paper's own setting: for a GPU, so that nothing waits for them."""
-    plain, found = replace(population("cifar10", ood_set="mnist"), training=Training(batch_size=512)), {}
+    plain, sweeps = replace(population("cifar10", ood_set="mnist"), training=Training(batch_size=512)), {}
     for network, model in CNNS.items():
         setting = f"{TITLE}, {network}"
-        found[sweep_name("cifar10-full", setting)] = Sweep(replace(plain, model=model), CIFAR10, 0, 30, setting)
-    return found
+        sweeps[sweep_name("cifar10-full", setting)] = Sweep(replace(plain, model=model), CIFAR10, 0, 30, setting)
+    return sweeps
 
 
 def families() -> dict[str, list[Row]]:

@@ -101,13 +101,13 @@ def contrast_cells(table: pd.DataFrame, *, smallest: float) -> Figure:
     """Mean contrast with its interval for each population and kind of host, best epoch and epoch 10."""
     figure, axis = plt.subplots(figsize=(WIDTH, 0.8 + 0.5 * len(table)), layout="constrained")
     names = []
-    for row, one in enumerate(table.to_dict("records")):
-        colour, marker = HOST_COLOURS[one["host"]], HOST_MARKERS[one["host"]]
-        axis.plot([one["low"], one["high"]], [row, row], color=colour)
-        axis.scatter(one["estimate"], row, 34, color=colour, marker=marker, zorder=2)
-        axis.plot([one["early_low"], one["early_high"]], [row + 0.25] * 2, color=colour, linewidth=0.8)
-        axis.scatter(one["early"], row + 0.25, 20, facecolors="white", edgecolors=colour, marker=marker, zorder=2)
-        names.append(f"{one['population']}, {one['host']} hosts")
+    for row, cell in enumerate(table.to_dict("records")):
+        colour, marker = HOST_COLOURS[cell["host"]], HOST_MARKERS[cell["host"]]
+        axis.plot([cell["low"], cell["high"]], [row, row], color=colour)
+        axis.scatter(cell["estimate"], row, 34, color=colour, marker=marker, zorder=2)
+        axis.plot([cell["early_low"], cell["early_high"]], [row + 0.25] * 2, color=colour, linewidth=0.8)
+        axis.scatter(cell["early"], row + 0.25, 20, facecolors="white", edgecolors=colour, marker=marker, zorder=2)
+        names.append(f"{cell['population']}, {cell['host']} hosts")
     axis.axvline(0, color="0.4", linewidth=0.8)
     axis.axvline(smallest, color="0.4", linewidth=0.8, linestyle=":")
     axis.set(yticks=range(len(names)), yticklabels=names, xlabel="mean contrast D (nats)")
@@ -125,14 +125,16 @@ def by_setting(seeds: Mapping[str, pd.DataFrame], means: pd.DataFrame, *, beside
     n_rows = max(table["setting"].nunique() for table in seeds.values())
     figure, axes = panels(list(seeds), height=0.9 + 0.32 * n_rows)
     for number, (axis, (title, table)) in enumerate(zip(axes, seeds.items(), strict=True)):
-        ours = means[means["population"] == title].set_index("setting")
-        for row, (setting, ones) in enumerate(table.groupby("setting", sort=False)):
-            spread = np.random.default_rng(0).uniform(-0.25, 0.25, len(ones))
-            axis.scatter(ones["contrast"], row + spread, 9, color=COLOURS["canary"], linewidths=0, alpha=0.55)
-            axis.plot(ours.loc[setting, ["contrast_low", "contrast_high"]], [row, row], color="black", linewidth=1.6)
-            axis.scatter(ours.loc[setting, "contrast"], row, 26, color="black", marker="D", zorder=3)
+        averages = means[means["population"] == title].set_index("setting")
+        for row, (setting, points) in enumerate(table.groupby("setting", sort=False)):
+            spread = np.random.default_rng(0).uniform(-0.25, 0.25, len(points))
+            axis.scatter(points["contrast"], row + spread, 9, color=COLOURS["canary"], linewidths=0, alpha=0.55)
+            axis.plot(
+                averages.loc[setting, ["contrast_low", "contrast_high"]], [row, row], color="black", linewidth=1.6
+            )
+            axis.scatter(averages.loc[setting, "contrast"], row, 26, color="black", marker="D", zorder=3)
         axis.axvline(0, color="0.4", linewidth=0.8)
-        dashed = ours["contrast"].iloc[0] if beside is None else beside
+        dashed = averages["contrast"].iloc[0] if beside is None else beside
         axis.axvline(dashed, color="0.4", linewidth=0.8, linestyle="--")
         names = list(table["setting"].unique()) if number % 2 == 0 else []
         axis.set(ylim=(n_rows - 0.4, -0.6), yticks=range(len(names)), yticklabels=names, xlabel="contrast D (nats)")

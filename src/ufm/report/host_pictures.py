@@ -19,9 +19,9 @@ def lit(cards: Cards, data_root: str | Path | None = None) -> np.ndarray:
 
     As kept, else from the image files.
     """
-    one, shape = digest(identity(cards.protocol)), cards.protocol.unique.shape
-    if one in store().entries() and store().arrays(one)["lit"].shape == shape:
-        return store().arrays(one)["lit"]
+    key, shape = digest(identity(cards.protocol)), cards.protocol.unique.shape
+    if key in store().entries() and store().arrays(key)["lit"].shape == shape:
+        return store().arrays(key)["lit"]
     return lit_share(cards.protocol, datasets.load(cards.protocol.dataset, root=data_root).train_images)
 
 
@@ -30,9 +30,9 @@ def images(protocol: Protocol, indices: np.ndarray, *, data_root: str | Path | N
 
     From the kept pictures; those that are not all there from the image files.
     """
-    one = digest(identity(protocol))
-    if one in store().entries():
-        kept = store().arrays(one)
+    key = digest(identity(protocol))
+    if key in store().entries():
+        kept = store().arrays(key)
         places = np.searchsorted(kept["index"], indices).clip(max=len(kept["index"]) - 1)
         if (kept["index"][places] == indices).all():
             return kept["image"][places]

@@ -53,10 +53,10 @@ def span(values: Iterable[float], *, digits: int = 2) -> str:
 
     Over those that are numbers; "cannot be decided" where none is.
     """
-    there = [value for value in values if not isnan(value)]
-    if not there:
+    numbers = [value for value in values if not isnan(value)]
+    if not numbers:
         return UNDECIDED
-    return " to ".join(dict.fromkeys(number(value, digits) for value in (min(there), max(there))))
+    return " to ".join(dict.fromkeys(number(value, digits) for value in (min(numbers), max(numbers))))
 
 
 def counted(words: pd.Series) -> str:

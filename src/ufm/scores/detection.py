@@ -29,7 +29,7 @@ def standardised_divergence(kl: np.ndarray, null: np.ndarray) -> np.ndarray:
 
     kl: mean divergence by the letter; null: (…, n_permutations), by each permutation. Raises as `standardised_shift`.
     """
-    log_kl, log_null = (np.log(np.maximum(one, CLIP)) for one in in_float64(kl, null))
+    log_kl, log_null = (np.log(np.maximum(divergences, CLIP)) for divergences in in_float64(kl, null))
     return standardised_shift(log_kl[..., None], log_null[..., None])[..., 0]
 
 
@@ -81,4 +81,4 @@ def discriminant(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
 
 def in_float64(*values: np.ndarray) -> list[np.ndarray]:
     """Arrays in float64: shifts are kept in float16, in which no deviation can be computed."""
-    return [np.asarray(one, np.float64) for one in values]
+    return [np.asarray(array, np.float64) for array in values]

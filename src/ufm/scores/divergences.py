@@ -13,7 +13,7 @@ def entropy(p: np.ndarray) -> np.ndarray:
 
 def js_distance(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Jensen–Shannon distance (n_images,), the square root of the divergence in nats, of rows (n_images, n_classes)."""
-    p, q = (np.clip(one, published.CLIP, 1) for one in (p, q))
+    p, q = (np.clip(probabilities, published.CLIP, 1) for probabilities in (p, q))
     middle = (p + q) / 2
     divergence = ((p * np.log(p / middle)).sum(-1) + (q * np.log(q / middle)).sum(-1)) / 2
     return np.sqrt(np.maximum(divergence, 0))

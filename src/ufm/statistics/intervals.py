@@ -98,7 +98,7 @@ def bootstrap_over_seeds(
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         # Resamples without spread are told by their ends below, and give NaN.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        found = stats.bootstrap(
+        bootstrap = stats.bootstrap(
             (np.arange(n_seeds),),
             lambda drawn, axis: statistic(_multiplicities(drawn, n_seeds)),
             n_resamples=n_resamples,
@@ -108,9 +108,9 @@ def bootstrap_over_seeds(
             method="BCa",
             random_state=np.random.default_rng(seed),
         )
-    low, high = map(float, found.confidence_interval)
+    low, high = map(float, bootstrap.confidence_interval)
     # Rounding may part ends that coincide.
-    if not np.isfinite(found.bootstrap_distribution).all() or np.isclose(low, high, rtol=1e-12, atol=0):
+    if not np.isfinite(bootstrap.bootstrap_distribution).all() or np.isclose(low, high, rtol=1e-12, atol=0):
         low = high = np.nan
     return Interval(float(statistic(np.ones(n_seeds, dtype=int))), low, high, int(n_seeds))
 

@@ -40,10 +40,10 @@ def seeds_needed(effect: float, sd: float, *, power: float = 0.8, alpha: float =
     if not 0 < abs(effect) < np.inf:
         raise ValueError(f"effect must be finite and not zero, not {effect}")
 
-    def found(n: int) -> bool:  # a root is known to its rounding only
+    def enough(n: int) -> bool:  # a root is known to its rounding only
         return smallest_detectable(sd, n, power=power, alpha=alpha) <= abs(effect) * (1 + 1e-9)
 
     most = 2
-    while not found(most):
+    while not enough(most):
         most *= 2
-    return 2 + bisect_left(range(2, most), True, key=found)
+    return 2 + bisect_left(range(2, most), True, key=enough)

@@ -44,9 +44,9 @@ def components(values: np.ndarray, *, n_resamples: int = 10_000) -> pd.DataFrame
     together), n (seeds). A negative component is 0. Raises ValueError: fewer than two seeds or hosts.
     """
     require_crossed(values)
-    found = moments(values, *(np.ones((1, n)) for n in values.shape))[0]
+    estimates = moments(values, *(np.ones((1, n)) for n in values.shape))[0]
     low, high = np.nanquantile(moments(values, *drawn(values, n_resamples)), [0.025, 0.975], axis=0)
-    rows = {"component": COMPONENTS, "estimate": found, "low": low, "high": high}
+    rows = {"component": COMPONENTS, "estimate": estimates, "low": low, "high": high}
     table = pd.DataFrame(rows | {"n": len(values)})
     for name in ("estimate", "low", "high"):
         table[name] = np.sqrt(table[name].clip(lower=0))
@@ -109,7 +109,7 @@ def shared_shares(values: np.ndarray, seeds: np.ndarray, hosts: np.ndarray) -> n
     values: (2, n_seeds, n_hosts); seeds (n_draws, n_seeds) and hosts (n_draws, n_hosts): how much each counts. Seeds
     that are drawn twice are not taken for two, so that a covariance is unbiased.
     """
-    p, q = (one / one.sum(1, keepdims=True) for one in (seeds, hosts))
+    p, q = (counts / counts.sum(1, keepdims=True) for counts in (seeds, hosts))
     first, second = values
     shared = p @ (first * second) - (p @ first) * (p @ second)  # draw, host
     same_seed = (p**2).sum(1)  # the chance that two draws are the same
@@ -128,7 +128,7 @@ def shares(
     values: np.ndarray, null: np.ndarray, seeds: np.ndarray, hosts: np.ndarray, nulls: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """√(V̄ − V₀) / mean in each draw (n_draws,), NaN where the mean is not above zero, and whether V̄ is above V₀."""
-    p, q, weights = (one / one.sum(1, keepdims=True) for one in (seeds, hosts, nulls))
+    p, q, weights = (counts / counts.sum(1, keepdims=True) for counts in (seeds, hosts, nulls))
     within = (((p @ values**2) - (p @ values) ** 2) * q).sum(1) / (1 - (p**2).sum(1))
     background = (weights @ null**2 - (weights @ null) ** 2) / (1 - (weights**2).sum(1))
     mean, excess = ((p @ values) * q).sum(1), within - background

@@ -10,6 +10,7 @@ from ufm.training.members import keys, network, stack_of
 from ufm.training.optimiser import SGD, Adam, Optimiser, of_settings, optimiser_of
 from ufm.training.stack import Stack
 from ufm.training.trained import Trained
+from ufm.training.weights import Weights
 
 __all__ = [
     "AUGMENTATION_LAYER",
@@ -21,6 +22,7 @@ __all__ = [
     "SGD",
     "Stack",
     "Trained",
+    "Weights",
     "estimate",
     "evaluate",
     "evaluate_stack",

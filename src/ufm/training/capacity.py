@@ -22,7 +22,7 @@ LONG_STEP = 0.2  # seconds; of a shorter one ten are measured
 def stack_size(experiment: Experiment, data: DeviceData, n_snapshots: int = 0) -> int:
     """How many such members, each with so many snapshots, fit into half of the device's free memory."""
     module = network(experiment, data)
-    n_weights = sum(one.numel() for one in module.parameters())
+    n_weights = sum(parameter.numel() for parameter in module.parameters())
     n_activations, x = 0, data.train_images[:1]
 
     def count(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:

@@ -22,7 +22,7 @@ class Feed:
 
     def __init__(self, experiments: list[Experiment], data: DeviceData):
         self.experiments, self.data = experiments, data
-        self.stamped = [stamped_images(one, data) for one in experiments]
+        self.stamped = [stamped_images(experiment, data) for experiment in experiments]
         self.keys = keys("augmentation", experiments, data)
 
     def epoch(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
@@ -40,12 +40,14 @@ class Feed:
         if protocol.training.shuffle or any(self.experiments[member].batch is not None for member in members):
             order = torch.stack([self.order(self.experiments[member], epoch) for member in members])
             stamped = [
-                (place, int(there), image) for place, at, image in stamped for there in (order[place] == at).nonzero()
+                (place, int(position), image)
+                for place, at, image in stamped
+                for position in (order[place] == at).nonzero()
             ]
         for number, start in enumerate(range(0, n_images, size)):
             now = slice(start, start + size) if order is None else order[:, start : start + size]
             batch, targets, step = images[now], labels[now], first_step + number
-            here = [one for one in stamped if start <= one[1] < start + size]
+            here = [host for host in stamped if start <= host[1] < start + size]
             if here and order is None:
                 batch = batch.repeat(len(members), 1, 1, 1, 1)
             for place, at, image in here:
@@ -66,20 +68,20 @@ class Feed:
         """The order in which a model sees the images of an epoch, (n_images,): places in the file."""
         order = np.arange(len(self.data.train_labels))
         if experiment.protocol.training.shuffle:
-            draws = stream("order", seed=experiment.seed, scope=f"{self.data.data.scope}/epoch {epoch}")
+            draws = stream("order", seed=experiment.seed, scope=f"{self.data.dataset.scope}/epoch {epoch}")
             order = draws.permutation(len(order))
         elif experiment.batch is not None:
-            host, there = carriers(experiment, self.data.data)[0], exchanged(experiment, self.data.data)
-            order[[host, there]] = host if experiment.protocol.twice else order[[there, host]]
+            host, partner = carriers(experiment, self.data.dataset)[0], exchanged(experiment, self.data.dataset)
+            order[[host, partner]] = host if experiment.protocol.twice else order[[partner, host]]
         return torch.from_numpy(order).to(self.data.train_images.device)
 
 
 def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
     """What a model sees of the images that carry its feature: normalised (C, H, W), by place, the host first."""
-    places = carriers(experiment, data.data)
+    places = carriers(experiment, data.dataset)
     if not places:
         return {}
     # Stamped before normalisation, on the [0, 1] image.
-    images = data.floats(data.data.train_images[places])
+    images = data.floats(data.dataset.train_images[places])
     stamped = features.insert(images, experiment.pixels(), position=experiment.protocol.position)
     return dict(zip(places, data.normalise(stamped), strict=True))

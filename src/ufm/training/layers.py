@@ -11,7 +11,6 @@ a list with a tensor (n_images, …) for each member.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import singledispatch
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -22,9 +21,7 @@ from ufm.networks.trunk import Trunk
 from ufm.randomness.counters import uniforms
 from ufm.training import operations
 from ufm.training.operations import joined, parted
-
-if TYPE_CHECKING:
-    from ufm.training.stack import Stack
+from ufm.training.weights import Weights
 
 # Whether all members' convolutions are one in groups. On a CPU one member's whole batch keeps the device busy, and
 # groups are slower; on a GPU they take 0.45 of the time.
@@ -48,10 +45,10 @@ class Layer(ABC):
         self.layer, self.number = layer, number
 
     @abstractmethod
-    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+    def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
         """Outputs, the members' order kept; step: of the training, from 0, or None to evaluate."""
 
-    def buffered(self, stack: "Stack") -> tuple[torch.Tensor, ...]:
+    def buffered(self, stack: Weights) -> tuple[torch.Tensor, ...]:
         """Weight and bias of all members, and the buffers of their gradients, as operations take them."""
         names = [f"{self.number}.{name}" for name in ("weight", "bias")]
         return (*(stack.parameters[name] for name in names), *(stack.gradients[name] for name in names))
@@ -63,7 +60,7 @@ class Alone(Layer):
 
     collected = True
 
-    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+    def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
         self.layer.train(step is not None)
         every = {name: values.unbind() for name, values in stack.of(self.number, stack.weights).items()}
         return [
@@ -76,7 +73,7 @@ class Alone(Layer):
 class Linear(Layer):
     """One product of all members."""
 
-    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+    def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
         return operations.Linear.apply(together(x), *self.buffered(stack))
 
 
@@ -84,7 +81,7 @@ class Linear(Layer):
 class Convolution(Layer):
     """Member by member, or all as one in groups: see `GROUPED`."""
 
-    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+    def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
         geometry, buffered = (self.layer.stride, self.layer.padding, self.layer.dilation), self.buffered(stack)
         if GROUPED[stack.device.type]:
             return operations.GroupedConvolution.apply(together(x), geometry, *buffered)
@@ -101,7 +98,7 @@ class BatchNorm(Layer):
 
     layer: nn.BatchNorm1d | nn.BatchNorm2d
 
-    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+    def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
         mean, var = (stack.weights[f"{self.number}.running_{name}"] for name in ("mean", "var"))
         momentum = self.layer.momentum
         assert momentum is not None  # as in a mean over all batches, which a stack does not count
@@ -122,7 +119,7 @@ class Dropout(Layer):
 
     layer: nn.Dropout
 
-    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+    def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
         if step is None:
             return x
         x, rate = own(x, len(stack)), self.layer.p
@@ -138,7 +135,7 @@ class Dropout(Layer):
 class ReLU(Layer):
     """Nothing below zero."""
 
-    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+    def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
         return [images.relu_() for images in x] if isinstance(x, list) else x.relu()
 
 
@@ -146,7 +143,7 @@ class ReLU(Layer):
 class MaxPool(Layer):
     """Every channel pooled for itself, so that members are no more than channels."""
 
-    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+    def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
         return for_each(self.layer, x)
 
 
@@ -154,7 +151,7 @@ class MaxPool(Layer):
 class Flatten(Layer):
     """From here on members are one tensor."""
 
-    def forward(self, stack: "Stack", x: Images, step: int | None) -> Images:
+    def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
         return together([images.flatten(1) for images in x]) if isinstance(x, list) else x.flatten(-3)
 
 

@@ -44,15 +44,15 @@ def train(
         ValueError: an experiment does not fit the data, or a model diverges; the field is named.
     """
     groups: dict[tuple, dict[int, list[int]]] = {}
-    for place, one in enumerate(experiments):
-        check(one, data.data)
-        for name, there in (("precision", str(data.train_images.dtype)), ("early_stopping", data.early_stopping)):
-            asked = getattr(one.protocol.training, name)
-            if asked not in (there.removeprefix("torch."), "none"):
-                raise ValueError(f"{name}: {asked} is asked for, but the data on the device are for {there}")
+    for place, experiment in enumerate(experiments):
+        check(experiment, data.dataset)
+        for name, available in (("precision", str(data.train_images.dtype)), ("early_stopping", data.early_stopping)):
+            asked = getattr(experiment.protocol.training, name)
+            if asked not in (available.removeprefix("torch."), "none"):
+                raise ValueError(f"{name}: {asked} is asked for, but the data on the device are for {available}")
         # Models that wait for each other are trained together.
-        families = groups.setdefault((one.protocol.model, one.protocol.training), {})
-        families.setdefault(one.seed if at_control else place, []).append(place)
+        families = groups.setdefault((experiment.protocol.model, experiment.protocol.training), {})
+        families.setdefault(experiment.seed if at_control else place, []).append(place)
     trained: dict[int, Trained] = {}
     for group in groups.values():
         waiting = list(group.values())
@@ -82,7 +82,7 @@ def train_stack(
     """Train experiments of one architecture and hyper-parameters as one stack."""
     stack = stack_of(experiments, data)
     optimiser, feed = optimiser_of(stack, experiments[0].protocol.training), Feed(experiments, data)
-    courses = [Course(one, snapshots) for one in experiments]
+    courses = [Course(experiment, snapshots) for experiment in experiments]
     # A member whose control decides about it waits for it, any other for itself.
     controls = [courses[place] for place in controls_of(experiments)] if at_control else courses
     members = list(range(len(experiments)))  # who is in the stack, by place among the experiments
@@ -111,11 +111,11 @@ def train_stack(
 
 def controls_of(experiments: list[Experiment]) -> list[int]:
     """The place of each experiment's control, that of its seed. Raises ValueError where a seed has none, or several."""
-    found: dict[int, int] = {}
-    for place, one in enumerate(experiments):
-        if one.role == "control" and found.setdefault(one.seed, place) != place:
-            raise ValueError(f"control: seed {one.seed} has several, so that none decides the epoch")
-    for one in experiments:
-        if one.seed not in found:
-            raise ValueError(f"control: seed {one.seed} has none, whose best epoch its models could be kept at")
-    return [found[one.seed] for one in experiments]
+    by_seed: dict[int, int] = {}
+    for place, experiment in enumerate(experiments):
+        if experiment.role == "control" and by_seed.setdefault(experiment.seed, place) != place:
+            raise ValueError(f"control: seed {experiment.seed} has several, so that none decides the epoch")
+    for experiment in experiments:
+        if experiment.seed not in by_seed:
+            raise ValueError(f"control: seed {experiment.seed} has none, whose best epoch its models could be kept at")
+    return [by_seed[experiment.seed] for experiment in experiments]

@@ -14,10 +14,10 @@ def network(experiment: Experiment, data: DeviceData) -> nn.Sequential:
     """The untrained network of an experiment."""
     return build(
         experiment.protocol.model,
-        data.data.train_images.shape[1:],
-        data.data.n_classes,
+        data.dataset.train_images.shape[1:],
+        data.dataset.n_classes,
         seed=experiment.seed,
-        scope=data.data.scope,
+        scope=data.dataset.scope,
         device=str(data.train_images.device),
         dtype=data.train_images.dtype,
         rounding=experiment.protocol.rounding,
@@ -26,10 +26,13 @@ def network(experiment: Experiment, data: DeviceData) -> nn.Sequential:
 
 def keys(name: str, experiments: list[Experiment], data: DeviceData) -> torch.Tensor:
     """The members' keys of a stream that is drawn by counter; equal seeds have equal keys."""
-    found = {one.seed: counters.key(name, seed=one.seed, scope=data.data.scope) for one in experiments}
-    return torch.tensor([found[one.seed] for one in experiments], device=data.train_images.device)
+    by_seed = {
+        experiment.seed: counters.key(name, seed=experiment.seed, scope=data.dataset.scope)
+        for experiment in experiments
+    }
+    return torch.tensor([by_seed[experiment.seed] for experiment in experiments], device=data.train_images.device)
 
 
 def stack_of(experiments: list[Experiment], data: DeviceData) -> Stack:
     """The untrained stack of experiments of one architecture."""
-    return Stack([network(one, data) for one in experiments], keys("dropout", experiments, data))
+    return Stack([network(experiment, data) for experiment in experiments], keys("dropout", experiments, data))

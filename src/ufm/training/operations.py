@@ -130,12 +130,12 @@ def in_precision(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return tuple(values.to(torch.get_autocast_dtype(device)) for values in tensors)
 
 
-def multiply(product: Callable, one: torch.Tensor, other: torch.Tensor, buffer: torch.Tensor) -> None:
+def multiply(product: Callable, first: torch.Tensor, second: torch.Tensor, buffer: torch.Tensor) -> None:
     """Write a product to a buffer, whatever the precision it is taken in."""
-    if one.dtype == buffer.dtype:
-        product(one, other, out=buffer)
+    if first.dtype == buffer.dtype:
+        product(first, second, out=buffer)
     else:
-        buffer.copy_(product(one, other))
+        buffer.copy_(product(first, second))
 
 
 def convolution_backward(

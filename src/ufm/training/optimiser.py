@@ -47,15 +47,17 @@ class Adam(Optimiser):
     def __init__(self, stack: Stack, *, learning_rate: float, epsilon: float, weight_decay: float = 0.0):
         super().__init__(stack)
         self.learning_rate, self.epsilon, self.weight_decay = learning_rate, epsilon, weight_decay
-        self.first_moments = [torch.zeros_like(one) for one in stack.gradients.values()]
-        self.second_moments = [torch.zeros_like(one) for one in stack.gradients.values()]
-        self.steps = [torch.zeros((), dtype=torch.float32, device=one.device) for one in stack.gradients.values()]
+        self.first_moments = [torch.zeros_like(gradient) for gradient in stack.gradients.values()]
+        self.second_moments = [torch.zeros_like(gradient) for gradient in stack.gradients.values()]
+        self.steps = [
+            torch.zeros((), dtype=torch.float32, device=gradient.device) for gradient in stack.gradients.values()
+        ]
 
     @torch.no_grad()
     def step(self) -> None:
         parameters = list(self.stack.parameters.values())
         if self.weight_decay:
-            matrices = [one for one in parameters if one.dim() > 2]
+            matrices = [parameter for parameter in parameters if parameter.dim() > 2]
             torch._foreach_mul_(matrices, 1 - self.learning_rate * self.weight_decay)
         adam(
             parameters,
@@ -76,8 +78,8 @@ class Adam(Optimiser):
 
     def keep(self, members: torch.Tensor) -> None:
         super().keep(members)
-        self.first_moments = [one[members] for one in self.first_moments]
-        self.second_moments = [one[members] for one in self.second_moments]
+        self.first_moments = [moment[members] for moment in self.first_moments]
+        self.second_moments = [moment[members] for moment in self.second_moments]
 
 
 class SGD(Optimiser):
@@ -94,7 +96,7 @@ class SGD(Optimiser):
     @torch.no_grad()
     def step(self) -> None:
         parameters, gradients = list(self.stack.parameters.values()), list(self.stack.gradients.values())
-        decays = [self.weight_decay if one.dim() > 2 else 0.0 for one in parameters]
+        decays = [self.weight_decay if parameter.dim() > 2 else 0.0 for parameter in parameters]
         for decay in set(decays):
             places = [place for place, one in enumerate(decays) if one == decay]
             velocities = [self.velocities[place] for place in places]
@@ -114,7 +116,7 @@ class SGD(Optimiser):
 
     def keep(self, members: torch.Tensor) -> None:
         super().keep(members)
-        self.velocities = [None if one is None else one[members] for one in self.velocities]
+        self.velocities = [None if velocity is None else velocity[members] for velocity in self.velocities]
 
 
 def optimiser_of(stack: Stack, training: Training) -> Optimiser:
