@@ -4,14 +4,14 @@ The seal is a hash of secret and settings. Published before training, it shows l
 """
 
 import json
-import re
 import secrets as system
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ufm.marks.families import bits, drawn
 
@@ -35,7 +35,7 @@ class Planted:
 class Registry:
     """A lot of marks. All that is drawn, also the marks that were never used, follows from the secret."""
 
-    secret: str  # 64 hexadecimal digits
+    secret: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     n: int  # marks of the lot
     family: str = "noise"
     size: tuple[int, int] = (5, 5)  # height and width
@@ -96,13 +96,13 @@ class Registry:
             content = json.loads(text)
             if not isinstance(content, dict) or content.get("schema") != SCHEMA:
                 raise RegistryError(f"is no registry of marks: its schema is not {SCHEMA!r}")
-            whole, seal = content.pop("whole"), content.pop("seal")
-            if digest(content | {"seal": seal}) != whole:
+            whole = content.pop("whole")
+            if digest(content) != whole:
                 raise RegistryError("was changed since it was written")
-            registry = of_content(content)
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise RegistryError(f"is no whole registry of marks: {error}") from error
-        if registry.seal != seal:
+            registry = TypeAdapter(Registry).validate_json(json.dumps(content), strict=True)
+        except (KeyError, RecursionError, json.JSONDecodeError, ValidationError) as error:
+            raise RegistryError("is no whole registry of marks") from error
+        if registry.seal != content["seal"]:
             raise RegistryError("has another seal than its secret and settings give")
         return registry
 
@@ -125,15 +125,6 @@ def read(path: Path) -> Registry:
         raise RegistryError(f"{path}: is no registry of marks, for it is no text") from error
     except RegistryError as error:
         raise RegistryError(f"{path}: {error}") from error
-
-
-def of_content(content: dict[str, Any]) -> Registry:
-    """A registry from its fields as JSON has them. Raises KeyError or TypeError where one is missing or foreign."""
-    fields = {name: value for name, value in content.items() if name != "schema"}
-    if not re.fullmatch("[0-9a-f]{64}", fields["secret"]):
-        raise TypeError("secret: must be 64 hexadecimal digits")
-    fields |= {name: tuple(fields[name]) for name in ("size", "position")}
-    return Registry(**fields | {"planted": tuple(Planted(**one) for one in fields["planted"])})
 
 
 def digest(content: dict[str, Any]) -> str:
