@@ -23,6 +23,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d, cross_entropy
 
+from ufm.device import float32
 from ufm.measures.patched import Patched
 from ufm.networks import CNN1, CNN2, MLP
 from ufm.networks.build import build
@@ -41,6 +42,7 @@ PRECISIONS = ("float32",) if DEVICE == "cpu" else ("float32", "TF32", "bfloat16"
 SIDE = 2048 if DEVICE == "cpu" else 8192  # of the matrices that show the peak
 CONVOLVED = 5 if DEVICE == "cpu" else 100  # members of one convolution
 REPEATS = 3
+float32()  # as whatever trains has it
 
 
 def main() -> None:
