@@ -92,7 +92,7 @@ def population(
         entries.append({"seed": seed})
         arrays.append(card)
     seeds = range(first_seed, first_seed + n_seeds)
-    sweep = Titled(protocol, seeds, needed, 0, setting, title)
+    sweep = Titled(protocol, seeds, needed, 0, setting, trained_on=title)
     return Population(sweep, {"models": models(protocol, entries)}, arrays, entries)
 
 

@@ -182,6 +182,21 @@ def test_a_host_can_be_one_image_for_every_seed():
     assert planned[2].pixels().tolist() != planned[4].pixels().tolist()  # each host has its own placebo feature
 
 
+def test_a_host_can_be_the_first_of_its_kind_for_every_seed(records):
+    pools.find(PROTOCOL)
+    data = load("digits", n_train=400, part=2)
+    for kind in ("hard", "random"):
+        ours = [hosts.place(PROTOCOL, kind, seed, data) for seed in (2, 5, 8)]
+        assert [hosts.places(PROTOCOL, f"{kind} {n}", [2, 14], data) for n in range(3)] == [[one] * 2 for one in ours]
+    assert hosts.places(PROTOCOL, "place 7", [2, 14], data) == [7, 7]
+    with pytest.raises(ValueError, match="^seed: 400 is beyond the last host"):
+        hosts.places(PROTOCOL, "place 400", [2], data)
+    assert hosts.pooled(replace(PROTOCOL, hosts=("random", "hard 1", "middling", "hard 0", "7", "place 3"))) == [
+        "hard",
+        "middling",
+    ]
+
+
 def test_an_image_of_another_part_is_no_host():
     data = load("digits", n_train=400, part=1)
     other = str(load("digits", n_train=400, part=0).train_indices[0])
@@ -189,7 +204,7 @@ def test_an_image_of_another_part_is_no_host():
         hosts.place(PROTOCOL, other, 1, data)
 
 
-@pytest.mark.parametrize("host", ["easy", "-3", "1.5", ""])
+@pytest.mark.parametrize("host", ["easy", "-3", "1.5", "", "easy 1", "hard one", "hard -1", "place"])
 def test_a_kind_of_host_that_is_not_known_is_named(host):
     with pytest.raises(
         ValueError,

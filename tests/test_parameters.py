@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from ufm.data import sources
 from ufm.networks import CNN1, CNN2, MLP
 from ufm.plan import registry
 from ufm.plan.profiles import changed
 from ufm.plan.registry import chapter, chapters, sweeps
+from ufm.plan.sensitivity import fitted
 from ufm.study.parameters import shown
 
 FOUR = ["mnist-small", "fashion_mnist-small", "mnist-full", "fashion_mnist-full"]
@@ -65,8 +67,10 @@ def test_where_none_is_like_that_the_first_is_changed(notebook, profile, changes
 def test_a_chosen_data_set_and_its_images_are_changed_together():
     found = shown("method", "paper", dataset="cifar10", ood_set="mnist")["method"].protocol
     assert (found.dataset, found.scoring.ood_set) == ("cifar10", "mnist")
+    found = shown("method", "paper", dataset="cifar10")["method"].protocol
+    assert (found.dataset, found.scoring.ood_set, found.scoring.n_ood) == ("cifar10", "mnist", 50_000)
     with pytest.raises(ValueError, match="^ood_set: cifar10 is what the models are trained on"):
-        shown("method", "paper", dataset="cifar10")
+        shown("method", "paper", dataset="cifar10", ood_set="cifar10")
 
 
 def test_other_changes_go_for_every_sweep():
@@ -172,3 +176,137 @@ def test_the_feature_is_placed_by_row_and_column():
 def test_a_wrong_network_is_named(changes, message):
     with pytest.raises(ValueError, match=message):
         shown("controls", "paper", **changes)
+
+
+# Other images than the planned ones
+
+
+@pytest.fixture
+def of_size(monkeypatch):
+    """A function that describes a data set of so many images, (1, 28, 28) or of another shape; its name."""
+
+    def describe(n, shape=(1, 28, 28)):
+        monkeypatch.setitem(sources.SOURCES, "scans", sources.Source("Scans", n, shape, read=None))
+        return "scans"
+
+    return describe
+
+
+@pytest.mark.parametrize(
+    ("notebook", "profile", "changes", "step", "hosts"),
+    [
+        ("seeds", "embedded", {"dataset": "mnist"}, 100, [f"hard {n}" for n in range(4)]),
+        ("seeds", "embedded", {"n_train": 300}, 4, [f"hard {n}" for n in range(4)]),
+        ("seeds", "embedded", {"seed": 201}, 2, [f"hard {n}" for n in range(4)]),  # of the other part
+        ("seeds", "embedded", {"seed": 300, "n_seeds": 9}, 2, ["411", "457", "799", "1057"]),
+        ("seeds", "paper", {"dataset": "fashion_mnist"}, 6, [f"hard {n}" for n in range(10)]),
+        ("seeds", "paper", {"feature": "B"}, 6, None),
+        ("seeds", "paper", {"dataset": "mnist", "n_train": 10_000}, 6, None),
+        ("as-released", "embedded", {"n_train": 300}, 1, ["place 93", "place 152", "place 211", "place 270"]),
+        ("as-released", "paper", {"seed": 3}, 1, None),
+        ("as-released", "paper", {"dataset": "mnist", "n_train": 60_000}, 1, None),
+    ],
+)
+def test_hosts_that_are_images_are_those_of_the_data_at_hand(notebook, profile, changes, step, hosts):
+    *_, name = chapter(notebook, profile)
+    found, planned = shown(notebook, profile, **changes)[name], sweeps(profile)[name]
+    assert found.seeds.step == step
+    assert list(found.protocol.hosts) == (list(planned.protocol.hosts) if hosts is None else hosts)
+    assert {seed % found.protocol.n_parts for seed in found.seeds} == {found.seeds[0] % found.protocol.n_parts}
+
+
+def test_few_images_are_all_hosts(of_size):
+    found = shown("seeds", "paper", dataset=of_size(7))["mnist-small-the-same-hosts"].protocol
+    assert (found.n_train, found.hosts) == (None, tuple(f"hard {n}" for n in range(7)))
+
+
+@pytest.mark.parametrize(("n", "expected"), [(480, None), (600, None), (601, 600), (5_000, 600)])
+def test_a_small_data_set_is_taken_whole(of_size, n, expected):
+    assert shown("mlp", "embedded", dataset=of_size(n))["digits-small"].protocol.n_train == expected
+
+
+@pytest.mark.parametrize(
+    ("notebook", "n", "changes", "expected"),
+    [
+        ("medical", 300, {}, [range(8), range(8)]),
+        ("medical", 480, {}, [range(400, 408), range(400, 408)]),
+        ("medical", 300, {"seed": 20}, [range(20, 28), range(20, 28)]),
+        ("influence", 120, {}, [range(8), range(8, 16), range(16, 24)]),
+        ("influence", 130, {}, [range(100, 108), range(108, 116), range(116, 124)]),
+        ("influence", 130, {"n_seeds": 20}, [range(20), range(20, 40), range(40, 60)]),
+    ],
+)
+def test_seeds_are_as_low_as_the_number_of_images_asks(of_size, notebook, n, changes, expected):
+    assert [one.seeds for one in shown(notebook, "embedded", dataset=of_size(n), **changes).values()] == expected
+
+
+def test_seeds_that_begin_together_still_do(of_size):
+    found = shown("hosts", "paper", dataset=of_size(500))
+    assert {sweep.seeds.start for sweep in found.values()} == {0}
+    assert found["mnist-small"].protocol.planned == (0, 200)
+    assert shown("hosts", "paper", dataset=of_size(150))["mnist-small"].protocol.planned == (0, 150)
+
+
+@pytest.mark.parametrize("profile", ["embedded", "paper"])
+def test_variations_of_the_planned_images_are_as_planned(profile):
+    for sweep in sweeps(profile).values():
+        assert fitted(sweep.setting, sweep.protocol) == sweep.protocol
+
+
+@pytest.mark.parametrize(
+    ("shape", "feature", "edge", "centre"),
+    [
+        ((1, 28, 28), None, (1, 11), (11, 11)),
+        ((1, 20, 24), None, (1, 9), (7, 9)),
+        ((1, 28, 28), "J. DOE", (1, 0), (9, 0)),
+    ],
+)
+def test_places_are_those_of_the_images_and_the_feature(of_size, shape, feature, edge, centre):
+    found = shown("sensitivity", "paper", dataset=of_size(600, shape), feature=feature, column=None)
+    assert found["mnist-small-place-edge"].protocol.position == edge
+    assert found["mnist-small-place-centre"].protocol.position == centre
+
+
+@pytest.mark.parametrize(
+    ("n", "shape", "changes", "absent"),
+    [
+        (10_000, (1, 28, 28), {}, set()),
+        (1_000, (1, 28, 28), {}, {"images-with-the-letter-100"}),
+        (
+            100,
+            (1, 28, 28),
+            {},
+            {"images-with-the-letter-100", "images-with-the-letter-10", "batch-of-the-host-last-full-one"},
+        ),
+        (10_000, (1, 15, 15), {}, {"size-15-15"}),
+        (10_000, (1, 28, 28), {"ood_set": "fashion_mnist"}, {"scoring-images-fashion-mnist"}),
+        (10_000, (1, 28, 28), {"feature": "B"}, {f"letter-{one}" for one in "cdefghijklmnopqrstuvwxyz"}),
+    ],
+)
+def test_what_the_images_do_not_allow_is_left_out(of_size, n, shape, changes, absent):
+    found = shown("sensitivity", "paper", dataset=of_size(n, shape), **changes)
+    assert set(chapter("sensitivity", "paper")) - set(found) == {f"mnist-small-{one}" for one in absent}
+    batches = {sweep.protocol.batch for name, sweep in found.items() if name.endswith("middle")}
+    assert batches == {-(-min(n, 10_000) // 128) // 2}
+
+
+@pytest.mark.parametrize(("n", "twice"), [(64, False), (65, True)])
+def test_a_host_in_the_only_batch_is_in_no_other(of_size, n, twice):
+    found = shown("as-released", "embedded", dataset=of_size(n))
+    assert ("as-released-host-in-the-first-batch-twice" in found) == twice
+
+
+@pytest.mark.parametrize(
+    ("profile", "changes", "ood_set", "n_ood"),
+    [
+        ("embedded", {"ood_set": "mnist"}, "mnist", 500),
+        ("paper", {"ood_set": "photo_patches"}, "photo_patches", 1_950),
+        ("paper", {"ood_set": "photo_patches", "n_ood": 60}, "photo_patches", 60),
+        ("paper", {"n_ood": 60}, "cifar10", 60),
+        ("paper", {"dataset": "cifar10"}, "mnist", 50_000),
+        ("embedded", {"dataset": "photographs"}, "digits", 500),
+    ],
+)
+def test_scoring_images_are_others_than_those_trained_on_and_no_more_than_there_are(profile, changes, ood_set, n_ood):
+    scoring = shown("method", profile, **changes)["method"].protocol.scoring
+    assert (scoring.ood_set, scoring.n_ood) == (ood_set, n_ood)

@@ -17,6 +17,7 @@ from ufm.evidence.claims import Claim, Outcome, Result
 from ufm.plan.seeds import SAME_HOSTS
 from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import THRESHOLDS
+from ufm.protocol import is_fixed
 from ufm.report.texts import with_interval
 from ufm.statistics import SUMMARY_COLUMNS, bootstrap_interval, variance
 
@@ -56,7 +57,7 @@ def varies(table: pd.DataFrame, p_corrected: float) -> Outcome:
 
 def crossed(populations: Mapping[str, Cards]) -> Cards | None:
     """The population in which every seed trains on the same hosts; None where there is none."""
-    every = (cards for cards in populations.values() if all(host.isdecimal() for host in cards.protocol.hosts))
+    every = (cards for cards in populations.values() if all(map(is_fixed, cards.protocol.hosts)))
     return next(every, None)
 
 

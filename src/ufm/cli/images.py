@@ -24,7 +24,7 @@ def hosts(
     from ufm.measures.pools import find
     from ufm.plan.profiles import PROFILES, changed
     from ufm.protocol.hosts import POOLS
-    from ufm.study.runs import require
+    from ufm.study.parameters import require
 
     require("kind", kind, POOLS)
     # No score is taken of the models that find them, but a protocol has OOD images other than its own.

@@ -54,6 +54,12 @@ def source(name: str) -> Source:
 
 
 @cache
+def n_scored_on(name: str) -> int:
+    """How many images there are to score on under a name."""
+    return len(SCORED_ON[name]()[1]) if name in SCORED_ON else source(name).n_train
+
+
+@cache
 def folder_source(path: str) -> Source:
     """The source of a folder of image files."""
     found = folders.described(path)
@@ -69,11 +75,12 @@ def checksum(name: str) -> str:
     Files are verified whenever they are read, so their published md5s stand for them; embedded images are digested.
     """
     if name not in SCORED_ON and source(name).files:
-        content = "".join(source(name).files.values()).encode()
-    else:
-        arrays = SCORED_ON[name]() if name in SCORED_ON else read(name, data_root())
-        content = b"".join(array.tobytes() for array in arrays if array is not None)
-    return hashlib.sha256(content).hexdigest()[:16]
+        return hashlib.sha256("".join(source(name).files.values()).encode()).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for array in SCORED_ON[name]() if name in SCORED_ON else read(name, data_root()):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
 
 
 def verify(name: str, root: str | Path | None = None) -> None:

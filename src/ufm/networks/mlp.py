@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from ufm.networks.base import BATCH_NORM, Model, architecture, of_variant, widths
+from ufm.networks.cnn2 import CNN2
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,4 +35,9 @@ class MLP(Model):
         return nn.Sequential(*layers, nn.Linear(self.hidden[-1], n_classes))
 
     def finder(self, *, colour: bool) -> Model | None:
-        return None if colour else of_variant(self, "plain")
+        """Of colour images CNN-2, as wide beside the released one as this is."""
+        if not colour:
+            return of_variant(self, "plain")
+        share = self.hidden[0] / MLP.hidden[0]
+        channels, hidden = (tuple(max(1, round(n * share)) for n in of) for of in (CNN2.channels, CNN2.hidden))
+        return CNN2(channels=channels, hidden=hidden)

@@ -27,11 +27,11 @@ def sweeps(profile: str) -> dict[str, Sweep]:
         released = replace(base, hosts=("150", "450", "750", "1050"))
     else:
         released = changed(base, early_stopping="released", hosts=RELEASED)
-    planned = {"as-released": Sweep(released, RELEASED_SEEDS, 1, 0, AS_RELEASED)}
+    planned = {"as-released": Sweep(released, RELEASED_SEEDS, 1, 0, AS_RELEASED, "place")}
     for setting, changes in DEVIATIONS.items():
         if profile == "paper" or setting != ON_ONE_HALF:
             protocol = changed(released, **changes)
-            planned[sweep_name("as-released", setting)] = Sweep(protocol, RELEASED_SEEDS, 1, 2, setting)
+            planned[sweep_name("as-released", setting)] = Sweep(protocol, RELEASED_SEEDS, 1, 2, setting, "place")
     return planned
 
 

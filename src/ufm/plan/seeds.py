@@ -20,7 +20,7 @@ def sweeps(profile: str) -> dict[str, Sweep]:
     """Every seed on the same hosts."""
     name, seeds, turn = PLANNED[profile]
     crossed = replace(populations.plain(profile, name), hosts=HOSTS[profile], measure="short card")
-    return beside(name, {SAME_HOSTS: crossed}, seeds, turn)
+    return beside(name, {SAME_HOSTS: crossed}, seeds, turn, chosen="hard")
 
 
 def shown(profile: str) -> tuple[str, ...]:

@@ -1,16 +1,20 @@
 """Chapter *Sensitivity*: the experiment varied in one thing at a time."""
 
 from dataclasses import replace
+from math import ceil
 
+from ufm.data import sources
 from ufm.features import LETTERS
 from ufm.plan import populations
 from ufm.plan.populations import EVIDENCE
 from ufm.plan.profiles import changed
 from ufm.plan.sweep import Sweep, beside
+from ufm.protocol import Protocol
 
 PLACE = {"embedded": 8, "paper": 8}
 USUAL = "usual"  # not varied
 SCORED = "scoring images"
+MOST_CARRIERS = 0.05  # share of the training images that may carry the letter: fewer than there are of most classes
 # In what it is varied, and what each value of it changes.
 VARIED: dict[str, dict[str, dict[str, object]]] = {
     "letter": {name: {"feature": name} for name in LETTERS if name != "A"},
@@ -50,6 +54,30 @@ PLANNED = {"embedded": ("digits-small", range(8), 0), "paper": ("mnist-small", E
 def varied_in(what: str, value: str) -> str:
     """The setting of a sweep that is varied, in words."""
     return f"{what}: {value}"
+
+
+def fitted(setting: str, protocol: Protocol) -> Protocol | None:
+    """A varied protocol on the images and with the feature that it has now; None where it cannot be varied so.
+
+    Of the planned images and feature it is as planned; one that nothing varies is left as it is.
+    """
+    what, _, value = setting.partition(": ")
+    if value not in VARIED.get(what, {}):
+        return protocol
+    if what == "letter":
+        return protocol if protocol.feature == value else None
+    source = sources.source(protocol.dataset)
+    (_, height, width), (rows, columns) = source.shape, protocol.unique.shape
+    n_images = protocol.n_train or source.n_train
+    n_batches = ceil(n_images / protocol.training.batch_size)
+    if what == "place":
+        middle = (height - rows) // 2, (width - columns) // 2
+        middle = max(0, middle[0]), max(0, middle[1])
+        protocol = replace(protocol, position=middle if value == "centre" else (1, middle[1]))
+    if value == "middle":
+        protocol = replace(protocol, batch=n_batches // 2)
+    batched = protocol.batch is None or -n_batches <= protocol.batch < n_batches
+    return protocol if batched and MOST_CARRIERS * n_images >= protocol.n_carriers else None
 
 
 def sweeps(profile: str) -> dict[str, Sweep]:

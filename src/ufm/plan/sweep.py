@@ -18,6 +18,9 @@ class Sweep:
     needed: int  # how many of the first seeds the book cannot do without; they are trained first
     turn: int  # sweeps of an earlier turn are trained first
     setting: str = ""  # what sets it apart from the population of its data set and size, in words
+    # Of hosts that are images: the kind of which they are the first, or "place" where they are spaced evenly. So they
+    # are chosen among other images.
+    chosen: str = ""
 
     @property
     def trained_on(self) -> str:
@@ -67,9 +70,11 @@ def sweep_name(population: str, setting: str) -> str:
     return f"{population}-{re.sub(r'[^a-z0-9]+', '-', setting.lower())}"
 
 
-def beside(population: str, settings: Mapping[str, Protocol], seeds: range, turn: int) -> dict[str, Sweep]:
+def beside(
+    population: str, settings: Mapping[str, Protocol], seeds: range, turn: int, chosen: str = ""
+) -> dict[str, Sweep]:
     """Sweeps beside a population, from what sets each apart in words; all their seeds are needed."""
     return {
-        sweep_name(population, setting): Sweep(protocol, seeds, len(seeds), turn, setting)
+        sweep_name(population, setting): Sweep(protocol, seeds, len(seeds), turn, setting, chosen)
         for setting, protocol in settings.items()
     }

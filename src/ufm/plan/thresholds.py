@@ -48,3 +48,9 @@ class SecondPlan:
 
 
 SECOND = SecondPlan()
+
+
+def require_seeds(n: int) -> None:
+    """Raise a ValueError where a population of so many seeds would not be shown."""
+    if n < THRESHOLDS.fewest_seeds:
+        raise ValueError(f"n_seeds: evidence needs at least {THRESHOLDS.fewest_seeds} seeds")

@@ -17,7 +17,8 @@ from ufm.networks import MLP, MODELS, Model, names
 from ufm.protocol.settings import Scoring, Training, whole_numbers
 from ufm.records.fingerprints import RECIPE, added, digest, settings
 
-# Kinds of host; the number of a training image names that image.
+# Kinds of host. The number of a training image names that image. A kind with a number, such as "hard 0", is the first,
+# second, … host of that kind, and "place 0" the first, second, … training image: the same for every seed of a part.
 HOSTS = ("random", "hard", "middling", "influential", "uninfluential")
 STAMPED = ("canary", "placebo")  # roles of models that are trained with something stamped on their host
 # Fields of a protocol on which every model depends, beside the data set; and stamped ones, beside the feature.
@@ -68,12 +69,11 @@ class Protocol:
             raise ValueError(f"early_stopping: {source(self.dataset).title} has no validation split")
         if not isinstance(self.model, Model):
             raise ValueError(f"model: {self.model!r} is not one of {', '.join(sorted(MODELS))}")
-        if (self.dataset, self.scoring.ood_set) == ("photographs", "photo_patches") or (
-            called(self.scoring.ood_set) == called(self.dataset)
-        ):
+        if overlap(self.dataset, self.scoring.ood_set):
             raise ValueError(f"ood_set: {self.scoring.ood_set} is what the models are trained on; choose other images")
         for host in self.hosts:
-            if host not in HOSTS and not host.isdecimal():
+            kind, _, number = host.partition(" ")
+            if host not in HOSTS and not host.isdecimal() and not (kind in (*HOSTS, "place") and number.isdecimal()):
                 raise ValueError(
                     f"hosts: {host!r} is not one of {', '.join(HOSTS)}, nor the number of a training image"
                 )
@@ -163,6 +163,16 @@ class Experiment:
             return self.protocol.unique
         scope = f"{called(self.protocol.dataset)}/{self.protocol.n_train or 'full'}"
         return placebo(self.protocol, self.protocol.unique, self.seed, self.host, scope)
+
+
+def overlap(dataset: str, ood_set: str) -> bool:
+    """Whether OOD images are those of a data set."""
+    return (dataset, ood_set) == ("photographs", "photo_patches") or called(ood_set) == called(dataset)
+
+
+def is_fixed(host: str) -> bool:
+    """Whether a host is the same image for every seed of a part: it has a number."""
+    return host[-1:].isdecimal()
 
 
 def drawn(feature: str) -> dict[str, str]:

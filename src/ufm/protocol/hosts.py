@@ -6,7 +6,7 @@ and uninfluential ones have the highest and the lowest self-influence in clean m
 the paper profile are kept with the book's records, others found when an execution needs them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 
 from ufm.data import sources
 from ufm.data.datasets import Dataset
+from ufm.data.folders import called
 from ufm.networks import CNN2, MLP, names
 from ufm.protocol.experiments import Protocol
 from ufm.protocol.settings import Training
@@ -53,28 +54,58 @@ def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> li
 
     Hosts are drawn uniformly without replacement per data set and size: one permutation, of the training images or of
     the pool, of which seed s takes the entry s // n_parts, since seed s trains on part s mod n_parts. A
-    pool that is used up is begun again. A host that is the number of a training image is that image for every seed.
+    pool that is used up is begun again. A host that is the number of a training image is that image for every seed, and
+    one that is a kind and a number has the place of that number in the permutation; "place" is no kind but the file's
+    own order.
     """
     for seed in seeds:
         if seed % data.n_parts != data.part:
             part = seed % data.n_parts
             raise ValueError(f"seed: {seed} belongs to part {part} of {data.scope}, not to part {data.part}")
-    turns, scope = [seed // data.n_parts for seed in seeds], f"{data.scope}/{data.part}"
+    kind, _, number = host.partition(" ")
+    turns = [int(number) if number else seed // data.n_parts for seed in seeds]
+    scope = f"{data.scope}/{data.part}"
     if host.isdecimal():
         try:
             return [data.place_of(int(host))] * len(seeds)
         except ValueError as error:
             raise ValueError(f"hosts: image {error}") from None
-    if host == "random":
-        order = stream("hosts", scope=scope).permutation(len(data.train_labels))
+    if kind in ("random", "place"):
+        order = np.arange(len(data.train_labels))
+        if kind == "random":
+            order = stream("hosts", scope=scope).permutation(len(order))
         if max(turns, default=0) >= len(order):
-            raise ValueError(
-                f"seed: {max(seeds)} is beyond the last host; {data.scope} has hosts for {len(order) * data.n_parts}"
-            )
+            last = max(turns) if number else max(seeds)
+            raise ValueError(f"seed: {beyond(last, data.scope, len(order) * data.n_parts)}")
         return [int(order[turn]) for turn in turns]
-    indices = pool(protocol, data.part, host)["canary_index"].tolist()
-    order = stream(f"{host} hosts", scope=scope).permutation(len(indices))
+    indices = pool(protocol, data.part, kind)["canary_index"].tolist()
+    order = stream(f"{kind} hosts", scope=scope).permutation(len(indices))
     return [data.place_of(indices[order[turn % len(order)]]) for turn in turns]
+
+
+def require_hosts(protocol: Protocol, seeds: Sequence[int]) -> None:
+    """Raise a ValueError where the last of the seeds has no random host or is a clean model's. Needs no data file."""
+    first, last, n, scope = seeds[0], seeds[-1], FIRST_SEED, f"{called(protocol.dataset)}/{protocol.n_train or 'full'}"
+    fault = f"{last} is too high; from {FIRST_SEED} on are the seeds of models that find hosts"
+    if "random" in protocol.hosts and last >= n_hosts(protocol):
+        n, fault = n_hosts(protocol), beyond(last, scope, n_hosts(protocol))
+    if last >= n:
+        raise ValueError(f"seed: {fault}" if first >= n else f"n_seeds: the last seed {fault}; ask for fewer")
+
+
+def n_hosts(protocol: Protocol) -> int:
+    """Images that are hosts at random: one a seed, in the parts of its size. Needs no data file."""
+    return (protocol.n_train or sources.source(protocol.dataset).n_train) * protocol.n_parts
+
+
+def beyond(seed: int, scope: str, n_seeds: int) -> str:
+    """What is wrong with a seed for which there is no random host."""
+    return f"{seed} is beyond the last host; {scope} has hosts for {n_seeds} seeds, from 0 on"
+
+
+def pooled(protocol: Protocol) -> list[str]:
+    """The kinds of host of a protocol that clean models find."""
+    return list(dict.fromkeys(host.partition(" ")[0] for host in protocol.hosts if host.partition(" ")[0] in POOLS))
 
 
 def clean(protocol: Protocol) -> Protocol:
@@ -86,6 +117,8 @@ def clean(protocol: Protocol) -> Protocol:
         training=replace(
             protocol.training,
             early_stopping="half",
+            # Convolutions in float64 take ten times as long.
+            precision="float32" if colour else protocol.training.precision,
             weight_decay=0.0,
             shuffle=False,
             optimiser=None,
