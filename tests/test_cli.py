@@ -1,7 +1,9 @@
 """Bad input is one line and exit code 2; what is compared is told by words and by the exit code."""
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -92,6 +94,8 @@ def books(monkeypatch):
         ("reproduce method --workers -1", ["workers", "-1"]),
         ("records import nowhere.zip", ["nowhere.zip"]),
         ("records verify --retrain -1", ["retrain", "-1"]),
+        ("records verify --draw -1", ["draw", "cannot be negative, got -1"]),
+        ("reproduce method --export .", ["export", ". is a folder; give the name of a file"]),
         ("records verify --retrain 1 --device tpu", ["device", "'tpu'", "auto, cpu, cuda"]),
         ("hosts mnist --kind nonsense", ["kind", "'nonsense'", "hard, middling"]),
         ("hosts mnist --n-train 10000 --part 6", ["part", "0 to 5", "6"]),
@@ -125,6 +129,25 @@ def test_hosts_are_found_for_the_sweeps_that_ask_for_them(ufm, monkeypatch, argu
     if protocol.dataset == "cifar10":
         network = registry.sweeps()["cifar10-small-cnn2"].protocol
         assert hosts.fingerprint(protocol, 0) == hosts.fingerprint(network, 0)
+
+
+def test_a_disk_that_fills_is_one_line(ufm, tmp_path, monkeypatch):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "there")
+
+    def no_room(*_, **__):
+        raise shutil.Error([("one", "there", str(full)), ("other", "there", str(full))])
+
+    monkeypatch.setattr("ufm.book.notebooks.write_ipynb", no_room)
+    code, _, errors = ufm("ipynb", "there")
+    assert (code, errors) == (2, [f"ufm: {full}"])
+    monkeypatch.setattr("ufm.book.notebooks.write_ipynb", lambda folder: site.render(*[tmp_path] * 3, strict=False))
+    done = subprocess.CompletedProcess([], 1, "", "line\n" * 200 + str(full))
+    monkeypatch.setattr(site.subprocess, "run", lambda *_, **__: done)
+    code, _, errors = ufm("ipynb", "there")
+    assert (code, errors) == (
+        2,
+        [f"ufm: {tmp_path}: No space left on device; make room there and try again, what is trained is kept"],
+    )
 
 
 def test_bad_folders_to_compare_are_named(ufm, tmp_path):

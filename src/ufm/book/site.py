@@ -1,5 +1,6 @@
 """The book: executed notebooks and pages put together, and Jupyter Book run over them."""
 
+import errno
 import json
 import os
 import shutil
@@ -197,6 +198,9 @@ def render(source: Path, toc: Path, parent: Path, *, strict: bool) -> Path:
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     inherited |= {"PYTHONUTF8": "1"}
     built = subprocess.run(command, check=False, capture_output=True, text=True, encoding="utf-8", env=inherited)
+    full = os.strerror(errno.ENOSPC)
+    if built.returncode and full in built.stderr:
+        raise ValueError(f"{parent}: {full}; make room there and try again, what is trained is kept")
     if built.returncode:
         print(built.stdout, built.stderr, file=sys.stderr)
         raise ValueError(f"Jupyter Book failed on {source}; its warnings, which are errors here, stand above")

@@ -4,6 +4,7 @@ Commands import what they need when they run, so that --help is instant.
 """
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -75,5 +76,12 @@ def main() -> None:
         print(f"ufm: {error.name} is not installed; `pip install 'ufm[book,cluster]'` brings it", file=sys.stderr)
         sys.exit(2)
     except (ValueError, OSError) as error:
-        print(f"ufm: {error}", file=sys.stderr)
+        print(f"ufm: {in_a_line(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def in_a_line(error: Exception) -> str:
+    """What is wrong, in one line: of the files that could not be copied the first."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        return error.args[0][0][-1]
+    return str(error)

@@ -3,6 +3,7 @@
 import math
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -49,8 +50,12 @@ def reproduce(
         from ufm.study.cluster import cluster
 
         engine_is_there = cluster(scheduler=scheduler, n_workers=workers)
-    if export is not None:
-        export.parent.mkdir(parents=True, exist_ok=True)  # where that fails, nothing is trained in vain
+    if export is not None:  # where that fails, nothing is trained in vain
+        export.parent.mkdir(parents=True, exist_ok=True)
+        if export.is_dir():
+            raise ValueError(f"export: {export} is a folder; give the name of a file")
+        with tempfile.TemporaryFile(dir=export.parent):
+            pass
 
     def carry(finished: dict[str, list[str]]) -> None:
         if export is not None:
@@ -90,8 +95,9 @@ def verify(
     from ufm.device import resolve
     from ufm.study import verification
 
-    if retrain < 0:
-        raise ValueError(f"retrain: cannot be negative, got {retrain}")
+    for name, number in (("retrain", retrain), ("draw", draw)):
+        if number < 0:
+            raise ValueError(f"{name}: cannot be negative, got {number}")
     where = resolve(device)
     n_records, faults = verification.verify()
     for fault in faults:
