@@ -494,8 +494,8 @@ def test_the_first_of_many_are_the_few(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": 1951}, "n must be 1 to 1950 for photo_patches, which has no more images, not 1951"),
-        ({"n": 0}, "n must be 1 to 1950"),
+        ({"n": 1951}, "n_ood must be 1 to 1950 for photo_patches, which has no more images, not 1951"),
+        ({"n": 0}, "n_ood must be 1 to 1950"),
         ({"shape": (2, 28, 28)}, r"shape must be \(1 or 3, H, W\)"),
         ({"shape": (28, 28)}, r"shape must be \(1 or 3, H, W\)"),
     ],

@@ -52,6 +52,7 @@ def trained(monkeypatch):
         return [(entry(protocol, seed), measured(seed)) for seed in seeds]
 
     monkeypatch.setattr(reproduce, "finish", cheap_finish)
+    monkeypatch.setattr(reproduce, "require", lambda *_, **__: None)
     return done
 
 

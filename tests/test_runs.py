@@ -522,7 +522,13 @@ def test_a_fresh_execution_of_several_sweeps_goes_on_where_it_was_interrupted(ch
 HARD = {"hosts": ("hard",), "roles": ("canary", "placebo"), "measure": "short card"}
 
 
-def test_hard_hosts_that_no_record_has_are_found_before_training(tmp_path, monkeypatch):
+@pytest.fixture
+def few(monkeypatch):
+    """A chapter may show any number of seeds."""
+    monkeypatch.setattr(runs, "require_seeds", lambda n: None)
+
+
+def test_hard_hosts_that_no_record_has_are_found_before_training(few, monkeypatch):
     found = run(n_seeds=2, seed=4, **TINY, **HARD).population()
     assert not committed("hosts").entries()
     kept = executed("hosts").tables(list(executed("hosts").entries()))["pools"]
@@ -535,7 +541,7 @@ def test_hard_hosts_that_no_record_has_are_found_before_training(tmp_path, monke
     run(n_seeds=2, seed=4, fresh=True, **TINY, **HARD).population()
 
 
-def test_hard_hosts_of_the_book_are_taken_first(monkeypatch):
+def test_hard_hosts_of_the_book_are_taken_first(few, monkeypatch):
     protocol = run(**TINY, **HARD).sweeps["method"].protocol
     pools.find(protocol, [1])
     monkeypatch.setattr(pools, "finish", lambda *_, **__: pytest.fail("hard hosts were found again"))

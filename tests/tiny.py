@@ -55,11 +55,12 @@ def nursery(pipe, sweeps):
     """
     import torch
 
-    from ufm.study import reproduce, seeds
+    from ufm.study import forecast, reproduce, seeds
 
     torch.set_num_threads(1)
     install(sweeps=sweeps)
     for sweep in sweeps.values():
+        forecast.require(sweep.protocol, [0])
         seeds.finish(sweep.protocol, [0])
     pipe.send("ready")
     while (order := pipe.recv()) is not None:

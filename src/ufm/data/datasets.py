@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ufm.data import sources
-from ufm.data.arrays import read_only, resize_bilinear
+from ufm.data.arrays import DataError, read_only, resize_bilinear
 from ufm.data.folders import called, is_folder
 from ufm.randomness.streams import stratified_order, stream
 
@@ -145,14 +145,21 @@ def _load(name: str, n_train: int | None, part: int, root: Path) -> Dataset:
         images, labels = (read_only(array[indices]) for array in (images, labels))
     kept = (images, labels, read_only(indices), arrays.test_images, arrays.test_labels)
     mean, std = sources.source(name).normalisation or _normalisation(arrays.train_images)
+    if min(std) == 0:
+        channel = "" if len(std) == 1 else f" in channel {std.index(0)}"
+        raise DataError(f"dataset: all pixels of the training images of {name} are alike{channel}; give other images")
     validation = arrays.validation_images, arrays.validation_labels
     return Dataset(called(name), n_train, part, n_parts, *kept, mean, std, array_checksum(*kept), *validation)
 
 
 def _normalisation(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation of each channel of uint8 images on [0, 1], to the four digits usual."""
-    pixels = images.astype(np.float64) / 255
-    mean, std = pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3))
+    counts = np.zeros((images.shape[1], 256))
+    for some in np.array_split(images, len(images) // 1000 + 1):  # a float for every pixel may not fit into memory
+        counts += [np.bincount(some[:, channel].ravel(), minlength=256) for channel in range(images.shape[1])]
+    values, share = np.arange(256) / 255, counts / counts.sum(1, keepdims=True)
+    mean = share @ values
+    std = np.sqrt((share * (values - mean[:, None]) ** 2).sum(1))
     return tuple(round(float(value), 4) for value in mean), tuple(round(float(value), 4) for value in std)
 
 
@@ -166,7 +173,7 @@ def _ood_images(name: str, shape: tuple[int, int, int], n: int | None, root: Pat
         raise ValueError(f"unknown images {name!r}: choose from {', '.join([*sources.SCORED_ON, *sources.SOURCES])}")
     size = len(pixels) if n is None else n
     if not isinstance(size, Integral) or not 1 <= size <= len(pixels):
-        raise ValueError(f"n must be 1 to {len(pixels)} for {name}, which has no more images, not {n!r}")
+        raise ValueError(f"n_ood must be 1 to {len(pixels)} for {name}, which has no more images, not {n!r}")
     images = np.empty((size, *shape), dtype=np.float32)
     for start in range(0, size, 1000):  # a thousand at a time stay in the processor's cache
         stop = min(start + 1000, size)

@@ -2,12 +2,15 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from ufm.data.datasets import Dataset
 from ufm.device import float32, resolve
+
+MEMORY = Path("/proc/meminfo")  # where Linux says how much memory is free
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,8 @@ def to_device(
         watched = data.validation_images, data.validation_labels
 
     def images(array: np.ndarray) -> torch.Tensor:
-        return normalise(floats(array, device_, getattr(torch, precision)), data)
+        mean, std = channels(data, values := floats(array, device_, getattr(torch, precision)))
+        return values.sub_(mean).div_(std)  # as `normalise` does, without a copy of them all
 
     def labels(array: np.ndarray) -> torch.Tensor:
         return torch.tensor(array, device=device_)
@@ -73,17 +77,26 @@ def to_device(
 def floats(images: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """Images, uint8 or in [0, 1], as floats in [0, 1]."""
     tensor = torch.tensor(images, device=device).to(dtype)
-    return tensor / 255 if images.dtype == np.uint8 else tensor
+    return tensor.div_(255) if images.dtype == np.uint8 else tensor
 
 
 def normalise(images: torch.Tensor, data: Dataset) -> torch.Tensor:
     """Images (…, C, H, W) in [0, 1] less the data set's mean, over its standard deviation, per channel."""
-    mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
+    mean, std = channels(data, images)
     return (images - mean) / std
 
 
+def channels(data: Dataset, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of the data set's channels, (C, 1, 1) each, beside images."""
+    mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
+    return mean, std
+
+
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device."""
+    """Bytes that are free on a device; those that the system only keeps files in are free."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    if MEMORY.exists():
+        lines = dict(line.split(":") for line in MEMORY.read_text(encoding="ascii").splitlines())
+        return int(lines["MemAvailable"].removesuffix("kB")) * 1024
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

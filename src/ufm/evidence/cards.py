@@ -14,7 +14,7 @@ import pandas as pd
 
 from ufm.measures.layout import CARDS, N_PERMUTATIONS, N_RANDOM
 from ufm.plan.sweep import OfSweep, Sweep
-from ufm.plan.thresholds import THRESHOLDS
+from ufm.plan.thresholds import THRESHOLDS, require_seeds
 from ufm.study.runs import NotYetRun, Population
 
 T = TypeVar("T")
@@ -132,8 +132,8 @@ def of(populations: Mapping[str, Population], *, beside: bool = False) -> dict[s
     fewest = THRESHOLDS.fewest_seeds
     enough = {name: population for name, population in populations.items() if len(population.entries) >= fewest}
     if not any(population.setting or not beside for population in enough.values()):
-        if populations and max(len(population.sweep.seeds) for population in populations.values()) < fewest:
-            raise ValueError(f"n_seeds: evidence needs at least {fewest} seeds")
+        if populations:
+            require_seeds(max(len(population.sweep.seeds) for population in populations.values()))
         raise NotYetRun(f"Fewer than {fewest} seeds are recorded yet; `.venv/bin/ufm reproduce` trains them.")
     return {name: stack(population) for name, population in enough.items()}
 

@@ -15,7 +15,7 @@ from torch.nn import functional as f
 
 from ufm.networks.trunk import Trunk
 from ufm.progress import progress
-from ufm.training import Trained
+from ufm.training import Trained, at_most
 
 N_CHECKPOINTS = 10
 TRUNK_IMAGES = 16  # whose gradients are built at once
@@ -70,7 +70,8 @@ def squared_gradient_norms(
     """
     model.eval()
     found = []
-    for batch, targets in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+    size = at_most(model, images, batch_size, times=9)  # a convolution's inputs are unfolded, 3 × 3 of them a place
+    for batch, targets in zip(images.split(size), labels.split(size), strict=True):
         x, layers, outputs = batch.detach().requires_grad_(), [], []
         for layer in model:
             y = layer(x)

@@ -17,7 +17,7 @@ from ufm.protocol import Experiment, Protocol
 from ufm.protocol.hosts import POOLS, clean, clean_seeds, fingerprint, identity, lacking, stores
 from ufm.records import Measured, Records
 from ufm.records.provenance import made
-from ufm.training import train
+from ufm.training import at_most, train
 
 FULL = 10_000  # images from which on a whole training set has the larger pool
 
@@ -116,6 +116,7 @@ def ranked(values: dict[str, np.ndarray], data: datasets.Dataset, kind: str) -> 
 @torch.inference_mode()
 def image_losses(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
     """Cross-entropy of each normalised image (n_images, C, H, W) in nats, shape (n_images,)."""
-    batches = zip(images.split(8192), labels.split(8192), strict=True)
+    size = at_most(model, images, 8192)
+    batches = zip(images.split(size), labels.split(size), strict=True)
     losses = [cross_entropy(model(batch), targets, reduction="none") for batch, targets in batches]
     return torch.cat(losses).double().cpu().numpy()

@@ -14,6 +14,7 @@ from ufm.measures.layout import INPUTS, subsets
 from ufm.measures.shifts import patched
 from ufm.protocol import Protocol
 from ufm.scores.divergences import entropy, js_distance
+from ufm.training import at_most
 
 IMAGES_AT_ONCE = 5_000  # for the published score
 
@@ -32,11 +33,11 @@ def published(
     images: (n_images, C, H, W) in [0, 1]; random: (n_images, 1, h, w), a fresh random feature for each. score:
     `statistics`, or `paper_scores` where no more is kept.
     """
-    unique = data.floats(protocol.unique[None, None])
+    unique, size = data.floats(protocol.unique[None, None]), at_most(model, images, IMAGES_AT_ONCE)
     found: dict[str, list[np.ndarray]] = {}
     for inputs in INPUTS:
         given, parts = replace(protocol, scoring=replace(protocol.scoring, inputs=inputs)), []
-        for batch, own in zip(images.split(IMAGES_AT_ONCE), random.split(IMAGES_AT_ONCE), strict=True):
+        for batch, own in zip(images.split(size), random.split(size), strict=True):
             few = patched(given, model, batch, data)
             three = torch.cat([few.clean[None], few.logits(unique), few.logits(own[None])])
             parts.append(three.softmax(-1).double().cpu().numpy())

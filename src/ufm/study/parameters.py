@@ -51,7 +51,7 @@ def shown(
         if name is not None and not is_folder(name):
             require(parameter, name, [*own, *sources.SOURCES, "the path of a folder"])
     like = {name: sweep for name, sweep in theirs.items() if trains_on(sweep.protocol, dataset, n_train)}
-    elsewhere = not like
+    elsewhere = bool(theirs) and not like
     if elsewhere:
         first = next(iter(theirs.values())).protocol
         like = {name: one for name, one in theirs.items() if trains_on(one.protocol, first.dataset, first.n_train)}

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Protocol, TypeVar
@@ -16,6 +17,7 @@ from ufm.progress import progress
 from ufm.records import Measured, committed
 from ufm.records.fingerprints import digest
 from ufm.records.provenance import device_name
+from ufm.study.forecast import require
 from ufm.study.seeds import finish
 from ufm.training import estimate
 
@@ -162,6 +164,8 @@ def complete(
     held: dict[tuple[str, int], ExitStack] = {}  # claims, by sweep and first seed
     for name in dict.fromkeys(task.sweep for task in planned):
         committed(name).prepare()  # where that fails, nothing is trained in vain
+        first = next(task.seeds[:1] for task in planned if task.sweep == name)
+        engine.call(partial(require, device=device), registry.sweeps()[name].protocol, first)
     with progress(None, "seeds", total=sum(len(task.seeds) for task in planned)) as bar, ExitStack() as claims:
 
         def affordable(task: Task) -> list[int]:

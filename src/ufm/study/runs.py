@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,12 +12,13 @@ import pandas as pd
 
 from ufm import features, paths
 from ufm.data import sources
-from ufm.data.folders import is_folder
 from ufm.device import known, resolve
 from ufm.files import write
+from ufm.measures.layout import CARDS
 from ufm.plan import registry
 from ufm.plan.sweep import OfSweep, Sweep
-from ufm.progress import duration, progress
+from ufm.plan.thresholds import require_seeds
+from ufm.progress import BETWEEN, duration, progress, remark
 from ufm.protocol import Protocol, hosts
 from ufm.records import Measured, Records, committed, csv, executed, joined
 from ufm.records.fingerprints import RECIPE
@@ -62,13 +63,12 @@ class Run:
         device = changes.pop("device")
         self.sweeps: dict[str, Sweep] = parameters.shown(notebook, self.profile, **changes)
         for sweep in self.sweeps.values():
-            for parameter, name in (("dataset", sweep.protocol.dataset), ("ood_set", sweep.protocol.scoring.ood_set)):
-                own = [*sources.SCORED_ON] if parameter == "ood_set" else []
-                if not is_folder(name):
-                    require(parameter, name, [*own, *sources.SOURCES, "the path of a folder"])
             image = np.zeros(sources.source(sweep.protocol.dataset).shape, dtype=np.uint8)
             features.insert(image, sweep.protocol.unique, position=sweep.protocol.position)
             features.require_placebo(sweep.protocol.feature)
+            hosts.require_hosts(sweep.protocol, sweep.seeds)
+        if any(sweep.protocol.measure in CARDS for sweep in self.sweeps.values()):
+            require_seeds(max(len(sweep.seeds) for sweep in self.sweeps.values()))
         self.device = resolve(device) if self.train else known(device)
         self.folder = paths.run_folder(notebook)
 
@@ -81,6 +81,7 @@ class Run:
         """
         if self.train:
             self.forget()
+            self.foresee()
             for name, sweep in self.trained().items():
                 self.complete(name, sweep)
         populations = self.recorded()
@@ -135,6 +136,28 @@ class Run:
             for name in self.trained():
                 shutil.rmtree(self.own(name).folder)
 
+    def foresee(self) -> None:
+        """Refuse what cannot be trained, and say how long the rest takes if that is long."""
+        from ufm.data import datasets
+        from ufm.study import forecast
+
+        seconds, n_models, memory = 0.0, 0, 0
+        for name, sweep in self.trained().items():
+            seeds, protocol = fingerprints(sweep), sweep.protocol
+            left = [seeds[one] for one in lacking(sweep, self.stores(name))]
+            if left:
+                forecast.require(protocol, left, device=self.device, data_root=self.data_root)
+                part = left[0] % protocol.n_parts
+                data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=self.data_root)
+                seconds += forecast.seconds(protocol, left, data, device=self.device)
+                n_models += len(left) * protocol.n_models
+                memory = max(memory, sum(forecast.needed(protocol, data).values()))
+        if seconds > BETWEEN:
+            remark(
+                f"{self.notebook}: {n_models} models are to be trained, in at most {duration(seconds)} and at least "
+                f"{forecast.gigabytes(memory)} of memory, about; scoring comes on top"
+            )
+
     def complete(self, name: str, sweep: Sweep) -> None:
         """Train the planned seeds of a sweep that none of its stores has, into the last of them.
 
@@ -148,7 +171,7 @@ class Run:
         stores, seeds, protocol = self.stores(name), fingerprints(sweep), sweep.protocol
         where: dict[str, Any] = {"device": self.device, "data_root": self.data_root}
         while left := lacking(sweep, stores):
-            for kind in set(protocol.hosts) & set(hosts.POOLS):
+            for kind in hosts.pooled(protocol):
                 pools.ensure(protocol, sorted({seeds[one] % protocol.n_parts for one in left}), kind=kind, **where)
             for one in progress(left, f"{name}, seeds", show=len(left) > 1):
                 with stores[-1].claim(one) as ours:
@@ -256,9 +279,3 @@ def images(protocol: Protocol) -> str:
     """The data set and how much of it, in words."""
     size = f"{protocol.n_train} training images" if protocol.n_train else "full size"
     return f"{sources.source(protocol.dataset).title}, {size}"
-
-
-def require(parameter: str, value: str, known: Collection[str]) -> None:
-    """Raise a ValueError that names the parameter and lists the known values where the value is none of them."""
-    if value not in known:
-        raise ValueError(f"{parameter}: {value!r} is not one of {', '.join(known)}")

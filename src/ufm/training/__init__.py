@@ -1,5 +1,6 @@
 """A stack of models, from initial weights to the best epoch."""
 
+from ufm.training.batches import at_most, size_of
 from ufm.training.capacity import estimate, stack_size
 from ufm.training.epoch import train_epoch
 from ufm.training.evaluation import evaluate, evaluate_stack, log_probabilities
@@ -23,6 +24,7 @@ __all__ = [
     "Stack",
     "Trained",
     "Weights",
+    "at_most",
     "estimate",
     "evaluate",
     "evaluate_stack",
@@ -31,6 +33,7 @@ __all__ = [
     "network",
     "of_settings",
     "optimiser_of",
+    "size_of",
     "stack_of",
     "stack_size",
     "stacked",

@@ -4,12 +4,12 @@ import time
 from functools import cache
 
 import torch
-from torch import nn
 
 from ufm.data.on_device import DeviceData, free_memory
 from ufm.networks import Model, Published
 from ufm.networks.build import build
 from ufm.protocol import Experiment, Protocol
+from ufm.training.batches import size_of
 from ufm.training.epoch import train_epoch
 from ufm.training.members import network
 from ufm.training.optimiser import Adam
@@ -22,20 +22,10 @@ LONG_STEP = 0.2  # seconds; of a shorter one ten are measured
 def stack_size(experiment: Experiment, data: DeviceData, n_snapshots: int = 0) -> int:
     """How many such members, each with so many snapshots, fit into half of the device's free memory."""
     module = network(experiment, data)
-    n_weights = sum(parameter.numel() for parameter in module.parameters())
-    n_activations, x = 0, data.train_images[:1]
-
-    def count(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-        nonlocal n_activations
-        n_activations += output.numel()
-
-    for layer in module.modules():
-        if not list(layer.children()):
-            layer.register_forward_hook(count)
-    with torch.no_grad():
-        module.eval()(x)
+    one = size_of(module, data.train_images[:1])
+    x, batch_size = data.train_images, experiment.protocol.training.batch_size
     # Activations are kept for the way back, where their gradients join them.
-    numbers = (COPIES + 2 * n_snapshots) * n_weights + 3 * experiment.protocol.training.batch_size * n_activations
+    numbers = (COPIES + 2 * n_snapshots) * one.weights + 3 * batch_size * one.outputs
     return max(1, free_memory(x.device) // 2 // (numbers * x.element_size()))
 
 

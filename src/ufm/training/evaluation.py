@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ufm.networks.trunk import at_once
+from ufm.training.batches import at_most
 from ufm.training.stack import Stack
 
 EVALUATED = 5_000  # images at a time, when nothing is learnt
@@ -16,6 +17,7 @@ def evaluate_stack(stack: Stack, images: torch.Tensor, labels: torch.Tensor) -> 
     losses = torch.zeros(len(stack), dtype=torch.float64, device=stack.device)
     right = torch.zeros(len(stack), dtype=torch.int64, device=stack.device)
     size = at_once(stack.template, max(EVALUATED // len(stack), 100))
+    size = at_most(stack.template, images, size, times=len(stack))
     for batch, targets in zip(images.split(size), labels.split(size), strict=True):
         logits = stack.logits(batch)
         losses = losses + cross_entropies(logits, targets).sum(1, dtype=torch.float64)
@@ -33,7 +35,8 @@ def cross_entropies(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor
 def evaluate(model: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
     """Mean cross-entropy in nats and accuracy in [0, 1] on normalised images."""
     model.eval()
-    logits = torch.cat([model(batch) for batch in images.split(at_once(model, EVALUATED))])
+    size = at_most(model, images, at_once(model, EVALUATED))
+    logits = torch.cat([model(batch) for batch in images.split(size)])
     return float(cross_entropy(logits, labels)), float((logits.argmax(1) == labels).double().mean())
 
 
@@ -41,4 +44,5 @@ def evaluate(model: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -
 def log_probabilities(model: nn.Sequential, images: torch.Tensor, *, batch_size: int = 8192) -> torch.Tensor:
     """Unclipped log-softmax (n_images, n_classes) of normalised images (n_images, C, H, W)."""
     model.eval()
-    return torch.cat([model(batch).log_softmax(1) for batch in images.split(at_once(model, batch_size))])
+    size = at_most(model, images, at_once(model, batch_size))
+    return torch.cat([model(batch).log_softmax(1) for batch in images.split(size)])
