@@ -84,6 +84,14 @@ def test_a_sweep_that_cannot_be_trained_is_refused(monkeypatch, tmp_path, protoc
     assert not list(tmp_path.rglob("*.json"))
 
 
+def test_every_sweep_is_looked_at_before_the_first_is_trained(monkeypatch, tmp_path):
+    wrong = Sweep(replace(tiny.PROTOCOL, n_carriers=300), range(2), 2, 1)
+    tiny.install(monkeypatch, {"right": tiny.SWEEPS["scores"], "wrong": wrong})
+    with pytest.raises(ValueError, match="^n_carriers: only "):
+        complete()
+    assert not list(tmp_path.rglob("*.json"))
+
+
 @pytest.mark.parametrize("seed", [3600, 10**9])
 def test_a_seed_beyond_the_last_host_is_named(seed):
     with pytest.raises(ValueError, match=f"^seed: {seed} is beyond the last host"):
