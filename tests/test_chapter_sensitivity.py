@@ -156,7 +156,10 @@ def test_images_that_are_trained_on_are_not_scored():
     ("notebook", "changes"),
     [("cnns", {"dataset": "mnist"}), ("regularisers", {"dataset": "cifar10"}), ("sensitivity", {"dataset": "cifar10"})],
 )
-def test_elsewhere_images_that_are_trained_on_are_refused_unless_others_are_scored(notebook, changes):
+def test_elsewhere_others_are_scored_and_asking_for_the_same_is_refused(notebook, changes):
+    for sweep in parameters.shown(notebook, "paper", **changes).values():
+        assert sweep.protocol.dataset == changes["dataset"]
+        assert sweep.protocol.scoring.ood_set != changes["dataset"]
     with pytest.raises(ValueError, match="^ood_set: .* is what the models are trained on; choose other images$"):
-        parameters.shown(notebook, "paper", **changes)
+        parameters.shown(notebook, "paper", **changes, ood_set=changes["dataset"])
     assert parameters.shown(notebook, "paper", **changes, ood_set="pneumoniamnist")

@@ -174,7 +174,7 @@ def test_a_seed_beyond_the_last_host_is_refused(n_train, last):
         return hosts.place(PROTOCOL, "random", seed, data)
 
     assert 0 <= host(last) < (n_train or 1200)
-    with pytest.raises(ValueError, match=f"^seed: {last + 1} is beyond .* has hosts for {last + 1}$"):
+    with pytest.raises(ValueError, match=f"^seed: {last + 1} is beyond .* has hosts for {last + 1} seeds, from 0 on$"):
         host(last + 1)
 
 

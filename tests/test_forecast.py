@@ -90,7 +90,9 @@ def test_a_network_that_the_images_are_too_small_for_is_named(model):
 
 def test_free_memory_counts_what_the_system_only_keeps_files_in(tmp_path, monkeypatch):
     told = tmp_path / "meminfo"
-    told.write_text("MemTotal: 9000 kB\nMemFree:   100 kB\nMemAvailable:   700 kB\nHugePages_Total:  0\n")
+    told.write_text(
+        "MemTotal: 9000 kB\nMemFree:   100 kB\nMemAvailable:   700 kB\nHugePages_Total:  0\n", encoding="utf-8"
+    )
     monkeypatch.setattr("ufm.data.on_device.MEMORY", told)
     assert free_memory(torch.device("cpu")) == 700 * 1024
     monkeypatch.setattr("ufm.data.on_device.MEMORY", tmp_path / "nowhere")

@@ -72,7 +72,9 @@ def said(library, folder, commands, before="", **variables):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("UFM_")}
     environment |= {"PYTHONPATH": str(library), **variables}
     command = [sys.executable, "-c", before + SCRIPT, *commands]
-    done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, check=False, capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
