@@ -43,7 +43,7 @@ class AuditReport:
 
     @property
     def p(self) -> float:
-        """The p-value that decides: with the labels where they are known, else without."""
+        """The p-value that decides, with the labels where they are known, else without."""
         return (self.known or self.unknown).p
 
     @property
