@@ -14,7 +14,7 @@ MANIFEST = {
     "models": [f"model {number}" for number in range(10)],
     "seeds": 5,
     "planned": 20,
-    "seconds": 300.0,
+    "seconds": {f"record {number}": 60.0 for number in range(5)},
     "date": "2026-01-31",
     "populations": {},
 }

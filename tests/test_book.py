@@ -93,7 +93,7 @@ def test_provenance_of_the_whole_book(folders):
     other = both | {
         "device": "Another",
         "models": ["model 0", "model 1", "one more"],
-        "seconds": 100.0,
+        "seconds": {"record 0": 60.0, "another": 100.0},
         "date": "2026-02-01",
     }
     write_manifest(folders["method"], **other)

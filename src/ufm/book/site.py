@@ -154,7 +154,7 @@ def provenance(folders: dict[str, Path]) -> dict[str, dict[str, object]]:
                 "Models": f"{len(found.models)} ({found.seeds} of {found.planned} planned seeds)",
                 "Device": found.device,
                 "Versions": versions(found),
-                "Duration": f"{duration(found.seconds)} of training and scoring",
+                "Duration": f"{duration(sum(found.seconds.values()))} of training and scoring",
                 "Date": found.date,
                 "Parameters": found.parameters,
             }
@@ -170,13 +170,15 @@ def overview(profile: str, folders: dict[str, Path]) -> dict[str, object]:
     def joined(parts: Iterable[str]) -> str:
         return "; ".join(dict.fromkeys(parts))
 
+    seconds = {record: one.seconds[record] for one in there for record in one.seconds}  # each once
+
     return {
         "Profile": profile,
         "Data": joined(part for one in there for part in one.dataset.split("; ")),
         "Models": str(len({model for one in there for model in one.models})),
         "Device": joined(one.device for one in there),
         "Versions": joined(versions(one) for one in there),
-        "Duration": f"{duration(sum(one.seconds for one in there))} of training and scoring",
+        "Duration": f"{duration(sum(seconds.values()))} of training and scoring",
         "Date": max(one.date for one in there),
     }
 

@@ -32,7 +32,7 @@ class Manifest(BaseModel):
     models: list[str]
     seeds: int
     planned: int
-    seconds: float
+    seconds: dict[str, float]  # of training and scoring, by the record of each seed, which other chapters may show too
     date: str
     populations: dict[str, list[str]]  # by table: of which population each row is, where a table has several
 

@@ -221,7 +221,11 @@ class Run:
             models=sorted({model for entry in entries for model in entry["models"]}),
             seeds=len(entries),
             planned=sum(len(sweep.seeds) for sweep in self.sweeps.values()),
-            seconds=round(sum(entry["seconds"] for entry in entries), 1),
+            seconds={
+                one.protocol.fingerprint(entry["seed"]): entry["seconds"]
+                for one in populations.values()
+                for entry in one.entries
+            },
             date=max(entry["date"] for entry in entries),
             populations={},
         ).keep(self.folder)
