@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ufm.auditing import Place, audit, combined, epsilon_bound, mark_p_values, pool
+from ufm.auditing import NotAuditable, Place, audit, combined, epsilon_bound, mark_p_values, pool
 from ufm.evidence.detectors import DEFAULT, LABEL_KNOWN
 from ufm.marks import Planted, Registry
 
@@ -269,3 +269,54 @@ def test_what_cannot_be_audited_is_said_before_or_at_the_first_answer(registry, 
     predict, some = model(np.random.default_rng(3)), images(np.random.default_rng(2))
     with pytest.raises(ValueError, match=f"^{said}"):
         audit(predict, registry, some, **{"gives": "logits"} | changes)
+
+
+def softmax(logits):
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    return p / p.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("digits", [None, 4, 2, 0])
+def test_rounded_outputs_are_audited_with_what_they_hold(digits):
+    registry = planted_registry(1, 48)
+    some = images(np.random.default_rng(2))
+    guilty, innocent = (marked_model(registry, 3, strength) for strength in (12.0, 0.0))
+
+    def rounded(predict):
+        if digits == 0:  # the class alone
+            return lambda batch: np.eye(N_CLASSES)[predict(batch).argmax(1)]
+        return lambda batch: np.round(softmax(predict(batch)), 16 if digits is None else digits)
+
+    found = audit(rounded(guilty), registry, some, gives="probabilities")
+    assert found.p < (0.001 if digits else 1)
+    assert audit(rounded(innocent), registry, some, gives="probabilities").p > 0.01
+
+
+def test_outputs_that_no_mark_moves_are_not_auditable():
+    registry, some = planted_registry(1), images(np.random.default_rng(2))
+
+    def one_class(batch):
+        return np.tile([1.0, 0, 0, 0], (len(batch), 1))
+
+    with pytest.raises(NotAuditable, match="^predict: none of 412 marks moves the outputs on any of 12 images$"):
+        audit(one_class, registry, some, gives="probabilities")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        (lambda n: np.full((n, 4), np.nan), "predict: gave NaN or infinite values"),
+        (lambda n: np.full((n, 4), 0.5), "predict: gave what are no probabilities; are they logits"),
+        (lambda n: np.full((n, 4), -0.25), "predict: gave what are no probabilities"),
+        (lambda n: np.full((n + 1, 4), 0.25), r"predict: gave outputs of shape \(13, 4\) for 12 images"),
+        (lambda n: np.full(n, 0.25), r"predict: gave outputs of shape \(12,\) for 12 images"),
+    ],
+)
+def test_answers_that_are_none_are_named(outputs, said):
+    with pytest.raises(ValueError, match=f"^{said}"):
+        audit(
+            lambda batch: outputs(len(batch)),
+            planted_registry(1),
+            images(np.random.default_rng(2)),
+            gives="probabilities",
+        )

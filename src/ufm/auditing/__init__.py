@@ -1,13 +1,14 @@
 """What any model says of marks that were drawn before its training."""
 
 from ufm.auditing.exact import Combined, Place, combined, epsilon_bound, mark_p_values
-from ufm.auditing.pools import Pool, pool
+from ufm.auditing.pools import NotAuditable, Pool, pool
 from ufm.auditing.reports import AuditReport, MarkResult, audit
 
 __all__ = [
     "AuditReport",
     "Combined",
     "MarkResult",
+    "NotAuditable",
     "Place",
     "Pool",
     "audit",
