@@ -95,7 +95,12 @@ def pool(
     among = Among(arrays)
     labels = range(arrays["ood_shift"].shape[-1])
     known = [LABEL_KNOWN.statistic(replace(among, labels=np.array(label))) for label in labels]
-    return Pool(DEFAULT.statistic(among), np.stack(known, -1), (1 + len(marks)) * (1 + len(images)))
+    return Pool(DEFAULT.statistic(among), np.stack(known, -1), n_queries(len(marks), len(images)))
+
+
+def n_queries(n_marks: int, n_images: int) -> int:
+    """How many images are sent for so many marks: each with every mark and without, and a black one."""
+    return (1 + n_marks) * (1 + n_images)
 
 
 def moved(answers: Response, marks: torch.Tensor) -> dict[str, np.ndarray]:

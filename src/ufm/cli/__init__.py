@@ -39,6 +39,7 @@ mark = typer.Typer(help="Marks of your own: new, stamp.", no_args_is_help=True)
 mark.command()(marks.new)
 mark.command()(marks.stamp)
 app.add_typer(mark, name="mark")
+app.command()(marks.audit)
 
 
 def in_utf8() -> None:

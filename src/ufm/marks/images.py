@@ -4,11 +4,15 @@ import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ufm import features, image_files
 from ufm.marks.registry import Planted, Registry, RegistryError
+
+if TYPE_CHECKING:
+    import torch
 
 FORMATS = ["PNG", "JPEG"]
 
@@ -67,3 +71,37 @@ def stamped(file: Path, mark: np.ndarray, position: tuple[int, int]) -> bytes:
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     return content.getvalue()
+
+
+def read_folder(folder: Path, n: int) -> "torch.Tensor":
+    """The first n images of a folder, by name: (n, 1 or 3, H, W) float32 in [0, 1].
+
+    Raises ValueError: no folder, no images in it, a file that is none, or images of several sizes or kinds.
+    """
+    import torch
+
+    if not folder.is_dir():
+        raise ValueError(f"images: {folder} is no folder")
+    if n < 1:
+        raise ValueError(f"n_images: must be at least 1, not {n}")
+    found: dict[Path, np.ndarray] = {}
+    for file in sorted(one for one in folder.iterdir() if one.is_file() and not one.name.startswith("."))[:n]:
+        try:
+            pixels = image_files.opened(file).pixels
+        except ValueError as error:
+            raise ValueError(f"images: {file} {error}") from error
+        if pixels.dtype != np.uint8:
+            raise ValueError(f"images: {file} has greys of 16 bits; save it in 8")
+        found[file] = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    if not found:
+        raise ValueError(f"images: {folder} holds no files")
+    first = next(iter(found))
+    for file, pixels in found.items():
+        if pixels.shape != found[first].shape:
+            raise ValueError(f"images: {file} is of {said(pixels)}, {first.name} of {said(found[first])}")
+    return torch.from_numpy(np.stack(list(found.values()))).float() / 255
+
+
+def said(pixels: np.ndarray) -> str:
+    """The shape of pixels (C, H, W) in words."""
+    return f"{pixels.shape[1]} x {pixels.shape[2]} pixels in {'grey' if len(pixels) == 1 else 'colour'}"

@@ -1,0 +1,117 @@
+"""The report of an audit as files: one page that stands alone, and the same as JSON."""
+
+import base64
+import io
+import json
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from ufm.auditing.exact import Combined
+from ufm.auditing.reports import AuditReport
+from ufm.files import write
+from ufm.marks import Registry
+from ufm.report.texts import number, p_text
+
+SCHEMA = "ufm audit 1"
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; }
+caption { text-align: left; padding: .5rem 0; }
+th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8886; vertical-align: middle; }
+td.n { font-variant-numeric: tabular-nums; }
+img { image-rendering: pixelated; width: 40px; height: auto; display: block; border: 1px solid #8886; }
+code { overflow-wrap: anywhere; }
+.wide { overflow-x: auto; }
+"""
+
+
+def keep(report: AuditReport, registry: Registry, folder: Path, *, model: str, command: str) -> None:
+    """Write report.html and report.json into a folder, neither with the registry's secret.
+
+    model: what was audited, in words; command: how to repeat it.
+    """
+    write(folder / "report.html", page(report, registry, model=model, command=command).encode())
+    write(folder / "report.json", (json.dumps(content(report, model), indent=1) + "\n").encode())
+
+
+def content(report: AuditReport, model: str) -> dict[str, object]:
+    """The report as JSON has it."""
+    return {"schema": SCHEMA, "mode": "exact", "model": model, "found": report.found, "p": report.p} | asdict(report)
+
+
+def verdict(report: AuditReport) -> str:
+    """What was found, in one sentence."""
+    n = report.unknown.n
+    marks = f"{n} mark{'' if n == 1 else 's'}"
+    if report.found:
+        return (
+            f"The outputs tell the {marks} that were planted from draws that were never stamped, p {p_text(report.p)}: "
+            "unless this is chance, the model was trained with them."
+        )
+    return (
+        f"The outputs do not tell the {marks} that were planted from draws that were never stamped, "
+        f"p {p_text(report.p)}: the model may have been trained with them, or not."
+    )
+
+
+def page(report: AuditReport, registry: Registry, *, model: str, command: str) -> str:
+    """The report as HTML that needs no other file."""
+    known = report.known is not None
+    decided = "for the labels of the images are known" if known else "for no label of the images is known"
+    rows = [together("labels unknown", report.unknown)] + ([together("labels known", report.known)] if known else [])
+    marks, singles = registry.marks(), []
+    for one in report.marks:
+        cells = [picture(marks[one.mark], one.mark), escape(one.image), "–" if one.label is None else str(one.label)]
+        cells += [p_text(one.p)] + ([p_text(one.p_known)] if one.p_known is not None else [])
+        singles.append(row(cells))
+    epsilon = (
+        "<p>Training that leaves this is not (ε, 0)-differentially private for any ε below "
+        f"{number(report.epsilon, 2)} nats, at a confidence of 95 %.</p>"
+        if report.epsilon
+        else ""
+    )
+    alone = ["mark", "image", "label", "p, label unknown"] + (["p, label known"] if known else [])
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Audit of {escape(model)}</title><style>{STYLE}</style></head><body><main>
+<h1>Audit of {escape(model)}</h1>
+<p>Mode: <strong>exact</strong>. The marks were drawn at random before training, under the seal
+<code>{report.seal}</code>. Of models that were trained without them a share of {report.level:g} at most is called
+found, whatever they are.</p>
+<p><strong>{escape(verdict(report))}</strong> What decides is the first row below, {decided}.</p>
+<div class="wide"><table><caption>All marks together, their scores against those of as many other draws</caption>
+<thead>{row(["test", "marks", "z", "p"], "th")}</thead><tbody>{"".join(reversed(rows))}</tbody></table></div>
+{epsilon}
+<h2>Mark by mark</h2>
+<div class="wide"><table>
+<caption>Each mark's rank among the draws that were never stamped; one alone seldom shows anything</caption>
+<thead>{row(alone, "th")}</thead><tbody>{"".join(singles)}</tbody></table></div>
+<h2>How to repeat it</h2>
+<p>{report.n_images} images, {report.n_unused} draws that were never stamped, {report.n_queries} queries.</p>
+<p><code>{escape(command)}</code></p>
+</main></body></html>
+"""
+
+
+def together(name: str, found: Combined | None) -> str:
+    """A row of the table of all marks together."""
+    return "" if found is None else row([name, str(found.n), number(found.z, 1), p_text(found.p)])
+
+
+def row(cells: list[str], kind: str = "td") -> str:
+    """A row of cells that are HTML already."""
+    first = ' scope="col"' if kind == "th" else ' class="n"'
+    return f"<tr>{''.join(f'<{kind}{first}>{cell}</{kind}>' for cell in cells)}</tr>"
+
+
+def picture(mark: np.ndarray, place: int) -> str:
+    """A mark (1 or C, h, w) as an image that lies in the page itself."""
+    from PIL import Image
+
+    pixels, file = np.rint(mark * 255).astype(np.uint8), io.BytesIO()
+    Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)).save(file, format="PNG")
+    return f'<img alt="mark {place}" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
