@@ -77,6 +77,7 @@ def page(report: AuditReport, registry: Registry, *, model: str, command: str) -
     alone = ["mark", "image", "label", "p, label unknown"] + (["p, label known"] if known else [])
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <title>Audit of {escape(model)}</title><style>{STYLE}</style></head><body><main>
 <h1>Audit of {escape(model)}</h1>
 <p>Mode: <strong>exact</strong>. The marks were drawn at random before training, under the seal
