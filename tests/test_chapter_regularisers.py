@@ -13,6 +13,7 @@ from ufm.chapters import regularisers, verdicts
 from ufm.evidence import contrasts, on_seeds, planned_as
 from ufm.plan import registry
 from ufm.report import by_population
+from ufm.statistics import sign_flip_test
 from ufm.study.runs import NotYetRun
 
 ONE = "MNIST, small"
@@ -77,6 +78,30 @@ def test_cells_are_those_of_every_way_that_is_meant_to_prevent(populations):
     assert cells.loc["weight decay", "verdict"] != "memorised"
 
 
+def scaled_by_hand(cards, n_models):
+    """D over the own spread of canary and placebo of the hard host, the last two models of a seed."""
+    first = 3 if n_models == 5 else 2  # of the permutations among the features
+    found = []
+    for shift, label in zip(cards.arrays["ood_shift"], cards.label("hard"), strict=True):
+        ours = shift[-2:, :, label]
+        effects = ours - ours[:, first : first + 50].mean(1, keepdims=True)
+        (canary, placebo), own = effects, first - 1
+        d = (canary[0] - placebo[0] + placebo[own] - canary[own]) / 2
+        found.append(d / ours[:, first : first + 50].std(1, ddof=1).mean())
+    return np.array(found)
+
+
+def test_a_way_is_said_to_change_what_both_scales_say(populations):
+    calmer = way("weight decay", effect=1.0)
+    for name in ("ood_shift", "ood_early_shift"):
+        calmer.arrays[name][...] *= 0.1  # less of everything in nats
+    some = {**populations, "mnist-small-weight-decay": calmer, "mnist-small-dropout": way("dropout", effect=0.9)}
+    table = regularisers.differences(some).set_index("setting")
+    assert table.loc["weight decay", "high"] < 0 < table.loc["weight decay", "spreads_low"]
+    assert table.loc["weight decay", "reading"] == "the scales say opposite things"
+    assert table.loc["dropout", "reading"] == "raises"
+
+
 def test_differences_are_paired_by_hand(populations):
     table = regularisers.differences(populations).set_index("setting")
     assert table["versus"].to_dict() == {
@@ -88,8 +113,12 @@ def test_differences_are_paired_by_hand(populations):
     change = contrasts(populations["mnist-small-dropout"], "hard") - own
     assert table.loc["dropout", "estimate"] == pytest.approx(change.mean())
     assert table.loc["dropout", "p_holm"] >= table.loc["dropout", "p"]
+    scaled = scaled_by_hand(populations["mnist-small-dropout"], 3) - scaled_by_hand(populations["mnist-small"], 5)[:12]
+    assert table.loc["dropout", "spreads"] == pytest.approx(scaled.mean())
+    assert table.loc["dropout", "spreads_p"] == sign_flip_test(scaled)
+    assert table.loc["dropout", "spreads_p_holm"] >= table.loc["dropout", "spreads_p"]
     assert table["reading"].to_dict() == {
-        "early stopping": "no difference found",
+        "early stopping": "no change shown",
         "dropout": "reduces",
         "weight decay": "reduces",
     }
@@ -118,13 +147,13 @@ def test_ways_that_reduce_are_named_with_the_populations_where_they_do():
     table = pd.DataFrame(rows)
     assert regularisers.those_that(table, "reduces") == "a, b (two)"
     assert regularisers.those_that(table, "raises") == "b (one), c"
-    assert regularisers.those_that(table, "no difference found") == "none of them"
+    assert regularisers.those_that(table, "no change shown") == "none of them"
 
 
 def test_a_way_that_lacks_seeds_is_open(populations):
     some = {**populations, "mnist-small-dropout": on_seeds(populations["mnist-small-dropout"], range(1011))}
     table = regularisers.differences(some).set_index("setting")
-    assert table.loc["dropout", "reading"] == "seeds pending"
+    assert table.loc["dropout", "reading"] == "open"
     assert pd.isna(table.loc["dropout", "p"])
     assert table.loc["weight decay", "reading"] == "reduces"
     assert regularisers.cells(some).set_index("setting").loc["dropout", "verdict"] == "seeds pending"
@@ -198,7 +227,7 @@ def test_accuracy_is_said_of_ways_that_reduce_and_of_those_that_raise():
     table = pd.DataFrame(
         {
             "setting": ["early stopping", "dropout", "batch norm", "dropout"],
-            "reading": ["reduces", "reduces", "raises", "no difference found"],
+            "reading": ["reduces", "reduces", "raises", "no change shown"],
             "accuracy": [-0.0123, 0.004, 0.002, 0.5],
         }
     )

@@ -6,26 +6,25 @@ and what they are compared with is the same models trained to the end.
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from enum import StrEnum
-from math import isnan, nan
+from math import nan
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, contrasts, on_seeds, planned_as
+from ufm.evidence import Cards, on_seeds, planned_as
 from ufm.evidence.cells import contrast_cells, corrected, points
 from ufm.evidence.claims import Claim, Result, n_seeds, of_cells
 from ufm.evidence.performance import accuracies, quality
+from ufm.evidence.regimes import Change, scaled_contrasts, word
 from ufm.measures.layout import N_SHORT
 from ufm.plan.regularisers import TO_THE_END, WAYS
 from ufm.plan.sweep import Sweep
-from ufm.plan.thresholds import THRESHOLDS
 from ufm.report.by_population import Quantities, interval_of, ranges
 from ufm.report.figures import closed, label, panels
 from ufm.report.texts import key, p_text, span, with_interval
-from ufm.statistics import bootstrap_interval, sign_flip_test
+from ufm.statistics import bootstrap_interval, columns, sign_flip_test
 from ufm.study.runs import NotYetRun
 
 EARLY_STOPPING, PLAIN = "early stopping", "plain"  # the way of a population's models that stop early, or do not
@@ -36,15 +35,6 @@ CLAIM = Claim(
     "regularisers",
     "the same as for C1, of networks that were trained with a way to prevent overfitting",
 )
-
-
-class Reading(StrEnum):
-    """Of what a way changes."""
-
-    REDUCES = "reduces"
-    RAISES = "raises"
-    NO_DIFFERENCE = "no difference found"
-    PENDING = "seeds pending"
 
 
 def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
@@ -102,8 +92,9 @@ def differences(populations: Mapping[str, Cards]) -> pd.DataFrame:
     """What each way changes, a row a data set and way, paired over seeds.
 
     Columns: population, setting, versus (the models without it), n, estimate, low, high (contrast D with it less
-    without, nats), p (sign flips), p_holm (over the rows), reading, accuracy, accuracy_low, accuracy_high (of the
-    controls, with it less without). A way that lacks seeds has no p.
+    without, nats), p, p_holm (over the rows); spreads, spreads_low, spreads_high, spreads_p, spreads_p_holm
+    (the same of D over the models' own spreads); reading, see `ufm.evidence.regimes.word`; accuracy, accuracy_low,
+    accuracy_high (of the controls, with it less without). A way that lacks seeds has no p.
 
     Raises NotYetRun where none stands beside the models without it.
     """
@@ -115,28 +106,28 @@ def differences(populations: Mapping[str, Cards]) -> pd.DataFrame:
                 continue
             seeds = np.intersect1d(cards.seeds, of_set[versus].seeds)
             with_it, without = (on_seeds(side, seeds) for side in (cards, of_set[versus]))
-            change = contrasts(with_it, HOST) - contrasts(without, HOST)
+            one, other = scaled_contrasts(with_it, HOST), scaled_contrasts(without, HOST)
+            change, scaled = one["nats"] - other["nats"], one["spreads"] - other["spreads"]
             cost = asdict(bootstrap_interval(accuracies(with_it) - accuracies(without)))
             complete = cards.complete and of_set[versus].complete
             rows.append(
                 {"population": title, "setting": way, "versus": versus}
                 | asdict(bootstrap_interval(change))
                 | {"p": sign_flip_test(change) if complete else nan, "p_holm": nan}
+                | columns({"spreads": bootstrap_interval(scaled)})
+                | {"spreads_p": sign_flip_test(scaled) if complete else nan, "spreads_p_holm": nan}
                 | {"accuracy": cost["estimate"], "accuracy_low": cost["low"], "accuracy_high": cost["high"]}
             )
     if not rows:
         raise NotYetRun("No way has enough seeds yet beside the models without it.")
     table = pd.DataFrame(rows)
-    table["p_holm"] = corrected(table["p"])
-    table["reading"] = [reading(row) for row in table.to_dict("records")]
+    for scale in ("", "spreads_"):
+        table[f"{scale}p_holm"] = corrected(table[f"{scale}p"])
+    table["reading"] = [
+        word({"nats": (row["estimate"], row["p_holm"]), "spreads": (row["spreads"], row["spreads_p_holm"])})
+        for row in table.to_dict("records")
+    ]
     return table
-
-
-def reading(row: Mapping[str, float]) -> Reading:
-    """Whether a way reduces or raises the contrast; neither is said of one that lacks seeds or is undecided."""
-    if not row["p_holm"] < THRESHOLDS.level:
-        return Reading.PENDING if isnan(row["p_holm"]) else Reading.NO_DIFFERENCE
-    return Reading.REDUCES if row["estimate"] < 0 else Reading.RAISES
 
 
 def those_that(differences: pd.DataFrame, reads: str) -> str:
@@ -185,7 +176,7 @@ def texts(costs: pd.DataFrame, differences: pd.DataFrame) -> dict[str, str]:
 
 def accuracy_changes(differences: pd.DataFrame) -> dict[str, str]:
     """For the text: how the accuracy changes with ways that reduce or raise the contrast, and with early stopping."""
-    groups = {f"accuracy_{reads}": differences["reading"] == reads for reads in (Reading.REDUCES, Reading.RAISES)}
+    groups = {f"accuracy_{reads}": differences["reading"] == reads for reads in (Change.REDUCES, Change.RAISES)}
     groups["accuracy_early_stopping"] = differences["setting"] == EARLY_STOPPING
     return {
         name: span(differences.loc[rows, "accuracy"], digits=3) if rows.any() else "not recorded"
@@ -203,6 +194,8 @@ def printed_differences(differences: pd.DataFrame) -> pd.DataFrame:
             "pairs": row["n"],
             "change of D, nats": with_interval(row, digits=3),
             "p": p_text(row["p_holm"]),
+            "in own spreads": with_interval(row, end="spreads"),
+            "p ": p_text(row["spreads_p_holm"]),
             "reading": row["reading"],
             "change of accuracy": with_interval(row, digits=3, end="accuracy"),
         }

@@ -14,7 +14,7 @@ from scipy.stats import mannwhitneyu, norm
 
 from ufm.evidence.cards import Cards
 from ufm.evidence.cells import corrected
-from ufm.evidence.effects import LETTER, PLAIN, contrasts, on_label, specific_effects
+from ufm.evidence.effects import LETTER, PLAIN, contrasts, on_label, patch_effects, specific_effects
 from ufm.measures.layout import AGES
 from ufm.plan.thresholds import SECOND
 from ufm.randomness.streams import stream
@@ -70,13 +70,17 @@ def known_area(d_prime: float) -> float:
 
 
 def scaled_contrasts(cards: Cards, host: str) -> dict[str, np.ndarray]:
-    """D (n_seeds,) at the control's best epoch on both `SCALES`.
+    """D (n_seeds,) on both `SCALES`, of equal-age cards at the control's best epoch, of others at each model's own.
 
     In nats, and over the mean of the two models' own spreads over permutations at that age.
     """
-    nats = contrasts(cards, host, epoch="control")
-    spreads = on_label(cards.arrays["ood_null"], cards.label(host))[:, :, 1]
     own = [cards.model(role, host) for role in ("canary", "placebo")]
+    if "ood_null" in cards.arrays:
+        nats = contrasts(cards, host, epoch="control")
+        spreads = on_label(cards.arrays["ood_null"], cards.label(host))[:, :, 1]
+    else:
+        nats = contrasts(cards, host)
+        spreads = on_label(patch_effects(cards)[:, :, cards.permutations], cards.label(host)).std(2, ddof=1)
     return {"nats": nats, "spreads": nats / spreads[:, own].mean(1)}
 
 
@@ -109,9 +113,14 @@ def changes(pairs: Mapping[tuple[str, str, str], tuple[Cards, Cards]]) -> pd.Dat
 
 def change(row: Mapping[str, float]) -> Change:
     """The word for a row of `changes`: a scale says something where its corrected p is below the level."""
-    if any(np.isnan(row[f"{scale}_p_holm"]) for scale in SCALES):
+    return word({scale: (row[scale], row[f"{scale}_p_holm"]) for scale in SCALES if scale in row})
+
+
+def word(found: Mapping[str, tuple[float, float]]) -> Change:
+    """The word for the mean difference and corrected p of each of `SCALES`; without p of both it is open."""
+    if len(found) < len(SCALES) or any(np.isnan(p) for _, p in found.values()):
         return Change.OPEN
-    signs = [int(np.sign(row[scale])) * (row[f"{scale}_p_holm"] < SECOND.level) for scale in SCALES]
+    signs = [int(np.sign(mean)) * (p < SECOND.level) for mean, p in found.values()]
     if signs[0] == signs[1]:
         return {1: Change.RAISES, -1: Change.REDUCES, 0: Change.NOTHING}[signs[0]]
     return Change.OPPOSITE if signs[0] == -signs[1] else Change.ONE_SCALE
