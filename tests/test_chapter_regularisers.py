@@ -98,7 +98,7 @@ def test_a_way_is_said_to_change_what_both_scales_say(populations):
     some = {**populations, "mnist-small-weight-decay": calmer, "mnist-small-dropout": way("dropout", effect=0.9)}
     table = regularisers.differences(some).set_index("setting")
     assert table.loc["weight decay", "high"] < 0 < table.loc["weight decay", "spreads_low"]
-    assert table.loc["weight decay", "reading"] == "the scales say opposite things"
+    assert table.loc["weight decay", "reading"] == "scales disagree"
     assert table.loc["dropout", "reading"] == "raises"
 
 

@@ -191,7 +191,6 @@ def printed_differences(differences: pd.DataFrame) -> pd.DataFrame:
             "population": row["population"],
             "way": row["setting"],
             "against": row["versus"],
-            "pairs": row["n"],
             "change of D, nats": with_interval(row, digits=3),
             "p": p_text(row["p_holm"]),
             "in own spreads": with_interval(row, end="spreads"),

@@ -28,8 +28,8 @@ class Change(StrEnum):
 
     RAISES = "raises"
     REDUCES = "reduces"
-    OPPOSITE = "the scales say opposite things"
-    ONE_SCALE = "on one scale alone"
+    OPPOSITE = "scales disagree"
+    ONE_SCALE = "one scale alone"
     NOTHING = "no change shown"
     OPEN = "open"  # seeds are missing
 
