@@ -78,3 +78,26 @@ def test_conda_environment_has_the_locks_versions(conda, declared, lock):
     assert {name for name, _, _ in pins} == names
     locked = [pin(entry.split("--hash")[0]) for entry in lock]
     assert sorted(pins) == sorted(entry for entry in locked if entry[0] in names)
+
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_use_what_is_pinned_with_no_more_rights_than_reading(path):
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    makes = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 60
+        for step in job["steps"]:
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", step.get("uses", "a/b@" + 40 * "0"))
+            assert not step.get("uses", "").startswith("actions/checkout") or step["with"] == {
+                "persist-credentials": False
+            }
+            assert set(re.findall(r"^make (\w+)", step.get("run", ""))) <= makes
+
+
+def test_the_floors_are_tried_each_week():
+    [weekly] = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS if path.stem == "weekly"]
+    assert {"run": "make floors"} in weekly["jobs"]["floors"]["steps"]
