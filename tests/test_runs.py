@@ -252,7 +252,10 @@ def test_a_damaged_record_is_an_error(trained, train):
         {"training": replace(Training(), learning_rate=1e-4)},
     ],
 )
-def test_other_settings_are_not_re_used(trained, changes):
+def test_other_settings_are_not_re_used(trained, changes, real_data):
+    for name in ("mnist", "fashion_mnist"):
+        if name in changes.values():
+            real_data(name)  # which is looked at before anything is trained
     commit(0)
     run(n_seeds=1).population()
     assert trained == []
