@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ufm.auditing import NotAuditable, Place, audit, combined, epsilon_bound, mark_p_values, pool
+from ufm.auditing import NotAuditable, Place, audit, combined, mark_p_values, pool
 from ufm.evidence.detectors import DEFAULT, LABEL_KNOWN
 from ufm.marks import Planted, Registry
 
@@ -155,37 +155,6 @@ def test_nothing_to_compare_is_said(place, said):
         combined([place])
 
 
-@pytest.mark.parametrize(("correct", "guesses"), [(60, 100), (90, 100), (100, 100), (10, 10), (51, 100), (0, 5)])
-def test_epsilon_is_the_largest_that_the_guesses_exclude(correct, guesses):
-    bound = epsilon_bound(correct, guesses)
-
-    def chance(epsilon):
-        return stats.binom.sf(correct - 1, guesses, np.exp(epsilon) / (1 + np.exp(epsilon)))
-
-    if bound == 0:
-        assert chance(0) > 0.05
-    else:
-        assert chance(bound) == pytest.approx(0.05)
-
-
-def test_epsilon_covers():
-    # Randomised response at ε: every guess is right with a chance of exactly e^ε / (1 + e^ε).
-    rng, epsilon = np.random.default_rng(7), 1.0
-    correct = rng.binomial(50, np.exp(epsilon) / (1 + np.exp(epsilon)), 2_000)
-    assert np.mean([epsilon_bound(int(one), 50) > epsilon for one in correct]) <= 0.05 + 3 * np.sqrt(
-        0.05 * 0.95 / 2_000
-    )
-
-
-@pytest.mark.parametrize(
-    ("correct", "guesses", "confidence", "said"),
-    [(6, 5, 0.95, "correct: must be 0 to the 5 guesses"), (1, 5, 1.0, "confidence: must lie"), (0, 0, 0.95, "correct")],
-)
-def test_counts_that_are_none_are_refused(correct, guesses, confidence, said):
-    with pytest.raises(ValueError, match=f"^{said}"):
-        epsilon_bound(correct, guesses, confidence=confidence)
-
-
 def planted_registry(number, n=12, *, labels=True):
     """A registry of which all marks that the coin says were planted, on images named by their number."""
     registry, rng = Registry(f"{number:064x}", n), np.random.default_rng(number)
@@ -208,9 +177,7 @@ def test_an_audit_finds_a_model_that_learnt_the_marks_and_no_other():
     )
     assert guilty.found
     assert guilty.p < 0.001
-    assert guilty.epsilon > 0.5
     assert not innocent.found
-    assert innocent.epsilon < 0.5
     assert (guilty.n_queries, guilty.n_unused) == ((1 + 48 + 400) * (1 + N_IMAGES), 400)
     assert guilty.seal == registry.seal
     assert [one.image for one in guilty.marks] == [f"{one.mark}.png" for one in registry.planted]
@@ -236,18 +203,6 @@ def test_marks_that_the_coin_kept_back_are_compared_with_too():
     assert len(others) == 19 + 12 - len(planted)
     for one in report.marks:
         assert one.p == pytest.approx((1 + (others >= scores[one.mark]).sum()) / (1 + len(others)))
-
-
-def test_epsilon_asks_that_the_coins_alone_decided():
-    registry = planted_registry(1, 24)
-    partly = replace(registry, planted=registry.planted[1:])
-    report = audit(marked_model(registry, 3, 0.0), partly, images(np.random.default_rng(2)), gives="logits")
-    assert report.epsilon is None
-    unflipped = Registry("a" * 64, 6, flipped=False).with_planted(Planted(0, "0.png"))
-    assert (
-        audit(model(np.random.default_rng(3)), unflipped, images(np.random.default_rng(2)), gives="logits").epsilon
-        is None
-    )
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from ufm.auditing import models
 from ufm.cli import app
+from ufm.data import fetching
 from ufm.marks import Planted, Registry
 
 N_CLASSES, SIDE = 3, 8
@@ -152,6 +153,7 @@ def server(answer=answered, status=200, raw=None):
             content = json.dumps(answer(self, what)).encode() if raw is None or what is None else raw
             self.send_response(status if what is not None or status == 404 else 200)
             self.send_header("Content-Length", str(len(content) + 10 * (raw == b"broken off")))
+            self.send_header("Location", f"http://{self.headers['Host']}/v2/models/scans")
             self.end_headers()
             self.wfile.write(content)
 
@@ -203,9 +205,10 @@ def takes(**changes):
     [
         ({"status": 404}, "answered 404 for scans"),
         ({"status": 500}, "answered 500 for scans"),
+        ({"status": 302}, "answered 302 for scans"),
         ({"raw": b"no json"}, "answered with what is no JSON"),
         ({"raw": b"[" * 100_000}, "answered with what is no JSON"),
-        ({"raw": b"broken off"}, "there is no whole answer"),
+        ({"raw": b"broken off"}, "its answer breaks off or is no HTTP"),
         ({"raw": b"{}"}, "answered without an output that can be read"),
         (
             {"raw": b'{"outputs": [{"name": "a", "data": [1, 2], "shape": [3, 1]}]}'},
@@ -234,12 +237,12 @@ def test_an_endpoint_that_is_silent_or_not_there_is_one_line(here, monkeypatch):
     from threading import Event
 
     over = Event()
-    monkeypatch.setattr(models, "PATIENCE", 0.2)
+    monkeypatch.setattr(fetching, "PATIENCE", 0.2)
     with server(answer=lambda handler, what: over.wait(10)) as (url, _):
         found = ufm(**REMOTE, **{"--endpoint": url})
         over.set()
     assert "nothing came for 0.2 s" in str(found.exception)
-    assert "there is no whole answer" in str(ufm(**REMOTE, **{"--endpoint": url}).exception)
+    assert "refused" in str(ufm(**REMOTE, **{"--endpoint": url}).exception)
 
 
 # Bad input
@@ -281,7 +284,7 @@ def spoilt(here, name, content):
         (REMOTE | {"--endpoint": "ftp://127.0.0.1"}, "is no address that begins with http:// or https://"),
         (REMOTE | {"--endpoint": "file:///etc/passwd"}, "is no address that begins with http:// or https://"),
         (REMOTE | {"--endpoint": "http://"}, "is no address that begins with http:// or https://"),
-        (REMOTE | {"--endpoint": "http://127.0.0.1:1"}, "there is no whole answer"),
+        (REMOTE | {"--endpoint": "http://127.0.0.1:1"}, "refused"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_kept(here, options, said):

@@ -79,10 +79,13 @@ def test_what_is_in_use_or_somebody_elses_is_not_removed(place):
     (outside / "file").touch()
     (place / "link").symlink_to(outside)
     (place / "file").touch()
+    (place / "mine").mkdir()  # without the lock that ours have
+    (place / "mine" / "file").touch()
     with scratch() as one, scratch() as another:
         assert {one, another} <= set(folders(place))
     assert [path.name for path in outside.iterdir()] == ["file"]
     assert (place / "file").exists()
+    assert (place / "mine" / "file").exists()
 
 
 def test_a_long_path_is_avoided(monkeypatch, tmp_path):

@@ -109,7 +109,7 @@ def place_of_scratch() -> Path:
 
 
 def remove_if_left(folder: Path) -> None:
-    """Remove a folder of `scratch`, unless a process is at it or removes it itself."""
-    with suppress(OSError), open(folder / ".lock", "w", encoding="utf-8") as lock:
+    """Remove a folder of `scratch`, which has its lock, unless a process is at it or removes it itself."""
+    with suppress(OSError), open(folder / ".lock", "r+", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
 """What any model says of marks that were drawn before its training."""
 
-from ufm.auditing.exact import Combined, Place, combined, epsilon_bound, mark_p_values
+from ufm.auditing.exact import Combined, Place, combined, mark_p_values
 from ufm.auditing.pools import NotAuditable, Pool, pool
 from ufm.auditing.reports import AuditReport, MarkResult, audit
 
@@ -13,7 +13,6 @@ __all__ = [
     "Pool",
     "audit",
     "combined",
-    "epsilon_bound",
     "mark_p_values",
     "pool",
 ]

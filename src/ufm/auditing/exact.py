@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ufm.statistics import permutation_p_value
 
@@ -65,22 +64,3 @@ def combined(places: Sequence[Place], *, n_draws: int = 99_999, seed: int = 0) -
     p = float(permutation_p_value(observed - rounding, null))
     z = (observed - null.mean()) / null.std() if null.std() > 0 else 0.0
     return Combined(observed, float(z), p, sum(len(place.planted) for place in places))
-
-
-def epsilon_bound(correct: int, guesses: int, *, confidence: float = 0.95) -> float:
-    """Lower bound on the ε of any (ε, 0)-differentially private training that included each mark by a fair coin.
-
-    From how many of so many guesses, planted or not, are right: each is with a chance of at most e^ε / (1 + e^ε),
-    whatever the others are (Steinke, Nasr and Jagielski, NeurIPS 2023). In nats, 0 where nothing is shown. How many
-    guesses are made, and at which marks, must not depend on the coins.
-
-    Raises ValueError: counts that are none, or confidence outside (0, 1).
-    """
-    if not 0 <= correct <= guesses or guesses < 1:
-        raise ValueError(f"correct: must be 0 to the {guesses} guesses, not {correct}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence: must lie in (0, 1), not {confidence}")
-    if correct == 0:
-        return 0.0
-    share = stats.beta.ppf(1 - confidence, correct, guesses - correct + 1)  # Clopper and Pearson's lower end
-    return max(0.0, float(np.log(share / (1 - share))))

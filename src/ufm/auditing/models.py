@@ -11,16 +11,28 @@ from collections.abc import Callable
 from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 
 import numpy as np
 import torch
 from torch import nn
 
-PATIENCE = 60.0  # seconds in which an endpoint is to send something
+from ufm.data import fetching
+
 LARGEST = 1 << 28  # bytes of an answer
 TOKEN = "UFM_ENDPOINT_TOKEN"  # environment variable of the credential, which is sent as a bearer's
+
+
+class Unmoved(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection, which would lead images and credential elsewhere."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """None, so that the answer is the error that it is."""
+
+
+OPENER = urllib.request.build_opener(Unmoved)
 
 
 def of_torch(factory: str, weights: Path) -> Callable[[torch.Tensor], np.ndarray]:
@@ -101,9 +113,9 @@ class Endpoint:
             headers={"Content-Type": "application/json"},
         )
         if os.environ.get(TOKEN):
-            request.add_unredirected_header("Authorization", f"Bearer {os.environ[TOKEN]}")
+            request.add_header("Authorization", f"Bearer {os.environ[TOKEN]}")
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            with OPENER.open(request, timeout=fetching.PATIENCE) as response:
                 answer = response.read(LARGEST + 1)
                 if response.length and len(answer) <= LARGEST:
                     raise HTTPException("broken off")  # which read() says only without a limit
@@ -115,9 +127,7 @@ class Endpoint:
         except HTTPError as error:
             error.close()
             raise ValueError(f"endpoint: {self.url} answered {error.code} for {self.model}") from error
-        except (URLError, OSError, HTTPException) as error:
-            late = isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError)
-            why = f"nothing came for {PATIENCE:g} s" if late else "there is no whole answer"
-            raise ValueError(f"endpoint: {self.url}: {why} ({type(error).__name__})") from error
+        except (OSError, HTTPException) as error:
+            raise ValueError(f"endpoint: {self.url}: {fetching.reason(error)}") from error
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"endpoint: {self.url} answered with what is no JSON") from error

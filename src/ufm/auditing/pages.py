@@ -68,12 +68,6 @@ def page(report: AuditReport, registry: Registry, *, model: str, command: str) -
         cells = [picture(marks[one.mark], one.mark), escape(one.image), "–" if one.label is None else str(one.label)]
         cells += [p_text(one.p)] + ([p_text(one.p_known)] if one.p_known is not None else [])
         singles.append(row(cells))
-    epsilon = (
-        "<p>Training that leaves this is not (ε, 0)-differentially private for any ε below "
-        f"{number(report.epsilon, 2)} nats, at a confidence of 95 %.</p>"
-        if report.epsilon
-        else ""
-    )
     alone = ["mark", "image", "label", "p, label unknown"] + (["p, label known"] if known else [])
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -86,7 +80,6 @@ found, whatever they are.</p>
 <p><strong>{escape(verdict(report))}</strong> What decides is the first row below, {decided}.</p>
 <div class="wide"><table><caption>All marks together, their scores against those of as many other draws</caption>
 <thead>{row(["test", "marks", "z", "p"], "th")}</thead><tbody>{"".join(reversed(rows))}</tbody></table></div>
-{epsilon}
 <h2>Mark by mark</h2>
 <div class="wide"><table>
 <caption>Each mark's rank among the draws that were never stamped; one alone seldom shows anything</caption>

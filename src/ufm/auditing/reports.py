@@ -9,11 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from ufm.auditing.exact import Combined, Place, combined, epsilon_bound, mark_p_values
+from ufm.auditing.exact import Combined, Place, combined, mark_p_values
 from ufm.auditing.pools import pool
 from ufm.marks import Registry
-
-GUESSED = 0.25  # of the lot, the highest scores guessed to be planted, and as many of the lowest to be kept back
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,6 @@ class AuditReport:
     unknown: Combined  # without the labels of the images
     known: Combined | None  # with them, where every planted mark's is said
     marks: tuple[MarkResult, ...]
-    epsilon: float | None  # lower bound on ε at 95 %, of registries whose marks were planted by coin
     n_images: int
     n_unused: int
     n_queries: int
@@ -104,23 +101,7 @@ def audit(
         combined([unknown]),
         None if known is None else combined([known]),
         tuple(MarkResult(one.mark, one.image, one.label, p, p_known) for one, p, p_known in results),
-        guessed(asked.unknown[: registry.n], registry) if registry.flipped else None,
         len(images),
         n_unused,
         asked.n_queries,
     )
-
-
-def guessed(scores: np.ndarray, registry: Registry) -> float | None:
-    """Lower bound on ε from guessing by the scores (n,) which marks of the lot were planted.
-
-    None for a lot that is too small, or of which a mark that the coin would plant was not: then the coins decided
-    less than the bound takes them to.
-    """
-    planted, n_each = np.zeros(registry.n, bool), int(GUESSED * registry.n)
-    planted[[one.mark for one in registry.planted]] = True
-    if not n_each or not np.array_equal(planted, registry.to_plant()):
-        return None
-    order = scores.argsort(kind="stable")
-    correct = planted[order[-n_each:]].sum() + (~planted[order[:n_each]]).sum()
-    return epsilon_bound(int(correct), 2 * n_each)
