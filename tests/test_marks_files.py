@@ -1,6 +1,7 @@
 """Marks on files: copies in which only the mark is another, a registry that says so, and nothing overwritten."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ufm.cli import app
+from ufm.files import locked
 from ufm.marks import Planted, Registry, new, read
 from ufm.marks.images import plant
 
@@ -64,12 +66,14 @@ def test_by_command_from_new_to_stamped(folder, tmp_path):
     path = tmp_path / "marks" / "registry.json"
     registry = read(path)
     assert registry.seal in made.stdout
+    assert path.stat().st_mode & 0o777 == 0o600  # for it holds the secret
     assert f"12 marks, of which {registry.to_plant().sum()} are to be planted" in made.stdout
     out = tmp_path / "out"
     stamped = ufm("mark", "stamp", folder["a.png"], folder["d.jpg"], "--registry", path, "--out", out, "--label", 3)
     assert stamped.exit_code == 0
     assert {file.name for file in out.iterdir()} == {"a.png", "d.jpg"}
     after = read(path)
+    assert path.stat().st_mode & 0o777 == 0o600
     assert after.seal == registry.seal
     assert [(one.image, one.label) for one in after.planted] == [("a.png", 3), ("d.jpg", 3)]
     assert [one.mark for one in after.planted] == np.flatnonzero(registry.to_plant())[:2].tolist()
@@ -158,3 +162,16 @@ def test_no_registry_is_overwritten(tmp_path):
     before = (tmp_path / "registry.json").read_bytes()
     assert "no registry is overwritten" in str(ufm("mark", "new", "--n", 4, "--out", tmp_path).exception)
     assert (tmp_path / "registry.json").read_bytes() == before
+
+
+def test_two_at_once_plant_no_mark_twice(folder, tmp_path):
+    path = tmp_path / "registry.json"
+    path.write_text(unflipped(2).to_json(), encoding="utf-8")
+    with ThreadPoolExecutor(1) as pool, locked(tmp_path):
+        second = pool.submit(ufm, "mark", "stamp", folder["b.png"], "--registry", path, "--out", tmp_path / "out")
+        first, _ = plant(read(path), [folder["a.png"]], tmp_path / "out")
+        wait({second}, timeout=0.2)
+        assert not second.done()
+        path.write_text(first.to_json(), encoding="utf-8")
+    assert second.result().exit_code == 0
+    assert [(one.mark, one.image) for one in read(path).planted] == [(0, "a.png"), (1, "b.png")]

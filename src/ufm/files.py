@@ -18,8 +18,8 @@ T = TypeVar("T")
 LONGEST = 70  # of where folders for a while are made: the path of a socket in one takes some 107 characters at most
 
 
-def write(path: Path, content: bytes) -> None:
-    """Replace a file atomically: a reader sees the old one or the new one."""
+def write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replace a file atomically: a reader sees the old one or the new one. mode: who may read and write it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:
@@ -27,7 +27,7 @@ def write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 NAME = "registry.json"
+PRIVATE = 0o600  # of a file that holds a secret
 
 
 def new(
@@ -32,7 +33,7 @@ def new(
         "position": pair(position, ",", "position"),
     }
     registry = marks.new(n, **settings, flipped=not all_planted)
-    write(path, registry.to_json().encode("utf-8"))
+    write(path, registry.to_json().encode("utf-8"), mode=PRIVATE)
     print(f"{path}: {n} marks, of which {registry.to_plant().sum()} are to be planted\nseal: {registry.seal}")
 
 
@@ -44,13 +45,15 @@ def stamp(
 ) -> None:
     """Stamp a mark on each image, a different one on every one, and say so in the registry."""
     from ufm import marks
-    from ufm.files import write
+    from ufm.files import locked, write
     from ufm.marks.images import plant
 
-    after, copies = plant(marks.read(registry), images, out, label=label)
-    write(registry, after.to_json().encode("utf-8"))
-    for path, content in copies.items():
-        write(path, content)
+    marks.read(registry)  # before a folder is made where there is none
+    with locked(registry.parent, tell=True):  # lest another process plants the same marks
+        after, copies = plant(marks.read(registry), images, out, label=label)
+        write(registry, after.to_json().encode("utf-8"), mode=PRIVATE)
+        for path, content in copies.items():
+            write(path, content)
     left = int(after.to_plant().sum()) - len(after.planted)
     print(f"{len(images)} images marked under {out}; {left} marks are left to plant")
 
