@@ -166,7 +166,7 @@ def test_rows_without_an_entry_are_not_read_and_go_with_the_next_seed(store, mon
 
 def test_killed_at_any_moment_it_is_readable_and_goes_on(tmp_path):
     store, counts, ready = Records(tmp_path / "records"), [], CONTEXT.Event()
-    for moment in np.random.default_rng(0).uniform(0, 0.25, 10):
+    for moment in np.random.default_rng(0).uniform(0, 0.25, 60):
         ready.clear()
         child = start(add_seeds, store.folder, 1000, ready)
         assert ready.wait(60)
@@ -182,6 +182,8 @@ def test_killed_at_any_moment_it_is_readable_and_goes_on(tmp_path):
             assert scores["seed"].tolist() == seeds.tolist()
             assert scores["score"][::2].tolist() == (seeds[::2] / 7).tolist()
         counts.append(len(complete))
+        if len(counts) >= 10 and len(set(counts)) > 3:  # where the machine is busy, that takes more
+            break
     assert counts == sorted(counts)
     assert len(set(counts)) > 3  # it was killed in the middle of its work
     child = start(add_seeds, store.folder, counts[-1] + 5, ready)
