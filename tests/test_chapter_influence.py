@@ -9,8 +9,10 @@ import planted
 import pytest
 
 from ufm import paths
-from ufm.chapters import influence, verdicts
+from ufm.chapters import influence
 from ufm.evidence import contrasts, planned_as
+from ufm.first_plan import influence as judged
+from ufm.first_plan import verdicts
 from ufm.plan import influence as plan
 from ufm.report import by_population
 
@@ -42,7 +44,7 @@ def populations():
 
 
 def test_groups_are_judged_as_the_plan_says(populations):
-    table = influence.cells(populations).set_index("setting")
+    table = judged.cells(populations).set_index("setting")
     assert list(table.index) == SETTINGS
     assert table["verdict"].tolist() == ["agrees", "agrees", "raised"]
     ranks = populations["random"].arrays["influence_rank"][..., 0].astype(float)
@@ -56,14 +58,14 @@ def test_groups_are_judged_as_the_plan_says(populations):
 
 
 def test_a_rise_that_is_sure_and_small_is_called_so(populations):
-    table = influence.cells(populations | {"random": group(SETTINGS[2], without=0.5, with_letter=0.52, rng=2)})
+    table = judged.cells(populations | {"random": group(SETTINGS[2], without=0.5, with_letter=0.52, rng=2)})
     assert table["verdict"].tolist()[2] == "raised"
     assert table["high"].tolist()[2] < 0.05
     assert table["in_words"].tolist() == ["agrees", "agrees", "raised, by less than matters"]
 
 
 def test_the_letter_is_set_beside_the_placebo_of_the_same_seed(populations):
-    row = influence.cells(populations).set_index("setting").loc[SETTINGS[2]]
+    row = judged.cells(populations).set_index("setting").loc[SETTINGS[2]]
     ranks = populations["random"].arrays["influence_rank"][..., 0].astype(float)
     assert row["beyond_placebo"] == pytest.approx((ranks[:, 1] - ranks[:, 2]).mean())
     assert row["beyond_placebo_low"] < row["beyond_placebo"] < row["beyond_placebo_high"]
@@ -73,13 +75,13 @@ def test_every_rise_below_what_matters_meets_the_rule_of_does_not_hold(populatio
     little = group(SETTINGS[2], without=0.5, with_letter=0.52, rng=2)
     least = group(SETTINGS[1], without=0.05, with_letter=0.06, rng=1)
     both = populations | {"random": little, "least": least}
-    assert influence.all_slight(influence.cells(both)) == "met too"
-    assert influence.all_slight(influence.cells(populations | {"random": little})) == "not met"
-    assert influence.all_slight(influence.cells({"most": populations["most"]})) == "not met"
+    assert influence.all_slight(judged.cells(both)) == "met too"
+    assert influence.all_slight(judged.cells(populations | {"random": little})) == "not met"
+    assert influence.all_slight(judged.cells({"most": populations["most"]})) == "not met"
 
 
 def test_the_text_has_every_group_recorded_or_not(populations):
-    texts = influence.texts(influence.cells({"least": populations["least"]}))
+    texts = influence.texts(judged.cells({"least": populations["least"]}))
     assert set(re.findall(r"`((?:rise|without|with_letter|with_placebo|beyond_placebo)_\w+)`", PAGE)) <= texts.keys()
     assert numbers(texts["with_letter_least_influential_hosts"]) == [pytest.approx(0.97, abs=0.005)]
     assert len(numbers(texts["rise_least_influential_hosts"])) == 3
@@ -100,7 +102,7 @@ def test_the_text_has_every_group_recorded_or_not(populations):
 )
 def test_a_group_is_judged(changes, expected):
     row = {"setting": SETTINGS[1], "estimate": 0.1, "high": 0.2, "p_holm": 0.01, "with_letter": 0.95}
-    assert influence.group_verdict(row | changes) == expected
+    assert judged.group_verdict(row | changes) == expected
 
 
 @pytest.mark.parametrize(
@@ -116,14 +118,14 @@ def test_a_group_is_judged(changes, expected):
     ],
 )
 def test_the_claim_is_judged_by_its_groups(words, p, expected):
-    assert influence.influential(pd.DataFrame({"setting": SETTINGS, "verdict": words}), p) == expected
+    assert judged.influential(pd.DataFrame({"setting": SETTINGS, "verdict": words}), p) == expected
 
 
 def test_the_claims_effect_is_of_a_group_with_room_to_rise(populations):
     planned = plan.sweeps("paper")
     row = verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C4"]
     assert (row["verdict"], row["holds_in"], row["n"]) == ("holds in part", "2 of 3 groups", 72)
-    assert row["effect"] == influence.cells(populations).set_index("setting").loc[SETTINGS[2], "estimate"]
+    assert row["effect"] == judged.cells(populations).set_index("setting").loc[SETTINGS[2], "estimate"]
     lacking = populations | {"random": planned_as(populations["random"], needed=25)}
     row = verdicts.verdicts(lacking, planned=planned).set_index("claim").loc["C4"]
     assert (row["verdict"], row["holds_in"]) == ("holds so far", "2 of 3 groups")
@@ -135,13 +137,13 @@ def test_the_claims_effect_is_of_a_group_with_room_to_rise(populations):
 
 def test_a_group_that_lacks_seeds_is_open(populations):
     lacking = populations | {"random": planned_as(populations["random"], needed=25)}
-    table = influence.cells(lacking).set_index("setting")
+    table = judged.cells(lacking).set_index("setting")
     assert table.loc[SETTINGS[2], "verdict"] == "seeds pending"
     assert pd.isna(table.loc[SETTINGS[2], "p"])
 
 
 def test_the_table_and_the_points_of_the_chapter(populations):
-    table = influence.cells(populations)
+    table = judged.cells(populations)
     printed = influence.printed_groups(table)
     assert printed["group"].tolist() == SETTINGS
     assert not printed.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)

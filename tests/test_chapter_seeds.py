@@ -8,8 +8,10 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm.chapters import seeds, verdicts
-from ufm.evidence import clean_losses, contrasts, planned_as
+from ufm.chapters import seeds
+from ufm.evidence import clean_losses, contrasts, crossed, planned_as
+from ufm.first_plan import seeds as judged
+from ufm.first_plan import verdicts
 from ufm.plan import registry
 from ufm.statistics.variance import components, relative_spread
 
@@ -34,9 +36,9 @@ def easy(cards):
 
 def test_the_crossed_population_is_the_one_whose_hosts_are_images():
     plain, ours = planted.cards(8, title="MNIST, small"), on_the_same_hosts(8)
-    assert seeds.crossed({"a": plain, "b": ours}) is ours
-    assert seeds.crossed({"a": plain}) is None
-    values = seeds.by_host_and_seed(ours)
+    assert judged.crossed({"a": plain, "b": ours}) is ours
+    assert judged.crossed({"a": plain}) is None
+    values = crossed.by_host_and_seed(ours)
     np.testing.assert_array_equal(values[:, 1], contrasts(ours, "12"))
     means = seeds.means(ours)
     first, second = ours.labels[0]
@@ -50,12 +52,12 @@ def test_noise_is_the_contrast_of_hosts_that_clean_models_fit():
     plain, ours = easy(planted.cards(24, title="MNIST, small")), on_the_same_hosts(8)
     kept = clean_losses(plain)[:, 0] < 0.01
     assert kept.tolist() == [seed % 2 == 0 for seed in plain.seeds]
-    found = seeds.noise({"a": plain, "b": ours, "c": planted.cards(8, title="another")})
+    found = judged.noise({"a": plain, "b": ours, "c": planted.cards(8, title="another")})
     np.testing.assert_array_equal(found, contrasts(plain, "random")[kept])
-    short = seeds.noise({"a": plain, "b": replace(ours, n_permutations=50)})
+    short = judged.noise({"a": plain, "b": replace(ours, n_permutations=50)})
     np.testing.assert_array_equal(short, contrasts(replace(plain, n_permutations=50), "random")[kept])
     assert (short != found).any()
-    assert len(seeds.noise({"a": plain})) == 0
+    assert len(judged.noise({"a": plain})) == 0
 
 
 def claim(populations):
@@ -66,7 +68,7 @@ def claim(populations):
 def test_the_claim_is_judged_by_the_spread():
     plain, ours = easy(planted.cards(24, title="MNIST, small")), on_the_same_hosts()
     row = claim({"a": plain, "b": ours})
-    spread = relative_spread(seeds.by_host_and_seed(ours), seeds.noise({"a": plain, "b": ours}))
+    spread = relative_spread(crossed.by_host_and_seed(ours), judged.noise({"a": plain, "b": ours}))
     assert (row["effect"], row["n"], row["unit"]) == (spread["estimate"], 30, "of the mean")
     assert claim({"a": plain, "b": planned_as(ours, needed=31)})["verdict"] == "not tested"
     assert claim({"a": planted.cards(24, title="MNIST, small"), "b": ours})["verdict"] == "undecided"
@@ -84,7 +86,7 @@ def test_the_claim_is_judged_by_the_spread():
     ],
 )
 def test_the_rule_of_the_plan(low, high, p, expected):
-    assert seeds.varies(pd.DataFrame({"low": [low], "high": [high]}), p) == expected
+    assert judged.varies(pd.DataFrame({"low": [low], "high": [high]}), p) == expected
 
 
 def test_the_tables_of_the_chapter():

@@ -1,275 +1,235 @@
-"""The plan's rules, on made-up cards and on tables worked by hand."""
+"""The verdicts of the second plan, on made-up cards and rows of which it is known what they must say."""
 
 from dataclasses import replace
 from math import nan
 
-import numpy as np
 import pandas as pd
 import planted
 import pytest
 
-from ufm.chapters import detection, verdicts
-from ufm.evidence import cells, planned_as
-from ufm.evidence.cells import cell_verdict
-from ufm.evidence.claims import memorised
-from ufm.plan import cnns, medical, registry
-from ufm.report.texts import with_interval
-from ufm.statistics import SUMMARY_COLUMNS
+from ufm.chapters import verdicts
+from ufm.evidence import crossed, influential, on_seeds, planned_as
+from ufm.evidence.crossed import Varies
+from ufm.evidence.questions import There, Told
+from ufm.plan import registry
+from ufm.statistics import holm
 
-PLANNED = {"mnist-small": registry.sweeps()["mnist-small"]}
+N = 24
+ROW = {
+    "claim": "C1",
+    "population": "MNIST, full",
+    "setting": "",
+    "host": "random",
+    "n": 200,
+    "needed": 200,
+    "contrast": 0.0346,
+    "contrast_low": 0.0212,
+    "contrast_high": 0.0521,
+    "p_holm": 0.0004,
+    "there": There.SMALL,
+    "canary_with": 0.9996,
+    "canary_without": 0.999,
+    "control_with": 0.9981,
+    "control_without": 0.9992,
+    "unknown": 0.5123,
+    "unknown_low": 0.46,
+    "unknown_high": 0.56,
+    "unknown_found": 0.065,
+    "unknown_told": Told.NOT,
+    "known": 0.55,
+    "known_low": 0.51,
+    "known_high": 0.59,
+    "known_found": 0.08,
+    "known_told": Told.SOMETIMES,
+}
+LACKING = {"claim": "C1", "population": "Fashion-MNIST, full", "setting": "", "host": "random", "n": 33, "needed": 96}
+LACKING |= {"there": There.OPEN, "unknown_told": Told.OPEN, "known_told": Told.OPEN}
 
 
-def like(populations):
-    """Sweeps of populations of plain models, by the same names."""
-    return dict.fromkeys(populations, PLANNED["mnist-small"])
+def family(name, effect, setting, *, n=N, title="MNIST, full", rng=0, **changes):
+    """Equal-age cards of a regime, the same effect on both kinds of host."""
+    named = {"title": title, "setting": f"second plan, {setting}", "needed": n, "rng": rng}
+    return planted.equal_age(n, effect=effect, random_effect=effect, **(named | changes))
 
 
-CELL = {"estimate": 0.3, "low": 0.2, "high": 0.4, "p_holm": 0.001, "early": 0.3, "early_low": 0.2, "early_high": 0.4}
+@pytest.fixture(scope="module")
+def populations():
+    return {
+        "own": family("own", 1.0, "both hosts"),
+        "plain": family("plain", 1.0, "plain", title="MNIST, small", rng=1),
+        "decay": family("decay", 1.0, "weight decay 3", title="MNIST, small", rng=2),
+        "dropout": family("dropout", 0.0, "dropout", title="MNIST, small", rng=3),
+    }
+
+
+@pytest.fixture(scope="module")
+def found(populations):
+    return verdicts.questions(populations, {name: cards.sweep for name, cards in populations.items()})
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("word", "said"),
     [
-        ({}, "memorised"),
-        ({"p_holm": 0.05}, "undecided"),  # a p-value at the level is none below it
-        ({"estimate": -0.3, "low": -0.4, "high": -0.2}, "contradicted"),  # epoch 10 says the opposite
-        ({"estimate": -0.3, "low": -0.4, "high": -0.2, "early_low": -0.1}, "not memorised"),
-        ({"p_holm": 0.4, "low": -0.01, "high": 0.019}, "not memorised"),
-        ({"p_holm": 0.4, "low": -0.01, "high": 0.021}, "undecided"),
-        ({"p_holm": 0.9, "low": -0.5, "high": 0.5}, "undecided"),  # a large p-value decides nothing
-        ({"low": 0.001, "estimate": 0.01, "high": 0.019}, "memorised"),  # and smaller than what matters
-        ({"early_low": -0.4, "early_high": -0.2}, "contradicted"),
-        ({"early_low": -0.4, "early_high": 0.2}, "memorised"),
+        (There.LARGE, "the feature is memorised, by more than 0.1 nats"),
+        (There.SMALL, "the feature is memorised, by less than 0.1 nats"),
+        (There.SIZE_OPEN, "the feature is memorised, whether by more or less than 0.1 nats is open"),
+        (There.NOT, "if anything is memorised it is less than 0.02 nats"),
+        (There.UNDECIDED, "200 seeds do not decide whether it is memorised, by 0.02 nats or more, or not"),
     ],
 )
-def test_a_cell_is_judged_as_the_plan_says(changes, expected):
-    assert cell_verdict(CELL | changes) == expected
-
-
-@pytest.mark.parametrize(
-    ("found", "p", "expected"),
-    [
-        (["memorised"] * 3, 0.01, "holds"),
-        (["memorised"] * 3, 0.05, "holds in part"),
-        (["memorised", "undecided"], 0.01, "holds in part"),
-        (["not memorised"] * 2, 0.5, "does not hold"),
-        (["not memorised", "undecided"], 0.5, "undecided"),
-        (["contradicted"], 0.01, "undecided"),
-    ],
-)
-def test_c1_from_its_cells(found, p, expected):
-    assert memorised(pd.DataFrame({"verdict": found}), p) == expected
-
-
-def test_cells_are_those_of_every_population_and_kind_of_host():
-    table = cells.contrast_cells({"one": planted.cards(20, effect=0.5, title="1"), "two": planted.cards(20, title="2")})
-    assert table[["population", "host"]].to_numpy().tolist() == [
-        [title, host] for title in ("1", "2") for host in ("random", "hard")
-    ]
-    assert (table["p_holm"] >= table["p"]).all()
-    assert set(table.loc[[0, 2, 3], "verdict"]) <= {"undecided", "not memorised"}
-    assert table.loc[1, "verdict"] == "memorised"
-    assert table.loc[1, "in_words"] == "memorised"
-    assert (table["seeds_for_half"] > 3 * 20).all()  # half of what is just seen needs about four times the seeds
-
-
-@pytest.mark.parametrize(("size", "words"), [(0.01, "memorised, by less than matters"), (0.1, "memorised")])
-def test_a_contrast_that_is_sure_and_small_is_called_so(monkeypatch, size, words):
-    values = size + np.random.default_rng(3).normal(0, size / 10, 20)
-    monkeypatch.setattr(cells, "contrasts", lambda cards, host, epoch="best": values)
-    table = cells.contrast_cells({"one": planted.cards(20)})
-    assert table["verdict"].tolist() == ["memorised"] * 2
-    assert table["in_words"].tolist() == [words] * 2
-
-
-def test_claims_that_were_not_tested_say_so():
-    table = verdicts.verdicts({}, planned=PLANNED).set_index("claim")
-    assert list(table.index)[:7] == ["C1", "C1, CNNs", "C2", "C3", "C4", "C5", "C6"]  # and those of later chapters
-    assert (table["verdict"] == "not tested").all()
-
-
-def test_a_population_that_lacks_seeds_decides_nothing():
-    populations = {
-        "mnist-small": planted.cards(12, effect=0.5, needed=12),
-        "other": planted.cards(12, effect=0.5, needed=13),
-    }
-    table = verdicts.verdicts(populations, planned=like(populations)).set_index("claim")
-    assert table.loc["C1", "holds_in"] == "1 of 4 cells"
-    assert table.loc["C1", "n"] == 12
-    assert table.loc["C1", "verdict"].endswith(" so far")
-    assert table.loc["C2", "verdict"] == "not tested"  # the detector was chosen on the only one that is there
-
-
-def test_a_population_that_lacks_seeds_is_open_and_costs_the_others_nothing():
-    other = planted.cards(12, effect=0.5)
-    table = cells.contrast_cells({"one": other, "lacking": planned_as(other, needed=13)})
-    assert table["verdict"].tolist()[2:] == ["seeds pending"] * 2
-    assert table["p"].isna().tolist() == [False, False, True, True]
-    assert table.loc[1, "p_holm"] == pytest.approx(2 * table.loc[1, "p"])
-
-
-def test_claims_are_corrected_together_and_shown_where_they_are_weakest():
-    populations = {
-        "mnist-small": planted.cards(24, effect=1.5, random_effect=0.8, title="MNIST"),
-        "other": planted.cards(24, effect=1.5, random_effect=0.6, rng=1, title="another"),
-    }
-    table = verdicts.verdicts(populations, planned=like(populations)).set_index("claim")
-    table_of_cells = cells.contrast_cells(populations)
-    weakest = table_of_cells.loc[table_of_cells["low"].idxmin()]
-    assert table.loc["C1", "effect"] == weakest["estimate"]
-    assert table.loc["C1", "p"] == pytest.approx(2 * table_of_cells["p"].max())
-    assert table.loc["C1", "verdict"] == "holds"
-    assert table.loc["C1", "holds_in"] == "4 of 4 cells"
-    above = (detection.sets(detection.deciding(populations))["low"] > 0.5).sum()
-    assert table.loc["C2", "holds_in"] == f"{above} of 1 sets"
-    assert table.loc["C2", "n"] == 24
-
-
-def test_an_undecided_set_leaves_the_claim_without_a_p_and_shows_the_others_effect():
-    some = {"one": planted.cards(24, effect=0.5, title="one"), "few": planted.cards(10, effect=0.5, title="few")}
-    row = verdicts.verdicts(some, planned=like(some)).set_index("claim").loc["C2"]
-    assert pd.isna(row["p"])
-    assert row["effect"] == detection.sets(some)["estimate"].iloc[0]
-    assert row["verdict"] == "holds in part"
-
-
-def test_convolutional_networks_are_a_line_of_their_own():
-    populations = {
-        "mnist-small": planted.cards(12, effect=1.5, title="MNIST"),
-        "one": planted.cards(12, effect=1.5, random_effect=1.0, title="CIFAR-10", setting="CNN-1"),
-        "two": planted.cards(12, title="CIFAR-10", setting="CNN-2", rng=3),
-    }
-    planned = PLANNED | cnns.networks("paper")
-    table = verdicts.verdicts(populations, planned=planned).set_index("claim")
-    found = cells.contrast_cells({name: populations[name] for name in ("one", "two")})
-    row = table.loc["C1, CNNs"]
-    assert row["holds_in"] == f"{(found['verdict'] == 'memorised').sum()} of 2 cells"
-    assert (row["verdict"], row["n"]) == ("holds in part", 24)
-    assert row["effect"] == found.loc[found["low"].idxmin(), "estimate"]
-    assert table.loc["C1", "n"] == 12
-
-
-def test_cells_as_figures_take_them():
-    cards = planted.cards(9, effect=0.5, title="MNIST", setting="CNN-1")
-    table = cells.contrast_cells({"one": cards}, ("hard",))
-    means = cells.means(table)
-    assert means[["contrast", "contrast_low"]].to_numpy().tolist() == table[["estimate", "low"]].to_numpy().tolist()
-    [points] = cells.points({"one": cards}, "hard").values()
-    assert points["contrast"].mean() == pytest.approx(table["estimate"].iloc[0])
-    assert set(points["setting"]) == {"CNN-1"}
-
-
-def test_medical_images_are_judged_by_their_own_cells():
-    populations = {
-        "letter": planted.cards(12, effect=1.5, random_effect=0.9, title="X-rays", setting="MLP, letter"),
-        "name": planted.three("MLP, name", 12, title="X-rays", effect=0.8),
-    }
-    planned = medical.sweeps("paper")
-    row = verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C6"]
-    assert (row["verdict"], row["holds_in"], row["n"]) == ("holds so far", "3 of 4 cells", 24)
-
-
-def test_where_says_which_cells_came_out_how():
-    cells = [
-        {"population": "MNIST", "setting": "", "host": "random", "verdict": "undecided"},
-        {"population": "MNIST", "setting": "", "host": "hard", "verdict": "memorised"},
-        {"population": "Fashion", "setting": "", "host": "random", "verdict": "memorised"},
-        {"population": "Fashion", "setting": "", "host": "hard", "verdict": "memorised"},
-    ]
-    found = verdicts.where(pd.DataFrame(cells))
-    assert found == "undecided: MNIST (random hosts). memorised: MNIST (hard hosts); Fashion (random, hard hosts)"
-    groups = pd.DataFrame({"population": ["A", "A"], "setting": ["x", "y"], "verdict": ["agrees", "agrees"]})
-    assert verdicts.where(groups) == "agrees: A, x; A, y"
-    remarked = pd.DataFrame(cells).assign(
-        in_words=["undecided", "memorised", "memorised, by less than matters", "memorised"]
-    )
-    assert verdicts.where(remarked).startswith(
-        "undecided: MNIST (random hosts). memorised: MNIST (hard hosts); Fashion (hard hosts). memorised, by less"
+def test_a_sentence_says_the_word_and_its_numbers(word, said):
+    assert verdicts.sentence(ROW | {"there": word}) == (
+        f"MNIST, full, random hosts: {said} (0.035 (0.021 to 0.052), p < 0.001). The canary gives its host's label a "
+        "probability of 1.000 with the feature and 0.999 without, a model that never saw it 0.998 and 0.999."
     )
 
 
-def test_the_cells_like_the_papers_setting_are_named():
-    small = planted.cards(12, effect=0.5, title="MNIST")
-    full = planned_as(small, protocol=replace(small.protocol, n_train=None), trained_on="All of MNIST")
-    named = verdicts.as_in_the_paper({"small": small, "full": full})
-    in_words = cells.contrast_cells({"small": small, "full": full}).loc[2, "in_words"]
-    assert named == f"All of MNIST: {in_words}"
-    assert verdicts.as_in_the_paper({"small": small}) == "not part of this profile"
+def test_a_row_that_lacks_seeds_says_how_many_and_nothing_else():
+    said = "Fashion-MNIST, full, random hosts: 33 of 96 seeds are trained, and nothing is said before all are."
+    assert verdicts.sentence(LACKING) == said
+    assert verdicts.how_large(LACKING) == verdicts.how_told(LACKING, "unknown") == "open"
+    assert verdicts.told_sentence(LACKING) == "Fashion-MNIST, full, random hosts: 33 of 96 seeds are trained."
 
 
-def test_many_cells_that_came_out_alike_are_counted():
-    many = pd.DataFrame({"population": ["A"] * 9, "setting": list("abcdefghi"), "verdict": ["memorised"] * 9})
-    assert verdicts.where(many) == "memorised: all 9"
-    assert verdicts.where(many.head(8)).startswith("memorised: A, a; A, b")
-    many.loc[8, "verdict"] = "undecided"
-    assert verdicts.where(many).endswith(". undecided: A, i")
+def test_what_can_be_told_is_said_with_the_label_and_without():
+    assert verdicts.how_told(ROW, "unknown") == "cannot be told by it, 6 % found"
+    assert verdicts.told_sentence(ROW) == (
+        "MNIST, full, random hosts, one false alarm in twenty: without its label the area is 0.51 (0.46 to 0.56) and "
+        "6 % of the canaries are found (cannot be told by it); knowing its label the area is 0.55 (0.51 to 0.59) and "
+        "8 % of the canaries are found (can sometimes be told)."
+    )
 
 
-def test_every_claim_says_what_its_effect_is_and_what_came_out():
-    populations = {"fashion_mnist-small": planted.cards(40, effect=0.3, title="Fashion-MNIST, small")}
-    table = verdicts.verdicts(populations, planned=like(populations)).set_index("claim")
-    assert (table["about"] != "").all()
-    assert "Fashion-MNIST, small" in table.loc["C1", "where"]
-    assert table.loc["C2", "where"].startswith(("told from guessing: ", "not told from guessing: "))
-    assert table.loc["C3", "where"] == ""
+def test_a_line_names_its_rows_where_they_differ():
+    both = {"C1": pd.DataFrame([ROW, LACKING])}
+    [line] = verdicts.memorised(both, "C1", "the paper's own setting", own=True)
+    assert line.there == "MNIST: there but small; Fashion-MNIST: open"
+    assert line.large == "MNIST: 0.035 (0.021 to 0.052) nats; Fashion-MNIST: open"
+    assert line.seeds == "MNIST: 200; Fashion-MNIST: 33 of 96"
+    assert (line.claim, line.own) == ("C1", True)
+    alike = {"C1": pd.DataFrame([LACKING, LACKING | {"population": "MNIST, full"}])}
+    assert verdicts.memorised(alike, "C1", "")[0].there == "open"
 
 
-CLAIM = {"claim": "C1", "statement": "It is.", "effect": 0.0316, "low": 0.022, "high": 0.0437, "unit": "nats"}
-CLAIM |= {"p": 2e-5, "n": 200, "holds_in": "2 of 4 cells", "verdict": "holds so far", "chapter": "hosts"}
-CLAIM |= {"about": "a contrast", "where": "memorised: here"}
-UNTESTED = {"claim": "C3", "statement": "It does.", "effect": nan, "low": nan, "high": nan, "unit": ""}
-UNTESTED |= {"p": nan, "n": 0, "holds_in": "", "verdict": "not tested", "chapter": "", "about": "another", "where": ""}
+def test_rows_of_one_population_are_told_by_their_setting():
+    rows = [ROW | {"setting": name, "there": word} for name, word in (("MLP", There.LARGE), ("CNN-1", There.NOT))]
+    assert verdicts.listed(rows, lambda row: row["there"]) == "MLP: there and large; CNN-1: not there"
+
+
+def test_the_lines_stand_in_the_order_of_the_claims(found):
+    none = influential.ranks_and_ratios({})
+    lines = verdicts.lines(found, none, None)
+    assert [(line.claim, line.own) for line in lines] == [
+        ("C1", True),
+        ("C1", False),
+        ("C2", True),
+        ("C2", False),
+        ("C2", False),
+        ("C2", False),
+        ("C3", False),
+        ("C3", False),
+    ]
+    assert lines[0].there == There.LARGE
+    assert "does not prevent it 1" in lines[-1].there
+    shown = verdicts.printed(lines)
+    assert shown[""].tolist() == [line.claim for line in lines]
+    assert verdicts.table(lines)["statement"].notna().all()
+    for table in (shown, verdicts.printed_sentences(lines)):
+        assert not table.astype(str).apply(lambda column: column.str.contains("nan")).any(axis=None)
+
+
+def test_ways_are_counted_and_named(populations):
+    some = {name: populations[name] for name in ("plain", "decay", "dropout")}
+    asked = verdicts.questions(some, {name: cards.sweep for name, cards in some.items()})
+    random, hard = verdicts.prevented(asked)
+    assert hard.setting == "2 ways, MNIST, hard hosts, small size"
+    assert hard.sentence.startswith("Hard hosts: ")
+    assert "does not prevent it: weight decay 3 (MNIST)" in hard.sentence
+    few = {name: planned_as(on_seeds(cards, range(1008)), needed=N) for name, cards in some.items()}
+    open_yet = verdicts.prevented(verdicts.questions(few, {name: cards.sweep for name, cards in some.items()}))
+    assert [(line.there, line.seeds) for line in open_yet] == [("open", "8 of 24")] * 2
+    assert random.seeds == "24"
+
+
+def twice(noise=0.01):
+    """The same seeds on two hosts under two roundings."""
+    first = family("", 1.0, "same hosts")
+    other = planned_as(first, setting="second plan, same hosts, another rounding")
+    return {"one": first, "other": other}
+
+
+def test_the_spread_over_seeds_needs_both_roundings_with_all_their_seeds():
+    both = twice()
+    assert crossed.spread(both)["varies"] in (Varies.MORE, Varies.LESS, Varies.UNDECIDED)
+    assert crossed.spread(both)["n"] == N
+    for some in ({}, {"one": both["one"]}, both | {"other": planned_as(both["other"], needed=30)}):
+        assert crossed.spread(some)["varies"] == Varies.OPEN
+    with pytest.raises(ValueError, match="^seeds under one rounding are not those under the other$"):
+        crossed.spread({"one": both["one"], "other": replace(both["other"], seeds=both["other"].seeds + 1)})
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("low", "high", "word"),
     [
-        ({}, ["0.032 (0.022 to 0.044)", "nats"]),
-        ({"unit": "area", "effect": 0.5745, "low": 0.5355, "high": 0.6141}, ["area", "0.575 (0.535 to 0.614)"]),
-        ({"low": nan, "high": nan}, ["0.032", "nats"]),
+        (0.26, 0.5, Varies.MORE),
+        (0.25, 0.5, Varies.UNDECIDED),
+        (0.1, 0.24, Varies.LESS),
+        (0.1, 0.25, Varies.UNDECIDED),
+        (nan, nan, Varies.UNDECIDED),
     ],
 )
-def test_an_effect_has_its_unit(changes, expected):
-    if "unit" in changes:  # of 0.5745 either neighbour may be the nearer in binary
-        expected = [expected[0], with_interval(CLAIM | {"estimate": 0.5745} | changes, digits=3)]
-    assert verdicts.effect(CLAIM | changes) == " ".join(expected)
+def test_words_of_the_spread_at_every_border(low, high, word):
+    assert crossed.how_much({"low": low, "high": high}) is word
+    line = verdicts.varies({"estimate": 0.2, "low": low, "high": high, "n": 30, "varies": word})
+    assert (line.there, line.seeds) == (word, "30")
+    assert "a quarter of its mean" in line.sentence
 
 
-def test_an_effect_that_is_none_is_a_dash():
-    assert verdicts.effect(UNTESTED) == "–"
-    assert verdicts.effect(CLAIM | {"effect": nan, "low": nan, "high": nan, "unit": "area"}) == "–"
+def test_an_open_spread_says_nothing():
+    line = verdicts.varies({"estimate": nan, "low": nan, "high": nan, "p": nan, "n": 7, "varies": Varies.OPEN})
+    assert (line.there, line.large, line.seeds) == ("open", "open", "7")
 
 
-def test_claims_print_a_dash_for_what_was_not_tested():
-    table = verdicts.printed(pd.DataFrame([CLAIM, UNTESTED]))
-    ours, untested = table.to_numpy().tolist()
-    assert ours == ["C1", "It is.", "holds so far", "2 of 4 cells", "0.032 (0.022 to 0.044) nats", "< 0.001", 200]
-    assert untested == ["C3", "It does.", "not tested", *["–"] * 4]
+def test_influence_is_rank_and_ratio_beside_the_placebo():
+    table = pd.DataFrame(
+        [
+            {"setting": "random hosts", "n": 60, "rise": 0.0284, "rise_low": 0.01, "rise_high": 0.05}
+            | {"placebo_rise": 0.02, "placebo_rise_low": 0.0, "placebo_rise_high": 0.04}
+            | {"ratio": 1.6, "ratio_low": 1.2, "ratio_high": 2.0, "placebo_ratio": 1.5}
+            | {"placebo_ratio_low": 1.1, "placebo_ratio_high": 1.9},
+        ]
+    )
+    line = verdicts.influential(table)
+    assert (line.there, line.large) == ("rank: random hosts: 0.028", "self-influence: random hosts: ×1.6")
+    assert line.sentence == (
+        "Random hosts rise by 0.0284 (0.0100 to 0.0500) of the ranks with the letter and by 0.0200 (0.0000 to 0.0400) "
+        "with the placebo; their self-influence is 1.60 and 1.50 times that without."
+    )
 
 
-def test_texts_are_those_of_the_printed_table():
-    texts = verdicts.texts(pd.DataFrame([CLAIM, UNTESTED]))
-    assert texts["C1_verdict"] == "holds so far"
-    assert texts["C1_effect"] == "0.032 (0.022 to 0.044) nats"
-    assert (texts["C1_in"], texts["C1_p"], texts["C1_seeds"]) == ("2 of 4 cells", "< 0.001", "200")
-    assert {texts[f"C3_{name}"] for name in ("in", "effect", "p", "seeds")} == {"–"}
-    assert all(isinstance(text, str) for text in texts.values())
+def test_one_number_a_claim_is_corrected_over_the_claims():
+    rows = pd.DataFrame({"p": [0.01, 0.02], "unknown_p": [0.5, 0.4]})
+    found = {"C1": rows, "C3": rows.assign(p=[0.001, nan]), "C6": rows}
+    corrected = verdicts.over_claims(found, {"p": 0.03})
+    raw = {"C1": 0.02, "C2": 0.5, "C5": 0.03, "C6": 0.02}  # C3 lacks seeds
+    assert corrected == pytest.approx(dict(zip(raw, holm(list(raw.values())), strict=True)))
+    assert verdicts.over_claims({}, None) == {}
 
 
-def test_the_summary_is_one_that_can_be_compared():
-    table = verdicts.summary(pd.DataFrame([CLAIM, UNTESTED]))
-    assert list(table) == list(SUMMARY_COLUMNS)
-    assert table["quantity"].tolist() == ["C1", "C3"]
-    assert table["estimate"].tolist()[0] == 0.0316
+def test_the_page_shows_all_that_the_plan_trains():
+    from ufm.plan import second
+
+    shown = registry.chapter("verdicts", "paper")
+    assert set(second.sweeps("paper")) < set(shown)
 
 
-def test_claims_in_words():
-    shown = verdicts.printed_in_words(pd.DataFrame([CLAIM, UNTESTED]))
-    assert shown["the effect is"].tolist() == ["a contrast", "another"]
-    assert shown["what came out"].tolist() == ["memorised: here", "not tested"]
-
-
-def test_no_printed_verdict_is_a_nan():
-    some = {"a": planted.cards(24, effect=1.0, share_learnt=0.8, title="first")}
-    table = verdicts.printed(verdicts.verdicts(some, planned=like(some)))
-    assert not table.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)
+# What its figure is drawn from, given populations (tests/test_figures.py).
+DRAWN = {
+    "drawn_contrasts": lambda some: [
+        verdicts.questions(
+            every := {one.title: family("", 0.5, "both hosts", title=one.title, n=12) for one in some},
+            {name: cards.sweep for name, cards in every.items()},
+        )
+    ]
+}
+PANELS = {"drawn_contrasts": 1}

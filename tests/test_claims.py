@@ -428,10 +428,10 @@ def c5(rows, p):
 def library():
     """What the library says of the same records: its cards and its verdicts."""
     from ufm import evidence
-    from ufm.chapters.verdicts import verdicts
+    from ufm.first_plan.verdicts import verdicts
     from ufm.study.runs import Run
 
-    run = Run("verdicts", {"profile": "paper", "train": False})
+    run = Run("first-plan", {"profile": "paper", "train": False})
     cards = evidence.of(run.recorded())
     return cards, verdicts(cards, planned=run.sweeps).set_index("claim")
 

@@ -23,7 +23,6 @@ from matplotlib.text import Text
 from ufm import chapters
 from ufm.chapters import as_released
 from ufm.evidence import cells
-from ufm.evidence.detectors import LABEL_KNOWN, PAPER
 from ufm.report import figures
 
 N_SEEDS = 12
@@ -196,16 +195,6 @@ def test_permutation_p_values_climb_from_corner_to_corner(populations):
         assert (np.diff(y) >= 0).all()
 
 
-def test_a_line_a_detector(populations):
-    tables = DRAWN["detection.drawn_curves"](populations)
-    figure = draw("detection.drawn_curves", tables)
-    for axis, table in zip(figure.axes, tables[0].values(), strict=True):
-        for name, rows in table.groupby("detector"):
-            [line] = [one for one in axis.lines if one.get_label() == name]
-            np.testing.assert_array_equal(line.get_xydata(), rows[["false_positive_rate", "true_positive_rate"]])
-    assert len(figure.legends) == 1
-
-
 def test_power_has_a_line_a_population_in_both_panels(populations):
     tables = DRAWN["detection.drawn_power"](populations)
     for axis, rows in zip(draw("detection.drawn_power", tables).axes, tables, strict=True):
@@ -273,19 +262,32 @@ def test_the_released_numbers_are_drawn_where_there_are_any():
     assert all(part in text for part, text in zip(("7", "8"), texts, strict=True))
 
 
-def test_areas_are_points_beside_their_detectors(populations):
-    tables = DRAWN["detection.drawn_areas"](populations[:2])
-    figure = draw("detection.drawn_areas", tables)
-    for axis, title in zip(visible(figure), planted.TITLES, strict=False):
-        points = [one.get_offsets() for one in axis.collections if isinstance(one, PathCollection)]
-        for found, table, column in zip(
-            points, (tables[0], tables[0], tables[1]), ("estimate", "all", "all"), strict=True
-        ):
-            expected = table[title].set_index("detector").loc[sorted(table[title]["detector"]), column]
-            np.testing.assert_allclose(found[:, 0], expected)
-            assert np.abs(found[:, 1] - np.arange(2)).max() < 0.5
-    names = [text.get_text().replace("\n", " ") for text in visible(figure)[0].get_yticklabels()]
-    assert names == sorted([LABEL_KNOWN.name, PAPER.name])
+def test_every_regime_is_a_point_in_both_panels(populations):
+    tables = DRAWN["detection.drawn_regimes"](populations[:2])
+    figure = draw("detection.drawn_regimes", tables)
+    for axis, auditor in zip(figure.axes, ("unknown", "known"), strict=True):
+        points = np.concatenate([one.get_offsets() for one in axis.collections])
+        expected = pd.concat(tables)[["d_prime", auditor]].to_numpy()
+        np.testing.assert_allclose(np.unique(points, axis=0), np.unique(expected, axis=0))
+
+
+def test_doses_are_lines_by_kind_of_host(populations):
+    [table] = DRAWN["detection.drawn_dose"](populations)
+    figure = draw("detection.drawn_dose", [table])
+    for axis, end in zip(figure.axes, ("unknown", "known", "contrast", "accuracy"), strict=True):
+        for line, host in zip(axis.lines, ("random", "hard"), strict=False):
+            rows = table[table["host"] == host]
+            np.testing.assert_array_equal(line.get_xydata(), rows[["left", end]])
+
+
+def test_ways_are_rows_with_a_point_a_kind_of_host(populations):
+    [table] = DRAWN["regularisers.drawn_ways"](populations[:1])
+    [axis] = visible(draw("regularisers.drawn_ways", [table]))
+    points = np.concatenate([one.get_offsets() for one in axis.collections])
+    np.testing.assert_allclose(np.sort(points[:, 0]), np.sort(table["contrast"]))
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["plain", "dropout"]
+    intervals = {tuple(line.get_xdata()) for line in axis.lines}
+    assert set(zip(table["contrast_low"], table["contrast_high"], strict=True)) <= intervals
 
 
 def test_settings_are_rows_with_a_point_a_seed_and_the_mean(populations):
@@ -309,14 +311,14 @@ def test_the_dashed_line_is_at_the_first_mean_or_where_it_is_told(populations):
         assert set(dashed.get_xdata()) == {expected}
 
 
-def test_a_trade_off_has_a_point_a_setting_and_names_each_once(populations):
-    [costs] = planted.settings(populations[:2])[1:]
-    figure = draw("regularisers.drawn_costs", [costs])
-    for axis, title in zip(visible(figure), costs["population"].unique(), strict=True):
+def test_a_trade_off_has_a_point_a_way_and_names_each_once(populations):
+    [ways] = DRAWN["regularisers.drawn_costs"](populations[:2])
+    figure = draw("regularisers.drawn_costs", [ways])
+    for axis, title in zip(visible(figure), ways["population"].unique(), strict=True):
         points = [one.get_offsets()[0].tolist() for one in axis.collections if isinstance(one, PathCollection)]
-        assert points == costs[costs["population"] == title][["accuracy", "contrast"]].to_numpy().tolist()
+        assert points == ways[ways["population"] == title][["accuracy", "unknown"]].to_numpy().tolist()
     [legend] = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["plain", "dropout"]
+    assert [text.get_text() for text in legend.get_texts()] == ["dropout"]
 
 
 def test_rank_shares_are_rows_of_points_by_group_and_role(populations):

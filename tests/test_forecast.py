@@ -138,7 +138,7 @@ def test_what_takes_long_says_so_before(monkeypatch, capfd, seconds, said):
     ("notebook", "changes", "message"),
     [
         ("mlp", {"n_seeds": 7}, "^n_seeds: evidence needs at least 8 seeds$"),
-        ("verdicts", {"n_seeds": 1}, "^n_seeds: evidence needs at least 8 seeds$"),
+        ("first-plan", {"n_seeds": 1}, "^n_seeds: evidence needs at least 8 seeds$"),
         (
             "mlp",
             {"n_seeds": 99_999_999_999},

@@ -58,7 +58,7 @@ def test_the_library_keeps_its_contracts(copy):
         ("evidence.intruder", "import ufm.report"),
         ("report.intruder", "from ufm.chapters import when"),
         ("chapters.intruder", "from ufm.chapters import when"),
-        ("chapters.intruder", "from ufm.chapters.verdicts import verdicts"),
+        ("chapters.intruder", "from ufm.chapters.first_plan import printed"),
         ("chapters.intruder", "from ufm import book"),
         ("book.intruder", "from ufm.chapters import when"),
         ("book.intruder", "from ufm import cli"),

@@ -167,7 +167,7 @@ def test_rows_are_corrected_together():
 
 
 def test_the_rows_are_those_of_the_plan():
-    families = second.families()
+    families = second.families(second.sweeps("paper"))
     sizes = {name: len(rows) for name, rows in families.items()}
     assert sizes == {"C1": 2, "C1, hard hosts": 2, "C1, CNNs": 2, "C1, CNNs, hard hosts": 2, "C3": 28, "C6": 8}
     assert [(row.population, row.host, row.needed) for row in families["C1"]] == [

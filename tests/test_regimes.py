@@ -8,9 +8,12 @@ import pytest
 from scipy import integrate
 from scipy.stats import norm
 
-from ufm.evidence import LETTER, PLAIN, regimes
+from ufm.evidence import LETTER, PLAIN, planned_as, regimes
+from ufm.evidence.detectors import LABEL_KNOWN
+from ufm.evidence.questions import letter_effects
 from ufm.evidence.regimes import Change
 from ufm.measures.layout import AGES
+from ufm.protocol import SGD
 from ufm.statistics import bootstrap_t_interval, sign_flip_test
 
 EPS = 1e-9
@@ -23,10 +26,69 @@ def test_d_prime_equals_a_loop():
         letter = shift[:, 0, label] - shift[:, 3:53, label].mean(1)
         added.append(letter[3] - letter[0])
         controls.append(letter[0])
-    found = regimes.d_prime(cards, "hard")
+    found = regimes.d_prime(letter_effects(cards, "hard"))
     assert found["added"] == pytest.approx(np.mean(added))
     assert found["spread"] == pytest.approx(np.std(controls, ddof=1))
     assert found["d_prime"] == pytest.approx(np.mean(added) / np.std(controls, ddof=1))
+
+
+def with_training(cards, **changes):
+    """The cards as those of models trained otherwise, all controls best at epoch 10."""
+    protocol = replace(cards.protocol, training=replace(cards.protocol.training, **changes))
+    return planned_as(cards, protocol=protocol)
+
+
+@pytest.mark.parametrize(
+    ("changes", "share"),
+    [
+        ({}, 1.0),
+        (
+            {"weight_decay": 3.0},
+            (1 - 3e-4 * 3) ** 790,
+        ),  # ten epochs of 79 batches of 10 000 images, the last a smaller one
+        ({"weight_decay": 3.0, "batch_size": 10_000}, (1 - 3e-4 * 3) ** 10),
+    ],
+)
+def test_what_is_left_of_an_untouched_weight(changes, share):
+    found = regimes.untouched(with_training(planted.equal_age(12), **changes))
+    np.testing.assert_allclose(found, np.full(12, share), rtol=1e-12)
+
+
+def test_what_sgd_leaves_is_what_torch_leaves():
+    import torch
+
+    weight = torch.nn.Parameter(torch.ones(1, 1, dtype=torch.float64))
+    optimiser = torch.optim.SGD([weight], lr=0.1, momentum=0.9, weight_decay=5e-4)
+    for _ in range(790):
+        weight.grad = torch.zeros_like(weight)
+        optimiser.step()
+    found = regimes.untouched(with_training(planted.equal_age(12), optimiser=SGD(learning_rate=0.1)))
+    np.testing.assert_allclose(found, np.full(12, weight.item()), rtol=1e-9)
+
+
+def test_a_regime_under_which_more_can_be_told_has_a_small_p_and_the_same_none():
+    plain, more, same = (planted.equal_age(24, effect=size, rng=1, needed=24) for size in (0.1, 1.0, 0.1))
+    table = regimes.told_apart({("a", "more"): (more, plain), ("a", "same"): (same, plain)}, ("hard",), "known")
+    up, equal = table.to_dict("records")
+    assert up["estimate"] == pytest.approx(up["with_it"] - up["without"])
+    assert up["with_it"] == area(more, "hard")
+    assert up["p"] < 0.01
+    assert up["p_holm"] == 2 * up["p"]
+    assert (equal["estimate"], equal["p"]) == (0, 1)
+
+
+def area(cards, host):
+    """Share of pairs of a canary and a placebo model that the detector for a known label orders right."""
+    scores = LABEL_KNOWN.score(cards, host, np.ones(24, bool))
+    canaries, others = scores[:, cards.model("canary", host)], scores[:, cards.model("placebo", host)]
+    return (canaries[:, None] > others).mean()
+
+
+def test_a_pair_that_lacks_seeds_has_no_p():
+    few = planted.equal_age(23, needed=24)
+    assert regimes.told_apart({("a", "b"): (few, few)}, ("hard",))["p_holm"].isna().all()
+    with pytest.raises(ValueError, match="^a, b: seeds with it are not those without$"):
+        regimes.told_apart({("a", "b"): (few, planted.equal_age(24, needed=24))}, ("hard",))
 
 
 @pytest.mark.parametrize("d_prime", [0.0, 0.4, 1.0, 2.0, 3.0])

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from ufm import plan
-from ufm.chapters import verdicts
+from ufm.first_plan import verdicts
 from ufm.plan import registry
 from ufm.plan.profiles import PROFILES
 from ufm.study import parameters
@@ -55,7 +55,7 @@ def test_sweeps_of_a_file_stand_at_its_place(toy):
 
 def test_what_decides_its_claim_is_shown_by_the_verdicts(toy):
     assert list(registry.deciding())[-1] == "C10"  # and not before C2
-    assert registry.chapter("verdicts", "embedded")[-1] == "digits-small-a-toy"
+    assert registry.chapter("first-plan", "embedded")[-1] == "digits-small-a-toy"
 
 
 def test_images_of_hosts_are_kept_where_a_chapter_says_so(toy):
@@ -63,12 +63,12 @@ def test_images_of_hosts_are_kept_where_a_chapter_says_so(toy):
     assert "when" not in registry.pictured()
 
 
-def test_every_claim_is_judged_by_the_chapter_whose_plan_says_on_what():
-    planned = {
-        claim: notebook for notebook, one in registry.chapters().items() for claim in vars(one).get("DECIDING", {})
-    }
-    assert {one.CLAIM.name: one.CLAIM.chapter for one in verdicts.judged()} == planned
-    assert [one.CLAIM.name for one in verdicts.judged()] == list(registry.deciding())
+def test_every_claim_of_the_first_plan_is_judged_by_the_file_of_its_chapter():
+    judged = verdicts.judged()
+    assert [one.CLAIM.name for one in judged] == list(registry.deciding())
+    for file in judged:
+        assert file.CLAIM.chapter in registry.chapters()
+        assert file.__name__.rpartition(".")[2] == file.CLAIM.chapter
 
 
 def test_without_the_file_there_is_no_such_chapter():

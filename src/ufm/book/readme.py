@@ -5,8 +5,9 @@ import re
 import pandas as pd
 
 from ufm import evidence, paths
-from ufm.chapters.verdicts import printed, verdicts
+from ufm.chapters.first_plan import printed
 from ufm.files import write
+from ufm.first_plan.verdicts import verdicts
 from ufm.progress import duration
 from ufm.study.runs import NotYetRun, Run
 from ufm.study.verification import lost
@@ -21,7 +22,7 @@ def results() -> str:
     """
     for fault in lost():
         raise ValueError(fault)
-    run = Run("verdicts", {"profile": "paper", "train": False})
+    run = Run("first-plan", {"profile": "paper", "train": False})
     populations = run.recorded()
     try:
         table = verdicts(evidence.of(populations), planned=run.sweeps)

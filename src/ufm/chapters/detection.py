@@ -1,11 +1,7 @@
 """C2: whether the feature and a model's outputs are enough to show what it memorised."""
 
-import textwrap
 from collections.abc import Mapping
-from enum import StrEnum
-from functools import partial
 from math import isnan, nan
-from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,114 +9,113 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, learnt, plain
-from ufm.evidence.claims import Claim, Outcome, Result, n_seeds
-from ufm.evidence.detectors import DEFAULT, LABEL_KNOWN, PAPER, SHOWN
-from ufm.evidence.performance import evidence
-from ufm.plan.sweep import Sweep
-from ufm.plan.thresholds import THRESHOLDS
-from ufm.report.by_population import Quantities, joined, wide
-from ufm.report.figures import HOST_COLOURS, LINES, WIDTH, closed, label, panels
-from ufm.report.texts import counted, number, p_text, span, with_interval
+from ufm.evidence import Cards
+from ufm.evidence.regimes import best_area, known_area, told_apart
+from ufm.plan import second
+from ufm.report.by_population import Quantities, interval_of, joined, wide
+from ufm.report.figures import HOST_COLOURS, LINES, WIDTH, closed
+from ufm.report.texts import key, number, p_text, span, with_interval
 
-T = TypeVar("T")
-CLAIM = Claim(
-    "C2",
-    "The feature and the model's outputs are enough to show it.",
-    "detection",
-    "how often the outputs put a network that learnt the letter before one that never saw it; one half is guessing",
-)
-CHOSEN_ON = "mnist-small"  # the population on which the detector was chosen, so no part of C2's evidence
 IMAGES = {"ood": "OOD images", "dim": "at 0.3 of their contrast", "black": "black image", "test": "test images"}
-ENDS, ALL_ENDS = ("estimate", "low", "high"), ("all", "all_low", "all_high")  # columns of areas
+AREAS = {"unknown": "label unknown", "known": "label known"}  # by the auditor
+MARKERS = "osD^vP*X"  # of populations
 
 
-class Verdict(StrEnum):
-    """The plan's, on a set of C2."""
-
-    TOLD = "told from guessing"
-    NOT_TOLD = "not told from guessing"
-    TOO_FEW = "cannot be decided"
+def of_first_plan(populations: Mapping[str, Cards]) -> dict[str, Cards]:
+    """The populations of the first plan."""
+    return {name: cards for name, cards in populations.items() if not second.regime(cards.sweep)}
 
 
-def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
-    """C2, a set a population."""
-    there, asked = deciding(plain(populations)), deciding(plain(planned))
-    if not there:
-        return None
-    table = sets(there)
-    agree, n = int((table["low"] > 0.5).sum()), n_seeds(there.values())
-    return Result(table, partial(detectable, table), agree, len(table), len(asked), "sets", "area", n)
-
-
-def deciding(populations: Mapping[str, T]) -> dict[str, T]:
-    """The populations, or their sweeps, that decide C2: those that the detector was not chosen on."""
-    return {name: one for name, one in populations.items() if name != CHOSEN_ON}
-
-
-def sets(populations: Mapping[str, Cards], host: str = "hard") -> pd.DataFrame:
-    """C2, a row a population that the detector was not chosen on.
-
-    Columns: population, n (seeds whose canary learnt the letter), n_seeds, estimate, low, high (area of the default
-    detector), p (exchange test), verdict. NaN where too few canaries learnt the letter, or where seeds are pending.
-    """
-    rows = []
-    for cards in populations.values():
-        n_learnt = int(learnt(cards, host).sum())
-        row = {"population": cards.title, "n": n_learnt, "n_seeds": len(cards.seeds)}
-        decides = n_learnt >= THRESHOLDS.fewest_learnt and cards.complete
-        nothing = {"estimate": nan, "low": nan, "high": nan, "p": nan}
-        area = evidence(DEFAULT, cards, host) if decides else nothing
-        told = Verdict.TOLD if area["low"] > 0.5 else Verdict.NOT_TOLD
-        rows.append(area | row | {"verdict": Verdict.TOO_FEW if isnan(area["low"]) else told})
-    return pd.DataFrame(rows)[["population", "n", "n_seeds", "estimate", "low", "high", "p", "verdict"]]
-
-
-def detectable(table: pd.DataFrame, p_corrected: float) -> Outcome:
-    """C2's outcome from its sets and the claim's corrected p."""
-    above = (table["low"] > 0.5).to_numpy()
-    if above.all() and p_corrected < THRESHOLDS.level:
-        return Outcome.HOLDS
-    if above.any():
-        return Outcome.IN_PART
-    return Outcome.DOES_NOT_HOLD if (table["high"] < THRESHOLDS.smallest_area).all() else Outcome.UNDECIDED
-
-
-def quantities(
-    areas: Mapping[str, pd.DataFrame],
-    learnt: Mapping[str, Mapping[str, float]],
-    thresholds: pd.DataFrame,
-) -> Quantities:
-    """What the Detection chapter found."""
-
-    def areas_of(name: str) -> dict[str, dict[str, float]]:
-        return {population: table.set_index("detector").loc[name].to_dict() for population, table in areas.items()}
-
-    rates = {row["population"]: row for row in thresholds.to_dict("records")}
-    found_share = {
-        population: {"estimate": row["found"], "low": np.nan, "high": np.nan, "n": row["n_learnt"]}
-        for population, row in rates.items()
+def decay_tests(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """Weight decay 3 less plain, the area with the label unknown: see `ufm.evidence.regimes.told_apart`."""
+    settings = {
+        (cards.trained_on, second.regime(cards.sweep)): cards
+        for cards in populations.values()
+        if second.regime(cards.sweep) in (second.PLAIN, second.USUAL_DECAY)
     }
+    pairs = {
+        (population, regime): (cards, settings[population, second.PLAIN])
+        for (population, regime), cards in settings.items()
+        if regime == second.USUAL_DECAY and (population, second.PLAIN) in settings
+    }
+    return told_apart(pairs, ("random", "hard"))
+
+
+def decays(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of regimes that differ in weight decay alone, by what is left of a weight that no image touches."""
+    of_dose = table["setting"].str.startswith(second.DECAY) | (table["setting"] == second.PLAIN)
+    populations = table.loc[table["setting"].str.startswith(second.DECAY), "population"]
+    kept = table[of_dose & table["population"].isin(populations) & table.get("left", pd.Series(nan)).notna()]
+    return kept.sort_values("left", ascending=False)
+
+
+def quantities(table: pd.DataFrame) -> Quantities:
+    """What the chapter found, by regime, kind of host and population."""
+    found: dict[str, dict] = {}
+    for row in table.dropna(subset=["d_prime"]).to_dict("records") if "d_prime" in table else []:
+        for end, words in {"unknown": "area", "known": "area, label known", "unknown_found": "found"}.items():
+            name = f"{words}, {row['setting']}, {row['host']} hosts"
+            found.setdefault(name, {})[row["population"]] = interval_of(row, end)
+    return found
+
+
+def texts(table: pd.DataFrame) -> dict[str, str]:
+    """For the text: of plain models and of those with weight decay 3 what can be told, over populations."""
+    found = quantities(table)
     return {
-        "default detector": areas_of(DEFAULT.name),
-        "paper's score": areas_of(PAPER.name),
-        "label known": areas_of(LABEL_KNOWN.name),
-        "learnt": learnt,
-        "false-positive rate": rates,
-        "found": found_share,
+        key(name): span(row["estimate"] for row in found.get(name, {}).values())
+        for regime in (second.PLAIN, second.USUAL_DECAY)
+        for host in ("random", "hard")
+        for name in (f"{what}, {regime}, {host} hosts" for what in ("area", "area, label known", "found"))
     }
-
-
-def called(singles: Mapping[str, pd.DataFrame], models: str) -> str:
-    """For the text: what single models are called, counted over populations and statistics."""
-    rows = joined(singles)
-    return counted(rows.loc[rows["models"] == models, "verdict"])
 
 
 def guessed(tables: Mapping[str, pd.DataFrame], models: str, *, images: str = "black") -> str:
     """How often the guessed label is right on images of a kind, over populations, "0.29 to 0.73"."""
     rows = joined(tables)
     return span(rows.loc[(rows["images"] == images) & (rows["models"] == models), "estimate"])
+
+
+def printed_regimes(table: pd.DataFrame) -> pd.DataFrame:
+    """`ufm.evidence.regimes.by_regime` as the book prints it; a row that lacks seeds says how many."""
+    rows = []
+    for row in table.to_dict("records"):
+        there = not isnan(row.get("d_prime", nan))
+        what = {"population": row["population"], "trained": row["setting"], "hosts": row["host"]}
+        what["seeds"] = row["n"] if there else f"{row['n']} of {row['needed']}"
+        numbers = {
+            "d′": lambda row: number(row["d_prime"], 2),
+            "label unknown": lambda row: with_interval(row, end="unknown"),
+            "label known": lambda row: with_interval(row, end="known"),
+            "found": lambda row: with_interval(row, end="unknown_found"),
+            "innocent, flagged": lambda row: number(row["unknown_false"], 2),
+            "accuracy": lambda row: number(row["accuracy"], 3),
+        }
+        rows.append(what | {name: text(row) if there else "–" for name, text in numbers.items()})
+    return pd.DataFrame(rows)
+
+
+def printed_first_plan(table: pd.DataFrame) -> pd.DataFrame:
+    """`ufm.evidence.regimes.in_the_first_plan` as the book prints it."""
+    every = table.assign(setting=table["setting"].replace("", second.PLAIN), needed=table["n"])
+    return printed_regimes(every)
+
+
+def printed_decay_tests(table: pd.DataFrame) -> pd.DataFrame:
+    """`decay_tests` as the book prints it."""
+    rows = [
+        {
+            "population": row["population"],
+            "hosts": row["host"],
+            "seeds": row["n"],
+            "plain": number(row["without"], 2),
+            second.USUAL_DECAY: number(row["with_it"], 2),
+            "difference": with_interval(row),
+            "p": p_text(row["p_holm"]),
+        }
+        for row in table.dropna(subset=["p_holm"]).to_dict("records")
+    ]
+    return pd.DataFrame(rows)
 
 
 def printed_tried(areas: pd.DataFrame) -> pd.DataFrame:
@@ -138,58 +133,6 @@ def printed_tried(areas: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def printed_areas(areas: Mapping[str, pd.DataFrame], *, end: str = "") -> pd.DataFrame:
-    """Areas of the detectors that are shown, a column a population."""
-    names = [detector.name for detector in SHOWN]
-    order = {name: place for place, name in enumerate(names)}
-    shown = {
-        population: table[table["detector"].isin(names)].sort_values("detector", key=lambda column: column.map(order))
-        for population, table in areas.items()
-    }
-    return wide(shown, "detector", end=end)
-
-
-def printed_every_area(on_hard: Mapping[str, pd.DataFrame], on_random: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Areas of the detectors that are shown, learnt canaries, all, and those on random hosts, a column a population."""
-    kinds = {"hard, learnt": printed_areas(on_hard), "hard, all": printed_areas(on_hard, end="all")}
-    kinds["random, all"] = printed_areas(on_random, end="all")
-    return joined(kinds).rename(columns={"population": "canaries"})
-
-
-def printed_gains(gains: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """`ufm.evidence.performance.gain` as the book prints it, a row a population."""
-    rows = [
-        {"population": population, "default less paper's score M": with_interval(row), "seeds": row["n"]}
-        for population, row in gains.items()
-    ]
-    return pd.DataFrame(rows)
-
-
-def printed_sets(sets: pd.DataFrame) -> pd.DataFrame:
-    """C2's sets as the book prints them."""
-    rows = [
-        {
-            "population": row["population"],
-            "seeds": row["n_seeds"],
-            "learnt canaries": row["n"],
-            "area": with_interval(row),
-            "p": p_text(row["p"]),
-        }
-        for row in sets.to_dict("records")
-    ]
-    return pd.DataFrame(rows)
-
-
-def printed_outscoring(areas: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """How often a learnt canary outscores both of its siblings, a column a population."""
-    names = [detector.name for detector in SHOWN]
-    table = {"detector": names}
-    for population, rows in areas.items():
-        share = rows.set_index("detector")["outscores"]
-        table[population] = [cell(share[name]) for name in names]
-    return pd.DataFrame(table)
-
-
 def printed_guesses(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """How often the guessed label is right, a row a kind of images and of models, a column a population."""
     named = {
@@ -199,87 +142,84 @@ def printed_guesses(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return wide(named, "guess")
 
 
-def printed_thresholds(table: pd.DataFrame) -> pd.DataFrame:
-    """`ufm.evidence.performance.thresholds` as the book prints it."""
-    rows = [
-        {
-            "population": row["population"],
-            "innocent, flagged": with_interval(row),
-            "learnt canaries, found": cell(row["found"]),
-            "of": row["n_learnt"],
-            "innocent, set on the first": with_interval(row, end="carried"),
-            "found, set on the first": cell(row["carried_found"]),
-        }
-        for row in table.to_dict("records")
-    ]
-    return pd.DataFrame(rows)
-
-
-def printed_shares(hard: Mapping[str, Mapping[str, float]], random: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """Shares of learnt canaries, a row a population."""
-    rows = [
-        {
-            "population": population,
-            "seeds": row["n"],
-            "hard hosts": with_interval(row),
-            "random hosts": with_interval(random[population]),
-        }
-        for population, row in hard.items()
-    ]
-    return pd.DataFrame(rows)
-
-
 def cell(value: float) -> str:
     """A number of a table; a dash where there is none."""
     return "–" if isnan(value) else number(value, 2)
 
 
-def drawn_curves(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """ROC curves, a line a detector, a panel a population."""
-    figure, axes = panels(list(tables), height=3, share=True)
-    for axis, table in zip(axes, tables.values(), strict=True):
-        axis.plot([0, 1], [0, 1], color="0.4", linewidth=0.8)
-        for (name, rows), (colour, line) in zip(table.groupby("detector", sort=False), LINES, strict=False):
-            axis.plot(rows["false_positive_rate"], rows["true_positive_rate"], line, color=colour, label=name)
-        axis.set_aspect("equal")
-    label(axes, "false-positive rate", "canaries found")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", fontsize="small", ncols=1)
+def drawn_regimes(table: pd.DataFrame, first: pd.DataFrame) -> Figure:
+    """Area against d′, a point a population, regime and kind of host, with the curve of the best rule given d′.
+
+    Label unknown on the left, known on the right; plain models hollow; `first`, of the first plan, small, no intervals.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.8), sharey=True, layout="constrained")
+    table, first = (one.dropna(subset=["d_prime"]) if "d_prime" in one else one.head(0) for one in (table, first))
+    reached = pd.concat([one["d_prime"] for one in (table, first) if len(one)] or [pd.Series([0.0])])
+    low, top = min(0.0, reached.min()) - 0.1, max(3.0, 1.05 * reached.max())
+    along = np.linspace(0, top, 40)
+    curves = {"unknown": [best_area(one) for one in along], "known": [known_area(one) for one in along]}
+    populations = list(dict.fromkeys([*table["population"], *first["population"]]))
+    for axis, (auditor, curve) in zip(axes, curves.items(), strict=True):
+        axis.plot(along, curve, color="0.4", linewidth=1)
+        axis.axhline(0.5, color="0.4", linewidth=0.8, linestyle=":")
+        for rows, size in ((first, 12), (table, 30)):
+            for row in rows.to_dict("records"):
+                colour, marker = HOST_COLOURS[row["host"]], MARKERS[populations.index(row["population"]) % len(MARKERS)]
+                face = "white" if row["setting"] in ("", second.PLAIN) else colour
+                if size == 30:
+                    ends = [row[f"{auditor}_low"], row[f"{auditor}_high"]]
+                    axis.plot([row["d_prime"]] * 2, ends, color=colour, linewidth=0.6)
+                axis.scatter(
+                    row["d_prime"], row[auditor], size, facecolors=face, edgecolors=colour, marker=marker, zorder=2
+                )
+        axis.set(xlabel="d′", title=AREAS[auditor], xlim=(low, top))
+    axes[0].set_ylabel("area under the ROC curve")
+    marks = [plt.Line2D([], [], linestyle="", color=colour, marker="o") for colour in HOST_COLOURS.values()]
+    marks += [
+        plt.Line2D([], [], linestyle="", color="0.4", marker=MARKERS[n % len(MARKERS)]) for n in range(len(populations))
+    ]
+    marks += [plt.Line2D([], [], linestyle="", color="0.4", marker="o", markerfacecolor="white")]
+    names = [*(f"{host} hosts" for host in HOST_COLOURS), *populations, "plain models"]
+    figure.legend(marks, names, loc="outside lower center", ncols=3, fontsize="small")
     sns.despine(figure)
     return closed(figure)
 
 
-def drawn_areas(on_hard: Mapping[str, pd.DataFrame], on_random: Mapping[str, pd.DataFrame]) -> Figure:
-    """Areas with intervals, a row a detector: learnt canaries and all on hard hosts, all on random ones."""
-    figure, axes = panels(list(on_hard), height=3.2)
-    hard = HOST_COLOURS["hard"]
-    shown: tuple[tuple[str, Mapping[str, pd.DataFrame], tuple[str, ...], dict[str, Any]], ...] = (
-        ("hard hosts, learnt", on_hard, ENDS, {"marker": "o", "color": hard}),
-        (
-            "hard hosts, all",
-            on_hard,
-            ALL_ENDS,
-            {"marker": "o", "edgecolors": hard, "facecolors": "white"},
-        ),
-        ("random hosts, all", on_random, ALL_ENDS, {"marker": "x", "color": "#0072B2"}),
+def drawn_dose(table: pd.DataFrame) -> Figure:
+    """Area, accuracy and mean D against what weight decay leaves of a weight that no image touches."""
+    populations = list(dict.fromkeys(table["population"]))
+    areas = [(auditor, f"area, {words}") for auditor, words in AREAS.items()]
+    lines = [*areas, ("contrast", "mean D (nats)"), ("accuracy", "accuracy")]
+    size = (WIDTH, 1.7 * len(lines) + 0.8)
+    figure, axes = plt.subplots(
+        len(lines),
+        max(len(populations), 1),
+        figsize=size,
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
     )
-    for panel, (axis, title) in enumerate(zip(axes, on_hard, strict=True)):
-        names = sorted(on_hard[title]["detector"])
-        for place, (kind, tables, ends, style) in enumerate(shown):
-            estimate, low, high = (tables[title].set_index("detector").loc[names, end] for end in ends)
-            rows = np.arange(len(names)) + 0.25 * (place - 1)
-            axis.hlines(rows, low, high, color=style.get("color", hard), linewidth=1)
-            axis.scatter(estimate, rows, 22, label=kind, zorder=2, **style)
-        axis.axvline(0.5, color="0.4", linewidth=0.8)
-        axis.set(ylim=(len(names) - 0.4, -0.6), yticks=range(len(names)), xlabel="area")
-        axis.set_yticklabels([wrap(name) for name in names] if panel % 2 == 0 else [], fontsize="small")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    for column, population in enumerate(populations):
+        for line, (end, words) in enumerate(lines):
+            axis = axes[line, column]
+            for host, colour in HOST_COLOURS.items():
+                rows = table[(table["population"] == population) & (table["host"] == host)]
+                own = "0.3" if end == "accuracy" else colour
+                ends = [rows[f"{end}_low"].fillna(rows[end]), rows[f"{end}_high"].fillna(rows[end])]
+                axis.fill_between(rows["left"], *ends, color=own, alpha=0.12, linewidth=0)
+                axis.plot(rows["left"], rows[end], color=own, marker="o", markersize=3.5, label=f"{host} hosts")
+            axis.set_xscale("log")
+            axis.set_ylabel(words if column == 0 else "", fontsize="small")
+        axes[0, column].set_title(population)
+        axes[0, column].invert_xaxis()  # shared by those below
+        axes[-1, column].set_xlabel("share left of an untouched weight")
+    for axis in axes[:2].flat:
+        axis.axhline(0.5, color="0.4", linewidth=0.8, linestyle=":")
+    if populations:
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     sns.despine(figure)
     return closed(figure)
-
-
-def wrap(name: str) -> str:
-    """A long name on two lines or more."""
-    return "\n".join(textwrap.wrap(name, 26))
 
 
 def drawn_power(images: Mapping[str, pd.DataFrame], permutations: Mapping[str, pd.DataFrame]) -> Figure:
@@ -292,7 +232,7 @@ def drawn_power(images: Mapping[str, pd.DataFrame], permutations: Mapping[str, p
             axis.fill_between(table[column], table["low"], table["high"], color=colour, alpha=0.12, linewidth=0)
         axis.axhline(0.5, color="0.4", linewidth=0.8)
         axis.set(xscale="log", xlabel=words)
-    axes[0].set(ylabel="area, learnt canaries", title="paper's score M")
+    axes[0].set(ylabel="area, all canaries", title="paper's score M")
     axes[1].set_title("default detector")
     axes[1].legend(loc="lower right", fontsize="small")
     sns.despine(figure)

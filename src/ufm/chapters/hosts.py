@@ -9,30 +9,14 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, by_host, plain
-from ufm.evidence.claims import Claim, Result, of_contrasts
+from ufm.evidence import Cards, by_host
 from ufm.evidence.performance import share_learnt
-from ufm.plan.sweep import Sweep
 from ufm.report.by_population import Quantities
 from ufm.report.figures import HOST_COLOURS, HOST_MARKERS, closed, panels
 from ufm.report.host_pictures import images
 from ufm.report.texts import with_interval
 from ufm.statistics import bootstrap_interval, correlation_interval, share_interval
 from ufm.study.runs import NotYetRun
-
-CLAIM = Claim(
-    "C1",
-    "A feature that occurs once in the training images is memorised.",
-    "hosts",
-    "how much more the letter itself raises a network's confidence (its log-probability) in the label of the one image "
-    "that carried it, if the network was trained with the letter and not with another pattern in its place; zero where "
-    "nothing of the letter was memorised",
-)
-
-
-def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
-    """C1, a cell a population and kind of host."""
-    return of_contrasts(plain(populations), plain(planned))
 
 
 def quantities(cells: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> Quantities:

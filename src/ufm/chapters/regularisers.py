@@ -1,227 +1,225 @@
-"""C3: what prevents overfitting, beside plain models of the same seeds and hosts.
+"""C3: what prevents overfitting, beside models of the same seeds and hosts without it.
 
-A *way* is a method against overfitting. Early stopping is one too: its models are the plain ones of the populations,
-and what they are compared with is the same models trained to the end.
+A *way* is a method against overfitting. Early stopping is one too: its models are the plain ones, and what they are
+compared with is the same models trained to the end.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from math import nan
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, on_seeds, planned_as
-from ufm.evidence.cells import contrast_cells, corrected, points
-from ufm.evidence.claims import Claim, Result, n_seeds, of_cells
-from ufm.evidence.performance import accuracies, quality
-from ufm.evidence.regimes import Change, scaled_contrasts, word
-from ufm.measures.layout import N_SHORT
-from ufm.plan.regularisers import TO_THE_END, WAYS
+from ufm.evidence import Cards
+from ufm.evidence.performance import accuracies
+from ufm.evidence.questions import IS_THERE, asked, of_row
+from ufm.evidence.regimes import Change, Prevents, changes, prevention
+from ufm.plan import second
 from ufm.plan.sweep import Sweep
-from ufm.report.by_population import Quantities, interval_of, ranges
-from ufm.report.figures import closed, label, panels
-from ufm.report.texts import key, p_text, span, with_interval
-from ufm.statistics import bootstrap_interval, columns, sign_flip_test
-from ufm.study.runs import NotYetRun
+from ufm.plan.ways import TO_THE_END
+from ufm.report.by_population import Quantities, interval_of
+from ufm.report.figures import HOST_COLOURS, HOST_MARKERS, closed, panels
+from ufm.report.texts import p_text, span, with_interval
+from ufm.statistics import bootstrap_interval, columns
 
-EARLY_STOPPING, PLAIN = "early stopping", "plain"  # the way of a population's models that stop early, or do not
-HOST = "hard"
-CLAIM = Claim(
-    "C3",
-    "Usual ways to prevent overfitting do not prevent it (small size, hard hosts).",
-    "regularisers",
-    "the same as for C1, of networks that were trained with a way to prevent overfitting",
-)
+CHANGES = (Change.REDUCES, Change.RAISES, Change.OPPOSITE, Change.ONE_SCALE, Change.NOTHING)
 
 
-def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Result | None:
-    """C3, a cell a data set and way to prevent overfitting."""
-    by_set = ways(populations)
-    if not by_set:
-        return None
-    return of_cells(
-        cells(populations), asked(planned), n_seeds(next(iter(ways_of_set.values())) for ways_of_set in by_set.values())
-    )
+def questions(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> pd.DataFrame:
+    """The three questions of C3's rows, see `ufm.evidence.questions.asked`, with the accuracy of the controls."""
+    rows = second.families(planned).get("C3", [])
+    table = asked(populations, rows)
+    costs = []
+    for row in rows:
+        parts = [accuracies(cards) for cards in of_row(populations, row)]
+        whole = np.concatenate(parts) if parts else np.zeros(0)
+        costs.append(columns({"accuracy": bootstrap_interval(whole)}) if len(whole) >= row.needed else {})
+    return table.join(pd.DataFrame(costs, index=table.index))
 
 
-def ways(populations: Mapping[str, Cards]) -> dict[str, dict[str, Cards]]:
-    """By data set and size the cards of each way, the population's own models first.
-
-    All on the seeds that the ways have and need, against as many permutations. Populations that stand alone are left
-    out.
-    """
-    by_set = {}
-    for plain in populations.values():
-        settings = {
-            cards.setting: cards
-            for cards in populations.values()
-            if cards.trained_on == plain.trained_on and cards.setting in (*WAYS, TO_THE_END)
-        }
-        if settings and not plain.setting:
-            seeds = sorted({int(seed) for cards in settings.values() for seed in cards.seeds})
-            needed = max(cards.needed for cards in settings.values())
-            way = PLAIN if plain.protocol.training.early_stopping == "none" else EARLY_STOPPING
-            same_seeds = replace(on_seeds(plain, seeds), n_permutations=N_SHORT)
-            own = planned_as(same_seeds, setting=way, needed=needed)
-            by_set[plain.trained_on] = {way: own, **settings}
-    return by_set
-
-
-def preventing(of_set: Mapping[str, Cards]) -> dict[str, Cards]:
-    """The ways that are meant to prevent overfitting."""
-    return {way: cards for way, cards in of_set.items() if way not in (PLAIN, TO_THE_END)}
-
-
-def asked(planned: Mapping[str, Sweep]) -> int:
-    """How many cells the plan asks for: a way and a data set each."""
-    sweeps = [sweep for sweep in planned.values() if sweep.setting in (*WAYS, TO_THE_END)]
-    return len(sweeps)  # one trained to the end stands for the early stopping that it is compared with
-
-
-def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
-    """C3, a row a data set and way, `setting`, as `ufm.evidence.cells.contrast_cells` has them."""
-    of_ways = ways(populations).items()
-    every = {f"{title}, {way}": cards for title, of_set in of_ways for way, cards in preventing(of_set).items()}
-    return contrast_cells(every, (HOST,))
-
-
-def differences(populations: Mapping[str, Cards]) -> pd.DataFrame:
-    """What each way changes, a row a data set and way, paired over seeds.
-
-    Columns: population, setting, versus (the models without it), n, estimate, low, high (contrast D with it less
-    without, nats), p, p_holm (over the rows); spreads, spreads_low, spreads_high, spreads_p, spreads_p_holm
-    (the same of D over the models' own spreads); reading, see `ufm.evidence.regimes.word`; accuracy, accuracy_low,
-    accuracy_high (of the controls, with it less without). A way that lacks seeds has no p.
-
-    Raises NotYetRun where none stands beside the models without it.
-    """
-    rows = []
-    for title, of_set in ways(populations).items():
-        for way, cards in preventing(of_set).items():
-            versus = TO_THE_END if way == EARLY_STOPPING else next(iter(of_set))
-            if versus not in of_set:
-                continue
-            seeds = np.intersect1d(cards.seeds, of_set[versus].seeds)
-            with_it, without = (on_seeds(side, seeds) for side in (cards, of_set[versus]))
-            one, other = scaled_contrasts(with_it, HOST), scaled_contrasts(without, HOST)
-            change, scaled = one["nats"] - other["nats"], one["spreads"] - other["spreads"]
-            cost = asdict(bootstrap_interval(accuracies(with_it) - accuracies(without)))
-            complete = cards.complete and of_set[versus].complete
-            rows.append(
-                {"population": title, "setting": way, "versus": versus}
-                | asdict(bootstrap_interval(change))
-                | {"p": sign_flip_test(change) if complete else nan, "p_holm": nan}
-                | columns({"spreads": bootstrap_interval(scaled)})
-                | {"spreads_p": sign_flip_test(scaled) if complete else nan, "spreads_p_holm": nan}
-                | {"accuracy": cost["estimate"], "accuracy_low": cost["low"], "accuracy_high": cost["high"]}
-            )
-    if not rows:
-        raise NotYetRun("No way has enough seeds yet beside the models without it.")
-    table = pd.DataFrame(rows)
-    for scale in ("", "spreads_"):
-        table[f"{scale}p_holm"] = corrected(table[f"{scale}p"])
-    table["reading"] = [
-        word({"nats": (row["estimate"], row["p_holm"]), "spreads": (row["spreads"], row["spreads_p_holm"])})
-        for row in table.to_dict("records")
-    ]
-    return table
-
-
-def those_that(differences: pd.DataFrame, reads: str) -> str:
-    """The ways whose differences read so, "batch norm, dropout (MNIST, small)": in all populations, or in these."""
-    names = []
-    for way, rows in differences.groupby("setting", sort=False):
-        populations = rows.loc[rows["reading"] == reads, "population"]
-        if len(populations):
-            names.append(way if len(populations) == len(rows) else f"{way} ({'; '.join(populations)})")
-    return ", ".join(names) or "none of them"
-
-
-def costs(populations: Mapping[str, Cards]) -> pd.DataFrame:
-    """How good the models of each way are and how much of the letter shows, a row a way."""
-    return quality([cards for of_set in ways(populations).values() for cards in of_set.values()], HOST)
-
-
-def by_seed(populations: Mapping[str, Cards]) -> dict[str, pd.DataFrame]:
-    """Each seed's contrast by data set and size: columns seed, setting, contrast."""
-    every = {f"{title}, {way}": cards for title, of_set in ways(populations).items() for way, cards in of_set.items()}
-    return points(every, HOST)
-
-
-def quantities(costs: pd.DataFrame, differences: pd.DataFrame) -> Quantities:
-    """What the Regularisers chapter found."""
-    found: dict[str, dict] = {}
-    for row in costs.to_dict("records"):
-        for name in ("contrast", "early", "accuracy", "learnt", "area"):
-            found.setdefault(f"{name}, {row['setting']}", {})[row["population"]] = interval_of(row, name)
-    for row in differences.to_dict("records"):
-        found.setdefault(f"change, {row['setting']}", {})[row["population"]] = row
+def pairs(populations: Mapping[str, Cards]) -> dict[tuple[str, str, str], tuple[Cards, Cards]]:
+    """Models with a way and without it, by (population, way, kind of host), where both are there."""
+    there = {(cards.trained_on, second.regime(cards.sweep)): cards for cards in populations.values()}
+    found: dict[tuple[str, str, str], tuple[Cards, Cards]] = {}
+    for way, regime in second.WAYS.items():
+        versus = TO_THE_END if way == second.EARLY_STOPPING else second.PLAIN
+        for population in dict.fromkeys(population for population, _ in there):
+            if (population, regime) in there and (population, versus) in there:
+                with_it, without = there[population, regime], there[population, versus]
+                found |= {(population, way, host): (with_it, without) for host in with_it.protocol.hosts}
     return found
 
 
-def texts(costs: pd.DataFrame, differences: pd.DataFrame) -> dict[str, str]:
-    """`ranges` of the quantities, with a text for every way, recorded or not, and for the populations' own models.
+def ways(populations: Mapping[str, Cards], questions: pd.DataFrame) -> pd.DataFrame:
+    """What became of each way, a row a population, way and kind of host.
 
-    The last are called `contrast_of_their_own` and so on, whether they stop early or are trained to the end.
+    Columns: those of `ufm.evidence.regimes.prevention`, and of `changes` those that say what it changes.
     """
-    names, found = ("contrast", "early", "area"), ranges(quantities(costs, differences), digits=3)
-    found |= accuracy_changes(differences)
-    texts = {key(f"{name}, {way}"): "not recorded" for way in (*WAYS, TO_THE_END) for name in names}
-    own = EARLY_STOPPING if key(f"contrast, {EARLY_STOPPING}") in found else PLAIN
-    return texts | {f"{name}_of_their_own": found[key(f"{name}, {own}")] for name in names} | found
+    table, changed = prevention(questions), changes(pairs(populations))
+    keys = ["population", "way", "host"]
+    own = [name for name in changed if name.startswith(("nats", "spreads")) or name == "change"]
+    return table.merge(changed[[*keys, *own]], how="left", on=keys)
 
 
-def accuracy_changes(differences: pd.DataFrame) -> dict[str, str]:
-    """For the text: how the accuracy changes with ways that reduce or raise the contrast, and with early stopping."""
-    groups = {f"accuracy_{reads}": differences["reading"] == reads for reads in (Change.REDUCES, Change.RAISES)}
-    groups["accuracy_early_stopping"] = differences["setting"] == EARLY_STOPPING
-    return {
-        name: span(differences.loc[rows, "accuracy"], digits=3) if rows.any() else "not recorded"
-        for name, rows in groups.items()
-    }
+def those_that(table: pd.DataFrame, column: str, word: str) -> str:
+    """The ways of which a column says a word: "batch norm (MNIST, random)"; without brackets where it is of all."""
+    names = []
+    for way, rows in table.groupby("way", sort=False):
+        some = rows[rows[column] == word]
+        where = (f"{row['population'].partition(',')[0]}, {row['host']}" for row in some.to_dict("records"))
+        if len(some):
+            names.append(way if len(some) == len(rows) else f"{way} ({'; '.join(where)})")
+    return "; ".join(names) or "none of them"
 
 
-def printed_differences(differences: pd.DataFrame) -> pd.DataFrame:
-    """What each way changes, as the book prints it."""
+def quantities(table: pd.DataFrame) -> Quantities:
+    """What the chapter found, by way, kind of host and population."""
+    found: dict[str, dict] = {}
+    for row in table.dropna(subset=["contrast"]).to_dict("records") if "contrast" in table else []:
+        for name, words in {"contrast": "contrast", "accuracy": "accuracy", "unknown": "area"}.items():
+            quantity = f"{words}, {row['way']}, {row['host']} hosts"
+            found.setdefault(quantity, {})[row["population"]] = interval_of(row, name)
+        if "nats" in row:
+            change = interval_of(row, "nats")
+            found.setdefault(f"change, {row['way']}, {row['host']} hosts", {})[row["population"]] = change
+    return found
+
+
+def texts(table: pd.DataFrame, questions: pd.DataFrame) -> dict[str, str]:
+    """For the text: which ways prevent it or do not, what they change, and on what that stands."""
+    found = {f"prevents_{word.name.lower()}": those_that(table, "prevents", word) for word in Prevents}
+    found |= {f"change_{word.name.lower()}": those_that(table, "change", word) for word in CHANGES}
+    without = questions[questions["setting"].isin([second.PLAIN, TO_THE_END])]
+    absent = without[~without["there"].isin([*IS_THERE, "open"])]
+    names = (f"{row['population']}, {row['setting']}, {row['host']} hosts" for row in absent.to_dict("records"))
+    found["nothing_to_prevent"] = "; ".join(names) or "none"
+    if "contrast" in table:
+        found |= {f"contrast_{host}": span(rows["contrast"], digits=3) for host, rows in table.groupby("host")}
+        found |= {f"accuracy_{host}": span(rows["accuracy"], digits=3) for host, rows in table.groupby("host")}
+    return {f"{name}_{host}": "not recorded" for name in ("contrast", "accuracy") for host in HOST_COLOURS} | found
+
+
+def printed_ways(table: pd.DataFrame) -> pd.DataFrame:
+    """Whether a feature is there under each way, as the book prints it."""
     rows = [
         {
             "population": row["population"],
-            "way": row["setting"],
-            "against": row["versus"],
-            "change of D, nats": with_interval(row, digits=3),
-            "p": p_text(row["p_holm"]),
-            "in own spreads": with_interval(row, end="spreads"),
-            "p ": p_text(row["spreads_p_holm"]),
-            "reading": row["reading"],
-            "change of accuracy": with_interval(row, digits=3, end="accuracy"),
+            "way": row["way"],
+            "hosts": row["host"],
+            "seeds": row["n"] if row["n"] >= row["needed"] else f"{row['n']} of {row['needed']}",
+            "mean D, nats": there(row, "contrast", 3),
+            "p": p_text(row["p_holm"]) if "p_holm" in row else "–",
+            "is it there?": row["there"],
+            "without it": row["versus_there"],
+            "so it": row["prevents"],
         }
-        for row in differences.to_dict("records")
+        for row in table.to_dict("records")
     ]
     return pd.DataFrame(rows)
 
 
-def drawn_costs(costs: pd.DataFrame) -> Figure:
-    """Mean contrast against accuracy, a point a setting with both intervals, a panel a population.
+def printed_changes(table: pd.DataFrame) -> pd.DataFrame:
+    """What each way changes, as the book prints it."""
+    rows = [
+        {
+            "population": row["population"],
+            "way": row["way"],
+            "hosts": row["host"],
+            "against": row["versus"],
+            "change of D, nats": with_interval(row, digits=3, end="nats"),
+            "p": p_text(row["nats_p_holm"]),
+            "in own spreads": with_interval(row, end="spreads"),
+            "p ": p_text(row["spreads_p_holm"]),
+            "reading": row["change"],
+        }
+        for row in (table.dropna(subset=["nats"]) if "nats" in table else table.head(0)).to_dict("records")
+    ]
+    return pd.DataFrame(rows)
 
-    Columns: population, setting, and accuracy and contrast, each with its low and high end.
-    """
-    titles = list(costs["population"].unique())
-    figure, axes = panels(titles, height=3)
-    order = list(costs["setting"].unique())
-    palette = dict(zip(order, sns.color_palette("colorblind", len(order)), strict=True))
+
+def printed_costs(table: pd.DataFrame) -> pd.DataFrame:
+    """What an auditor finds beside accuracy, as the book prints it."""
+    rows = [
+        {
+            "population": row["population"],
+            "way": row["way"],
+            "hosts": row["host"],
+            "accuracy": there(row, "accuracy", 3),
+            "area, label unknown": there(row, "unknown", 2),
+            "found": there(row, "unknown_found", 2),
+            "label known": there(row, "known", 2),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def there(row: Mapping, end: str, digits: int) -> str:
+    """A number of a row with its interval; a dash where it lacks seeds."""
+    return with_interval(row, digits=digits, end=end) if not pd.isna(row.get(end)) else "–"
+
+
+def drawn_ways(questions: pd.DataFrame, *, smallest: float, large: float) -> Figure:
+    """Mean D with its interval, a row a regime, random and hard hosts, a panel a population."""
+    shown = questions.dropna(subset=["contrast"]) if "contrast" in questions else questions.head(0)
+    names = list(dict.fromkeys(questions["setting"]))
+    titles = list(dict.fromkeys(questions["population"]))
+    figure, axes = panels(titles, height=1.0 + 0.36 * len(names), share=True)
+    for place, (axis, title) in enumerate(zip(axes, titles, strict=True)):
+        for row in shown[shown["population"] == title].to_dict("records"):
+            height = names.index(row["setting"]) + (-0.14 if row["host"] == "random" else 0.14)
+            colour, marker = HOST_COLOURS[row["host"]], HOST_MARKERS[row["host"]]
+            axis.plot([row["contrast_low"], row["contrast_high"]], [height] * 2, color=colour)
+            axis.scatter(row["contrast"], height, 26, color=colour, marker=marker, zorder=2)
+        axis.axvline(0, color="0.4", linewidth=0.8)
+        for value in (smallest, large):
+            axis.axvline(value, color="0.4", linewidth=0.8, linestyle=":")
+        axis.set(yticks=range(len(names)), ylim=(len(names) - 0.5, -0.5), xlabel="mean D (nats)")
+        if place % 2 == 0:
+            axis.set_yticklabels(names)
+    sns.despine(figure)
+    return closed(figure)
+
+
+def drawn_changes(table: pd.DataFrame) -> Figure:
+    """What each way changes on both scales, a row a way, with intervals; a marker a population."""
+    shown = table.dropna(subset=["nats"]) if "nats" in table else table.head(0)
+    names, populations = (list(dict.fromkeys(table[name])) for name in ("way", "population"))
+    scales = {"nats": "change of D, nats", "spreads": "in own spreads"}
+    figure, axes = panels(list(scales.values()), height=1.2 + 0.5 * len(names))
+    for axis, scale in zip(axes, scales, strict=True):
+        for row in shown.to_dict("records"):
+            place = 2 * populations.index(row["population"]) + (row["host"] == "hard")
+            height = names.index(row["way"]) + 0.6 * ((place + 0.5) / (2 * len(populations)) - 0.5)
+            colour, marker = HOST_COLOURS[row["host"]], "osD^"[populations.index(row["population"]) % 4]
+            axis.plot([row[f"{scale}_low"], row[f"{scale}_high"]], [height] * 2, color=colour, linewidth=1)
+            name = f"{row['population']}, {row['host']} hosts"
+            label = name if name not in axis.get_legend_handles_labels()[1] else "_"
+            axis.scatter(row[scale], height, 20, color=colour, marker=marker, zorder=2, label=label)
+        axis.axvline(0, color="0.4", linewidth=0.8)
+        axis.set(yticks=range(len(names)), ylim=(len(names) - 0.5, -0.5))
+        axis.set_yticklabels(names if axis is axes[0] else [])
+    if len(shown):
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)
+
+
+def drawn_costs(table: pd.DataFrame) -> Figure:
+    """Area with the label unknown against accuracy, a point a way and kind of host, a panel a population."""
+    shown = table.dropna(subset=["accuracy"]) if "accuracy" in table else table.head(0)
+    titles, names = (list(dict.fromkeys(table[name])) for name in ("population", "way"))
+    figure, axes = panels(titles, height=3.2)
     for axis, title in zip(axes, titles, strict=True):
-        for row in costs[costs["population"] == title].to_dict("records"):
-            colour, marker = palette[row["setting"]], "oXsD^vP*"[order.index(row["setting"]) % 8]
-            axis.plot([row["accuracy_low"], row["accuracy_high"]], [row["contrast"]] * 2, color=colour)
-            axis.plot([row["accuracy"]] * 2, [row["contrast_low"], row["contrast_high"]], color=colour)
-            axis.scatter(
-                row["accuracy"], row["contrast"], 40, color=[colour], marker=marker, label=row["setting"], zorder=3
-            )
-        axis.axhline(0, color="0.4", linewidth=0.8)
-    label(axes, "accuracy", "mean contrast D (nats)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+        for row in shown[shown["population"] == title].to_dict("records"):
+            colour, marker = HOST_COLOURS[row["host"]], "osD^vP*X"[names.index(row["way"]) % 8]
+            axis.plot([row["accuracy"]] * 2, [row["unknown_low"], row["unknown_high"]], color=colour, linewidth=0.7)
+            label = row["way"] if row["host"] == "hard" else "_"
+            axis.scatter(row["accuracy"], row["unknown"], 34, color=colour, marker=marker, zorder=2, label=label)
+        axis.axhline(0.5, color="0.4", linewidth=0.8, linestyle=":")
+        axis.set(xlabel="accuracy", ylabel="area, label unknown")
+    if len(shown):
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
     sns.despine(figure)
     return closed(figure)

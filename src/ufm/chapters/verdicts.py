@@ -1,144 +1,349 @@
-"""The verdict on each claim, as the plan page decides it."""
+"""What became of each claim, as the second plan (book/second-plan.md) decides it.
 
-from collections.abc import Mapping
-from importlib import import_module
+A line is a claim in one setting. It answers three questions, each with a short word and its number, and says the same
+in a sentence that a rule writes from the values.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import isnan, nan
-from pkgutil import iter_modules
-from types import ModuleType
+from typing import Any
 
+import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
 
-from ufm import chapters
-from ufm.data.sources import source
 from ufm.evidence import Cards
-from ufm.evidence.cells import contrast_cells
-from ufm.evidence.claims import Outcome, Result
-from ufm.plan.registry import rank
+from ufm.evidence.crossed import Varies
+from ufm.evidence.questions import There, Told, asked
+from ufm.evidence.regimes import Prevents, prevention
+from ufm.plan import second
 from ufm.plan.sweep import Sweep
-from ufm.plan.thresholds import THRESHOLDS
-from ufm.report.texts import p_text, with_interval
-from ufm.statistics import SUMMARY_COLUMNS, holm
+from ufm.plan.thresholds import SECOND
+from ufm.report.figures import HOST_COLOURS, HOST_MARKERS, WIDTH, closed
+from ufm.report.texts import number, p_text, span, with_interval
+from ufm.statistics import holm
+
+STATEMENTS = {
+    "C1": "A feature that occurs once in the training images is memorised.",
+    "C2": "The feature and the model's outputs are enough to show it.",
+    "C3": "Usual ways to prevent overfitting do not prevent it.",
+    "C4": "An image with a unique feature is highly influential.",
+    "C5": "Memorisation varies much with the training seed.",
+    "C6": "The risk matters for medical images.",
+}
+OPEN, NOTHING = "open", "–"
+HOSTS = {"random": "random hosts", "hard": "hard hosts"}
+KNOWN = {"unknown": "without its label", "known": "knowing its label"}
 
 
-def judged() -> list[ModuleType]:
-    """The chapters with a claim, in its order: every file of this room that has a `CLAIM`."""
-    files = [import_module(f"{chapters.__name__}.{file.name}") for file in iter_modules(chapters.__path__)]
-    return sorted((file for file in files if hasattr(file, "CLAIM")), key=lambda file: rank(file.CLAIM.name))
+@dataclass(frozen=True)
+class Line:
+    """A claim in one setting: what the first table says of it."""
+
+    claim: str
+    setting: str
+    own: bool  # the paper's own setting
+    there: str
+    large: str
+    told: str
+    seeds: str
+    sentence: str
 
 
-def results(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, Result]:
-    """By claim, of those that any population with all its seeds says something of."""
-    complete = {name: cards for name, cards in populations.items() if cards.complete}
-    by_claim = {chapter.CLAIM.name: chapter.result(complete, planned) for chapter in judged()}
-    return {claim: result for claim, result in by_claim.items() if result is not None}
+def questions(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, pd.DataFrame]:
+    """The three questions by family of rows, see `ufm.evidence.questions.asked`."""
+    return {family: asked(populations, rows) for family, rows in second.families(planned).items()}
 
 
-def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) -> pd.DataFrame:
-    """A row a claim: columns claim, statement, effect, low, high, unit, p, n, holds_in, where, verdict, chapter, about.
-
-    A claim's p is the largest of its cells, corrected after Holm over the claims that are tested; effect and interval
-    are of the cell in which the claim is weakest, of those that have one. `planned`: the sweeps that the plan asks for;
-    while one lacks seeds, the verdict is one "so far". `holds_in` says in how many of the cells asked for, `where`
-    which cells came out how, `about` what the effect is.
-    """
-    by_claim = results(populations, planned)
-    raw = {name: float(result.table["p"].max(skipna=False)) for name, result in by_claim.items() if len(result.table)}
-    tested = [name for name, p in raw.items() if not isnan(p)]
-    corrected = dict(zip(tested, holm([raw[name] for name in tested]), strict=True)) if tested else {}
-    rows = []
-    for claim in (chapter.CLAIM for chapter in judged()):
-        row = {"claim": claim.name, "statement": claim.statement, "effect": nan, "low": nan, "high": nan, "unit": ""}
-        row |= {"p": nan, "n": 0, "holds_in": "", "where": "", "verdict": Outcome.NOT_TESTED, "chapter": claim.chapter}
-        if claim.name in by_claim:
-            result, p = by_claim[claim.name], corrected.get(claim.name, nan)
-            for weakest in result.table.sort_values("low").head(1).to_dict("records"):  # of those with an effect
-                row |= {"effect": weakest["estimate"], "low": weakest["low"], "high": weakest["high"]}
-            row |= {"unit": result.unit, "p": p, "n": result.n}
-            shown = result.table if result.every is None else result.every
-            row |= {"holds_in": f"{result.agree} of {result.asked} {result.cells}", "where": where(shown)}
-            row |= {"verdict": result.outcome(p) + (" so far" if result.there < result.asked else "")}
-        rows.append(row | {"about": claim.effect})
-    return pd.DataFrame(rows)
+def lines(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mapping[str, Any] | None) -> list[Line]:
+    """The verdicts, from the three questions, C4's table and C5's spread; what a profile does not ask has no line."""
+    every = [
+        *memorised(found, "C1", "the paper's own setting", own=True),
+        *memorised(found, "C1, hard hosts", "hard hosts"),
+        *memorised(found, "C1, CNNs", "the paper's own setting, CNNs", own=True),
+        *memorised(found, "C1, CNNs, hard hosts", "CNNs, hard hosts"),
+        *told(found, "C1", "the paper's own setting, plain training", own=True),
+        *told(found, "C1, hard hosts", "hard hosts, plain training"),
+        *told_with_decay(found),
+        *prevented(found),
+    ]
+    if len(ranks):
+        every.append(influential(ranks))
+    if spread is not None:
+        every.append(varies(spread))
+    for host, words in HOSTS.items():
+        every += memorised(found, "C6", f"chest X-rays, {words}", host=host)
+    return every
 
 
-def where(cells: pd.DataFrame) -> str:
-    """Which cells came out how, in words: "memorised: MNIST, small (random, hard hosts)", a part a verdict.
-
-    Many cells that all came out alike are only counted: "memorised: all 12".
-    """
-    in_words = cells.get("in_words", cells["verdict"])
-    if len(cells) > THRESHOLDS.many_cells and in_words.nunique() == 1:
-        return f"{in_words.iloc[0]}: all {len(cells)}"
-    parts = []
-    for verdict, rows in cells.groupby(in_words, sort=False):
-        kinds: dict[str, list[str]] = {}
-        for row in rows.to_dict("records"):
-            named = ", ".join(part for part in (row["population"], row.get("setting", "")) if part)
-            kinds.setdefault(named, []).extend([row["host"]] if "host" in row else [])
-        names = (f"{name} ({', '.join(hosts)} hosts)" if hosts else name for name, hosts in kinds.items())
-        parts.append(f"{verdict}: {'; '.join(names)}")
-    return ". ".join(parts)
-
-
-def as_in_the_paper(populations: Mapping[str, Cards]) -> str:
-    """Which verdicts the cells have that are like the paper's setting: full size, random hosts. In words."""
-    full = {cards.trained_on for cards in populations.values() if all_images(cards)}
-    table = contrast_cells(populations)
-    cells = table[table["population"].isin(full) & (table["host"] == "random")]
-    words = [f"{row['population']}: {row['in_words']}" for row in cells.to_dict("records")]
-    return "; ".join(words) or "not part of this profile"
+def memorised(
+    found: Mapping[str, pd.DataFrame], family: str, setting: str, *, own: bool = False, host: str = ""
+) -> list[Line]:
+    """The line of a family of rows, or of those on one kind of host, that asks whether a feature is memorised."""
+    rows = of_host(found.get(family, pd.DataFrame()), host)
+    if not rows:
+        return []
+    return [
+        Line(
+            family[:2],
+            setting,
+            own,
+            listed(rows, lambda row: row["there"]),
+            listed(rows, how_large),
+            listed(rows, lambda row: how_told(row, "unknown")),
+            listed(rows, seeds_of),
+            " ".join(sentence(row) for row in rows),
+        )
+    ]
 
 
-def all_images(cards: Cards) -> bool:
-    """Whether the models are trained on all training images of their data set."""
-    return cards.protocol.n_train in (None, source(cards.protocol.dataset).n_train)
+def told(found: Mapping[str, pd.DataFrame], family: str, setting: str, *, own: bool = False) -> list[Line]:
+    """C2's line on a family of rows of C1: what can be told from the outputs."""
+    rows = of_host(found.get(family, pd.DataFrame()))
+    return [told_line(rows, setting, own=own)] if rows else []
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """The claims' effects as a summary table."""
-    named = table.rename(columns={"claim": "quantity", "effect": "estimate"})
-    return named[list(SUMMARY_COLUMNS)]
+def told_with_decay(found: Mapping[str, pd.DataFrame]) -> list[Line]:
+    """C2's lines on models of the small size that were trained with weight decay, a line a kind of host."""
+    every = []
+    for host, words in HOSTS.items():
+        rows = [row for row in of_host(found.get("C3", pd.DataFrame()), host) if row["setting"] == second.USUAL_DECAY]
+        if rows:
+            every.append(told_line(rows, f"{words}, {second.USUAL_DECAY}, small size", own=False))
+    return every
 
 
-def texts(table: pd.DataFrame) -> dict[str, str]:
-    """The printed verdicts cell by cell for other pages, by names such as "C1_verdict"."""
-    names = {"verdict": "verdict", "holds in": "in", "effect where it is weakest": "effect", "p": "p", "seeds": "seeds"}
-    return {
-        f"{row[''].replace(', ', '_')}_{short}": str(row[column])
-        for row in printed(table).to_dict("records")
-        for column, short in names.items()
+def told_line(rows: Sequence[Mapping], setting: str, *, own: bool) -> Line:
+    """A line of C2."""
+    return Line(
+        "C2",
+        setting,
+        own,
+        NOTHING,
+        listed(rows, lambda row: f"area {with_interval(row, end='unknown')}"),
+        listed(rows, lambda row: how_told(row, "unknown")),
+        listed(rows, seeds_of),
+        " ".join(told_sentence(row) for row in rows),
+    )
+
+
+def prevented(found: Mapping[str, pd.DataFrame]) -> list[Line]:
+    """C3's lines, one a kind of host."""
+    if "C3" not in found:
+        return []
+    table, every = prevention(found["C3"]), []
+    for host, words in HOSTS.items():
+        rows = table[table["host"] == host]
+        if rows.empty:
+            continue
+        sets = ", ".join(population.partition(",")[0] for population in rows["population"].unique())
+        asked_of = f"{rows['way'].nunique()} ways, {sets}, {words}, small size"
+        if (rows["prevents"] == Prevents.OPEN).all():
+            trained = f"{rows['n'].min()} of {rows['needed'].max()}"
+            said = f"{words.capitalize()}: not all seeds are trained yet."
+            every.append(Line("C3", asked_of, False, OPEN, OPEN, OPEN, trained, said))
+            continue
+        counts = "; ".join(f"{word}: {names(of)}" for word, of in rows.groupby("prevents", sort=False))
+        contrasts, areas = (span(rows[name].dropna(), digits=3) for name in ("contrast", "unknown_found"))
+        every.append(
+            Line(
+                "C3",
+                asked_of,
+                False,
+                ", ".join(f"{word} {len(of)}" for word, of in rows.groupby("prevents", sort=False)),
+                f"{contrasts} nats",
+                f"{areas} found",
+                str(rows["n"].max()),
+                f"{words.capitalize()}: {counts}.",
+            )
+        )
+    return every
+
+
+def influential(table: pd.DataFrame) -> Line:
+    """C4's line: rank and ratio, with the letter beside the placebo."""
+
+    def of_groups(name: str, digits: int, sign: str = "") -> str:
+        return "; ".join(f"{row['setting']}: {sign}{number(row[name], digits)}" for row in table.to_dict("records"))
+
+    parts = [
+        f"{row['setting'].capitalize()} rise by {with_interval(row, digits=4, end='rise')} of the ranks with the "
+        f"letter and by {with_interval(row, digits=4, end='placebo_rise')} with the placebo; their self-influence is "
+        f"{number(row['ratio'], 2)} and {number(row['placebo_ratio'], 2)} times that without."
+        for row in table.to_dict("records")
+    ]
+    return Line(
+        "C4",
+        "first plan's models, small size",
+        False,
+        f"rank: {of_groups('rise', 3)}",
+        f"self-influence: {of_groups('ratio', 1, '×')}",
+        NOTHING,
+        "; ".join(f"{row['setting']}: {row['n']}" for row in table.to_dict("records")),
+        " ".join(parts),
+    )
+
+
+def varies(spread: Mapping[str, Any]) -> Line:
+    """C5's line."""
+    word = str(spread["varies"])
+    setting = "the same hosts for every seed, small size"
+    if word == Varies.OPEN:
+        return Line("C5", setting, False, OPEN, OPEN, NOTHING, str(spread["n"]), "Not all seeds are trained yet.")
+    share = with_interval(spread)
+    said = {
+        Varies.MORE: "varies over seeds by more than a quarter of its mean",
+        Varies.LESS: "varies over seeds by less than a quarter of its mean",
+        Varies.UNDECIDED: "may vary over seeds by more or by less than a quarter of its mean",
     }
+    text = f"On one host D {said[Varies(word)]}: its standard deviation is {share} of it, rounding taken off."
+    return Line("C5", setting, False, word, f"{share} of the mean", NOTHING, str(spread["n"]), text)
 
 
-def printed(table: pd.DataFrame) -> pd.DataFrame:
-    """The verdicts as the book and the README print them."""
+def of_host(table: pd.DataFrame, host: str = "") -> list[dict]:
+    """The rows of a table of questions, or those on one kind of host."""
+    return [row for row in table.to_dict("records") if host in ("", row["host"])]
+
+
+def listed(rows: Sequence[Mapping], say: Callable[[Mapping], str]) -> str:
+    """What is said of each row, after its name where there are several; once where it is the same of all."""
+    texts = [say(row) for row in rows]
+    if len(set(texts)) == 1:
+        return texts[0]
+    return "; ".join(f"{short(row, rows)}: {text}" for row, text in zip(rows, texts, strict=True))
+
+
+def short(row: Mapping, rows: Sequence[Mapping]) -> str:
+    """What sets a row apart from the others of its line."""
+    if len({one["population"] for one in rows}) > 1:
+        parts = [row["population"].partition(",")[0]]
+        return ", ".join([*parts, row["setting"]] if len({one["setting"] for one in rows}) > 1 else parts)
+    return row["setting"] or row["population"]
+
+
+def names(rows: pd.DataFrame) -> str:
+    """The ways of some rows of C3, with the data sets where not all of them are there."""
+    parts = []
+    every = rows["population"].unique()
+    for way, of_way in rows.groupby("way", sort=False):
+        sets = [population.partition(",")[0] for population in of_way["population"]]
+        parts.append(way if len(sets) == len(every) > 1 else f"{way} ({', '.join(sets)})")
+    return ", ".join(parts)
+
+
+def seeds_of(row: Mapping) -> str:
+    """How many seeds a row has, and how many it needs where these are more."""
+    return str(row["n"]) if row["n"] >= row["needed"] else f"{row['n']} of {row['needed']}"
+
+
+def how_large(row: Mapping[str, float]) -> str:
+    """D of a row as text."""
+    return OPEN if row["there"] == There.OPEN else f"{with_interval(row, digits=3, end='contrast')} nats"
+
+
+def how_told(row: Mapping[str, float], auditor: str) -> str:
+    """What an auditor finds, as text."""
+    word = row[f"{auditor}_told"]
+    return OPEN if word == Told.OPEN else f"{word}, {number(100 * row[f'{auditor}_found'], 0)} % found"
+
+
+def called(row: Mapping) -> str:
+    """A row in words, at the beginning of a sentence."""
+    return f"{', '.join(part for part in (row['population'], row['setting']) if part)}, {HOSTS[row['host']]}"
+
+
+def sentence(row: Mapping[str, Any]) -> str:
+    """Whether the feature is memorised in a row, in words."""
+    word = There(row["there"])
+    if word == There.OPEN:
+        return f"{called(row)}: {row['n']} of {row['needed']} seeds are trained, and nothing is said before all are."
+    large, nothing = number(SECOND.large, 1), number(SECOND.smallest, 2)
+    said = {
+        There.LARGE: f"the feature is memorised, by more than {large} nats",
+        There.SMALL: f"the feature is memorised, by less than {large} nats",
+        There.SIZE_OPEN: f"the feature is memorised, whether by more or less than {large} nats is open",
+        There.NOT: f"if anything is memorised it is less than {nothing} nats",
+        There.UNDECIDED: f"{row['n']} seeds do not decide whether it is memorised, by {nothing} nats or more, or not",
+    }
+    p = {model: [number(row[f"{model}_{end}"], 3) for end in ("with", "without")] for model in ("canary", "control")}
+    return (
+        f"{called(row)}: {said[word]} ({with_interval(row, digits=3, end='contrast')}, p {p_text(row['p_holm'])}). "
+        f"The canary gives its host's label a probability of {p['canary'][0]} with the feature and {p['canary'][1]} "
+        f"without, a model that never saw it {p['control'][0]} and {p['control'][1]}."
+    )
+
+
+def told_sentence(row: Mapping[str, float]) -> str:
+    """What can be told in a row, in words, without the label and with it."""
+    if row["unknown_told"] == Told.OPEN:
+        return f"{called(row)}: {row['n']} of {row['needed']} seeds are trained."
+    parts = [
+        f"{KNOWN[auditor]} the area is {with_interval(row, end=auditor)} and "
+        f"{number(100 * row[f'{auditor}_found'], 0)} % of the canaries are found ({row[f'{auditor}_told']})"
+        for auditor in KNOWN
+    ]
+    return f"{called(row)}, one false alarm in twenty: {'; '.join(parts)}."
+
+
+def over_claims(found: Mapping[str, pd.DataFrame], spread: Mapping[str, Any] | None) -> dict[str, float]:
+    """The plan's one number a claim, corrected after Holm over the claims; of those that have all their rows."""
+    raw = {
+        "C1": largest(found, "C1", "p"),
+        "C2": largest(found, "C1", "unknown_p"),
+        "C3": largest(found, "C3", "p"),
+        "C5": float(spread["p"]) if spread is not None else nan,
+        "C6": largest(found, "C6", "p"),
+    }
+    there = {claim: p for claim, p in raw.items() if not isnan(p)}
+    return dict(zip(there, holm(list(there.values())), strict=True)) if there else {}
+
+
+def largest(found: Mapping[str, pd.DataFrame], family: str, name: str) -> float:
+    """The largest p of a family; NaN where a row lacks seeds."""
+    table = found.get(family, pd.DataFrame())
+    return float(table[name].max(skipna=False)) if name in table else nan
+
+
+def printed(every: Sequence[Line]) -> pd.DataFrame:
+    """The verdicts as the book prints them."""
     rows = [
         {
-            "": row["claim"],
-            "claim": row["statement"],
-            "verdict": row["verdict"],
-            "holds in": row["holds_in"] or "–",
-            "effect where it is weakest": effect(row),
-            "p": p_text(row["p"]),
-            "seeds": row["n"] or "–",
+            "": one.claim,
+            "setting": one.setting,
+            "is it there?": one.there,
+            "how large?": one.large,
+            "can it be told?": one.told,
+            "seeds": one.seeds,
         }
-        for row in table.to_dict("records")
+        for one in every
     ]
     return pd.DataFrame(rows)
 
 
-def printed_in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """What the effect of each claim is and which cells came out how."""
-    rows = [
-        {"": row["claim"], "the effect is": row["about"], "what came out": row["where"] or row["verdict"]}
-        for row in table.to_dict("records")
-    ]
-    return pd.DataFrame(rows)
+def printed_sentences(every: Sequence[Line]) -> pd.DataFrame:
+    """The same in words."""
+    return pd.DataFrame([{"": one.claim, "setting": one.setting, "in words": one.sentence} for one in every])
 
 
-def effect(row: Mapping[str, float]) -> str:
-    """A claim's effect as text, with its unit."""
-    if isnan(row["effect"]):
-        return "–"
-    text = with_interval({**row, "estimate": row["effect"]}, digits=3)
-    return f"area {text}" if row["unit"] == "area" else f"{text} {row['unit']}"
+def table(every: Sequence[Line]) -> pd.DataFrame:
+    """The verdicts as they are kept beside the page."""
+    return pd.DataFrame([vars(one) | {"statement": STATEMENTS[one.claim]} for one in every])
+
+
+def drawn_contrasts(found: Mapping[str, pd.DataFrame]) -> Figure:
+    """Mean D with its interval of every row of C1 and C6 that has its seeds; dotted lines where the words change."""
+    rows = [row for family, of in found.items() if family != "C3" for row in of_host(of) if row["there"] != There.OPEN]
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.0 + 0.34 * max(len(rows), 1)), layout="constrained")
+    for place, row in enumerate(rows):
+        colour, marker = HOST_COLOURS[row["host"]], HOST_MARKERS[row["host"]]
+        axis.plot([row["contrast_low"], row["contrast_high"]], [place, place], color=colour)
+        axis.scatter(row["contrast"], place, 34, color=colour, marker=marker, zorder=2)
+    axis.axvline(0, color="0.4", linewidth=0.8)
+    for value in (SECOND.smallest, SECOND.large):
+        axis.axvline(value, color="0.4", linewidth=0.8, linestyle=":")
+    axis.set(yticks=range(len(rows)), yticklabels=[called(row) for row in rows], xlabel="mean contrast D (nats)")
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    sns.despine(figure)
+    return closed(figure)

@@ -153,8 +153,6 @@ LABEL_FREE = tuple(one for one in DETECTORS if not one.knows)
 DEFAULT = NAMED["most-moved class + 0.5 KL divergence, OOD images"]
 LABEL_KNOWN = NAMED["label's shift, black image + 0.3 OOD images"]
 PAPER = NAMED["paper's score M"]
-# What tables show of every population: the default, the paper's score, and what knowing more would give.
-SHOWN = (DEFAULT, PAPER, NAMED["paper's score M, raw inputs"], LABEL_KNOWN, NAMED["KL divergence, test images"])
 # What a short card can tell.
 OF_SHORT_CARDS = (
     DEFAULT,

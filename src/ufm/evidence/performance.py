@@ -6,23 +6,20 @@ from math import nan
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from ufm.evidence import detectors
 from ufm.evidence.answers import of_cards
 from ufm.evidence.cards import Cards
-from ufm.evidence.controls import innocent, permutation_p
+from ufm.evidence.controls import innocent
 from ufm.evidence.detectors import Detector, compared, cross_fitted
 from ufm.evidence.effects import contrasts, learnt
 from ufm.measures.layout import subsets
 from ufm.plan.thresholds import THRESHOLDS
-from ufm.statistics import bootstrap_interval, columns, share_interval, single_models
+from ufm.statistics import bootstrap_interval, columns, share_interval
 from ufm.statistics.roc import (
     auc,
-    auc_difference,
     auc_interval,
     exchange_test,
-    roc,
     share_interval_over_seeds,
     threshold,
     true_positive_rate_interval,
@@ -52,9 +49,8 @@ def areas(cards: Cards, host: str, some: tuple[Detector, ...] = detectors.DETECT
     """Every detector on a population, best first: areas with intervals, and what is found at 5 % false positives.
 
     Columns: detector, knows; estimate, low, high, n for canaries that learnt the letter; all, all_low, all_high for all
-    canaries; controls and placebos, the areas for learnt canaries against each alone; outscores, the share of seeds in
-    which a learnt canary outscores both; found, found_low, found_high, the share of learnt canaries found at a
-    false-positive rate of 5 %. NaN where too few canaries learnt the letter to say.
+    canaries; controls and placebos, the areas for learnt canaries against each alone; found, found_low, found_high, the
+    share of learnt canaries found at a false-positive rate of 5 %. NaN where too few canaries learnt the letter to say.
     """
     has_learnt, rows = learnt(cards, host), []
     canary, placebo = cards.model("canary", host), cards.model("placebo", host)
@@ -67,7 +63,6 @@ def areas(cards: Cards, host: str, some: tuple[Detector, ...] = detectors.DETECT
         if has_learnt.any():
             three = values[has_learnt][:, [canary, 0, placebo]]
             row |= {"controls": between(three[:, 0], three[:, 1]), "placebos": between(three[:, 0], three[:, 2])}
-            row["outscores"] = float((three[:, :1] > three[:, 1:]).all(1).mean())
         if 2 * has_learnt.sum() >= 1 / THRESHOLDS.false_positive_rate:  # else no threshold is exceeded by so few
             learnt_models = compared(values, cards, host, has_learnt)
             share = asdict(
@@ -75,7 +70,7 @@ def areas(cards: Cards, host: str, some: tuple[Detector, ...] = detectors.DETECT
             )
             row |= {f"found{end}": number for end, number in ends(share).items()}
         rows.append(row)
-    names = ["controls", "placebos", "outscores", "found", "found_low", "found_high"]
+    names = ["controls", "placebos", "found", "found_low", "found_high"]
     table = pd.DataFrame(rows)
     table = table.reindex(columns=[*(name for name in table if name not in names), *names])
     return table.sort_values("estimate", ascending=False, ignore_index=True)
@@ -132,29 +127,6 @@ def between(canaries: np.ndarray, others: np.ndarray) -> float:
     return auc(np.concatenate([canaries, others]), np.repeat([True, False], [len(canaries), len(others)]))
 
 
-def curves(cards: Cards, host: str, some: tuple[Detector, ...]) -> pd.DataFrame:
-    """ROC curves for learnt canaries: columns detector, false_positive_rate, true_positive_rate."""
-    tables = []
-    for detector in some:
-        values, positive, _ = compared(scores(detector, cards, host), cards, host, learnt(cards, host))
-        false, true, _ = roc(values, positive)
-        tables.append(
-            pd.DataFrame({"detector": detector.name, "false_positive_rate": false, "true_positive_rate": true})
-        )
-    return pd.concat(tables, ignore_index=True)
-
-
-def gain(cards: Cards, host: str, first: Detector = detectors.DEFAULT, second: Detector = detectors.PAPER) -> dict:
-    """By how much one detector's area exceeds another's, for learnt canaries: a paired bootstrap over seeds."""
-    has_learnt = learnt(cards, host)
-    if has_learnt.sum() < 2:
-        return NO_NUMBER | {"n": int(has_learnt.sum())}
-    (values, positive, seeds), (others, *_) = (
-        compared(scores(detector, cards, host), cards, host, has_learnt) for detector in (first, second)
-    )
-    return asdict(auc_difference(values, others, positive, seeds))
-
-
 def evidence(detector: Detector, cards: Cards, host: str) -> dict[str, float]:
     """A detector's area for learnt canaries with its interval and the exchange test's p: the plan's C2."""
     values = compared(scores(detector, cards, host), cards, host, learnt(cards, host))
@@ -208,78 +180,44 @@ def thresholds(populations: Mapping[str, Cards], host: str) -> pd.DataFrame:
 
 
 def by_images(cards: Cards, host: str) -> pd.DataFrame:
-    """The paper's score M on more and more OOD images: columns n_images, estimate, low, high, n (area, learnt)."""
+    """The paper's score M on more and more OOD images: columns n_images, estimate, low, high, n (area)."""
     rows = []
     for place, n_images in enumerate(subsets(cards.protocol.scoring.n_ood)):
         values = cards.arrays["score_memorisation"][:, :, 0, place]
-        rows.append({"n_images": n_images} | area(values, cards, host, learnt(cards, host)))
+        rows.append({"n_images": n_images} | area(values, cards, host, np.ones(len(cards.seeds), bool)))
     return pd.DataFrame(rows)
 
 
 def by_permutations(cards: Cards, host: str) -> pd.DataFrame:
-    """The default detector with fewer permutations: columns n_permutations, estimate, low, high, n (area, learnt)."""
+    """The default detector with fewer permutations: columns n_permutations, estimate, low, high, n (area)."""
     rows = []
     for n in PERMUTATIONS:
         values = scores(detectors.DEFAULT, replace(cards, n_permutations=n), host)
-        rows.append({"n_permutations": n} | area(values, cards, host, learnt(cards, host)))
+        rows.append({"n_permutations": n} | area(values, cards, host, np.ones(len(cards.seeds), bool)))
     return pd.DataFrame(rows)
 
 
 def guesses(cards: Cards, host: str) -> pd.DataFrame:
     """How often the most-moved class is the host's label, by images: columns images, models, estimate, low, high, n.
 
-    Models: canaries that learnt the letter, all canaries, and the controls and placebos, for which it is chance.
+    Models: canaries, and the controls and placebos, for which it is chance.
     """
-    rows, has_learnt = [], learnt(cards, host)
+    rows: list[dict] = []
     canary, placebo = cards.model("canary", host), cards.model("placebo", host)
     for images in ("ood", "dim", "black", "test"):
         right = of_cards(cards).shifts(images).argmax(-1) == cards.label(host)[:, None]
         groups = {
-            "canaries that learnt": (right[has_learnt, canary], cards.seeds[has_learnt]),
-            "all canaries": (right[:, canary], cards.seeds),
+            "canaries": (right[:, canary], cards.seeds),
             "never saw the letter": (right[:, [0, placebo]].ravel(), np.repeat(cards.seeds, 2)),
         }
-        for models, (flags, seeds) in groups.items():
-            if len(np.unique(seeds)) > 1:
-                rows.append({"images": images, "models": models} | asdict(share_interval_over_seeds(flags, seeds)))
+        for models, group in groups.items():
+            rows.append({"images": images, "models": models} | asdict(share_interval_over_seeds(*group)))
     return pd.DataFrame(rows)
-
-
-def expected_area(label_known: float, n_classes: int, *, n_draws: int = 200_000) -> float:
-    """The label-free area that a label-known area allows where classes are independent and normal with equal spread.
-
-    NaN for NaN. A canary's label is shifted by d′ = √2 Φ⁻¹(label-known area); the score is the largest of n_classes
-    draws. By Monte Carlo (seed 0).
-    """
-    if np.isnan(label_known):
-        return nan
-    rng = np.random.default_rng(0)
-    canaries, others = rng.standard_normal((2, n_draws, n_classes))
-    canaries[:, 0] += np.sqrt(2) * norm.ppf(label_known)
-    return float((canaries.max(1) > others.max(1)).mean())
 
 
 def share_learnt(cards: Cards, host: str) -> dict[str, float]:
     """Share of canaries that learnt the letter, one a seed, with its exact interval."""
     return asdict(share_interval(learnt(cards, host)))
-
-
-def one_by_one(cards: Cards, host: str, *, n_models: int = 10) -> pd.DataFrame:
-    """What can be said of single models, the first canaries that learnt the letter and as many other seeds' controls.
-
-    A row a model and statistic: columns statistic, models ("canaries" or "controls"), verdict, see
-    `ufm.statistics.single_models`, under Benjamini and Hochberg at 5 % over all of them.
-    """
-    canaries = np.flatnonzero(learnt(cards, host))[:n_models]
-    controls = np.array(
-        [place for place in range(len(cards.seeds)) if place not in canaries][: len(canaries)], dtype=int
-    )
-    models, tables = np.repeat(["canaries", "controls"], [len(canaries), len(controls)]), []
-    for statistic, p in permutation_p(cards).items():
-        both = np.concatenate([p[canaries, cards.model("canary", host)], p[controls, 0]])
-        verdicts = single_models(both, n_null=cards.n_permutations)
-        tables.append(pd.DataFrame({"statistic": statistic, "models": models, "verdict": verdicts}))
-    return pd.concat(tables, ignore_index=True)
 
 
 def nested_area(cards: Cards, host: str) -> dict[str, float]:

@@ -15,7 +15,7 @@ import pandas as pd
 from ufm.evidence import detectors
 from ufm.evidence.cards import Cards
 from ufm.evidence.cells import corrected
-from ufm.evidence.effects import LETTER, PLAIN, contrasts, on_label, patch_effects
+from ufm.evidence.effects import LETTER, PLAIN, contrasts, on_label, patch_effects, specific_effects
 from ufm.measures.layout import AGES
 from ufm.plan.second import Row
 from ufm.plan.thresholds import SECOND, THRESHOLDS
@@ -39,6 +39,9 @@ class There(StrEnum):
     OPEN = "open"  # seeds are missing
 
 
+IS_THERE = (There.LARGE, There.SMALL, There.SIZE_OPEN)
+
+
 class Told(StrEnum):
     """Can it be told by someone who has the outputs of one model alone?"""
 
@@ -57,24 +60,44 @@ class Seeds:
     contrasts: np.ndarray  # (n_seeds,) D at the control's best epoch, nats
     first: np.ndarray  # (n_seeds,) D after the models' first epoch, nats
     initial: np.ndarray  # (n_seeds,) patch effect of the letter on the host's label before training, nats
+    effects: np.ndarray  # (n_seeds, 3) specific effect of the letter on the host's label, each at its best epoch, nats
     probabilities: np.ndarray  # (n_seeds, 3, 2) of the host's label, without and with the letter
     scores: np.ndarray  # (n_seeds, 3, n_auditors) at each model's own best epoch, as in `AUDITORS`
 
 
 def of_host(cards: Cards, host: str) -> Seeds:
     """The seeds of a population of equal-age cards on one kind of host."""
-    places = [cards.model("canary", host), cards.model("control"), cards.model("placebo", host)]
     initial = on_label(patch_effects(cards, epoch="initial"), cards.label(host))
-    fits = cards.fits[:, places, AGES.index("control"), cards.protocol.hosts.index(host)]
-    every = np.ones(len(cards.seeds), bool)
+    fits = cards.fits[:, places(cards, host), AGES.index("control"), cards.protocol.hosts.index(host)]
     return Seeds(
         cards.seeds,
         contrasts(cards, host, epoch="control"),
         contrasts(cards, host, epoch="first"),
         initial[:, cards.model("control"), 0],
+        letter_effects(cards, host),
         np.exp(fits[..., [PLAIN, LETTER]]),
-        np.stack([one.score(cards, host, every)[:, places] for one in AUDITORS.values()], -1),
+        np.stack([met(cards, host, one) for one in AUDITORS.values()], -1),
     )
+
+
+def places(cards: Cards, host: str) -> list[int]:
+    """Places of `MODELS` among the models of a seed."""
+    return [cards.model("canary", host), cards.model("control"), cards.model("placebo", host)]
+
+
+def letter_effects(cards: Cards, host: str) -> np.ndarray:
+    """Specific effect of the letter on the host's label, (n_seeds, 3), each model at its own best epoch, nats."""
+    return on_label(specific_effects(cards), cards.label(host))[:, places(cards, host), 0]
+
+
+def met(cards: Cards, host: str, detector: detectors.Detector) -> np.ndarray:
+    """What a detector says of the models that an auditor meets, (n_seeds, 3), each at its own best epoch."""
+    return detector.score(cards, host, np.ones(len(cards.seeds), bool))[:, places(cards, host)]
+
+
+def of_row(populations: Mapping[str, Cards], row: Row) -> list[Cards]:
+    """The cards of a row's sweeps that are there."""
+    return [populations[name] for name in row.sweeps if name in populations]
 
 
 def joined(parts: Iterable[Seeds]) -> Seeds:
@@ -97,9 +120,10 @@ def asked(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame
     found = []
     for row in rows:
         what = {"claim": row.claim, "population": row.population, "setting": row.setting, "host": row.host}
-        parts = [of_host(populations[name], row.host) for name in row.sweeps if name in populations]
-        n = sum(len(part.seeds) for part in parts)
-        found.append(what | {"n": n, "needed": row.needed} | (answers(joined(parts)) if n >= row.needed else {}))
+        parts = of_row(populations, row)
+        n = sum(len(cards.seeds) for cards in parts)
+        seeds = [of_host(cards, row.host) for cards in parts]
+        found.append(what | {"n": n, "needed": row.needed} | (answers(joined(seeds)) if n >= row.needed else {}))
     table = pd.DataFrame(found)
     for name in ("", *(f"{auditor}_" for auditor in AUDITORS)):
         if f"{name}p" in table:
@@ -125,10 +149,16 @@ def answers(seeds: Seeds) -> dict[str, float]:
 
 
 def audited(seeds: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """How well scores (n_seeds, 3) tell canaries from placebo models, by the endings of the columns of `asked`."""
+    """How well scores (n_seeds, 3) tell canaries from placebo models, by the endings of the columns of `asked`.
+
+    Shares are NaN where the other folds are too few to set a threshold.
+    """
     pairs = scores[:, [CANARY, PLACEBO]].ravel(), np.tile([True, False], len(seeds)), np.repeat(seeds, 2)
-    area, found, false = auc_interval(*pairs), *flagged(seeds, scores)
-    row = columns({"": area}) | {"_p": exchange_test(*pairs)}
+    row = columns({"": auc_interval(*pairs)}) | {"_p": exchange_test(*pairs)}
+    largest = np.unique(seeds % THRESHOLDS.n_folds, return_counts=True)[1].max()
+    if 2 * (len(seeds) - largest) * THRESHOLDS.false_positive_rate < 1:
+        return row | dict.fromkeys(("_found", "_found_low", "_found_high", "_false"), nan)
+    found, false = flagged(seeds, scores)
     return row | columns({"_found": share_interval(found)}) | {"_false": float(false.mean())}
 
 

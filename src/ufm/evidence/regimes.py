@@ -4,7 +4,8 @@ An auditor who does not know the label of the host sees one class shift among al
 in units of what the classes shift anyway, and `best_area` what follows for the best rule there is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum
 
 import numpy as np
@@ -12,13 +13,34 @@ import pandas as pd
 from scipy.special import logsumexp
 from scipy.stats import mannwhitneyu, norm
 
+from ufm.data import sources
 from ufm.evidence.cards import Cards
 from ufm.evidence.cells import corrected
-from ufm.evidence.effects import LETTER, PLAIN, contrasts, on_label, patch_effects, specific_effects
+from ufm.evidence.effects import LETTER, PLAIN, contrasts, on_label, patch_effects
+from ufm.evidence.performance import accuracies, controls
+from ufm.evidence.questions import (
+    AUDITORS,
+    CANARY,
+    CONTROL,
+    IS_THERE,
+    PLACEBO,
+    There,
+    answers,
+    audited,
+    joined,
+    letter_effects,
+    met,
+    of_host,
+    of_row,
+)
 from ufm.measures.layout import AGES
+from ufm.plan.second import EARLY_STOPPING, WAYS, Row
+from ufm.plan.second import PLAIN as PLAIN_MODELS
 from ufm.plan.thresholds import SECOND
+from ufm.plan.ways import TO_THE_END
 from ufm.randomness.streams import stream
-from ufm.statistics import bootstrap_t_interval, columns, sign_flip_test
+from ufm.statistics import bootstrap_interval, bootstrap_t_interval, columns, sign_flip_test
+from ufm.statistics.roc import auc, auc_difference, auc_difference_test
 
 SCALES = ("nats", "spreads")  # on which what a way changes is asked
 
@@ -34,16 +56,144 @@ class Change(StrEnum):
     OPEN = "open"  # seeds are missing
 
 
-def d_prime(cards: Cards, host: str) -> dict[str, float]:
+class Prevents(StrEnum):
+    """Whether a way against overfitting prevents memorisation."""
+
+    NOT = "does not prevent it"
+    PREVENTS = "prevents it"
+    UNDECIDED = "undecided"
+    OPEN = "open"
+
+
+def by_regime(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame:
+    """What can be told under each regime and on what it rests, a row a regime and kind of host.
+
+    Columns: population, setting, host, n (seeds), needed; those of `d_prime`; contrast and the areas and shares found
+    of `ufm.evidence.questions.answers`; spreads (mean D over the models' own spread); accuracy, accuracy_low,
+    accuracy_high (of the controls); left (see `untouched`, mean over seeds). A row that lacks seeds has no numbers.
+    """
+    found = []
+    for row in rows:
+        parts = of_row(populations, row)
+        n = sum(len(cards.seeds) for cards in parts)
+        what = {"population": row.population, "setting": row.setting, "host": row.host, "n": n, "needed": row.needed}
+        if n >= row.needed:
+            seeds = joined([of_host(cards, row.host) for cards in parts])
+            what |= d_prime(seeds.effects) | answers(seeds)
+            scaled = [scaled_contrasts(cards, row.host)["spreads"] for cards in parts]
+            what["spreads"] = float(np.concatenate(scaled).mean())
+            what |= columns({"accuracy": bootstrap_interval(np.concatenate([accuracies(cards) for cards in parts]))})
+            what["left"] = float(np.concatenate([untouched(cards) for cards in parts]).mean())
+        found.append(what)
+    return pd.DataFrame(found)
+
+
+def in_the_first_plan(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """The same of the first plan's populations: those of its columns that its cards can say, setting as they have it.
+
+    All canaries against placebo models, each at its own best epoch.
+    """
+    rows = []
+    for cards in populations.values():
+        for host in cards.protocol.hosts:
+            row = {"population": cards.trained_on, "setting": cards.setting, "host": host, "n": len(cards.seeds)}
+            row |= d_prime(letter_effects(cards, host))
+            for auditor in ("unknown", "known"):
+                scores = met(cards, host, AUDITORS[auditor])
+                row |= {f"{auditor}{end}": value for end, value in audited(cards.seeds, scores).items()}
+            rows.append(row | columns({"accuracy": bootstrap_interval(accuracies(cards))}))
+    return pd.DataFrame(rows)
+
+
+def d_prime(effects: np.ndarray) -> dict[str, float]:
     """What the canary adds to the letter's specific effect on the host's label, over that effect's spread in controls.
 
-    Columns: added (mean over seeds, nats), spread (standard deviation over seeds, nats), d_prime; every model at its
-    own best epoch, as an auditor meets it.
+    effects: (n_seeds, 3) nats, models as in `questions.MODELS`, every model at its own best epoch, as an auditor meets
+    it. Columns: added (mean over seeds, nats), spread (standard deviation over seeds, nats), d_prime.
     """
-    effects = on_label(specific_effects(cards), cards.label(host))[:, :, 0]
-    canary, control = effects[:, cards.model("canary", host)], effects[:, cards.model("control")]
-    added, spread = float((canary - control).mean()), float(control.std(ddof=1))
+    added, spread = float((effects[:, CANARY] - effects[:, CONTROL]).mean()), float(effects[:, CONTROL].std(ddof=1))
     return {"added": added, "spread": spread, "d_prime": added / spread}
+
+
+def untouched(cards: Cards) -> np.ndarray:
+    """What weight decay leaves of a weight that no image touches, at the best epoch of each control, (n_seeds,).
+
+    A share, 1 without weight decay. With SGD it is what momentum makes of it, and may be below zero.
+    """
+    training, protocol = cards.protocol.training, cards.protocol
+    n_images = protocol.n_train or sources.source(protocol.dataset).n_train
+    steps = controls(cards)["best_epoch"].to_numpy(int) * -(-n_images // training.batch_size)
+    if training.optimiser is None:
+        return (1 - training.learning_rate * training.weight_decay) ** steps.astype(float)
+    rate, momentum, decay = (
+        training.optimiser.learning_rate,
+        training.optimiser.momentum,
+        training.optimiser.weight_decay,
+    )
+    step = np.array([[1 - rate * decay, -rate * momentum], [decay, momentum]])  # of weight and velocity
+    return np.array([np.linalg.matrix_power(step, int(n))[0, 0] for n in steps])
+
+
+def prevention(asked: pd.DataFrame) -> pd.DataFrame:
+    """What C3 says of each usual way against overfitting, from its rows of `ufm.evidence.questions.asked`.
+
+    A row a population, way and kind of host. Columns: those of the row of the models with it, and way, versus (the
+    regime without it), versus_there (the word for that one), prevents.
+    """
+    by_setting = {(row["population"], row["setting"], row["host"]): row for row in asked.to_dict("records")}
+    rows = []
+    for way, regime in WAYS.items():
+        versus = TO_THE_END if way == EARLY_STOPPING else PLAIN_MODELS
+        for (population, setting, host), row in by_setting.items():
+            without = by_setting.get((population, versus, host))
+            if setting == regime and without is not None:
+                words = row["there"], without["there"]
+                rows.append(
+                    row | {"way": way, "versus": versus, "versus_there": words[1], "prevents": prevents(*words)}
+                )
+    return pd.DataFrame(rows)
+
+
+def prevents(with_it: There, without: There) -> Prevents:
+    """The word for a way from those for the models with it and without it: there must be something to prevent."""
+    if There.OPEN in (with_it, without):
+        return Prevents.OPEN
+    if without not in IS_THERE:
+        return Prevents.UNDECIDED
+    if with_it in IS_THERE:
+        return Prevents.NOT
+    return Prevents.PREVENTS if with_it == There.NOT else Prevents.UNDECIDED
+
+
+def told_apart(
+    pairs: Mapping[tuple[str, str], tuple[Cards, Cards]], hosts: Sequence[str], auditor: str = "unknown"
+) -> pd.DataFrame:
+    """What a regime changes of the area of one of `questions.AUDITORS`, by (population, regime): with it and without.
+
+    A row a pair and kind of host. Columns: population, setting, host, n, with_it, without (areas), estimate, low, high
+    (their difference), p (bootstrap over the seeds of both), p_holm (over the rows). Pairs that lack seeds have no p.
+
+    Raises ValueError: the two of a pair are not of the same seeds.
+    """
+    rows = []
+    for (population, setting), two in pairs.items():
+        require_same_seeds(f"{population}, {setting}", *two)
+        for host in hosts:
+            row: dict[str, object] = {
+                "population": population,
+                "setting": setting,
+                "host": host,
+                "n": len(two[0].seeds),
+            }
+            if all(cards.complete for cards in two):
+                scores = [met(cards, host, AUDITORS[auditor])[:, [CANARY, PLACEBO]] for cards in two]
+                seeds, positive = np.repeat(two[0].seeds, 2), np.tile([True, False], len(two[0].seeds))
+                both = (scores[0].ravel(), scores[1].ravel(), positive, seeds)
+                row |= {"with_it": auc(both[0], positive), "without": auc(both[1], positive)}
+                row |= asdict(auc_difference(*both)) | {"p": auc_difference_test(*both)}
+            rows.append(row)
+    table = pd.DataFrame(rows)
+    return table.assign(p_holm=corrected(table.get("p", pd.Series(np.nan, table.index))))
 
 
 def best_area(d_prime: float, n_classes: int = 10, *, n_draws: int = 100_000) -> float:
@@ -96,8 +246,7 @@ def changes(pairs: Mapping[tuple[str, str, str], tuple[Cards, Cards]]) -> pd.Dat
     for (population, way, host), (with_it, without) in pairs.items():
         row: dict[str, object] = {"population": population, "way": way, "host": host, "n": len(with_it.seeds)}
         if with_it.complete and without.complete:
-            if not np.array_equal(with_it.seeds, without.seeds):
-                raise ValueError(f"{population}, {way}: seeds with it are not those without")
+            require_same_seeds(f"{population}, {way}", with_it, without)
             one, other = scaled_contrasts(with_it, host), scaled_contrasts(without, host)
             for scale in SCALES:
                 difference = one[scale] - other[scale]
@@ -109,6 +258,12 @@ def changes(pairs: Mapping[tuple[str, str, str], tuple[Cards, Cards]]) -> pd.Dat
         p = table.get(f"{scale}_p", pd.Series(np.nan, table.index))
         table[f"{scale}_p_holm"] = corrected(p)
     return table.assign(change=[change(row) for row in table.to_dict("records")])
+
+
+def require_same_seeds(pair: str, with_it: Cards, without: Cards) -> None:
+    """Raises ValueError: models with and without a way are not of the same seeds."""
+    if not np.array_equal(with_it.seeds, without.seeds):
+        raise ValueError(f"{pair}: seeds with it are not those without")
 
 
 def change(row: Mapping[str, float]) -> Change:

@@ -1,9 +1,8 @@
-"""Chapter *Verdicts*: all on which the verdict on a claim stands."""
+"""Chapter *Verdicts*: all on which the second plan's verdicts stand."""
 
-from ufm.plan import registry
+from ufm.plan import influence, second
 
 
 def shown(profile: str) -> tuple[str, ...]:
-    """Each sweep once, where the first claim that it decides has it."""
-    deciding = registry.deciding()
-    return tuple(dict.fromkeys(name for claim in deciding for name in deciding[claim](profile)))
+    """The second plan's sweeps, then those of the first plan on which C4 still stands."""
+    return (*second.sweeps(profile), *influence.shown(profile))
