@@ -87,7 +87,9 @@ def test_a_sentence_says_the_word_and_its_numbers(word, said):
 def test_a_row_that_lacks_seeds_says_how_many_and_nothing_else():
     said = "Fashion-MNIST, full, random hosts: 33 of 96 seeds are trained, and nothing is said before all are."
     assert verdicts.sentence(LACKING) == said
-    assert verdicts.how_large(LACKING) == verdicts.how_told(LACKING, "unknown") == "open"
+    assert verdicts.how_large(LACKING) == verdicts.how_well(LACKING) == verdicts.how_told(LACKING, "unknown") == "open"
+    [line] = verdicts.told({"C1": pd.DataFrame([LACKING])}, "C1", "")
+    assert (line.there, line.large, line.told) == ("–", "open", "open")
     assert verdicts.told_sentence(LACKING) == "Fashion-MNIST, full, random hosts: 33 of 96 seeds are trained."
 
 

@@ -5,7 +5,6 @@ Nothing here uses the library's evidence, detectors, performance or statistics; 
 
 import json
 import os
-import re
 from functools import cache
 from math import isnan, nan
 from pathlib import Path
@@ -524,50 +523,3 @@ def test_what_is_there_but_matters_too_little_is_called_so(library, claim, small
     slight = [row["verdict"] for row in rows.values() if row["high"] < smallest]
     some = [word for word in slight if word in ("memorised", "raised")]
     assert ("by less than matters" in library[1].loc[claim, "where"]) == bool(some)
-
-
-def page():
-    """The README's table of results, a list of cells a claim."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    between = re.search(r"<!-- results:.*?-->\n(.*?)<!-- end of results -->", text, re.DOTALL)[1]
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in between.splitlines() if line[:1] == "|"]
-    return {cells[0]: cells for cells in lines if re.fullmatch(r"C\d.*", cells[0])}, between
-
-
-def numbers(text):
-    return [float(one.replace("−", "-")) for one in re.findall(r"[-−]?\d+\.\d+", text)]
-
-
-@pytest.mark.parametrize("claim", ["C1", "C1, CNNs", "C2", "C3", "C4", "C5", "C6"])
-def test_the_page_says_what_the_records_say(claim):
-    _, _, verdict, holds_in, effect, p, seeds = page()[0][claim]
-    if claim not in claims():
-        assert (verdict, numbers(effect)) == ("not tested", [])
-        return
-    ours = claims()[claim]
-    assert (verdict, int(seeds), holds_in) == (ours["verdict"], ours["n"], ours["in"])
-    if isnan(ours["estimate"]):
-        assert numbers(effect) == []
-    else:
-        estimate, *ends = numbers(effect)
-        assert estimate == pytest.approx(ours["estimate"], abs=0.00051)
-        assert ("area" in effect) == (claim == "C2")
-        close_ends(ours, dict(zip(("low", "high"), ends or (nan, nan), strict=True)), share=0.2, rounding=0.0005)
-    if not isnan(ours["p"]):
-        assert numbers(p) == [pytest.approx(ours["p"], abs=0.001 + 5 * np.sqrt(ours["p"] / 10_000))]
-
-
-def test_the_page_claims_nothing_that_was_not_tested():
-    table, _ = page()
-    assert sorted(table) == ["C1", "C1, CNNs", "C2", "C3", "C4", "C5", "C6"]
-    for claim in sorted({"C1, CNNs", "C3", "C4", "C5", "C6"} - set(claims())):
-        assert table[claim][2] == "not tested"
-        assert numbers(" ".join(table[claim][3:])) == []
-
-
-def test_the_page_names_the_complete_populations_alone():
-    between = page()[1]
-    for name, title in TITLES.items():
-        ours = complete().get(name)
-        found = re.findall(rf"(?<!-){title}: (\d+)", between)
-        assert found == ([str(len(ours["seed"]))] if ours else [])

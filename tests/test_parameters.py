@@ -6,7 +6,7 @@ import pytest
 
 from ufm.data import sources
 from ufm.networks import CNN1, CNN2, MLP
-from ufm.plan import registry
+from ufm.plan import registry, second
 from ufm.plan.profiles import changed
 from ufm.plan.registry import chapter, chapters, sweeps
 from ufm.plan.sensitivity import fitted
@@ -151,9 +151,9 @@ def test_network_and_variant_are_chosen_by_name(profile, changes, expected):
 
 def test_another_network_keeps_the_ways_to_prevent_overfitting():
     found = shown("regularisers", "paper", dataset="mnist", model="cnn2")
-    variants = {sweep.setting: sweep.protocol.model for sweep in found.values()}
+    variants = {second.regime(sweep): sweep.protocol.model for sweep in found.values()}
     assert variants["dropout + augmentation"] == CNN2(dropout=True, augmentation=True)
-    assert variants[""] == CNN2()
+    assert variants["plain"] == variants["to the end"] == CNN2()
 
 
 def test_the_feature_is_placed_by_row_and_column():

@@ -9,17 +9,15 @@ from ufm.data import datasets
 from ufm.data.sources import source
 from ufm.measures import pools
 from ufm.networks import CNN1, CNN2, DenseNetBC
-from ufm.plan import as_released, cnns, medical, regularisers, second
+from ufm.plan import as_released, cnns, medical, ways
 from ufm.plan.profiles import PROFILES, changed
-from ufm.plan.registry import chapter, chapters, sweeps
+from ufm.plan.registry import chapter, chapters, deciding, sweeps
 from ufm.protocol import Protocol, Training, hosts
 
 
 def test_every_sweep_is_shown_somewhere():
     for profile in PROFILES:
-        # Chapters stand on the second plan's sweeps when these are recorded.
-        planned = set(sweeps(profile)) - set(second.sweeps(profile))
-        assert {name for notebook in chapters() for name in chapter(notebook, profile)} == planned
+        assert {name for notebook in chapters() for name in chapter(notebook, profile)} == set(sweeps(profile))
 
 
 def test_the_embedded_profile_needs_no_file_and_rounds_alike_everywhere():
@@ -34,20 +32,20 @@ def test_the_embedded_profile_needs_no_file_and_rounds_alike_everywhere():
 def test_ways_to_prevent_overfitting_change_one_thing_of_plain_models():
     for dataset in ("mnist", "fashion_mnist"):
         plain = sweeps()[f"{dataset}-small"].protocol
-        names = [name for name in chapter("regularisers", "paper") if name.startswith(f"{dataset}-small-")]
+        names = [name for name in deciding()["C3"]("paper") if name.startswith(f"{dataset}-small-")]
         ours = {name: sweeps()[name] for name in names}
-        assert [sweep.setting for sweep in ours.values()] == [*regularisers.WAYS, regularisers.TO_THE_END]
+        assert [sweep.setting for sweep in ours.values()] == [*ways.WAYS, ways.TO_THE_END]
         for name, sweep in ours.items():
             protocol = sweep.protocol
             assert (sweep.seeds, sweep.needed, protocol.hosts) == (range(1000, 1040), 40, ("hard",))
             same = (protocol.scoring, protocol.roles, protocol.feature, protocol.position, protocol.dataset)
             assert same == (plain.scoring, plain.roles, plain.feature, plain.position, dataset)
-            if sweep.setting in regularisers.LAYERS:
+            if sweep.setting in ways.LAYERS:
                 assert (protocol.model.variant, protocol.training) == (sweep.setting, plain.training)
             else:
                 changes = {
-                    "weight decay": {"weight_decay": regularisers.WEIGHT_DECAY[dataset]},
-                    regularisers.TO_THE_END: {"early_stopping": "none"},
+                    "weight decay": {"weight_decay": ways.WEIGHT_DECAY[dataset]},
+                    ways.TO_THE_END: {"early_stopping": "none"},
                 }[sweep.setting]
                 assert (protocol.model, protocol.training) == (plain.model, replace(plain.training, **changes))
             assert name.replace("-", " ").endswith(sweep.setting.replace(" + ", " "))

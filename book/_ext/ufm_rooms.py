@@ -11,7 +11,7 @@ from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "src" / "ufm"
-WIDTH, ROW = 400, 31  # pixels, of all and of the height of a floor
+WIDTH, ROW = 400, 30  # pixels, of all and of the height of a floor
 NAMES, TEXTS, ARROWS = 24, 114, 334  # where they begin
 LETTERS = 37  # of a purpose in a line
 

@@ -5,9 +5,9 @@ import re
 import pandas as pd
 
 from ufm import evidence, paths
-from ufm.chapters.first_plan import printed
+from ufm.chapters import verdicts
+from ufm.evidence import crossed, influential
 from ufm.files import write
-from ufm.first_plan.verdicts import verdicts
 from ufm.progress import duration
 from ufm.study.runs import NotYetRun, Run
 from ufm.study.verification import lost
@@ -16,28 +16,28 @@ BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results 
 
 
 def results() -> str:
-    """What became of each claim, in Markdown: a line of provenance and the table of the page Verdicts.
+    """What became of each claim, in Markdown: a line of provenance and the first table of the page Verdicts.
 
     Raises ValueError where records are gone or too few.
     """
     for fault in lost():
         raise ValueError(fault)
-    run = Run("first-plan", {"profile": "paper", "train": False})
+    run = Run("verdicts", {"profile": "paper", "train": False})
     populations = run.recorded()
     try:
-        table = verdicts(evidence.of(populations), planned=run.sweeps)
+        cards = evidence.of(populations)
     except NotYetRun as error:
         raise ValueError(f"README.md: {error}") from None
-    there = [one for one in populations.values() if len(one.entries) >= one.needed]
-    entries = [entry for one in there for entry in one.entries]
-    complete = [f"{one.trained_on}: {len(one.entries)}" for one in there if not one.setting]
+    found = verdicts.questions(cards, run.sweeps)
+    lines = verdicts.lines(found, influential.ranks_and_ratios(cards), crossed.spread(cards))
+    entries = [entry for one in populations.values() for entry in one.entries]
     devices = " and ".join(dict.fromkeys(entry["device"] for entry in entries))
     title = (
-        f"Seeds of five models each in the populations that are complete: {'; '.join(complete)}; in all "
+        f"{len(entries)} seeds with {sum(len(entry['models']) for entry in entries)} models, "
         f"{duration(sum(entry['seconds'] for entry in entries))} of training and scoring, added up over "
-        f"processes ({devices}). Effects with 95 % intervals over seeds, p-values corrected over the claims:"
+        f"processes ({devices}). Intervals are 95 % intervals over seeds; *open* lines wait for seeds:"
     )
-    return f"{title}\n\n{markdown(printed(table))}"
+    return f"{title}\n\n{markdown(verdicts.printed(lines))}"
 
 
 def markdown(table: pd.DataFrame) -> str:

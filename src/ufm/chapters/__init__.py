@@ -2,5 +2,5 @@
 
 A chapter offers what its notebook asks for: `printed_…`, a table as the book prints it; `drawn_…`, a figure;
 `quantities` by population, of which the summary table and the ranges in the text are made, or a `summary` and `texts`
-of its own; and where a claim is judged, `CLAIM` and the `result` from the populations, which `verdicts` finds.
+of its own. No chapter imports another.
 """

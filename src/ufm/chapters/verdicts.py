@@ -122,7 +122,7 @@ def told_line(rows: Sequence[Mapping], setting: str, *, own: bool) -> Line:
         setting,
         own,
         NOTHING,
-        listed(rows, lambda row: f"area {with_interval(row, end='unknown')}"),
+        listed(rows, how_well),
         listed(rows, lambda row: how_told(row, "unknown")),
         listed(rows, seeds_of),
         " ".join(told_sentence(row) for row in rows),
@@ -241,6 +241,11 @@ def seeds_of(row: Mapping) -> str:
 def how_large(row: Mapping[str, float]) -> str:
     """D of a row as text."""
     return OPEN if row["there"] == There.OPEN else f"{with_interval(row, digits=3, end='contrast')} nats"
+
+
+def how_well(row: Mapping[str, Any]) -> str:
+    """The area of a row with the label unknown, as text."""
+    return OPEN if row["unknown_told"] == Told.OPEN else f"area {with_interval(row, end='unknown')}"
 
 
 def how_told(row: Mapping[str, float], auditor: str) -> str:

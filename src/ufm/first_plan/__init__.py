@@ -1,1 +1,4 @@
-"""The first plan's verdicts: a file a claim, which has `CLAIM` and the `result` from the populations."""
+"""What the first plan says.
+
+A file a claim, which has `CLAIM` and the `result` from the populations; `verdicts` finds them.
+"""

@@ -3,7 +3,7 @@
 A file trains sweeps if it has `sweeps(profile)`, and `PLACE`: where these stand among those of other files, by profile.
 It is a chapter's if it has `shown(profile)`: names of the sweeps that the notebook of the same name shows, in order.
 Images of its hosts are kept with the records if it says `PICTURED`.
-A claim is judged on what it has in `DECIDING`: by the claim's name, a function of the profile.
+A claim of the first plan is judged on what it has in `DECIDING`: by the claim's name, a function of the profile.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,0 +1,258 @@
+"""The second plan's words once more from the committed records alone, in plain NumPy and SciPy.
+
+Nothing here uses the library's evidence, detectors or statistics; only what it says is compared with. A family of rows
+that lacks seeds decides nothing, here as in the book.
+"""
+
+import json
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+ROOT = Path(__file__).parents[1]
+RECORDS = Path(os.environ.get("UFM_RECORDS") or ROOT / "book" / "records")
+PLAN = "-second-plan-"
+MLPS = {"mnist": 200, "fashion_mnist": 96}
+TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
+WAYS = ("plain", "batch-norm", "dropout", "augmentation", "dropout-augmentation", "weight-decay-3", "to-the-end")
+XRAYS = {"mlp-letter": 50, "mlp-name": 50, "cnn-1-letter": 20, "cnn-1-name": 20}
+# By family its rows: host, seeds that are needed, and the sweeps that have them.
+FAMILIES = {
+    "C1": {
+        name: ("random", n, [f"{name}-full{PLAN}both-hosts", f"{name}-full{PLAN}random-hosts"])
+        for name, n in MLPS.items()
+    },
+    "C1, hard hosts": {name: ("hard", 40, [f"{name}-full{PLAN}both-hosts"]) for name in MLPS},
+    "C3": {
+        f"{name}, {way}, {host}": (host, 24, [f"{name}-small{PLAN}{way}"])
+        for way in WAYS
+        for name in MLPS
+        for host in ("random", "hard")
+    },
+    "C6": {
+        f"{name}, {host}": (host, n, [f"pneumoniamnist{PLAN}{name}"])
+        for name, n in XRAYS.items()
+        for host in ("random", "hard")
+    },
+}
+BEST, CONTROLS = 0, 2  # of a card's ages: the own best epoch, that of the seed's control
+
+
+@cache
+def seeds_of(sweep, host):
+    """What the seeds of a sweep say of one kind of host, in their order: a dictionary a seed."""
+    folder = RECORDS / sweep
+    if not (folder / "manifest.json").exists():
+        return []
+    entries = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    models, found = pd.read_csv(folder / "models.csv").groupby("record"), []
+    for record in sorted(entries, key=lambda one: entries[one]["seed"]):
+        rows = models.get_group(record)
+        kinds = list(dict.fromkeys(rows["host"].dropna()))
+        kind, places = kinds.index(host), [0, 1 + 2 * kinds.index(host), 2 + 2 * kinds.index(host)]
+        assert rows["role"].iloc[places].tolist() == ["control", "canary", "placebo"]
+        with np.load(folder / "arrays" / f"{record}.npz") as card:
+            [own] = np.flatnonzero(card["host_kind"] == kind)
+            label, own_feature = int(card["host_label"][own]), 1 + kind
+            assert label == int(rows["canary_label"].iloc[places[1]])
+            aged = card["ood_age_shift"].astype(float)[places][:, CONTROLS, :, label]
+            fits = card["host_log_probability"].astype(float)[places][:, CONTROLS, own, :2]
+            permutations = slice(1 + len(kinds), None)
+            found.append(
+                {
+                    "seed": entries[record]["seed"],
+                    "d": ((aged[1, 0] - aged[2, 0]) + (aged[2, own_feature] - aged[1, own_feature])) / 2,
+                    "probability": np.exp(fits),
+                    "unknown": default(card, permutations)[places],
+                    "known": label_known(card, permutations)[places, label],
+                }
+            )
+    return found
+
+
+def standardised(values, permutations):
+    """The letter's value in standard deviations over permutations; values: (model, feature, …)."""
+    null = values[:, permutations]
+    return (values[:, 0] - null.mean(1)) / null.std(1, ddof=1)
+
+
+def label_known(card, permutations):
+    """The shift of every class on the black image + 0.3 OOD images, (model, class)."""
+    black, ood = (standardised(card[name].astype(float), permutations) for name in ("black_shift", "ood_shift"))
+    return black + 0.3 * ood
+
+
+def default(card, permutations):
+    """The default detector's score of every model."""
+    kl = np.log(np.maximum(card["ood_kl_mean"].astype(float), 1e-7))
+    return label_known(card, permutations).max(-1) + 0.5 * standardised(kl, permutations)
+
+
+def complete(family):
+    """The rows of a family, or a skip where seeds are missing."""
+    rows = {}
+    for name, (host, n, sweeps) in FAMILIES[family].items():
+        seeds = sorted((one for sweep in sweeps for one in seeds_of(sweep, host)), key=lambda one: one["seed"])
+        if len(seeds) < n:
+            pytest.skip(f"{family}: {name} has {len(seeds)} of {n} seeds, so that nothing is decided yet")
+        assert len({one["seed"] for one in seeds}) == n
+        rows[name] = {key: np.array([one[key] for one in seeds]) for key in seeds[0]}
+    return rows
+
+
+def sign_flips(values, *, n=100_000):
+    rng, observed, larger = np.random.default_rng(7), abs(values.sum()), 1
+    for _ in range(n // 1000):
+        signs = rng.choice([-1.0, 1.0], size=(1000, len(values)))
+        larger += (abs(signs @ values) >= observed * (1 - 1e-12)).sum()
+    return larger / (n + 1)
+
+
+def bootstrap_t(values, *, n=10_000):
+    """The interval of a mean whose quantiles stand in for Student's."""
+    drawn = np.random.default_rng(7).choice(values, (n, len(values)))
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    t = (drawn.mean(1) - values.mean()) / (drawn.std(1, ddof=1) / np.sqrt(len(values)))
+    low, high = np.quantile(t, [0.975, 0.025])
+    return values.mean() - low * error, values.mean() - high * error
+
+
+def holm(p_values):
+    """Of m the smallest times m, the next times m − 1, …, never less than the one before."""
+    corrected, so_far = {}, 0.0
+    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda one: one[1])):
+        so_far = max(so_far, min(1.0, p * (len(p_values) - place)))
+        corrected[name] = so_far
+    return corrected
+
+
+def there(p, mean, low, high):
+    if p < 0.05 and mean > 0:
+        return "there and large" if low > 0.1 else "there but small" if high < 0.1 else "there, its size open"
+    return "not there" if high < 0.02 else "undecided"
+
+
+def area(canaries, others):
+    return ((canaries[:, None] > others).mean() + (canaries[:, None] >= others).mean()) / 2
+
+
+def area_interval(canaries, others):
+    def of(drawn):
+        return area(canaries[drawn], others[drawn])
+
+    every = np.arange(len(canaries))
+    found = stats.bootstrap((every,), of, n_resamples=3000, method="BCa", random_state=7, vectorized=False)
+    return tuple(map(float, found.confidence_interval))
+
+
+def exchanged(canaries, others, *, n=10_000):
+    """The p of exchanging within each seed which of its two models is the canary."""
+    rng, observed, larger = np.random.default_rng(7), abs(area(canaries, others) - 0.5), 1
+    for _ in range(n):
+        swap = rng.random(len(canaries)) < 0.5
+        larger += abs(area(np.where(swap, others, canaries), np.where(swap, canaries, others)) - 0.5) >= observed - 1e-9
+    return larger / (n + 1)
+
+
+def found(seeds, control, canary, placebo):
+    """Share of canaries above the 95th percentile of the innocent models of the other folds, and of innocent ones."""
+    fold, flags, false = seeds % 10, [], []
+    for one in np.unique(fold):
+        innocent = np.sort(np.concatenate([control[fold != one], placebo[fold != one]]))[::-1]
+        limit = innocent[int(np.floor(len(innocent) * 0.05 + 1e-9))]
+        flags += (canary[fold == one] > limit).tolist()
+        false += (np.concatenate([control[fold == one], placebo[fold == one]]) > limit).tolist()
+    return np.array(flags), np.mean(false)
+
+
+def told(p, low, high, found_low):
+    if p < 0.05 and low > 0.5:
+        return "can mostly be told" if found_low > 0.5 else "can sometimes be told"
+    return "cannot be told by it" if high < 0.6 else "undecided"
+
+
+@pytest.fixture(scope="module")
+def library():
+    """What the library says of the same records, by family."""
+    from ufm import evidence
+    from ufm.chapters.verdicts import questions
+    from ufm.study.runs import Run
+
+    run = Run("verdicts", {"profile": "paper", "train": False})
+    return questions(evidence.of(run.recorded()), run.sweeps)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_whether_it_is_there_and_how_large(library, family):
+    rows, theirs = complete(family), library[family].to_dict("records")
+    p = holm({name: sign_flips(row["d"]) for name, row in rows.items()})
+    for (name, row), said in zip(rows.items(), theirs, strict=True):
+        low, high = bootstrap_t(row["d"])
+        assert said["n"] == len(row["d"]), name
+        assert said["contrast"] == pytest.approx(row["d"].mean(), abs=1e-12)
+        assert said["contrast_low"] == pytest.approx(low, abs=0.1 * (high - low))
+        assert said["contrast_high"] == pytest.approx(high, abs=0.1 * (high - low))
+        assert said["p_holm"] == pytest.approx(p[name], abs=0.002 + 0.1 * p[name])
+        assert said["there"] == there(p[name], row["d"].mean(), low, high), name
+        probability = row["probability"].mean(0)
+        for place, model in enumerate(("control", "canary", "placebo")):
+            assert said[f"{model}_without"] == pytest.approx(probability[place, 0], abs=1e-9)
+            assert said[f"{model}_with"] == pytest.approx(probability[place, 1], abs=1e-9)
+
+
+@pytest.mark.parametrize("auditor", ["unknown", "known"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_whether_it_can_be_told(library, family, auditor):
+    rows, theirs = complete(family), library[family].to_dict("records")
+    scores = {name: row[auditor].T for name, row in rows.items()}
+    p = holm({name: exchanged(canary, placebo) for name, (_, canary, placebo) in scores.items()})
+    for (name, row), said in zip(rows.items(), theirs, strict=True):
+        control, canary, placebo = scores[name]
+        low, high = area_interval(canary, placebo)
+        flags, false = found(row["seed"], control, canary, placebo)
+        ends = stats.binomtest(int(flags.sum()), len(flags)).proportion_ci(method="exact")
+        assert said[auditor] == pytest.approx(area(canary, placebo), abs=1e-12), name
+        assert said[f"{auditor}_p_holm"] == pytest.approx(p[name], abs=0.003 + 0.15 * p[name])
+        assert said[f"{auditor}_found"] == pytest.approx(flags.mean(), abs=1e-12)
+        assert said[f"{auditor}_false"] == pytest.approx(false, abs=1e-12)
+        assert said[f"{auditor}_found_low"] == pytest.approx(ends.low)
+        if np.isfinite(low):  # resamples that all agree have no interval, and the estimate stands for its ends
+            assert said[f"{auditor}_low"] == pytest.approx(low, abs=0.15 * (high - low) + 1e-9)
+            assert said[f"{auditor}_high"] == pytest.approx(high, abs=0.15 * (high - low) + 1e-9)
+            assert said[f"{auditor}_told"] == told(p[name], low, high, ends.low), name
+
+
+def lines():
+    """The README's table of results, a list of cells a line."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    between = re.search(r"<!-- results:.*?-->\n(.*?)<!-- end of results -->", text, re.DOTALL)[1]
+    cells = [[one.strip() for one in line.strip("|").split("|")] for line in between.splitlines() if line[:1] == "|"]
+    return [one for one in cells if re.fullmatch(r"C\d", one[0])]
+
+
+def test_the_readme_says_of_c1_what_the_records_say():
+    own, hard = (one for one in lines() if one[:2] in (["C1", "the paper's own setting"], ["C1", "hard hosts"]))
+    for line, family in ((own, "C1"), (hard, "C1, hard hosts")):
+        try:
+            rows = complete(family)
+        except pytest.skip.Exception:
+            assert line[2:5] == ["open"] * 3
+            continue
+        p = holm({name: sign_flips(row["d"]) for name, row in rows.items()})
+        words = {name: there(p[name], row["d"].mean(), *bootstrap_t(row["d"])) for name, row in rows.items()}
+        if len(set(words.values())) == 1:
+            assert line[2] == next(iter(words.values()))
+        else:
+            assert line[2] == "; ".join(f"{TITLES[name]}: {word}" for name, word in words.items())
+        for name, row in rows.items():
+            assert re.search(rf"(?<!-){TITLES[name]}: {row['d'].mean():.3f}".replace("-0", "−0"), line[3])
+
+
+def test_the_readme_has_a_line_for_every_claim():
+    assert list(dict.fromkeys(one[0] for one in lines())) == ["C1", "C2", "C3", "C4", "C5", "C6"]
