@@ -147,6 +147,18 @@ def settings(populations):
     return [seeds, pd.DataFrame(rows)]
 
 
+def questions(populations):
+    """Rows as those of `ufm.evidence.questions.asked`, random and hard hosts of each population."""
+    rows = [
+        {"population": cards.title, "setting": "", "host": host, "contrast": mean, "first": mean / 2}
+        | {"contrast_low": mean - 0.05, "contrast_high": mean + 0.1, "n": 24, "needed": 24, "initial": 0.2}
+        | {f"{model}_{end}": mean for model in ("canary", "placebo", "control") for end in ("with", "without")}
+        for place, cards in enumerate(populations)
+        for mean, host in ((0.05 * place, "random"), (0.05 * place + 0.1, "hard"))
+    ]
+    return pd.DataFrame(rows)
+
+
 def equal_age(*arguments, by_age=None, **changes):
     """Equal-age cards, stacked: as `cards`, and at each age effects times what `by_age` has of it, 1 if absent."""
     whole = population(*arguments, **changes)

@@ -141,7 +141,7 @@ def test_the_summary_has_a_row_a_quantity_and_population(table):
 
 def test_the_first_plan_stands_beside_it():
     some = {"a": planted.cards(24, effect=0.5, title="first"), "b": planted.three("dropout", 24, title="first")}
-    found = regimes.in_the_first_plan(detection.of_first_plan(some | {"c": equal_age("plain")}))
+    found = regimes.in_the_first_plan(second.first_plan(some | {"c": equal_age("plain")}))
     shown = detection.printed_first_plan(found)
     assert shown["trained"].tolist() == ["plain", "plain", "dropout"]
     assert shown["hosts"].tolist() == ["random", "hard", "hard"]

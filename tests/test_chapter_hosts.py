@@ -1,61 +1,119 @@
-"""The chapter Hosts, from rows small enough to work by hand."""
+"""The chapter Hosts, on made-up cards and rows small enough to work by hand."""
 
-from math import nan
+import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import planted
 import pytest
 
-from ufm import evidence
+from ufm import evidence, paths
 from ufm.chapters import hosts
-from ufm.evidence import cells
+from ufm.evidence import LETTER, PLAIN, cells
+from ufm.evidence.questions import There
+from ufm.measures.layout import AGES
 from ufm.report import by_population
-from ufm.study.runs import NotYetRun
+from ufm.statistics import holm
 
-ONE = {"estimate": 0.4666, "low": 0.346, "high": 0.5849, "n": 30}
-CELL = {"population": "a", "host": "hard", **ONE, "p": 1e-5, "p_holm": 4e-5, "early": 0.25, "early_low": 0.125}
-CELL |= {"early_high": 0.5, "detectable": 0.0213, "seeds_for_half": 395, "verdict": "memorised"}
-CELL |= {"in_words": "memorised, by less than matters"}
+N = 24
 
 
-def by_host(*, learnt, contrasts, losses):
-    n = len(contrasts)
-    return pd.DataFrame(
-        {"seed": range(n), "host": "hard", "contrast": contrasts, "clean_loss": losses, "learnt": learnt}
-    )
+def own(n=N, *, title="MNIST, full", needed=N, rng=0, effect=1.0):
+    """Equal-age cards as those of the paper's own setting."""
+    named = {"title": title, "setting": "second plan, both hosts", "needed": needed}
+    return planted.equal_age(n, effect=effect, random_effect=0.2, rng=rng, **named)
 
 
-def test_quantities_by_hand():
-    table = by_host(learnt=[True, False, False, False], contrasts=[4.0, 1, 2, 3], losses=[1.0, 2, 3, 4])
-    found = hosts.quantities(pd.DataFrame([CELL]), {"a": table})
-    estimates = {name: rows["a"] for name, rows in found.items()}
-    assert len(found) == len(estimates) == 4
-    [contrast] = [row for name, row in estimates.items() if name.startswith("contrast") and "not" not in name]
-    assert contrast["estimate"] == CELL["estimate"]
-    [share] = [row for name, row in estimates.items() if name.startswith("learnt")]
-    assert (share["estimate"], share["n"]) == (0.25, 4)
-    [missed] = [row for name, row in estimates.items() if "not learnt" in name]
-    assert (missed["estimate"], missed["n"]) == (2, 3)
-    [rank] = [row for name, row in estimates.items() if "rank" in name]
-    assert rank["estimate"] == pytest.approx(1 - 6 * (9 + 1 + 1 + 1) / (4 * 15))  # 1 − 6 Σd² / n(n² − 1)
-    assert np.isnan(rank["low"])
+def planned(populations):
+    return {name: cards.sweep for name, cards in populations.items()}
 
 
-@pytest.mark.parametrize(
-    ("learnt", "losses", "lacking"),
-    [
-        ([True] * 4, [1.0, 2, 3, 4], "not learnt"),
-        ([True, True, True, False], [1.0, 2, 3, 4], "not learnt"),  # of one host there is no interval
-        ([True, False, False, False], [nan] * 4, "rank"),
-        ([True, False, False, False], [1.0, 2, nan, nan], "rank"),
-    ],
-)
-def test_quantities_leave_out_what_too_few_hosts_say(learnt, losses, lacking):
-    table = by_host(learnt=learnt, contrasts=[4.0, 1, 2, 3], losses=losses)
-    found = by_population.summary(hosts.quantities(pd.DataFrame([CELL]), {"a": table}))
-    assert len(found) == 3
-    assert not found["quantity"].str.contains(lacking).any()
+@pytest.fixture(scope="module")
+def populations():
+    return {"mnist": own(), "fashion": own(title="Fashion-MNIST, full", rng=1)}
+
+
+@pytest.fixture(scope="module")
+def questions(populations):
+    return hosts.questions(populations, planned(populations))
+
+
+@pytest.fixture(scope="module")
+def seeds(populations):
+    return hosts.by_seed(populations, planned(populations))
+
+
+def test_rows_stand_by_population_random_hosts_first(questions):
+    assert list(zip(questions["population"], questions["host"], strict=True)) == [
+        ("MNIST, full", "random"),
+        ("MNIST, full", "hard"),
+        ("Fashion-MNIST, full", "random"),
+        ("Fashion-MNIST, full", "hard"),
+    ]
+
+
+def test_kinds_of_host_are_corrected_apart(questions):
+    for _, rows in questions.groupby("host"):
+        np.testing.assert_allclose(rows["p_holm"], holm(rows["p"]))
+
+
+def test_seeds_are_those_of_the_cards(populations, seeds):
+    cards, table = populations["mnist"], seeds["MNIST, full"]
+    assert table["host"].value_counts().to_dict() == {"random": N, "hard": N}
+    hard = table[table["host"] == "hard"]
+    np.testing.assert_array_equal(hard["contrast"], evidence.contrasts(cards, "hard", epoch="control"))
+    fits = cards.fits[:, :, AGES.index("control"), 1]
+    np.testing.assert_array_equal(hard["loss"], -fits[:, 0, PLAIN])
+    gain = (fits[:, 3, LETTER] - fits[:, 3, PLAIN]) - (fits[:, 4, LETTER] - fits[:, 4, PLAIN])
+    np.testing.assert_array_equal(hard["gain"], gain)
+    np.testing.assert_array_equal(hard["learnt"], gain >= 1)
+    np.testing.assert_array_equal(hard["placebo_learnt"], -gain >= 1)
+
+
+def test_quantities_by_hand(questions):
+    rows = {"seed": range(4), "host": "hard", "contrast": [4.0, 1, 2, 3], "loss": [1.0, 2, 3, 4]}
+    table = pd.DataFrame(rows | {"learnt": [True, False, False, False], "placebo_learnt": [False] * 4})
+    found = hosts.quantities(questions, {"MNIST, full": table})
+    first = questions.iloc[1]
+    assert found["contrast, hard hosts"]["MNIST, full"]["estimate"] == first["contrast"]
+    assert found["learnt, hard hosts"]["MNIST, full"]["estimate"] == 0.25
+    assert found["learnt, placebo models, hard hosts"]["MNIST, full"]["estimate"] == 0
+    rank = found["rank correlation with loss"]["MNIST, full"]["estimate"]
+    assert rank == pytest.approx(1 - 6 * (9 + 1 + 1 + 1) / (4 * 15))  # 1 − 6 Σd² / n(n² − 1)
+    assert hosts.printed_learnt(found)["canaries"].tolist() == ["0.25 (0.01 to 0.81)"]
+
+
+def test_a_population_that_lacks_seeds_says_how_many_and_nothing_else():
+    few = {"mnist": own(12, needed=24)}
+    plan = {"mnist": replace(few["mnist"].sweep, seeds=range(1000, 1024))}
+    asked = hosts.questions(few, plan)
+    assert set(asked["there"]) == {There.OPEN}
+    assert hosts.by_seed(few, plan) == {}
+    assert hosts.complete(asked).empty
+    shown = hosts.printed_questions(asked)
+    assert shown["seeds"].tolist() == ["12 of 24"] * 2
+    assert set(shown["mean D, nats"]) == {"–"}
+    assert hosts.printed_learnt(hosts.quantities(asked, {})).empty
+    assert hosts.drawn_probabilities(asked).axes
+
+
+def test_without_rows_of_the_plan_there_is_nothing_to_show():
+    asked = hosts.questions({}, {})
+    assert asked.empty
+    assert hosts.complete(asked).empty
+    assert hosts.printed_questions(asked).empty
+    assert by_population.summary(hosts.quantities(asked, {})).empty
+    assert set(hosts.texts({}).values()) == {"not recorded"}
+
+
+def test_every_text_of_the_page_is_there(questions, seeds):
+    page = (paths.NOTEBOOKS / "hosts.md").read_text(encoding="utf-8")
+    texts = hosts.texts(hosts.quantities(questions, seeds))
+    asked = set(re.findall(r"{glue:text}`((?:contrast|learnt|rank)_\w+)`", page))
+    assert asked
+    assert asked <= texts.keys()
+    assert "not recorded" not in texts.values()
 
 
 def test_exploratory_cells_stand_beside_what_their_own_canaries_learnt():
@@ -70,11 +128,16 @@ def test_exploratory_cells_stand_beside_what_their_own_canaries_learnt():
     assert not table.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)
 
 
+def drawn(some):
+    """Every seed of as many populations."""
+    every = {cards.title: own(12, title=cards.title, needed=12) for cards in some}
+    return hosts.by_seed(every, planned(every))
+
+
 # What its figures are drawn from, given populations (tests/test_figures.py).
-DRAWN = {"drawn_contrasts": lambda some: [planted.each(some, evidence.by_host)]}
-DRAWN_WITH = {"drawn_contrasts": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0}}
-
-
-def test_without_a_usual_population_the_page_is_not_yet_run():
-    with pytest.raises(NotYetRun, match="have too few seeds yet"):
-        hosts.quantities(pd.DataFrame(), {})
+DRAWN = {
+    "drawn_seeds": lambda some: [drawn(some)],
+    "drawn_probabilities": lambda some: [planted.questions(some)],
+}
+DRAWN_WITH = {"drawn_seeds": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0}}
+PANELS = {"drawn_probabilities": 1}

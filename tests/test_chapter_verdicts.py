@@ -225,13 +225,7 @@ def test_the_page_shows_all_that_the_plan_trains():
     assert set(second.sweeps("paper")) < set(shown)
 
 
-# What its figure is drawn from, given populations (tests/test_figures.py).
-DRAWN = {
-    "drawn_contrasts": lambda some: [
-        verdicts.questions(
-            every := {one.title: family("", 0.5, "both hosts", title=one.title, n=12) for one in some},
-            {name: cards.sweep for name, cards in every.items()},
-        )
-    ]
-}
-PANELS = {"drawn_contrasts": 1}
+def test_the_figure_has_the_rows_of_c1_and_c6_that_have_their_seeds(found):
+    shown = verdicts.rows(found | {"C6": pd.DataFrame([LACKING | {"claim": "C6"}])})
+    assert shown["population"].tolist() == ["MNIST, full"] * 2
+    assert verdicts.rows({}).empty

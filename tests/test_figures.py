@@ -42,10 +42,11 @@ def images(populations):
 DRAWN = {
     "figures.pictures": lambda some: [images(some)],
     "figures.contrast_cells": lambda some: [cells.contrast_cells(dict(zip(planted.TITLES, some, strict=False)))],
+    "figures.contrast_rows": lambda some: [planted.questions(some)],
     "figures.by_setting": planted.settings,
 }
-SETTINGS = {"figures.contrast_cells": {"smallest": 0.02}}
-ONE_PANEL = {"figures.contrast_cells": 1}
+SETTINGS = {"figures.contrast_cells": {"smallest": 0.02}, "figures.contrast_rows": {"lines": (0.02, 0.1)}}
+ONE_PANEL = {"figures.contrast_cells": 1, "figures.contrast_rows": 1}
 for path in sorted(Path(__file__).parent.glob("test_chapter_*.py")):
     ours, chapter = vars(import_module(path.stem)), path.stem.removeprefix("test_chapter_")
     for every, own in ((DRAWN, "DRAWN"), (SETTINGS, "DRAWN_WITH"), (ONE_PANEL, "PANELS")):
@@ -135,7 +136,7 @@ def test_other_figures_have_their_panels_whatever_the_number_of_populations(name
         "controls.drawn_siblings",
         "controls.drawn_false_positive_rates",
         "detection.drawn_power",
-        "hosts.drawn_contrasts",
+        "hosts.drawn_seeds",
         "figures.contrast_cells",
         "as_released.drawn_scores",
     ],
@@ -205,24 +206,31 @@ def test_power_has_a_line_a_population_in_both_panels(populations):
             np.testing.assert_array_equal(lines[title].get_xdata(), table.iloc[:, 0])
 
 
-@pytest.mark.parametrize("x", ["gain", "clean_loss"])
+@pytest.mark.parametrize("x", ["gain", "loss"])
 def test_every_host_is_a_point(x, populations):
-    tables = DRAWN["hosts.drawn_contrasts"](populations)
-    figure = draw("hosts.drawn_contrasts", tables, x=x)
+    tables = DRAWN["hosts.drawn_seeds"](populations)
+    figure = draw("hosts.drawn_seeds", tables, x=x)
     for axis, table in zip(figure.axes, tables[0].values(), strict=True):
         assert clouds(axis) == [N_SEEDS] * 2
-        assert axis.get_xscale() == ("log" if x == "clean_loss" else "linear")
+        assert axis.get_xscale() == ("log" if x == "loss" else "linear")
         for one, (_, rows) in zip(axis.collections, table.groupby("host", sort=False), strict=True):
             np.testing.assert_array_equal(one.get_offsets(), rows[[x, "contrast"]])
 
 
 def test_a_threshold_is_a_line_only_where_there_is_one(populations):
-    tables = DRAWN["hosts.drawn_contrasts"](populations[:1])
-    with_one, without = (
-        draw("hosts.drawn_contrasts", tables, threshold=threshold).axes[0] for threshold in (0.75, None)
-    )
+    tables = DRAWN["hosts.drawn_seeds"](populations[:1])
+    with_one, without = (draw("hosts.drawn_seeds", tables, threshold=threshold).axes[0] for threshold in (0.75, None))
     assert len(with_one.lines) == len(without.lines) + 1
     assert with_one.lines[-1].get_xdata() == [0.75, 0.75]
+
+
+def test_probabilities_are_lines_from_without_to_with_the_letter():
+    row = {"population": "a", "host": "hard", "contrast": 0.1}
+    row |= {"canary_without": 0.1, "canary_with": 0.8, "placebo_without": 0.2, "placebo_with": 0.3}
+    [axis] = draw(
+        "hosts.drawn_probabilities", [pd.DataFrame([row | {"control_without": 0.5, "control_with": 0.4}])]
+    ).axes
+    assert [list(line.get_xdata()) for line in axis.lines] == [[0.1, 0.8], [0.2, 0.3], [0.5, 0.4]]
 
 
 def test_pictures_may_be_rows_of_unequal_length():
@@ -248,6 +256,18 @@ def test_a_row_a_cell_with_its_interval(populations):
     texts = [label.get_text() for label in axis.get_yticklabels()]
     assert all(title in text for title, text in zip(table["population"], texts, strict=True))
     assert axis.yaxis_inverted()  # the first row is the uppermost
+
+
+def test_a_row_a_population_and_kind_of_host(populations):
+    [table] = DRAWN["figures.contrast_rows"](populations[:2])
+    [axis] = draw("figures.contrast_rows", [table]).axes
+    np.testing.assert_allclose(
+        [one.get_offsets()[0] for one in axis.collections], list(zip(table["contrast"], range(len(table)), strict=True))
+    )
+    lines = {tuple(line.get_xdata()) for line in axis.lines}
+    assert set(zip(table["contrast_low"], table["contrast_high"], strict=True)) <= lines
+    assert {(0.02, 0.02), (0.1, 0.1)} <= lines
+    assert [text.get_text() for text in axis.get_yticklabels()][0] == f"{table['population'].iloc[0]}, random hosts"
 
 
 def test_the_released_numbers_are_drawn_where_there_are_any():

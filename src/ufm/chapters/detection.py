@@ -21,11 +21,6 @@ AREAS = {"unknown": "label unknown", "known": "label known"}  # by the auditor
 MARKERS = "osD^vP*X"  # of populations
 
 
-def of_first_plan(populations: Mapping[str, Cards]) -> dict[str, Cards]:
-    """The populations of the first plan."""
-    return {name: cards for name, cards in populations.items() if not second.regime(cards.sweep)}
-
-
 def decay_tests(populations: Mapping[str, Cards]) -> pd.DataFrame:
     """Weight decay 3 less plain, the area with the label unknown: see `ufm.evidence.regimes.told_apart`."""
     settings = {

@@ -4,46 +4,151 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, by_host
+from ufm.evidence import LETTER, PLAIN, Cards, by_host, contrasts
 from ufm.evidence.performance import share_learnt
-from ufm.report.by_population import Quantities
-from ufm.report.figures import HOST_COLOURS, HOST_MARKERS, closed, panels
+from ufm.evidence.questions import There, asked, of_row
+from ufm.evidence.regimes import learnt
+from ufm.measures.layout import AGES
+from ufm.plan import second
+from ufm.plan.sweep import Sweep
+from ufm.report.by_population import Quantities, interval_of, ranges
+from ufm.report.figures import COLOURS, HOST_COLOURS, HOST_MARKERS, WIDTH, closed, panels
 from ufm.report.host_pictures import images
-from ufm.report.texts import with_interval
-from ufm.statistics import bootstrap_interval, correlation_interval, share_interval
-from ufm.study.runs import NotYetRun
+from ufm.report.texts import key, number, p_text, with_interval
+from ufm.statistics import correlation_interval, share_interval
 
 
-def quantities(cells: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> Quantities:
-    """What the Hosts chapter found. Raises NotYetRun where no population is there that nothing sets apart."""
-    if not rows:
-        raise NotYetRun("The usual populations, beside which the others stand, have too few seeds yet.")
+def questions(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> pd.DataFrame:
+    """The three questions of C1's rows, random and hard hosts, each corrected as the plan has it."""
+    families = second.families(planned)
+    tables = [asked(populations, families[name]) for name in ("C1", "C1, hard hosts") if name in families]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["population", "host", "there"])
+    return table.sort_values("population", key=lambda names: names.map(list(dict.fromkeys(names)).index), kind="stable")
+
+
+def complete(questions: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have all their seeds."""
+    return questions[questions["there"] != There.OPEN]
+
+
+def by_seed(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, pd.DataFrame]:
+    """Every seed and kind of host of C1's rows that have all their seeds, by population.
+
+    Columns: seed, host, contrast (D at the control's best epoch, nats), loss (of the host under its control at that
+    epoch, nats), gain (what the host gains more from the letter in the canary than in the placebo model, nats), learnt
+    and placebo_learnt (see `ufm.evidence.regimes.learnt`).
+    """
+    families = second.families(planned)
+    found: dict[str, list[pd.DataFrame]] = {}
+    for row in (row for name in ("C1", "C1, hard hosts") for row in families.get(name, [])):
+        parts = of_row(populations, row)
+        if sum(len(cards.seeds) for cards in parts) >= row.needed:
+            found.setdefault(row.population, []).extend(of_seeds(cards, row.host) for cards in parts)
+    return {population: pd.concat(tables, ignore_index=True) for population, tables in found.items()}
+
+
+def of_seeds(cards: Cards, host: str) -> pd.DataFrame:
+    """The columns of `by_seed` of one population."""
+    fits = cards.fits[:, :, AGES.index("control"), cards.protocol.hosts.index(host)]
+    gain = fits[..., LETTER] - fits[..., PLAIN]
+    own, other = learnt(cards, host)
+    columns = {"seed": cards.seeds, "host": host, "contrast": contrasts(cards, host, epoch="control")}
+    columns |= {"loss": -fits[:, cards.model("control"), PLAIN]}
+    columns |= {"gain": gain[:, cards.model("canary", host)] - gain[:, cards.model("placebo", host)]}
+    return pd.DataFrame(columns | {"learnt": own, "placebo_learnt": other})
+
+
+def quantities(questions: pd.DataFrame, seeds: Mapping[str, pd.DataFrame]) -> Quantities:
+    """What the Hosts chapter found."""
     found: dict[str, dict] = {}
-    for cell_row in cells.to_dict("records"):
-        found.setdefault(f"contrast, {cell_row['host']} hosts", {})[cell_row["population"]] = cell_row
-    for population, table in rows.items():
-        for host, ones in table.groupby("host", sort=False):
-            share = asdict(share_interval(ones["learnt"]))
-            found.setdefault(f"learnt, {host} hosts", {})[population] = share
-        missed = table.loc[(table["host"] == "hard") & ~table["learnt"], "contrast"]
-        if len(missed) > 1:
-            mean = asdict(bootstrap_interval(missed))
-            found.setdefault("contrast, hard hosts, not learnt", {})[population] = mean
-        known = table.dropna(subset="clean_loss")
-        if len(known) > 2:
-            rank = correlation_interval(known["clean_loss"], known["contrast"], known["seed"], ranks=True)
+    for row in questions.dropna(subset=["contrast"]).to_dict("records") if "contrast" in questions else []:
+        found.setdefault(f"contrast, {row['host']} hosts", {})[row["population"]] = interval_of(row, "contrast")
+    for population, table in seeds.items():
+        for host, rows in table.groupby("host", sort=False):
+            for name, words in (("learnt", "learnt"), ("placebo_learnt", "learnt, placebo models")):
+                share = asdict(share_interval(rows[name]))
+                found.setdefault(f"{words}, {host} hosts", {})[population] = share
+        if len(table) > 2:
+            rank = correlation_interval(table["loss"], table["contrast"], table["seed"], ranks=True)
             found.setdefault("rank correlation with loss", {})[population] = asdict(rank)
     return found
 
 
+def texts(found: Quantities) -> dict[str, str]:
+    """For the text: each quantity over populations, recorded or not."""
+    names = (f"{what}, {host} hosts" for what in ("contrast", "learnt") for host in ("random", "hard"))
+    models = (f"learnt, placebo models, {host} hosts" for host in ("random", "hard"))
+    every = {key(name): "not recorded" for name in (*names, *models, "rank correlation with loss")}
+    return every | ranges(found, digits=3)
+
+
+def printed_questions(table: pd.DataFrame) -> pd.DataFrame:
+    """Whether a feature is there and how large, beside what such sizes mean, as the book prints it."""
+    rows = []
+    for row in table.to_dict("records"):
+        there = row["n"] >= row["needed"]
+        numbers = {
+            "mean D, nats": lambda row: with_interval(row, digits=3, end="contrast"),
+            "p": lambda row: p_text(row["p_holm"]),
+            "after one epoch": lambda row: number(row["first"], 3),
+            "before training": lambda row: number(row["initial"], 2),
+        }
+        rows.append(
+            {
+                "population": row["population"],
+                "hosts": row["host"],
+                "seeds": row["n"] if there else f"{row['n']} of {row['needed']}",
+                **{name: say(row) if there else "–" for name, say in numbers.items()},
+                "is it there?": row["there"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def printed_learnt(found: Quantities) -> pd.DataFrame:
+    """Shares of canaries that learnt the letter and of placebo models that "learnt" it, as the book prints them."""
+    rows = [
+        {
+            "population": population,
+            "hosts": host,
+            "canaries": with_interval(share),
+            "placebo models": with_interval(found[f"learnt, placebo models, {host} hosts"][population]),
+        }
+        for host in ("random", "hard")
+        for population, share in found.get(f"learnt, {host} hosts", {}).items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def drawn_probabilities(table: pd.DataFrame) -> Figure:
+    """Mean probability of the host's label, from without the letter (hollow) to with it, a line a kind of model."""
+    rows = table.dropna(subset=["contrast"]).to_dict("records") if "contrast" in table else []
+    names = {"canary": COLOURS["canary"], "placebo": "#009E73", "control": COLOURS["control"]}
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.2 + 0.75 * max(len(rows), 1)), layout="constrained")
+    for place, row in enumerate(rows):
+        for line, (model, colour) in enumerate(names.items()):
+            height, ends = place + 0.22 * (line - 1), [row[f"{model}_without"], row[f"{model}_with"]]
+            axis.plot(ends, [height] * 2, color=colour, linewidth=1.6)
+            axis.scatter(ends[0], height, 26, facecolors="white", edgecolors=colour, zorder=2)
+            axis.scatter(ends[1], height, 26, color=colour, zorder=3, label=model if place == 0 else "_")
+    labels = [f"{row['population']}, {row['host']} hosts" for row in rows]
+    axis.set(yticks=range(len(rows)), yticklabels=labels, xlabel="mean probability of the host's label")
+    axis.set(xlim=(-0.03, 1.03), ylim=(max(len(rows), 1) - 0.5, -0.5))
+    if rows:
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)
+
+
 def printed_exploratory(cells: pd.DataFrame, populations: Mapping[str, Cards]) -> pd.DataFrame:
     """Cells that decide nothing as the book prints them, with the share of canaries that learnt the letter."""
-    learnt = {
+    shares = {
         (cards.trained_on, host): share_learnt(cards, host)
         for cards in populations.values()
         for host in cards.protocol.hosts
@@ -55,17 +160,17 @@ def printed_exploratory(cells: pd.DataFrame, populations: Mapping[str, Cards]) -
             "seeds": row["n"],
             "mean D, nats": with_interval(row, digits=3),
             "epoch 10": with_interval(row, digits=3, end="early"),
-            "learnt": with_interval(learnt[row["population"], row["host"]]),
+            "learnt": with_interval(shares[row["population"], row["host"]]),
         }
         for row in cells.to_dict("records")
     ]
     return pd.DataFrame(shown)
 
 
-def drawn_contrasts(
+def drawn_seeds(
     tables: Mapping[str, pd.DataFrame], *, x: str, labels: tuple[str, str], threshold: float | None = None
 ) -> Figure:
-    """Contrasts, a point a seed and kind of host, a panel a population; x is a column of `ufm.evidence.by_host`."""
+    """Contrasts, a point a seed and kind of host, a panel a population; x is a column of `by_seed`."""
     figure, axes = panels(list(tables), height=2.8)
     for axis, table in zip(axes, tables.values(), strict=True):
         axis.axhline(0, color="0.4", linewidth=0.8)
@@ -80,7 +185,7 @@ def drawn_contrasts(
                 linewidths=0,
                 alpha=0.8,
             )
-        if x == "clean_loss":
+        if x == "loss":
             axis.set_xscale("log")
         if threshold is not None:
             axis.axvline(threshold, color="0.4", linewidth=0.8, linestyle=":")
@@ -101,8 +206,8 @@ def extremes(
     for cards in populations.values():
         table = by_host(cards).sort_values("contrast", ascending=False)
         for host in reversed(cards.protocol.hosts):
-            contrasts = table[table["host"] == host]
-            some = pd.concat([contrasts.head(n), contrasts.tail(n)])
+            ours = table[table["host"] == host]
+            some = pd.concat([ours.head(n), ours.tail(n)])
             pixels = images(cards.protocol, some["canary_index"].to_numpy(), data_root=data_root)
             words = [f"{row.canary_label}: {row.contrast:.2f}".replace("-", "−") for row in some.itertuples()]
             rows[f"{cards.title}, {host} hosts"] = list(zip(pixels, words, strict=True))

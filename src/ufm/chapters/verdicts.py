@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from math import isnan, nan
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
-from matplotlib.figure import Figure
 
 from ufm.evidence import Cards
 from ufm.evidence.crossed import Varies
@@ -21,7 +18,6 @@ from ufm.evidence.regimes import Prevents, prevention
 from ufm.plan import second
 from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import SECOND
-from ufm.report.figures import HOST_COLOURS, HOST_MARKERS, WIDTH, closed
 from ufm.report.texts import number, p_text, span, with_interval
 from ufm.statistics import holm
 
@@ -337,18 +333,7 @@ def table(every: Sequence[Line]) -> pd.DataFrame:
     return pd.DataFrame([vars(one) | {"statement": STATEMENTS[one.claim]} for one in every])
 
 
-def drawn_contrasts(found: Mapping[str, pd.DataFrame]) -> Figure:
-    """Mean D with its interval of every row of C1 and C6 that has its seeds; dotted lines where the words change."""
-    rows = [row for family, of in found.items() if family != "C3" for row in of_host(of) if row["there"] != There.OPEN]
-    figure, axis = plt.subplots(figsize=(WIDTH, 1.0 + 0.34 * max(len(rows), 1)), layout="constrained")
-    for place, row in enumerate(rows):
-        colour, marker = HOST_COLOURS[row["host"]], HOST_MARKERS[row["host"]]
-        axis.plot([row["contrast_low"], row["contrast_high"]], [place, place], color=colour)
-        axis.scatter(row["contrast"], place, 34, color=colour, marker=marker, zorder=2)
-    axis.axvline(0, color="0.4", linewidth=0.8)
-    for value in (SECOND.smallest, SECOND.large):
-        axis.axvline(value, color="0.4", linewidth=0.8, linestyle=":")
-    axis.set(yticks=range(len(rows)), yticklabels=[called(row) for row in rows], xlabel="mean contrast D (nats)")
-    axis.set_ylim(len(rows) - 0.5, -0.5)
-    sns.despine(figure)
-    return closed(figure)
+def rows(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The rows of C1 and C6 that have their seeds, as `ufm.report.figures.contrast_rows` draws them."""
+    some = [table[table["there"] != There.OPEN] for family, table in found.items() if family != "C3"]
+    return pd.concat(some, ignore_index=True) if some else pd.DataFrame()

@@ -1,8 +1,8 @@
-"""Chapter *Hosts*: the populations, and hosts of middling hardness."""
+"""Chapter *Hosts*: the paper's own setting, and of the first plan the populations and hosts of middling hardness."""
 
 from dataclasses import replace
 
-from ufm.plan import populations
+from ufm.plan import populations, second
 from ufm.plan.populations import EVIDENCE
 from ufm.plan.sweep import Sweep, beside
 
@@ -21,5 +21,6 @@ def sweeps(profile: str) -> dict[str, Sweep]:
 
 
 def shown(profile: str) -> tuple[str, ...]:
-    """The populations, then the middling hosts."""
-    return (*populations.names(profile), *sweeps(profile))
+    """The second plan's models of the full size, the populations, then the middling hosts."""
+    full = (name for dataset in second.FULL[profile] for name in second.full(profile, dataset))
+    return (*full, *populations.names(profile), *sweeps(profile))

@@ -5,13 +5,13 @@ Every model has a card of `equal-age`: as it was at its own best epoch, and at t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ufm.networks import CNN1, CNN2, MLP, of_variant
 from ufm.plan.medical import NAME
 from ufm.plan.profiles import PROFILES
 from ufm.plan.seeds import HOSTS
-from ufm.plan.sweep import Sweep, sweep_name
+from ufm.plan.sweep import OfSweep, Sweep, sweep_name
 from ufm.plan.ways import LAYERS, TO_THE_END
 from ufm.protocol import SGD, Protocol, Scoring, Training
 
@@ -36,6 +36,7 @@ FEATURES = {"letter": "A", "name": NAME}
 MEDICAL = {"MLP": (MLP(), range(4100, 4150)), "CNN-1": (CNN1(), range(4100, 4120))}
 CNNS, CIFAR10 = {"CNN-1": CNN1(), "CNN-2": CNN2()}, range(4100, 4200)
 BOTH, RANDOM = "both hosts", "random hosts"
+Kept = TypeVar("Kept", bound=Sweep | OfSweep)
 PLAIN = "plain"
 ROUNDINGS = ("same hosts", "same hosts, another rounding")
 EARLY_STOPPING = "early stopping"
@@ -150,6 +151,11 @@ def cifar10() -> dict[str, Sweep]:
 def regime(sweep: Sweep) -> str:
     """What sets a sweep of this plan apart, in words; nothing of the first plan's."""
     return sweep.setting.removeprefix(f"{TITLE}, ") if sweep.setting.startswith(TITLE) else ""
+
+
+def first_plan(populations: Mapping[str, Kept]) -> dict[str, Kept]:
+    """What is not of this plan, populations or sweeps."""
+    return {name: one for name, one in populations.items() if not one.setting.startswith(TITLE)}
 
 
 def rows(planned: Mapping[str, Sweep], claim: str, settings: Mapping[str, str], *hosts: str) -> list[Row]:

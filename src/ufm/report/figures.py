@@ -116,6 +116,29 @@ def contrast_cells(table: pd.DataFrame, *, smallest: float) -> Figure:
     return closed(figure)
 
 
+def contrast_rows(table: pd.DataFrame, *, lines: tuple[float, ...]) -> Figure:
+    """Mean contrast with its interval, a row a population, setting and kind of host; dotted lines at these values.
+
+    Columns: population, setting, host, contrast, contrast_low, contrast_high (nats), first (drawn as a tick).
+    """
+    rows = table.to_dict("records")
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.0 + 0.36 * max(len(rows), 1)), layout="constrained")
+    for place, row in enumerate(rows):
+        colour, marker = HOST_COLOURS[row["host"]], HOST_MARKERS[row["host"]]
+        axis.plot([row["first"]] * 2, [place - 0.25, place + 0.25], color="black", linewidth=1)
+        axis.plot([row["contrast_low"], row["contrast_high"]], [place, place], color=colour)
+        axis.scatter(row["contrast"], place, 34, color=colour, marker=marker, zorder=2)
+    axis.axvline(0, color="0.4", linewidth=0.8)
+    for value in lines:
+        axis.axvline(value, color="0.4", linewidth=0.8, linestyle=":")
+    named = (", ".join(part for part in (row["population"], row["setting"]) if part) for row in rows)
+    labels = [f"{name}, {row['host']} hosts" for name, row in zip(named, rows, strict=True)]
+    axis.set(yticks=range(len(rows)), yticklabels=labels, xlabel="mean contrast D (nats)")
+    axis.set_ylim(max(len(rows), 1) - 0.5, -0.5)
+    sns.despine(figure)
+    return closed(figure)
+
+
 def by_setting(seeds: Mapping[str, pd.DataFrame], means: pd.DataFrame, *, beside: float | None = None) -> Figure:
     """Each seed's contrast as a point, a row a setting, its mean with interval in black, a panel a population.
 
