@@ -93,6 +93,12 @@ def test_a_row_that_lacks_seeds_says_how_many_and_nothing_else():
     assert verdicts.told_sentence(LACKING) == "Fashion-MNIST, full, random hosts: 33 of 96 seeds are trained."
 
 
+def test_other_pages_have_the_sentences_of_a_family():
+    found = {"C1": pd.DataFrame([ROW, LACKING])}
+    assert verdicts.in_words(found, "C1") == f"{verdicts.sentence(ROW)} {verdicts.sentence(LACKING)}"
+    assert verdicts.in_words(found, "C6") == "Not asked here."
+
+
 def test_what_can_be_told_is_said_with_the_label_and_without():
     assert verdicts.how_told(ROW, "unknown") == "cannot be told by it, 6 % found"
     assert verdicts.told_sentence(ROW) == (

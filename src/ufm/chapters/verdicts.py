@@ -276,6 +276,11 @@ def sentence(row: Mapping[str, Any]) -> str:
     )
 
 
+def in_words(found: Mapping[str, pd.DataFrame], family: str) -> str:
+    """For other pages: the sentences of a family of rows."""
+    return " ".join(sentence(row) for row in of_host(found.get(family, pd.DataFrame()))) or "Not asked here."
+
+
 def told_sentence(row: Mapping[str, float]) -> str:
     """What can be told in a row, in words, without the label and with it."""
     if row["unknown_told"] == Told.OPEN:
