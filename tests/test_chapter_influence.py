@@ -10,7 +10,7 @@ import pytest
 
 from ufm import paths
 from ufm.chapters import influence
-from ufm.evidence import contrasts, planned_as
+from ufm.evidence import contrasts, influential, planned_as
 from ufm.first_plan import influence as judged
 from ufm.first_plan import verdicts
 from ufm.plan import influence as plan
@@ -164,6 +164,38 @@ def shares(populations):
     return pd.DataFrame(rows)
 
 
+def test_ranks_and_ratios_are_of_the_letter_and_of_the_placebo():
+    cards = group(SETTINGS[2], without=0.5, with_letter=0.6, with_placebo=0.55)
+    values = np.random.default_rng(3).lognormal(0, 1, (24, 3, 1)).astype(np.float32)
+    cards = replace(cards, arrays=dict(cards.arrays) | {"influence_host": values})
+    [row] = influential.ranks_and_ratios({"random": cards}).to_dict("records")
+    ranks, own = cards.arrays["influence_rank"][..., 0].astype(float), values[..., 0].astype(float)
+    for prefix, place in (("", 1), ("placebo_", 2)):
+        assert row[f"{prefix}rise"] == pytest.approx((ranks[:, place] - ranks[:, 0]).mean())
+        assert row[f"{prefix}ratio"] == pytest.approx((own[:, place] / own[:, 0]).prod() ** (1 / 24))
+        assert row[f"{prefix}ratio_low"] < row[f"{prefix}ratio"] < row[f"{prefix}ratio_high"]
+    lacking = planned_as(cards, needed=25)
+    assert influential.ranks_and_ratios({"random": lacking}).empty
+    assert influence.ratio_texts(pd.DataFrame([row]))["ratio_random_hosts"] == f"{row['ratio']:.2f}"
+    texts = influence.ratio_texts(pd.DataFrame())
+    assert texts["ratio_random_hosts"] == texts["placebo_ratio_most_influential_hosts"] == "not recorded"
+    assert set(re.findall(r"`((?:placebo_)?ratio_\w+)`", PAGE)) <= texts.keys()
+    assert len(influence.printed_ratios(pd.DataFrame([row]))) == 1
+
+
+def ratios(populations):
+    """What `ranks_and_ratios` makes."""
+    ends = {"rise": (0.1, 0.0, 1.0), "ratio": (2.0, 1.0, 3.0)}
+    row = {
+        f"{prefix}{name}{end}": value
+        for prefix in ("", "placebo_")
+        for name, values in ends.items()
+        for end, value in zip(("", "_low", "_high"), values, strict=True)
+    }
+    return pd.DataFrame([{"setting": title, "n": 5} | row for title in planted.TITLES[: len(populations)]])
+
+
 # What its figures are drawn from, given populations (tests/test_figures.py).
-DRAWN = {"drawn_ranks": lambda some: [shares(some)]}
-PANELS = {"drawn_ranks": 1}
+DRAWN = {"drawn_ranks": lambda some: [shares(some)], "drawn_changes": lambda some: [ratios(some)]}
+DRAWN_WITH = {"drawn_changes": {"smallest": 0.05}}
+PANELS = {"drawn_ranks": 1, "drawn_changes": 2}

@@ -7,7 +7,7 @@ import pandas as pd
 import planted
 import pytest
 
-from ufm.chapters import first_plan
+from ufm.chapters import regularisers as chapter
 from ufm.evidence import contrasts, on_seeds, planned_as
 from ufm.first_plan import regularisers, verdicts
 from ufm.plan import registry
@@ -152,7 +152,7 @@ def test_plain_models_wait_for_the_seeds_of_the_ways(populations):
 
 def test_its_tables(populations):
     cells, changes = regularisers.cells(populations), regularisers.differences(populations)
-    printed = [by_population.by_way(cells), first_plan.printed_differences(changes)]
+    printed = [by_population.by_way(cells), chapter.printed_differences(changes)]
     for table, rows in zip(printed, (cells, changes), strict=True):
         assert table["way"].tolist() == rows["setting"].tolist()
         assert not table.astype(str).apply(lambda column: column.str.contains("nan", case=False)).any(axis=None)

@@ -114,25 +114,6 @@ def printed_thresholds(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def printed_differences(differences: pd.DataFrame) -> pd.DataFrame:
-    """What each way changes, as the book prints it."""
-    rows = [
-        {
-            "population": row["population"],
-            "way": row["setting"],
-            "against": row["versus"],
-            "change of D, nats": with_interval(row, digits=3),
-            "p": p_text(row["p_holm"]),
-            "in own spreads": with_interval(row, end="spreads"),
-            "p ": p_text(row["spreads_p_holm"]),
-            "reading": row["reading"],
-            "change of accuracy": with_interval(row, digits=3, end="accuracy"),
-        }
-        for row in differences.to_dict("records")
-    ]
-    return pd.DataFrame(rows)
-
-
 def cell(value: float) -> str:
     """A number of a table; a dash where there is none."""
     return "–" if isnan(value) else number(value, 2)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from ufm.evidence import Cards
 from ufm.evidence.influential import groups, ranks
@@ -79,6 +80,59 @@ def printed_groups(table: pd.DataFrame) -> pd.DataFrame:
         for row in table.to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def printed_ratios(table: pd.DataFrame) -> pd.DataFrame:
+    """`ufm.evidence.influential.ranks_and_ratios` as the book prints it."""
+    rows = [
+        {
+            "group": row["setting"],
+            "seeds": row["n"],
+            "rise by the letter": with_interval(row, digits=4, end="rise"),
+            "rise by the placebo": with_interval(row, digits=4, end="placebo_rise"),
+            "times, letter": with_interval(row, end="ratio"),
+            "times, placebo": with_interval(row, end="placebo_ratio"),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def ratio_texts(table: pd.DataFrame) -> dict[str, str]:
+    """For the text: by which factor letter and placebo raise a group's self-influence: `ratio_random_hosts`."""
+    found = {key(f"{name} {group}"): "not recorded" for group in BY_INFLUENCE for name in ("ratio", "placebo_ratio")}
+    for row in table.to_dict("records"):
+        found |= {key(f"{name} {row['setting']}"): number(row[name], 2) for name in ("ratio", "placebo_ratio")}
+    return found
+
+
+def drawn_changes(table: pd.DataFrame, *, smallest: float) -> Figure:
+    """What letter and placebo change, a row a group, with intervals: rank share, and self-influence as a factor.
+
+    The dotted line is the smallest rise of the rank that the first plan counts.
+    """
+    figure, axes = plt.subplots(
+        1, 2, figsize=(WIDTH, 1.2 + 0.5 * max(len(table), 1)), sharey=True, layout="constrained"
+    )
+    named = {"letter": ("", KINDS["canary", "hard"]), "placebo": ("placebo_", KINDS["placebo", "hard"])}
+    for axis, end in zip(axes, ("rise", "ratio"), strict=True):
+        for line, (words, (prefix, (_, colour, marker))) in enumerate(named.items()):
+            for place, row in enumerate(table.to_dict("records")):
+                height = place + 0.24 * (line - 0.5)
+                axis.plot([row[f"{prefix}{end}_low"], row[f"{prefix}{end}_high"]], [height] * 2, color=colour)
+                name = words if place == 0 else "_"
+                axis.scatter(row[f"{prefix}{end}"], height, 26, color=colour, marker=marker, label=name, zorder=2)
+    axes[0].axvline(0, color="0.4", linewidth=0.8)
+    axes[0].axvline(smallest, color="0.4", linewidth=0.8, linestyle=":")
+    axes[0].set(xlabel="change of the rank share", yticks=range(len(table)), yticklabels=list(table.get("setting", [])))
+    axes[1].axvline(1, color="0.4", linewidth=0.8)
+    axes[1].set(xscale="log", xlabel="self-influence, times that without")
+    axes[1].xaxis.set_major_formatter(ScalarFormatter())
+    axes[1].xaxis.set_minor_formatter(ScalarFormatter())
+    axes[0].set_ylim(max(len(table), 1) - 0.5, -0.5)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)
 
 
 def drawn_ranks(table: pd.DataFrame) -> Figure:
