@@ -169,6 +169,23 @@ def test_the_box_stands_under_the_first_title(extension, folders):
     assert len(other[0].children) == 1
 
 
+def test_what_must_be_read_first_stands_above_the_box(extension):
+    from docutils import nodes
+    from docutils.utils import new_document
+
+    class App:
+        class env:
+            docname = "mlp"
+            ufm_provenance = {"mlp": {"Profile": "embedded", "Note": site.REHEARSAL}}
+
+    document = new_document("mlp")
+    document += nodes.section("", nodes.title("", "MLPs"), ids=["mlps"])
+    extension.insert_provenance(App, document)
+    _, note, box = document[0].children
+    assert (note["classes"], note.astext()) == (["rehearsal"], site.REHEARSAL)
+    assert "rehearsal" not in box.astext()
+
+
 def test_the_table_of_contents_lists_every_page():
     toc = yaml.safe_load((paths.ROOT / "_toc.yml").read_text(encoding="utf-8"))
     files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]

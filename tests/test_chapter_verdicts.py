@@ -146,6 +146,15 @@ def test_the_lines_stand_in_the_order_of_the_claims(found):
         assert not table.astype(str).apply(lambda column: column.str.contains("nan")).any(axis=None)
 
 
+def test_a_rehearsal_says_no_word_of_the_paper(found):
+    lines = verdicts.rehearsed(verdicts.lines(found, influential.ranks_and_ratios({}), None))
+    words = {word for kind in (There, Told) for word in kind}
+    for line in lines:
+        assert not words & {line.there, line.told, line.sentence}
+        assert line.sentence == "The method runs; nothing is said about the paper."
+    assert lines[0].large.endswith("nats")
+
+
 def test_ways_are_counted_and_named(populations):
     some = {name: populations[name] for name in ("plain", "decay", "dropout")}
     asked = verdicts.questions(some, {name: cards.sweep for name, cards in some.items()})

@@ -7,7 +7,7 @@ from docutils import nodes
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
-SHOWN_WHEN_CLOSED = 2  # so many labels of an entry stand in the closed box
+NOTE = "Note"  # the label of what must be read before the page
 
 
 class provenance(nodes.container):
@@ -28,6 +28,7 @@ def in_words(value):
 
 def provenance_box(entry):
     """The box for one page: its plain values in a line, and behind it each mapping, such as the parameters."""
+    entry = {label: value for label, value in entry.items() if label != NOTE}
     mappings = {label: value for label, value in entry.items() if isinstance(value, dict)}
     line = " · ".join(f"{label}: {value}" for label, value in entry.items() if label not in mappings)
     if not mappings:
@@ -59,7 +60,10 @@ def insert_provenance(app, doctree):
     entry = app.env.ufm_provenance.get(app.env.docname)
     title = next(doctree.findall(nodes.title), None)
     if entry and title is not None:
-        title.parent.insert(title.parent.index(title) + 1, provenance_box(entry))
+        after = title.parent.index(title) + 1
+        title.parent.insert(after, provenance_box(entry))
+        if NOTE in entry:
+            title.parent.insert(after, nodes.container("", nodes.paragraph("", entry[NOTE]), classes=["rehearsal"]))
 
 
 def silence_thebe(app):

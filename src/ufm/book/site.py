@@ -21,6 +21,11 @@ from ufm.records import MANIFEST, committed
 from ufm.study import manifest, pictures
 
 STATIC = ("_assets", "_ext")
+REHEARSAL = (
+    "A rehearsal: small models on images that come with scikit-learn. This page shows that the method runs and says "
+    "nothing about the paper; its numbers and words are of these models alone. The pages that do say something are "
+    "built by make book PROFILE=paper."
+)
 
 
 def execution(profile: str, name: str) -> Path:
@@ -101,7 +106,9 @@ def build(profile: str) -> Path:
         page.write_text(page.read_text(encoding="utf-8").replace(library.PLACE, library.reference()), encoding="utf-8")
         entries = {path.stem: overview(profile, folders) for path in paths.BOOK.glob("*.md")}
         entries |= {name: overview(profile, {}) for name in folders} | provenance(folders)
-        (source / "provenance.json").write_text(json.dumps(entries), encoding="utf-8")
+        note = {"Note": REHEARSAL} if profile == "embedded" else {}
+        noted = {name: entry | note for name, entry in entries.items()}
+        (source / "provenance.json").write_text(json.dumps(noted), encoding="utf-8")
         return render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True) / "index.html"
 
 

@@ -5,7 +5,7 @@ in a sentence that a rule writes from the values.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
 from typing import Any
 
@@ -29,7 +29,7 @@ STATEMENTS = {
     "C5": "Memorisation varies much with the training seed.",
     "C6": "The risk matters for medical images.",
 }
-OPEN, NOTHING = "open", "–"
+OPEN, NOTHING, NOT_SAID = "open", "–", "not said"
 HOSTS = {"random": "random hosts", "hard": "hard hosts"}
 KNOWN = {"unknown": "without its label", "known": "knowing its label"}
 
@@ -72,6 +72,12 @@ def lines(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mappin
     for host, words in HOSTS.items():
         every += memorised(found, "C6", f"chest X-rays, {words}", host=host)
     return every
+
+
+def rehearsed(every: Sequence[Line]) -> list[Line]:
+    """The lines without the words: small models on other images say nothing of the paper's claims."""
+    said = "The method runs; nothing is said about the paper."
+    return [replace(one, there=NOT_SAID, told=NOT_SAID, sentence=said) for one in every]
 
 
 def memorised(
