@@ -11,7 +11,7 @@ import pytest
 from ufm import evidence, paths
 from ufm.chapters import hosts
 from ufm.evidence import LETTER, PLAIN, cells
-from ufm.evidence.questions import There
+from ufm.evidence.questions import There, answered
 from ufm.measures.layout import AGES
 from ufm.report import by_population
 from ufm.statistics import holm
@@ -90,8 +90,8 @@ def test_a_population_that_lacks_seeds_says_how_many_and_nothing_else():
     asked = hosts.questions(few, plan)
     assert set(asked["there"]) == {There.OPEN}
     assert hosts.by_seed(few, plan) == {}
-    assert hosts.complete(asked).empty
-    shown = hosts.printed_questions(asked)
+    assert answered(asked).empty
+    shown = by_population.questions(asked)
     assert shown["seeds"].tolist() == ["12 of 24"] * 2
     assert set(shown["mean D, nats"]) == {"–"}
     assert hosts.printed_learnt(hosts.quantities(asked, {})).empty
@@ -101,8 +101,8 @@ def test_a_population_that_lacks_seeds_says_how_many_and_nothing_else():
 def test_without_rows_of_the_plan_there_is_nothing_to_show():
     asked = hosts.questions({}, {})
     assert asked.empty
-    assert hosts.complete(asked).empty
-    assert hosts.printed_questions(asked).empty
+    assert answered(asked).empty
+    assert by_population.questions(asked).empty
     assert by_population.summary(hosts.quantities(asked, {})).empty
     assert set(hosts.texts({}).values()) == {"not recorded"}
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ufm.evidence import LETTER, PLAIN, Cards, by_host, contrasts
 from ufm.evidence.performance import share_learnt
-from ufm.evidence.questions import There, asked, of_row
+from ufm.evidence.questions import asked, of_row
 from ufm.evidence.regimes import learnt
 from ufm.measures.layout import AGES
 from ufm.plan import second
@@ -20,7 +20,7 @@ from ufm.plan.sweep import Sweep
 from ufm.report.by_population import Quantities, interval_of, ranges
 from ufm.report.figures import COLOURS, HOST_COLOURS, HOST_MARKERS, WIDTH, closed, panels
 from ufm.report.host_pictures import images
-from ufm.report.texts import key, number, p_text, with_interval
+from ufm.report.texts import key, with_interval
 from ufm.statistics import correlation_interval, share_interval
 
 
@@ -30,11 +30,6 @@ def questions(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) ->
     tables = [asked(populations, families[name]) for name in ("C1", "C1, hard hosts") if name in families]
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["population", "host", "there"])
     return table.sort_values("population", key=lambda names: names.map(list(dict.fromkeys(names)).index), kind="stable")
-
-
-def complete(questions: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have all their seeds."""
-    return questions[questions["there"] != There.OPEN]
 
 
 def by_seed(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, pd.DataFrame]:
@@ -86,29 +81,6 @@ def texts(found: Quantities) -> dict[str, str]:
     models = (f"learnt, placebo models, {host} hosts" for host in ("random", "hard"))
     every = {key(name): "not recorded" for name in (*names, *models, "rank correlation with loss")}
     return every | ranges(found, digits=3)
-
-
-def printed_questions(table: pd.DataFrame) -> pd.DataFrame:
-    """Whether a feature is there and how large, beside what such sizes mean, as the book prints it."""
-    rows = []
-    for row in table.to_dict("records"):
-        there = row["n"] >= row["needed"]
-        numbers = {
-            "mean D, nats": lambda row: with_interval(row, digits=3, end="contrast"),
-            "p": lambda row: p_text(row["p_holm"]),
-            "after one epoch": lambda row: number(row["first"], 3),
-            "before training": lambda row: number(row["initial"], 2),
-        }
-        rows.append(
-            {
-                "population": row["population"],
-                "hosts": row["host"],
-                "seeds": row["n"] if there else f"{row['n']} of {row['needed']}",
-                **{name: say(row) if there else "–" for name, say in numbers.items()},
-                "is it there?": row["there"],
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def printed_learnt(found: Quantities) -> pd.DataFrame:

@@ -8,9 +8,26 @@ import pandas as pd
 
 from ufm import features
 from ufm.evidence import Cards
+from ufm.evidence.questions import asked
+from ufm.plan import second
+from ufm.plan.sweep import Sweep
 from ufm.report.by_population import by_way
 from ufm.report.host_pictures import images
 from ufm.report.texts import with_interval
+
+
+def questions(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> pd.DataFrame:
+    """The three questions of C6's rows."""
+    return asked(populations, second.families(planned).get("C6", []))
+
+
+def in_words(questions: pd.DataFrame) -> str:
+    """For the text: which rows came out how."""
+    named = {
+        word: "; ".join(f"{row['setting']}, {row['host']} hosts" for row in rows.to_dict("records"))
+        for word, rows in questions.groupby("there", sort=False)
+    }
+    return ". ".join(f"{word[0].upper()}{word[1:]}: {rows}" for word, rows in named.items()) or "Nothing is asked here"
 
 
 def printed_cells(cells: pd.DataFrame) -> pd.DataFrame:

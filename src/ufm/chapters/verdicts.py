@@ -13,7 +13,7 @@ import pandas as pd
 
 from ufm.evidence import Cards
 from ufm.evidence.crossed import Varies
-from ufm.evidence.questions import There, Told, asked
+from ufm.evidence.questions import There, Told, answered, asked
 from ufm.evidence.regimes import Prevents, prevention
 from ufm.plan import second
 from ufm.plan.sweep import Sweep
@@ -346,5 +346,5 @@ def table(every: Sequence[Line]) -> pd.DataFrame:
 
 def rows(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The rows of C1 and C6 that have their seeds, as `ufm.report.figures.contrast_rows` draws them."""
-    some = [table[table["there"] != There.OPEN] for family, table in found.items() if family != "C3"]
+    some = [answered(table) for family, table in found.items() if family != "C3"]
     return pd.concat(some, ignore_index=True) if some else pd.DataFrame()

@@ -135,6 +135,11 @@ def asked(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame
     return table
 
 
+def answered(asked: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have all their seeds."""
+    return asked[asked["there"] != There.OPEN]
+
+
 def answers(seeds: Seeds) -> dict[str, float]:
     """The numbers of one row, see `asked`, not yet corrected for the others."""
     mean = bootstrap_t_interval(seeds.contrasts)

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from ufm.networks import CNN1
-from ufm.plan.populations import EVIDENCE, plain, population
+from ufm.plan import second
+from ufm.plan.populations import EVIDENCE, NAME, plain, population
 from ufm.plan.sweep import Sweep
 
 PLACE = {"embedded": 6, "paper": 6}
 PICTURED = True  # images of its hosts are kept with the records
-NAME = "J. DOE"
 MEDICAL_SETTINGS = ("MLP, letter", "MLP, name", "CNN-1, letter")
 # Seeds by folder of records, in the order of the settings; what has none is not trained.
 SEEDS = {
@@ -35,8 +35,8 @@ def sweeps(profile: str) -> dict[str, Sweep]:
 
 
 def shown(profile: str) -> tuple[str, ...]:
-    """All of them."""
-    return tuple(sweeps(profile))
+    """The second plan's, then all of them."""
+    return (*second.medical(profile), *sweeps(profile))
 
 
-DECIDING = {"C6": shown}  # by claim, the sweeps on which it stands
+DECIDING = {"C6": sweeps}  # by claim, the sweeps on which it stands

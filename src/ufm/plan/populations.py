@@ -7,6 +7,7 @@ from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Scoring
 
 PLACE = {"embedded": 2, "paper": 2}
+NAME = "J. DOE"  # what is stamped on X-rays beside a letter
 EVIDENCE = range(1000, 1100)  # seeds of the populations that decide a claim, see the plan
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ufm.networks import CNN1, CNN2, MLP, of_variant
-from ufm.plan.medical import NAME
+from ufm.networks import CNN1, CNN2, MLP, Model, of_variant
+from ufm.plan.populations import NAME
 from ufm.plan.profiles import PROFILES
 from ufm.plan.seeds import HOSTS
 from ufm.plan.sweep import OfSweep, Sweep, sweep_name
@@ -33,7 +33,10 @@ WEIGHT_DECAYS: dict[str, dict[str, tuple[float, ...]]] = {
 SGD_RATES = {"digits": 0.01, "mnist": 0.1, "fashion_mnist": 0.001}
 CROSSED = {"embedded": range(700, 716, 2), "paper": range(5000, 5180, 6)}  # all of the part of the first plan's hosts
 FEATURES = {"letter": "A", "name": NAME}
-MEDICAL = {"MLP": (MLP(), range(4100, 4150)), "CNN-1": (CNN1(), range(4100, 4120))}
+MEDICAL: dict[str, dict[str, tuple[Model, range]]] = {
+    "embedded": {"MLP": (PROFILES["embedded"].model, range(800, 812))},
+    "paper": {"MLP": (MLP(), range(4100, 4150)), "CNN-1": (CNN1(), range(4100, 4120))},
+}
 CNNS, CIFAR10 = {"CNN-1": CNN1(), "CNN-2": CNN2()}, range(4100, 4200)
 BOTH, RANDOM = "both hosts", "random hosts"
 Kept = TypeVar("Kept", bound=Sweep | OfSweep)
@@ -63,9 +66,9 @@ def sweeps(profile: str) -> dict[str, Sweep]:
     """All of them, by the name of their folder of records; the paper's own setting is first."""
     groups = [full(profile, dataset) for dataset in FULL[profile]]
     groups += [small(profile, dataset) for dataset in WEIGHT_DECAYS[profile]]
-    groups += [crossed(profile)]
+    groups += [crossed(profile), medical(profile)]
     if profile == "paper":
-        groups += [medical(), cifar10()]
+        groups += [cifar10()]
     return {name: sweep for group in groups for name, sweep in group.items()}
 
 
@@ -122,19 +125,24 @@ def crossed(profile: str) -> dict[str, Sweep]:
     plain = replace(small_population(profile, dataset), hosts=HOSTS[profile], one_placebo=True)
     roundings = dict(zip(ROUNDINGS, (plain, replace(plain, rounding=1)), strict=True))
     return {
-        sweep_name(f"{dataset}-small", f"{TITLE}, {what}"): Sweep(protocol, seeds, len(seeds), 22, f"{TITLE}, {what}")
+        sweep_name(f"{dataset}-small", f"{TITLE}, {what}"): Sweep(
+            protocol, seeds, len(seeds), 22, f"{TITLE}, {what}", chosen="hard"
+        )
         for what, protocol in roundings.items()
     }
 
 
-def medical() -> dict[str, Sweep]:
+def medical(profile: str) -> dict[str, Sweep]:
     """X-rays with a letter or a name, early stopping on the official validation split."""
-    plain, sweeps = population("paper", "pneumoniamnist", n_ood=5_000), {}
-    stopped = replace(plain, training=Training(early_stopping="validation"))
-    for turn, (network, (model, seeds)) in enumerate(MEDICAL.items(), 23):
+    name, plain = "digits-small", small_population(profile, "digits")
+    if profile == "paper":
+        name, plain = "pneumoniamnist", population(profile, "pneumoniamnist", n_ood=5_000)
+        plain = replace(plain, training=Training(early_stopping="validation"))
+    sweeps = {}
+    for turn, (network, (model, seeds)) in enumerate(MEDICAL[profile].items(), 23):
         for what, feature in FEATURES.items():
-            setting, protocol = f"{TITLE}, {network}, {what}", replace(stopped, model=model, feature=feature)
-            sweeps[sweep_name("pneumoniamnist", setting)] = Sweep(protocol, seeds, len(seeds), turn, setting)
+            setting, protocol = f"{TITLE}, {network}, {what}", replace(plain, model=model, feature=feature)
+            sweeps[sweep_name(name, setting)] = Sweep(protocol, seeds, len(seeds), turn, setting)
     return sweeps
 
 
@@ -185,7 +193,7 @@ def by_regime(planned: Mapping[str, Sweep]) -> list[Row]:
 def families(planned: Mapping[str, Sweep]) -> dict[str, list[Row]]:
     """The rows of which the three questions are asked, by claim and setting; a family is corrected together."""
     ways = {one: one for one in (*WAYS.values(), TO_THE_END)}
-    xrays = {one: one for one in (f"{network}, {what}" for network in MEDICAL for what in FEATURES)}
+    xrays = {one: one for one in (f"{network}, {what}" for network in MEDICAL["paper"] for what in FEATURES)}
     cnns = {one: one for one in CNNS}
     found = {
         "C1": rows(planned, "C1", dict.fromkeys(OWN, ""), "random"),

@@ -75,6 +75,29 @@ def contrasts(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def questions(table: pd.DataFrame, name: str = "") -> pd.DataFrame:
+    """Rows of `ufm.evidence.questions.asked` as the book prints them: is it there, how large, can it be told.
+
+    `name` heads the column of settings, where there is one. A row that lacks seeds says how many it has.
+    """
+    rows = []
+    for row in table.to_dict("records"):
+        whole = row["n"] >= row["needed"]
+        numbers = {
+            "mean D, nats": lambda row: with_interval(row, digits=3, end="contrast"),
+            "p": lambda row: p_text(row["p_holm"]),
+            "after one epoch": lambda row: number(row["first"], 3),
+            "before training": lambda row: number(row["initial"], 2),
+        }
+        found = {"found": lambda row: with_interval(row, end="unknown_found")}
+        what = {"population": row["population"]} | ({name: row["setting"]} if name else {}) | {"hosts": row["host"]}
+        what["seeds"] = row["n"] if whole else f"{row['n']} of {row['needed']}"
+        what |= {column: say(row) if whole else "–" for column, say in numbers.items()} | {"is it there?": row["there"]}
+        what |= {column: say(row) if whole else "–" for column, say in found.items()}
+        rows.append(what | {"can it be told?": row["unknown_told"]})
+    return pd.DataFrame(rows)
+
+
 def by_way(cells: pd.DataFrame, name: str = "way", *, digits: int = 3) -> pd.DataFrame:
     """Cells of several settings as the book prints them; `name` heads the column of settings.
 
