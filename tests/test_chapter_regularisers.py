@@ -104,6 +104,14 @@ def test_nothing_is_recorded_yet(populations):
     assert regularisers.drawn_costs(table).axes
 
 
+def test_none_of_it_is_there(populations):
+    asked = regularisers.questions({}, planned(populations))
+    table = regularisers.ways({}, asked)
+    assert set(table["prevents"]) == {Prevents.OPEN}
+    assert regularisers.printed_changes(table).empty
+    assert set(regularisers.printed_ways(table)["seeds"]) == {"0 of 24"}
+
+
 def test_ways_are_named_with_where_they_do():
     rows = [
         {"population": population, "way": way, "host": host, "change": word}

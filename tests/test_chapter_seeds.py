@@ -12,7 +12,7 @@ from ufm.chapters import seeds
 from ufm.evidence import clean_losses, contrasts, crossed, planned_as
 from ufm.first_plan import seeds as judged
 from ufm.first_plan import verdicts
-from ufm.plan import registry
+from ufm.plan import registry, second
 from ufm.statistics.variance import components, relative_spread
 
 
@@ -97,3 +97,54 @@ def test_the_tables_of_the_chapter():
     assert np.isnan(summary.loc["spread over seeds", "estimate"])
     assert summary.loc["sd, noise", "estimate"] == pytest.approx(null.std(ddof=1))
     assert summary.loc["sd, host", "estimate"] == parts.set_index("component").loc["host", "estimate"]
+
+
+def twice(shared=1.0, noise=0.05, n_seeds=12):
+    """The second plan's seeds on two hosts under two roundings: D has a part of the seed and one of the rounding."""
+    rng, made = np.random.default_rng(5), {}
+    own = rng.normal(1, shared / 4, (n_seeds, 2))
+    for name in second.ROUNDINGS:
+        cards = planted.equal_age(n_seeds, setting=f"second plan, {name}", needed=n_seeds, title="MNIST, small")
+        shift = np.zeros_like(cards.arrays["ood_age_shift"], dtype=float)
+        for kind in range(2):  # D is half of what the canary's letter moves on the label, all else being still
+            values = own[:, kind] + rng.normal(0, noise, n_seeds)
+            for place, label in enumerate(cards.labels[:, kind]):
+                shift[place, 1 + 2 * kind, :, 0, label] = 2 * values[place]
+        made[name] = replace(cards, arrays=dict(cards.arrays) | {"ood_age_shift": shift})
+    return made
+
+
+def test_the_spread_is_what_two_roundings_have_in_common():
+    both = twice()
+    values = np.stack([crossed.by_host_and_seed(cards, "control") for cards in both.values()])
+    row = crossed.spread(both)
+    covariance = np.mean([np.cov(values[0, :, host], values[1, :, host])[0, 1] for host in range(2)])
+    assert row["estimate"] == pytest.approx(np.sqrt(covariance) / values.mean())
+    shown = seeds.printed_spread(both)
+    assert shown["D varies"].tolist() == [row["varies"], "–"]
+    assert shown["seeds"].tolist() == [12, 12]
+    texts = seeds.noise_texts(both)
+    assert float(texts["rounding"]) == pytest.approx((values[0] - values[1]).std(ddof=1) / 2**0.5, abs=5e-4)
+    assert float(texts["twice_mean"]) == pytest.approx(values.mean(), abs=5e-4)
+    assert float(texts["alike"]) > 0.8
+    points = np.concatenate(
+        [one.get_offsets() for one in seeds.drawn_twice(seeds.both_roundings(both)).axes[0].collections]
+    )
+    np.testing.assert_allclose(np.sort(points[:, 0]), np.sort(values[0].ravel()))
+
+
+def test_while_seeds_are_missing_the_page_says_so():
+    few = {"a": next(iter(twice().values()))}
+    assert set(seeds.noise_texts(few).values()) == {"not recorded"}
+    assert seeds.printed_spread(few)["D varies"].tolist() == ["open", "open"]
+    [text] = seeds.drawn_twice(seeds.both_roundings(few)).axes[0].texts
+    assert text.get_text() == "Not all seeds are trained yet."
+
+
+def test_the_second_plans_seeds_are_not_the_first_ones():
+    assert judged.crossed(twice()) is None
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
+DRAWN = {"drawn_twice": lambda some: [seeds.both_roundings(twice())]}
+PANELS = {"drawn_twice": 1}

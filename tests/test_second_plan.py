@@ -7,7 +7,7 @@ import pytest
 
 from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
-from ufm.plan import registry, second, seeds
+from ufm.plan import registry, same_hosts, second
 from ufm.protocol import SGD, Training, hosts
 
 SWEEPS = second.sweeps("paper")
@@ -83,7 +83,7 @@ def test_regimes_change_one_thing_of_plain_models(dataset, decays):
 
 def test_every_seed_has_the_hosts_of_part_two_and_is_trained_twice():
     usual, other = (SWEEPS[f"mnist-small-second-plan-same-hosts{end}"] for end in ("", "-another-rounding"))
-    assert usual.protocol.hosts == seeds.HOSTS["paper"]
+    assert usual.protocol.hosts == same_hosts.HOSTS["paper"]
     assert {seed % usual.protocol.n_parts for seed in usual.seeds} == {2}
     assert (len(usual.seeds), usual.seeds) == (30, other.seeds)
     assert usual.protocol.one_placebo

@@ -56,8 +56,8 @@ def ways(populations: Mapping[str, Cards], questions: pd.DataFrame) -> pd.DataFr
 
     Columns: those of `ufm.evidence.regimes.prevention`, and of `changes` those that say what it changes.
     """
-    table, changed = prevention(questions), changes(pairs(populations))
-    keys = ["population", "way", "host"]
+    both, keys = pairs(populations), ["population", "way", "host"]
+    table, changed = prevention(questions), changes(both) if both else pd.DataFrame(columns=[*keys, "change"])
     own = [name for name in changed if name.startswith(("nats", "spreads")) or name == "change"]
     return table.merge(changed[[*keys, *own]], how="left", on=keys)
 

@@ -7,13 +7,77 @@ seed, so what varies over seeds for one host is the seed's own part, its part to
 from collections.abc import Mapping
 from dataclasses import asdict
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
 
 from ufm.evidence import Cards
-from ufm.evidence.crossed import by_host_and_seed
-from ufm.report.texts import with_interval
+from ufm.evidence.crossed import Varies, by_host_and_seed, spread, twice
+from ufm.report.figures import WIDTH, closed
+from ufm.report.texts import number, with_interval
 from ufm.statistics import SUMMARY_COLUMNS, bootstrap_interval
+
+
+def printed_spread(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """C5 of the second plan as the book prints it, with the hosts as they are, which decides, and with hosts drawn."""
+    rows = []
+    for words, hosts_vary in (("the hosts as they are", False), ("hosts drawn too", True)):
+        row = spread(populations, hosts_vary=hosts_vary)
+        there = row["varies"] != Varies.OPEN
+        said = row["varies"] if not hosts_vary or not there else "–"
+        share = with_interval(row) if there else "–"
+        rows.append(
+            {"resamples draw seeds, and": words, "seeds": row["n"], "share of the mean": share, "D varies": said}
+        )
+    return pd.DataFrame(rows)
+
+
+def noise_texts(populations: Mapping[str, Cards]) -> dict[str, str]:
+    """For the text: mean D and the noise of rounding in one D, nats; correlation of the two roundings over seeds."""
+    both = twice(populations)
+    if spread(populations)["varies"] == Varies.OPEN:
+        return dict.fromkeys(("twice_mean", "rounding", "alike"), "not recorded")
+    first, other = (by_host_and_seed(cards, "control") for cards in both)
+    within = [values - values.mean(0) for values in (first, other)]
+    return {
+        "twice_mean": number((first + other).mean() / 2, 3),
+        "rounding": number((first - other).std(ddof=1) / np.sqrt(2), 3),
+        "alike": number(np.corrcoef(*(values.ravel() for values in within))[0, 1], 2),
+    }
+
+
+def both_roundings(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """Every seed and host: columns setting (image and label), first and other (D under the two roundings, nats).
+
+    No rows while seeds are missing.
+    """
+    if spread(populations)["varies"] == Varies.OPEN:
+        return pd.DataFrame(columns=["setting", "first", "other"])
+    both = twice(populations)
+    first, other = (by_host_and_seed(cards, "control").ravel() for cards in both)
+    names = names_of_hosts(both[0]) * len(both[0].seeds)
+    return pd.DataFrame({"setting": names, "first": first, "other": other})
+
+
+def drawn_twice(table: pd.DataFrame) -> Figure:
+    """D of every seed and host under one rounding against the other, a colour and marker a host."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 4.4), layout="constrained")
+    if table.empty:
+        axis.axis("off")
+        axis.text(0.5, 0.5, "Not all seeds are trained yet.", ha="center")
+        return closed(figure)
+    names = list(dict.fromkeys(table["setting"]))
+    for place, (name, colour) in enumerate(zip(names, sns.color_palette("colorblind", len(names)), strict=True)):
+        rows = table[table["setting"] == name]
+        axis.scatter(rows["first"], rows["other"], 18, color=colour, marker="osD^vP*Xph"[place % 10], label=name)
+    ends = [table[["first", "other"]].min(axis=None), table[["first", "other"]].max(axis=None)]
+    axis.plot(ends, ends, color="0.4", linewidth=0.8)
+    axis.set(xlabel="contrast D under one rounding (nats)", ylabel="under another (nats)")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)
 
 
 def points(cards: Cards) -> dict[str, pd.DataFrame]:
@@ -42,11 +106,11 @@ def names_of_hosts(cards: Cards) -> list[str]:
     return [f"image {index}, label {label}" for index, label in zip(cards.indices[0], cards.labels[0], strict=True)]
 
 
-def summary(spread: Mapping[str, float], table: pd.DataFrame, null: np.ndarray) -> pd.DataFrame:
+def summary(found: Mapping[str, float], table: pd.DataFrame, null: np.ndarray) -> pd.DataFrame:
     """What the Seeds chapter found, as a summary table."""
     nothing = {"low": np.nan, "high": np.nan}
     rows: list[dict[str, object]] = []
-    rows += [{"quantity": "spread over seeds"} | {name: spread[name] for name in SUMMARY_COLUMNS[1:]}]
+    rows += [{"quantity": "spread over seeds"} | {name: found[name] for name in SUMMARY_COLUMNS[1:]}]
     rows += [
         {"quantity": f"sd, {row['component']}"} | {name: row[name] for name in SUMMARY_COLUMNS[1:]}
         for row in table.to_dict("records")

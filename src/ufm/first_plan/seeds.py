@@ -11,7 +11,8 @@ import pandas as pd
 from ufm.evidence import Cards, clean_losses, contrasts, plain
 from ufm.evidence.crossed import by_host_and_seed
 from ufm.first_plan.claims import Claim, Outcome, Result
-from ufm.plan.seeds import SAME_HOSTS
+from ufm.plan import second
+from ufm.plan.same_hosts import SAME_HOSTS
 from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import THRESHOLDS
 from ufm.protocol import is_fixed
@@ -53,7 +54,7 @@ def varies(table: pd.DataFrame, p_corrected: float) -> Outcome:
 
 def crossed(populations: Mapping[str, Cards]) -> Cards | None:
     """The population in which every seed trains on the same hosts; None where there is none."""
-    every = (cards for cards in populations.values() if all(map(is_fixed, cards.protocol.hosts)))
+    every = (cards for cards in second.first_plan(populations).values() if all(map(is_fixed, cards.protocol.hosts)))
     return next(every, None)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from ufm.networks import CNN1, CNN2, MLP, Model, of_variant
 from ufm.plan.populations import NAME
 from ufm.plan.profiles import PROFILES
-from ufm.plan.seeds import HOSTS
+from ufm.plan.same_hosts import HOSTS
 from ufm.plan.sweep import OfSweep, Sweep, sweep_name
 from ufm.plan.ways import LAYERS, TO_THE_END
 from ufm.protocol import SGD, Protocol, Scoring, Training
