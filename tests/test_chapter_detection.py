@@ -100,7 +100,9 @@ def test_a_regime_that_lacks_seeds_says_how_many():
     shown = detection.printed_regimes(regimes.by_regime(few, second.by_regime(planned)))
     assert shown["seeds"].tolist() == ["12 of 24"] * 2
     assert set(shown.iloc[0, 4:]) == {NONE}
-    assert detection.texts(regimes.by_regime(few, second.by_regime(planned)))["area_plain_random_hosts"] == UNDECIDED
+    assert (
+        detection.texts(regimes.by_regime(few, second.by_regime(planned)))["area_plain_random_hosts"] == "not recorded"
+    )
 
 
 def test_weight_decay_is_tested_against_plain_models_of_its_data_set(populations):
@@ -146,6 +148,23 @@ def test_the_first_plan_stands_beside_it():
     assert shown["trained"].tolist() == ["plain", "plain", "dropout"]
     assert shown["hosts"].tolist() == ["random", "hard", "hard"]
     assert not shown.astype(str).apply(lambda column: column.str.contains("nan")).any(axis=None)
+
+
+def test_what_weight_decay_does_to_signal_and_noise_is_said_by_data_set():
+    rows = [
+        {"population": "MNIST, small", "setting": setting, "host": host, "added": added, "spread": 0.1}
+        for setting, host, added in (("", "hard", 0.288), ("weight decay", "hard", 0.244), ("", "random", 0.5))
+    ]
+    texts = detection.noise_texts(pd.DataFrame(rows))
+    assert texts["added_plain"] == "0.288 (MNIST)"
+    assert texts["added_decayed"] == "0.244 (MNIST)"
+    assert texts["spread_decayed"] == "0.100 (MNIST)"
+    assert set(detection.noise_texts(pd.DataFrame(rows[:1])).values()) == {"not recorded"}
+
+
+def test_without_doses_the_figure_says_so():
+    [text] = detection.drawn_dose(pd.DataFrame()).axes[0].texts
+    assert text.get_text() == "Not all seeds are trained yet."
 
 
 def drawn(some):

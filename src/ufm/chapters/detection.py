@@ -58,7 +58,7 @@ def texts(table: pd.DataFrame) -> dict[str, str]:
     """For the text: of plain models and of those with weight decay 3 what can be told, over populations."""
     found = quantities(table)
     return {
-        key(name): span(row["estimate"] for row in found.get(name, {}).values())
+        key(name): span(row["estimate"] for row in found[name].values()) if name in found else "not recorded"
         for regime in (second.PLAIN, second.USUAL_DECAY)
         for host in ("random", "hard")
         for name in (f"{what}, {regime}, {host} hosts" for what in ("area", "area, label known", "found"))
@@ -111,6 +111,19 @@ def printed_decay_tests(table: pd.DataFrame) -> pd.DataFrame:
         for row in table.dropna(subset=["p_holm"]).to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def noise_texts(before: pd.DataFrame) -> dict[str, str]:
+    """For the text, of the first plan's hard hosts: what canaries add and its spread in controls, plain and decayed."""
+    hard = before[before["host"] == "hard"].set_index(["population", "setting"])
+    both = [population for population, setting in hard.index if setting == "weight decay"]
+    texts = {}
+    for setting, name in (("", "plain"), ("weight decay", "decayed")):
+        rows = [hard.loc[(population, setting)] for population in both if (population, setting) in hard.index]
+        for column in ("added", "spread"):
+            said = "; ".join(f"{number(row[column], 3)} ({row.name[0].partition(',')[0]})" for row in rows)
+            texts[f"{column}_{name}"] = said or "not recorded"
+    return texts
 
 
 def printed_tried(areas: pd.DataFrame) -> pd.DataFrame:
@@ -182,13 +195,18 @@ def drawn_regimes(table: pd.DataFrame, first: pd.DataFrame) -> Figure:
 
 def drawn_dose(table: pd.DataFrame) -> Figure:
     """Area, accuracy and mean D against what weight decay leaves of a weight that no image touches."""
+    if table.empty:
+        figure, axis = plt.subplots(figsize=(WIDTH, 1), layout="constrained")
+        axis.axis("off")
+        axis.text(0.5, 0.5, "Not all seeds are trained yet.", ha="center")
+        return closed(figure)
     populations = list(dict.fromkeys(table["population"]))
     areas = [(auditor, f"area, {words}") for auditor, words in AREAS.items()]
     lines = [*areas, ("contrast", "mean D (nats)"), ("accuracy", "accuracy")]
     size = (WIDTH, 1.7 * len(lines) + 0.8)
     figure, axes = plt.subplots(
         len(lines),
-        max(len(populations), 1),
+        len(populations),
         figsize=size,
         sharex="col",
         sharey="row",
@@ -211,8 +229,7 @@ def drawn_dose(table: pd.DataFrame) -> Figure:
         axes[-1, column].set_xlabel("share left of an untouched weight")
     for axis in axes[:2].flat:
         axis.axhline(0.5, color="0.4", linewidth=0.8, linestyle=":")
-    if populations:
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     sns.despine(figure)
     return closed(figure)
 
