@@ -140,7 +140,8 @@ def test_the_lines_stand_in_the_order_of_the_claims(found):
     assert lines[0].there == There.LARGE
     assert "does not prevent it 1" in lines[-1].there
     shown = verdicts.printed(lines)
-    assert shown[""].tolist() == [line.claim for line in lines]
+    assert [text[:2] for text in shown["claim"]] == ["C1", "", "C2", "", "", "", "C3", ""]
+    assert shown["claim"].iloc[0] == f"C1 {verdicts.STATEMENTS['C1']}"
     assert verdicts.table(lines)["statement"].notna().all()
     for table in (shown, verdicts.printed_sentences(lines)):
         assert not table.astype(str).apply(lambda column: column.str.contains("nan")).any(axis=None)

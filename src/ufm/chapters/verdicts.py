@@ -319,18 +319,13 @@ def largest(found: Mapping[str, pd.DataFrame], family: str, name: str) -> float:
 
 
 def printed(every: Sequence[Line]) -> pd.DataFrame:
-    """The verdicts as the book prints them."""
-    rows = [
-        {
-            "": one.claim,
-            "setting": one.setting,
-            "is it there?": one.there,
-            "how large?": one.large,
-            "can it be told?": one.told,
-            "seeds": one.seeds,
-        }
-        for one in every
-    ]
+    """The verdicts as the book prints them; the first line of a claim has its statement."""
+    rows, before = [], ""
+    for one in every:
+        statement = "" if one.claim == before else f"{one.claim} {STATEMENTS[one.claim]}"
+        answers = {"is it there?": one.there, "how large?": one.large, "can it be told?": one.told}
+        rows.append({"claim": statement, "setting": one.setting} | answers | {"seeds": one.seeds})
+        before = one.claim
     return pd.DataFrame(rows)
 
 
