@@ -100,9 +100,8 @@ def test_a_regime_that_lacks_seeds_says_how_many():
     shown = detection.printed_regimes(regimes.by_regime(few, second.by_regime(planned)))
     assert shown["seeds"].tolist() == ["12 of 24"] * 2
     assert set(shown.iloc[0, 4:]) == {NONE}
-    assert (
-        detection.texts(regimes.by_regime(few, second.by_regime(planned)))["area_plain_random_hosts"] == "not recorded"
-    )
+    texts = detection.texts(regimes.by_regime(few, second.by_regime(planned)))
+    assert set(texts.values()) == {"not recorded"}
 
 
 def test_weight_decay_is_tested_against_plain_models_of_its_data_set(populations):
@@ -128,10 +127,11 @@ def test_doses_are_plain_models_and_those_of_weight_decay_alone(table):
 def test_texts_are_of_plain_models_and_weight_decay_3(table):
     said = detection.texts(table)
     row = table[(table["setting"] == "weight decay 3") & (table["host"] == "hard")].iloc[0]
-    assert said["area_weight_decay_3_hard_hosts"] == f"{row['unknown']:.2f}"
-    assert said["found_weight_decay_3_hard_hosts"] == f"{row['unknown_found']:.2f}"
-    assert said["area_label_known_weight_decay_3_hard_hosts"] == f"{row['known']:.2f}"
-    assert len(said) == 12
+    assert said["area_weight_decay_3_hard_hosts_small"] == f"{row['unknown']:.2f}"
+    assert said["found_weight_decay_3_hard_hosts_small"] == f"{row['unknown_found']:.2f}"
+    assert said["area_label_known_weight_decay_3_hard_hosts_small"] == f"{row['known']:.2f}"
+    assert len(said) == 24
+    assert said["area_plain_random_hosts_full"] == "not recorded"
 
 
 def test_the_summary_has_a_row_a_quantity_and_population(table):

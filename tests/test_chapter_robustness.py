@@ -98,8 +98,19 @@ def test_areas_are_against_placebo_models_and_against_controls(populations):
 
 
 def test_numbers_are_a_column_a_choice(presence):
-    shown = robustness.printed_numbers(presence, [PLANNED, "black image"])
-    assert list(shown) == ["row", PLANNED, "black image"]
+    shown = robustness.printed_numbers(presence)
+    assert list(shown) == ["row", *(choice.name for choice in CHOICES[:-1])]
     first = presence[(presence["population"] == "MNIST, full") & (presence["host"] == "random")].set_index("choice")
     assert shown[PLANNED].iloc[0] == f"{first.loc[PLANNED, 'contrast']:.3f}"
-    assert robustness.printed_numbers(pd.DataFrame(), [PLANNED]).empty
+    assert robustness.printed_numbers(pd.DataFrame()).empty
+
+
+# What its figure is drawn from, given populations (tests/test_figures.py).
+DRAWN = {
+    "drawn_choices": lambda some: [
+        robustness.presence(
+            every := {one.title: own(0.5, one.title) for one in some}, {name: one.sweep for name, one in every.items()}
+        )
+    ]
+}
+PANELS = {"drawn_choices": 1}

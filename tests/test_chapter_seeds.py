@@ -123,7 +123,7 @@ def test_the_spread_is_what_two_roundings_have_in_common():
     shown = seeds.printed_spread(both)
     assert shown["D varies"].tolist() == [row["varies"], "–"]
     assert shown["seeds"].tolist() == [12, 12]
-    texts = seeds.noise_texts(both)
+    texts = seeds.twice_texts(both)
     assert float(texts["rounding"]) == pytest.approx((values[0] - values[1]).std(ddof=1) / 2**0.5, abs=5e-4)
     assert float(texts["twice_mean"]) == pytest.approx(values.mean(), abs=5e-4)
     assert float(texts["alike"]) > 0.8
@@ -135,7 +135,7 @@ def test_the_spread_is_what_two_roundings_have_in_common():
 
 def test_while_seeds_are_missing_the_page_says_so():
     few = {"a": next(iter(twice().values()))}
-    assert set(seeds.noise_texts(few).values()) == {"not recorded"}
+    assert set(seeds.twice_texts(few).values()) == {"not recorded", "not known yet"}
     assert seeds.printed_spread(few)["D varies"].tolist() == ["open", "open"]
     [text] = seeds.drawn_twice(seeds.both_roundings(few)).axes[0].texts
     assert text.get_text() == "Not all seeds are trained yet."

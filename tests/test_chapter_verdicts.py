@@ -1,5 +1,6 @@
 """The verdicts of the second plan, on made-up cards and rows of which it is known what they must say."""
 
+import re
 from dataclasses import replace
 from math import nan
 
@@ -7,6 +8,7 @@ import pandas as pd
 import planted
 import pytest
 
+from ufm import paths
 from ufm.chapters import verdicts
 from ufm.evidence import crossed, influential, on_seeds, planned_as
 from ufm.evidence.crossed import Varies
@@ -29,17 +31,21 @@ ROW = {
     "there": There.SMALL,
     "canary_with": 0.9996,
     "canary_without": 0.999,
+    "placebo_with": 0.9971,
+    "placebo_without": 0.9989,
     "control_with": 0.9981,
     "control_without": 0.9992,
     "unknown": 0.5123,
     "unknown_low": 0.46,
     "unknown_high": 0.56,
     "unknown_found": 0.065,
+    "unknown_false": 0.052,
     "unknown_told": Told.NOT,
     "known": 0.55,
     "known_low": 0.51,
     "known_high": 0.59,
     "known_found": 0.08,
+    "known_false": 0.048,
     "known_told": Told.SOMETIMES,
 }
 LACKING = {"claim": "C1", "population": "Fashion-MNIST, full", "setting": "", "host": "random", "n": 33, "needed": 96}
@@ -70,26 +76,28 @@ def found(populations):
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        (There.LARGE, "the feature is memorised, by more than 0.1 nats"),
-        (There.SMALL, "the feature is memorised, by less than 0.1 nats"),
-        (There.SIZE_OPEN, "the feature is memorised, whether by more or less than 0.1 nats is open"),
-        (There.NOT, "if anything is memorised it is less than 0.02 nats"),
-        (There.UNDECIDED, "200 seeds do not decide whether it is memorised, by 0.02 nats or more, or not"),
+        (There.LARGE, "on average over seeds the feature is memorised by more than 0.1 nats"),
+        (There.SMALL, "on average over seeds the feature is memorised, by less than 0.1 nats"),
+        (There.SIZE_OPEN, "on average over seeds the feature is memorised, by more or by less than 0.1 nats"),
+        (There.NOT, "if anything is memorised, it is on average less than 0.02 nats"),
+        (There.UNDECIDED, "200 seeds neither show that the feature is memorised nor exclude 0.02 nats"),
     ],
 )
 def test_a_sentence_says_the_word_and_its_numbers(word, said):
     assert verdicts.sentence(ROW | {"there": word}) == (
         f"MNIST, full, random hosts: {said} (0.035 (0.021 to 0.052), p < 0.001). The canary gives its host's label a "
-        "probability of 1.000 with the feature and 0.999 without, a model that never saw it 0.998 and 0.999."
+        "probability of 1.000 with the feature and 0.999 without, the placebo model 0.997 and 0.999, the control 0.998 "
+        "and 0.999."
     )
 
 
 def test_a_row_that_lacks_seeds_says_how_many_and_nothing_else():
     said = "Fashion-MNIST, full, random hosts: 33 of 96 seeds are trained, and nothing is said before all are."
     assert verdicts.sentence(LACKING) == said
-    assert verdicts.how_large(LACKING) == verdicts.how_well(LACKING) == verdicts.how_told(LACKING, "unknown") == "open"
+    for say in (verdicts.how_large, verdicts.how_well, lambda row: verdicts.how_told(row, "unknown")):
+        assert say(LACKING) == "waits for seeds"
     [line] = verdicts.told({"C1": pd.DataFrame([LACKING])}, "C1", "")
-    assert (line.there, line.large, line.told) == ("–", "open", "open")
+    assert (line.there, line.large, line.told) == ("–", "waits for seeds", "waits for seeds")
     assert verdicts.told_sentence(LACKING) == "Fashion-MNIST, full, random hosts: 33 of 96 seeds are trained."
 
 
@@ -102,21 +110,21 @@ def test_other_pages_have_the_sentences_of_a_family():
 def test_what_can_be_told_is_said_with_the_label_and_without():
     assert verdicts.how_told(ROW, "unknown") == "cannot be told by it, 6 % found"
     assert verdicts.told_sentence(ROW) == (
-        "MNIST, full, random hosts, one false alarm in twenty: without its label the area is 0.51 (0.46 to 0.56) and "
-        "6 % of the canaries are found (cannot be told by it); knowing its label the area is 0.55 (0.51 to 0.59) and "
-        "8 % of the canaries are found (can sometimes be told)."
+        "MNIST, full, random hosts. An auditor who does not know the host's label: area 0.51 (0.46 to 0.56), 6 % of "
+        "the canaries found and 5 % of innocent models flagged (cannot be told by it); one who does: area 0.55 (0.51 "
+        "to 0.59), 8 % of the canaries found and 5 % of innocent models flagged (can sometimes be told)."
     )
 
 
 def test_a_line_names_its_rows_where_they_differ():
     both = {"C1": pd.DataFrame([ROW, LACKING])}
     [line] = verdicts.memorised(both, "C1", "the paper's own setting", own=True)
-    assert line.there == "MNIST: there but small; Fashion-MNIST: open"
-    assert line.large == "MNIST: 0.035 (0.021 to 0.052) nats; Fashion-MNIST: open"
+    assert line.there == "MNIST: there but small; Fashion-MNIST: waits for seeds"
+    assert line.large == "MNIST: 0.035 (0.021 to 0.052) nats; Fashion-MNIST: waits for seeds"
     assert line.seeds == "MNIST: 200; Fashion-MNIST: 33 of 96"
     assert (line.claim, line.own) == ("C1", True)
     alike = {"C1": pd.DataFrame([LACKING, LACKING | {"population": "MNIST, full"}])}
-    assert verdicts.memorised(alike, "C1", "")[0].there == "open"
+    assert verdicts.memorised(alike, "C1", "")[0].there == "waits for seeds"
 
 
 def test_rows_of_one_population_are_told_by_their_setting():
@@ -138,7 +146,7 @@ def test_the_lines_stand_in_the_order_of_the_claims(found):
         ("C3", False),
     ]
     assert lines[0].there == There.LARGE
-    assert "does not prevent it 1" in lines[-1].there
+    assert "1 of 2: does not prevent it" in lines[-1].there
     shown = verdicts.printed(lines)
     assert [text[:2] for text in shown["claim"]] == ["C1", "", "C2", "", "", "", "C3", ""]
     assert shown["claim"].iloc[0] == f"C1 {verdicts.STATEMENTS['C1']}"
@@ -153,7 +161,19 @@ def test_a_rehearsal_says_no_word_of_the_paper(found):
     for line in lines:
         assert not words & {line.there, line.told, line.sentence}
         assert line.sentence == "The method runs; nothing is said about the paper."
+        assert line.setting.startswith("stands in for: ")
     assert lines[0].large.endswith("nats")
+
+
+def test_texts_of_a_rehearsal_say_no_word_either(found):
+    spread = crossed.spread({})
+    paper, embedded = (verdicts.texts(found, spread, profile) for profile in ("paper", "embedded"))
+    assert paper["in_words_C1"] == verdicts.in_words(found, "C1")
+    assert embedded["in_words_C1"] == embedded["in_words_C1_hard"] == verdicts.REHEARSED
+    page = (paths.NOTEBOOKS / "verdicts.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"{glue:text}`(\w+)`", page)) <= paper.keys() | {"profile"}
+    assert verdicts.said([], "paper") == []
+    assert verdicts.joined(found)["family"].unique().tolist() == list(found)
 
 
 def test_ways_are_counted_and_named(populations):
@@ -165,7 +185,7 @@ def test_ways_are_counted_and_named(populations):
     assert "does not prevent it: weight decay 3 (MNIST)" in hard.sentence
     few = {name: planned_as(on_seeds(cards, range(1008)), needed=N) for name, cards in some.items()}
     open_yet = verdicts.prevented(verdicts.questions(few, {name: cards.sweep for name, cards in some.items()}))
-    assert [(line.there, line.seeds) for line in open_yet] == [("open", "8 of 24")] * 2
+    assert [(line.there, line.seeds) for line in open_yet] == [("waits for seeds", "8 of 24")] * 2
     assert random.seeds == "24"
 
 
@@ -205,7 +225,7 @@ def test_words_of_the_spread_at_every_border(low, high, word):
 
 def test_an_open_spread_says_nothing():
     line = verdicts.varies({"estimate": nan, "low": nan, "high": nan, "p": nan, "n": 7, "varies": Varies.OPEN})
-    assert (line.there, line.large, line.seeds) == ("open", "open", "7")
+    assert (line.there, line.large, line.seeds) == ("waits for seeds", "waits for seeds", "7")
 
 
 def test_influence_is_rank_and_ratio_beside_the_placebo():
@@ -218,10 +238,11 @@ def test_influence_is_rank_and_ratio_beside_the_placebo():
         ]
     )
     line = verdicts.influential(table)
-    assert (line.there, line.large) == ("rank: random hosts: 0.028", "self-influence: random hosts: ×1.6")
+    assert line.there == "rank: random hosts: 0.028 (placebo 0.020)"
+    assert line.large == "self-influence: random hosts: ×1.6 (placebo ×1.5)"
     assert line.sentence == (
         "Random hosts rise by 0.0284 (0.0100 to 0.0500) of the ranks with the letter and by 0.0200 (0.0000 to 0.0400) "
-        "with the placebo; their self-influence is 1.60 and 1.50 times that without."
+        "with the placebo; their self-influence is 1.60 (1.20 to 2.00) and 1.50 (1.10 to 1.90) times that without."
     )
 
 
@@ -229,8 +250,9 @@ def test_one_number_a_claim_is_corrected_over_the_claims():
     rows = pd.DataFrame({"p": [0.01, 0.02], "unknown_p": [0.5, 0.4]})
     found = {"C1": rows, "C3": rows.assign(p=[0.001, nan]), "C6": rows}
     corrected = verdicts.over_claims(found, {"p": 0.03})
-    raw = {"C1": 0.02, "C2": 0.5, "C5": 0.03, "C6": 0.02}  # C3 lacks seeds
-    assert corrected == pytest.approx(dict(zip(raw, holm(list(raw.values())), strict=True)))
+    raw = {"C1": 0.02, "C2": 0.5, "C3": 1.0, "C5": 0.03, "C6": 0.02}  # C3 lacks seeds and still counts
+    expected = dict(zip(raw, holm(list(raw.values())), strict=True))
+    assert corrected == pytest.approx({claim: p for claim, p in expected.items() if claim != "C3"})
     assert verdicts.over_claims({}, None) == {}
 
 

@@ -478,7 +478,7 @@ def test_cells_have_the_librarys_verdicts(library):
 
 
 def test_the_default_detector_finds_what_the_library_says(library):
-    from ufm.chapters.detection import sets as library_sets
+    from ufm.first_plan.detection import sets as library_sets
 
     there = {name: cards for name, cards in library[0].items() if cards.complete and name in HEADLINE}
     theirs = library_sets(there).set_index("population") if there else pd.DataFrame()
@@ -492,7 +492,7 @@ def test_the_default_detector_finds_what_the_library_says(library):
 
 
 def test_ways_to_prevent_overfitting_have_the_librarys_verdicts(library):
-    from ufm.chapters.regularisers import cells as library_cells
+    from ufm.first_plan.regularisers import cells as library_cells
 
     there = {name: cards for name, cards in library[0].items() if cards.complete}
     theirs = library_cells(there)

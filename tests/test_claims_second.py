@@ -1,7 +1,7 @@
 """The second plan's words once more from the committed records alone, in plain NumPy and SciPy.
 
-Nothing here uses the library's evidence, detectors or statistics; only what it says is compared with. A family of rows
-that lacks seeds decides nothing, here as in the book.
+Nothing here uses the library's evidence, detectors or statistics; only what it says is compared with. Families are
+looked at when all their rows have their seeds.
 """
 
 import json
@@ -138,6 +138,12 @@ def there(p, mean, low, high):
     return "not there" if high < 0.02 else "undecided"
 
 
+def clear(p, low, high, lines=(0.0, 0.02, 0.1)):
+    """Whether p and the ends of an interval lie far enough from the lines on which words stand."""
+    near = 0.1 * (high - low)
+    return abs(p - 0.05) > 0.005 and all(abs(end - line) > near for end in (low, high) for line in lines)
+
+
 def area(canaries, others):
     return ((canaries[:, None] > others).mean() + (canaries[:, None] >= others).mean()) / 2
 
@@ -199,7 +205,8 @@ def test_whether_it_is_there_and_how_large(library, family):
         assert said["contrast_low"] == pytest.approx(low, abs=0.1 * (high - low))
         assert said["contrast_high"] == pytest.approx(high, abs=0.1 * (high - low))
         assert said["p_holm"] == pytest.approx(p[name], abs=0.002 + 0.1 * p[name])
-        assert said["there"] == there(p[name], row["d"].mean(), low, high), name
+        if clear(p[name], low, high):  # else other random numbers may say another word
+            assert said["there"] == there(p[name], row["d"].mean(), low, high), name
         probability = row["probability"].mean(0)
         for place, model in enumerate(("control", "canary", "placebo")):
             assert said[f"{model}_without"] == pytest.approx(probability[place, 0], abs=1e-9)
@@ -225,7 +232,8 @@ def test_whether_it_can_be_told(library, family, auditor):
         if np.isfinite(low):  # resamples that all agree have no interval, and the estimate stands for its ends
             assert said[f"{auditor}_low"] == pytest.approx(low, abs=0.15 * (high - low) + 1e-9)
             assert said[f"{auditor}_high"] == pytest.approx(high, abs=0.15 * (high - low) + 1e-9)
-            assert said[f"{auditor}_told"] == told(p[name], low, high, ends.low), name
+            if clear(p[name], low, high, (0.5, 0.6)):
+                assert said[f"{auditor}_told"] == told(p[name], low, high, ends.low), name
 
 
 def lines():
@@ -246,7 +254,7 @@ def test_the_readme_says_of_c1_what_the_records_say():
         try:
             rows = complete(family)
         except pytest.skip.Exception:
-            assert line[2:5] == ["open"] * 3
+            assert "waits for seeds" in line[2]
             continue
         p = holm({name: sign_flips(row["d"]) for name, row in rows.items()})
         words = {name: there(p[name], row["d"].mean(), *bootstrap_t(row["d"])) for name, row in rows.items()}

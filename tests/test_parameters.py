@@ -220,6 +220,12 @@ def test_few_images_are_all_hosts(of_size):
     assert (found.n_train, found.hosts) == (None, tuple(f"hard {n}" for n in range(7)))
 
 
+def test_without_a_validation_split_early_stopping_does_without():
+    kept = shown("medical", "paper")["pneumoniamnist-second-plan-mlp-letter"].protocol.training
+    other = shown("medical", "paper", dataset="mnist")["pneumoniamnist-second-plan-mlp-letter"].protocol.training
+    assert (kept.early_stopping, other.early_stopping) == ("validation", "half")
+
+
 @pytest.mark.parametrize(("n", "expected"), [(480, None), (600, None), (601, 600), (5_000, 600)])
 def test_a_small_data_set_is_taken_whole(of_size, n, expected):
     assert shown("mlp", "embedded", dataset=of_size(n))["digits-small"].protocol.n_train == expected
@@ -228,9 +234,9 @@ def test_a_small_data_set_is_taken_whole(of_size, n, expected):
 @pytest.mark.parametrize(
     ("notebook", "n", "changes", "expected"),
     [
-        ("medical", 300, {}, [range(8), range(8)]),
-        ("medical", 480, {}, [range(400, 408), range(400, 408)]),
-        ("medical", 300, {"seed": 20}, [range(20, 28), range(20, 28)]),
+        ("medical", 300, {}, [range(8, 20), range(8, 20), range(8), range(8)]),
+        ("medical", 1_300, {}, [range(800, 812), range(800, 812), range(400, 408), range(400, 408)]),
+        ("medical", 300, {"seed": 20}, [range(20, 32), range(20, 32), range(20, 28), range(20, 28)]),
         ("influence", 120, {}, [range(8), range(8, 16), range(16, 24)]),
         ("influence", 130, {}, [range(100, 108), range(108, 116), range(116, 124)]),
         ("influence", 130, {"n_seeds": 20}, [range(20), range(20, 40), range(40, 60)]),
@@ -241,7 +247,7 @@ def test_seeds_are_as_low_as_the_number_of_images_asks(of_size, notebook, n, cha
 
 
 def test_seeds_that_begin_together_still_do(of_size):
-    found = shown("hosts", "paper", dataset=of_size(500))
+    found = second.first_plan(shown("hosts", "paper", dataset=of_size(500)))
     assert {sweep.seeds.start for sweep in found.values()} == {0}
     assert found["mnist-small"].protocol.planned == (0, 200)
     assert shown("hosts", "paper", dataset=of_size(150))["mnist-small"].protocol.planned == (0, 150)

@@ -87,8 +87,11 @@ def area(cards, host):
 def test_a_pair_that_lacks_seeds_has_no_p():
     few = planted.equal_age(23, needed=24)
     assert regimes.told_apart({("a", "b"): (few, few)}, ("hard",))["p_holm"].isna().all()
+    whole = planted.equal_age(24, needed=24)
+    waits = regimes.told_apart({("a", "b"): (few, whole)}, ("hard",))  # of other seeds, which are still to come
+    assert waits["p_holm"].isna().all()
     with pytest.raises(ValueError, match="^a, b: seeds with it are not those without$"):
-        regimes.told_apart({("a", "b"): (few, planted.equal_age(24, needed=24))}, ("hard",))
+        regimes.told_apart({("a", "b"): (whole, planted.equal_age(24, needed=24, first_seed=2000))}, ("hard",))
 
 
 @pytest.mark.parametrize("d_prime", [0.0, 0.4, 1.0, 2.0, 3.0])

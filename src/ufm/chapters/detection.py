@@ -37,7 +37,7 @@ def decay_tests(populations: Mapping[str, Cards]) -> pd.DataFrame:
 
 
 def decays(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of regimes that differ in weight decay alone, by what is left of a weight that no image touches."""
+    """The rows of regimes that differ in weight decay alone, by what it leaves of a difference that no image moves."""
     of_dose = table["setting"].str.startswith(second.DECAY) | (table["setting"] == second.PLAIN)
     populations = table.loc[table["setting"].str.startswith(second.DECAY), "population"]
     kept = table[of_dose & table["population"].isin(populations) & table.get("left", pd.Series(nan)).notna()]
@@ -55,14 +55,16 @@ def quantities(table: pd.DataFrame) -> Quantities:
 
 
 def texts(table: pd.DataFrame) -> dict[str, str]:
-    """For the text: of plain models and of those with weight decay 3 what can be told, over populations."""
-    found = quantities(table)
-    return {
-        key(name): span(row["estimate"] for row in found[name].values()) if name in found else "not recorded"
-        for regime in (second.PLAIN, second.USUAL_DECAY)
-        for host in ("random", "hard")
-        for name in (f"{what}, {regime}, {host} hosts" for what in ("area", "area, label known", "found"))
-    }
+    """For the text: what can be told of plain models and of those with weight decay 3, by size, over data sets."""
+    said = {}
+    for size in ("full", "small"):
+        found = quantities(table[table["population"].str.endswith(f", {size}")])
+        for regime in (second.PLAIN, second.USUAL_DECAY):
+            for host in ("random", "hard"):
+                for name in (f"{what}, {regime}, {host} hosts" for what in ("area", "area, label known", "found")):
+                    values = [row["estimate"] for row in found.get(name, {}).values()]
+                    said[key(f"{name}, {size}")] = span(values) if values else "not recorded"
+    return said
 
 
 def guessed(tables: Mapping[str, pd.DataFrame], models: str, *, images: str = "black") -> str:
@@ -194,7 +196,7 @@ def drawn_regimes(table: pd.DataFrame, first: pd.DataFrame) -> Figure:
 
 
 def drawn_dose(table: pd.DataFrame) -> Figure:
-    """Area, accuracy and mean D against what weight decay leaves of a weight that no image touches."""
+    """Area, accuracy and mean D against what weight decay leaves of a difference that no image moves."""
     if table.empty:
         figure, axis = plt.subplots(figsize=(WIDTH, 1), layout="constrained")
         axis.axis("off")
@@ -226,7 +228,7 @@ def drawn_dose(table: pd.DataFrame) -> Figure:
             axis.set_ylabel(words if column == 0 else "", fontsize="small")
         axes[0, column].set_title(population)
         axes[0, column].invert_xaxis()  # shared by those below
-        axes[-1, column].set_xlabel("share left of an untouched weight")
+        axes[-1, column].set_xlabel("share left of what no image moves")
     for axis in axes[:2].flat:
         axis.axhline(0.5, color="0.4", linewidth=0.8, linestyle=":")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")

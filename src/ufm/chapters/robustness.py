@@ -4,8 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
 
 from ufm.evidence import Cards, contrasts
 from ufm.evidence.cells import corrected
@@ -26,6 +29,7 @@ from ufm.evidence.regimes import scaled_contrasts
 from ufm.plan import second
 from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep
+from ufm.report.figures import COLOURS, WIDTH, closed
 from ufm.statistics import bootstrap_t_interval, columns, mean_interval, sign_flip_test
 
 PLANNED = "as planned"
@@ -177,9 +181,9 @@ def printed_presence(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def printed_numbers(table: pd.DataFrame, choices: Sequence[str]) -> pd.DataFrame:
-    """Mean D under some choices, a column a choice, as the book prints it."""
-    rows = []
+def printed_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean D under each choice of what is measured, a column a choice, as the book prints it."""
+    rows, choices = [], [choice.name for choice in CHOICES if choice.interval is bootstrap_t_interval]
     for what, of in table.groupby(["population", "setting", "host"], sort=False) if len(table) else []:
         by_choice = of.drop_duplicates("choice").set_index("choice")
         name = ", ".join(part for part in what[:2] if part) + f", {what[2]} hosts"
@@ -222,3 +226,28 @@ def still_open(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -
         if any(sum(len(cards.seeds) for cards in of_row(populations, row)) < row.needed for row in rows)
     ]
     return "; ".join(lacking) or "none"
+
+
+def drawn_choices(table: pd.DataFrame) -> Figure:
+    """Mean D in nats under each choice, a row a row of the plan: what the plan chose filled, with its interval."""
+    names = [choice.name for choice in CHOICES if choice.nats and choice.interval is bootstrap_t_interval]
+    groups = list(table.groupby(["population", "setting", "host"], sort=False)) if len(table) else []
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.4 + 0.36 * max(len(groups), 1)), layout="constrained")
+    for place, (_, of) in enumerate(groups):
+        rows = of.drop_duplicates("choice").set_index("choice")
+        planned = rows.loc[PLANNED]
+        axis.plot([planned["contrast_low"], planned["contrast_high"]], [place] * 2, color="0.4")
+        for marker, name in zip("os^vDPX", names, strict=False):
+            face = COLOURS["canary"] if name == PLANNED else "white"
+            label = name if place == 0 else "_"
+            axis.scatter(
+                rows.loc[name, "contrast"], place, 26, facecolors=face, edgecolors="black", marker=marker, label=label
+            )
+    labels = [f"{', '.join(part for part in what[:2] if part)}, {what[2]} hosts" for what, _ in groups]
+    axis.axvline(0, color="0.4", linewidth=0.8)
+    axis.set(yticks=range(len(labels)), yticklabels=labels, xlabel="mean contrast D (nats)")
+    axis.set_ylim(max(len(labels), 1) - 0.5, -0.5)
+    if groups:
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)

@@ -34,14 +34,16 @@ def printed_spread(populations: Mapping[str, Cards]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def noise_texts(populations: Mapping[str, Cards]) -> dict[str, str]:
-    """For the text: mean D and the noise of rounding in one D, nats; correlation of the two roundings over seeds."""
-    both = twice(populations)
-    if spread(populations)["varies"] == Varies.OPEN:
-        return dict.fromkeys(("twice_mean", "rounding", "alike"), "not recorded")
+def twice_texts(populations: Mapping[str, Cards]) -> dict[str, str]:
+    """For the text: C5's word and share, mean D and the noise of rounding in one D (nats), how alike roundings are."""
+    both, row = twice(populations), spread(populations)
+    if row["varies"] == Varies.OPEN:
+        return dict.fromkeys(("share", "twice_mean", "rounding", "alike"), "not recorded") | {"varies": "not known yet"}
     first, other = (by_host_and_seed(cards, "control") for cards in both)
     within = [values - values.mean(0) for values in (first, other)]
     return {
+        "varies": row["varies"],
+        "share": with_interval(row),
         "twice_mean": number((first + other).mean() / 2, 3),
         "rounding": number((first - other).std(ddof=1) / np.sqrt(2), 3),
         "alike": number(np.corrcoef(*(values.ravel() for values in within))[0, 1], 2),

@@ -29,9 +29,10 @@ STATEMENTS = {
     "C5": "Memorisation varies much with the training seed.",
     "C6": "The risk matters for medical images.",
 }
-OPEN, NOTHING, NOT_SAID = "open", "–", "not said"
+OPEN, NOTHING, NOT_SAID = "waits for seeds", "–", "not said"
+REHEARSED = "The method runs; nothing is said about the paper."
 HOSTS = {"random": "random hosts", "hard": "hard hosts"}
-KNOWN = {"unknown": "without its label", "known": "knowing its label"}
+KNOWN = {"unknown": "an auditor who does not know the host's label", "known": "one who does"}
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,17 @@ def lines(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mappin
     return every
 
 
+def said(every: Sequence[Line], profile: str) -> list[Line]:
+    """The lines as a profile says them: the embedded one says no word of the paper's claims."""
+    return rehearsed(every) if profile == "embedded" else list(every)
+
+
 def rehearsed(every: Sequence[Line]) -> list[Line]:
     """The lines without the words: small models on other images say nothing of the paper's claims."""
-    said = "The method runs; nothing is said about the paper."
-    return [replace(one, there=NOT_SAID, told=NOT_SAID, sentence=said) for one in every]
+    return [
+        replace(one, setting=f"stands in for: {one.setting}", there=NOT_SAID, told=NOT_SAID, sentence=REHEARSED)
+        for one in every
+    ]
 
 
 def memorised(
@@ -92,7 +100,7 @@ def memorised(
             family[:2],
             setting,
             own,
-            listed(rows, lambda row: row["there"]),
+            listed(rows, lambda row: OPEN if row["there"] == There.OPEN else row["there"]),
             listed(rows, how_large),
             listed(rows, lambda row: how_told(row, "unknown")),
             listed(rows, seeds_of),
@@ -148,15 +156,16 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> list[Line]:
             every.append(Line("C3", asked_of, False, OPEN, OPEN, OPEN, trained, said))
             continue
         counts = "; ".join(f"{word}: {names(of)}" for word, of in rows.groupby("prevents", sort=False))
-        contrasts, areas = (span(rows[name].dropna(), digits=3) for name in ("contrast", "unknown_found"))
+        contrasts = span(rows["contrast"].dropna(), digits=3)
+        found_of = span(100 * rows["unknown_found"].dropna(), digits=0)
         every.append(
             Line(
                 "C3",
                 asked_of,
                 False,
-                ", ".join(f"{word} {len(of)}" for word, of in rows.groupby("prevents", sort=False)),
+                ", ".join(f"{len(of)} of {len(rows)}: {word}" for word, of in rows.groupby("prevents", sort=False)),
                 f"{contrasts} nats",
-                f"{areas} found",
+                f"{found_of} % found",
                 str(rows["n"].max()),
                 f"{words.capitalize()}: {counts}.",
             )
@@ -168,12 +177,15 @@ def influential(table: pd.DataFrame) -> Line:
     """C4's line: rank and ratio, with the letter beside the placebo."""
 
     def of_groups(name: str, digits: int, sign: str = "") -> str:
-        return "; ".join(f"{row['setting']}: {sign}{number(row[name], digits)}" for row in table.to_dict("records"))
+        rows = table.to_dict("records")
+        both = [[sign + number(row[end], digits) for end in (name, f"placebo_{name}")] for row in rows]
+        named = zip(table["setting"], both, strict=True)
+        return "; ".join(f"{setting}: {letter} (placebo {other})" for setting, (letter, other) in named)
 
     parts = [
         f"{row['setting'].capitalize()} rise by {with_interval(row, digits=4, end='rise')} of the ranks with the "
         f"letter and by {with_interval(row, digits=4, end='placebo_rise')} with the placebo; their self-influence is "
-        f"{number(row['ratio'], 2)} and {number(row['placebo_ratio'], 2)} times that without."
+        f"{with_interval(row, end='ratio')} and {with_interval(row, end='placebo_ratio')} times that without."
         for row in table.to_dict("records")
     ]
     return Line(
@@ -200,7 +212,7 @@ def varies(spread: Mapping[str, Any]) -> Line:
         Varies.LESS: "varies over seeds by less than a quarter of its mean",
         Varies.UNDECIDED: "may vary over seeds by more or by less than a quarter of its mean",
     }
-    text = f"On one host D {said[Varies(word)]}: its standard deviation is {share} of it, rounding taken off."
+    text = f"On one host D {said[Varies(word)]}: the standard deviation is {share} of the mean, rounding taken off."
     return Line("C5", setting, False, word, f"{share} of the mean", NOTHING, str(spread["n"]), text)
 
 
@@ -268,17 +280,19 @@ def sentence(row: Mapping[str, Any]) -> str:
         return f"{called(row)}: {row['n']} of {row['needed']} seeds are trained, and nothing is said before all are."
     large, nothing = number(SECOND.large, 1), number(SECOND.smallest, 2)
     said = {
-        There.LARGE: f"the feature is memorised, by more than {large} nats",
-        There.SMALL: f"the feature is memorised, by less than {large} nats",
-        There.SIZE_OPEN: f"the feature is memorised, whether by more or less than {large} nats is open",
-        There.NOT: f"if anything is memorised it is less than {nothing} nats",
-        There.UNDECIDED: f"{row['n']} seeds do not decide whether it is memorised, by {nothing} nats or more, or not",
+        There.LARGE: f"on average over seeds the feature is memorised by more than {large} nats",
+        There.SMALL: f"on average over seeds the feature is memorised, by less than {large} nats",
+        There.SIZE_OPEN: f"on average over seeds the feature is memorised, by more or by less than {large} nats",
+        There.NOT: f"if anything is memorised, it is on average less than {nothing} nats",
+        There.UNDECIDED: f"{row['n']} seeds neither show that the feature is memorised nor exclude {nothing} nats",
     }
-    p = {model: [number(row[f"{model}_{end}"], 3) for end in ("with", "without")] for model in ("canary", "control")}
+    models = ("canary", "placebo", "control")
+    p = {model: [number(row[f"{model}_{end}"], 3) for end in ("with", "without")] for model in models}
     return (
         f"{called(row)}: {said[word]} ({with_interval(row, digits=3, end='contrast')}, p {p_text(row['p_holm'])}). "
         f"The canary gives its host's label a probability of {p['canary'][0]} with the feature and {p['canary'][1]} "
-        f"without, a model that never saw it {p['control'][0]} and {p['control'][1]}."
+        f"without, the placebo model {p['placebo'][0]} and {p['placebo'][1]}, the control {p['control'][0]} and "
+        f"{p['control'][1]}."
     )
 
 
@@ -287,16 +301,36 @@ def in_words(found: Mapping[str, pd.DataFrame], family: str) -> str:
     return " ".join(sentence(row) for row in of_host(found.get(family, pd.DataFrame()))) or "Not asked here."
 
 
+def texts(found: Mapping[str, pd.DataFrame], spread: Mapping[str, Any], profile: str) -> dict[str, str]:
+    """For the text of this page and of others."""
+    corrected = over_claims(found, spread)
+    words = {"in_words_C1": "C1", "in_words_C1_hard": "C1, hard hosts"}
+    embedded = profile == "embedded"
+    return {
+        **{name: REHEARSED if embedded else in_words(found, family) for name, family in words.items()},
+        "p_over_claims": "; ".join(f"{claim}: {p_text(p)}" for claim, p in corrected.items()) or "none yet",
+        "smallest": str(SECOND.smallest),
+        "large": str(SECOND.large),
+        "smallest_area": str(SECOND.smallest_area),
+    }
+
+
+def joined(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The families' tables one below the other, with a first column `family`."""
+    return pd.concat([table.assign(family=family) for family, table in found.items()], ignore_index=True)
+
+
 def told_sentence(row: Mapping[str, float]) -> str:
     """What can be told in a row, in words, without the label and with it."""
     if row["unknown_told"] == Told.OPEN:
         return f"{called(row)}: {row['n']} of {row['needed']} seeds are trained."
     parts = [
-        f"{KNOWN[auditor]} the area is {with_interval(row, end=auditor)} and "
-        f"{number(100 * row[f'{auditor}_found'], 0)} % of the canaries are found ({row[f'{auditor}_told']})"
+        f"{KNOWN[auditor]}: area {with_interval(row, end=auditor)}, {number(100 * row[f'{auditor}_found'], 0)} % of "
+        f"the canaries found and {number(100 * row[f'{auditor}_false'], 0)} % of innocent models flagged "
+        f"({row[f'{auditor}_told']})"
         for auditor in KNOWN
     ]
-    return f"{called(row)}, one false alarm in twenty: {'; '.join(parts)}."
+    return f"{called(row)}. {'; '.join(parts).capitalize()}."
 
 
 def over_claims(found: Mapping[str, pd.DataFrame], spread: Mapping[str, Any] | None) -> dict[str, float]:
@@ -308,8 +342,8 @@ def over_claims(found: Mapping[str, pd.DataFrame], spread: Mapping[str, Any] | N
         "C5": float(spread["p"]) if spread is not None else nan,
         "C6": largest(found, "C6", "p"),
     }
-    there = {claim: p for claim, p in raw.items() if not isnan(p)}
-    return dict(zip(there, holm(list(there.values())), strict=True)) if there else {}
+    corrected = holm([1.0 if isnan(p) else p for p in raw.values()])  # a claim that lacks seeds counts
+    return {claim: p for (claim, one), p in zip(raw.items(), corrected, strict=True) if not isnan(one)}
 
 
 def largest(found: Mapping[str, pd.DataFrame], family: str, name: str) -> float:

@@ -77,8 +77,13 @@ def exploratory(populations: Mapping[str, Cards]) -> pd.DataFrame:
     return contrast_cells(others).drop(columns=["p", "p_holm", "verdict", "in_words"])
 
 
-def corrected(p: pd.Series) -> pd.Series:
-    """p-values after Holm over those that are there; NaN, of a cell that lacks seeds, stays."""
+def corrected(p: pd.Series, *, planned: bool = False) -> pd.Series:
+    """p-values after Holm over those that are there; NaN, of a cell that lacks seeds, stays.
+
+    With `planned` over all of them: one that is not there counts as 1, so that no word changes when it comes.
+    """
+    if planned:
+        return pd.Series(holm(p.fillna(1.0)) if len(p) else [], p.index, dtype=float).where(p.notna())
     known = p.dropna()
     return pd.Series(holm(known) if len(known) else [], known.index, dtype=float).reindex(p.index)
 

@@ -127,7 +127,7 @@ def asked(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame
     table = pd.DataFrame(found)
     for name in ("", *(f"{auditor}_" for auditor in AUDITORS)):
         if f"{name}p" in table:
-            table[f"{name}p_holm"] = corrected(table[f"{name}p"])
+            table[f"{name}p_holm"] = corrected(table[f"{name}p"], planned=True)
     every = table.to_dict("records")
     table["there"] = [there(row) for row in every]
     for auditor in AUDITORS:

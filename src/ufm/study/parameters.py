@@ -12,7 +12,7 @@ from ufm.plan.cnns import QUARTER
 from ufm.plan.profiles import PROFILES, changed, trains_on
 from ufm.plan.sensitivity import SCORED, fitted, varied_in
 from ufm.plan.sweep import Sweep
-from ufm.protocol import Protocol, hosts, overlap
+from ufm.protocol import Protocol, Training, hosts, overlap
 
 NARROW = {one.name: one for one in (PROFILES["embedded"].model, *QUARTER)}  # networks of the embedded profile by name
 
@@ -71,7 +71,8 @@ def shown(
 def on_images(protocol: Protocol, dataset: str | None, n_train: int | None) -> Protocol:
     """A protocol that is trained on other images, on all of them where there are no more than it was planned for.
 
-    Where they are what it is scored on, it is scored on what it was trained on.
+    Where they are what it is scored on, it is scored on what it was trained on; where they have no validation split,
+    early stopping does without.
     """
     dataset, size = dataset or protocol.dataset, protocol.n_train if n_train is None else n_train
     if n_train is None and size is not None and size >= sources.source(dataset).n_train:
@@ -80,7 +81,10 @@ def on_images(protocol: Protocol, dataset: str | None, n_train: int | None) -> P
     if overlap(dataset, scoring.ood_set):
         n_ood = min(scoring.n_ood, sources.n_scored_on(protocol.dataset))
         scoring = replace(scoring, ood_set=protocol.dataset, n_ood=n_ood)
-    return replace(protocol, dataset=dataset, n_train=size, scoring=scoring)
+    training = protocol.training
+    if training.early_stopping == "validation" and not sources.source(dataset).validation:
+        training = replace(training, early_stopping=Training.early_stopping)
+    return replace(protocol, dataset=dataset, n_train=size, scoring=scoring, training=training)
 
 
 def is_possible(protocol: Protocol) -> bool:
