@@ -1,8 +1,10 @@
-"""nbval's kernels talk over sockets in files of their own.
+"""nbval's kernels are like those of the book: what they say of a long training goes to the terminal, not into a cell.
 
-Of two kernels that workers start at once, both may choose the same TCP port, and one of them dies.
+They talk over sockets in files of their own: of two kernels that workers start at once, both may choose the same TCP
+port, and one of them dies.
 """
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -11,8 +13,8 @@ from nbval import kernel
 from traitlets import default
 
 
-class FileSocketKernelManager(KernelManager):
-    """Every kernel has a folder for its sockets."""
+class OwnFolderKernelManager(KernelManager):
+    """Every kernel has a folder for its sockets, its settings and what it writes."""
 
     @default("transport")
     def _transport_default(self):
@@ -23,5 +25,15 @@ class FileSocketKernelManager(KernelManager):
         self.folder = tempfile.TemporaryDirectory(prefix="ufm-")  # goes with the manager
         return str(Path(self.folder.name) / "kernel")
 
+    def start_kernel(self, **options):
+        """Start the kernel as one that executes for the book."""
+        folder = Path(self.ip).parent
+        profile = folder / "ipython" / "profile_default"
+        profile.mkdir(parents=True)
+        settings = "c.IPKernelApp.capture_fd_output = False\n"
+        (profile / "ipython_kernel_config.py").write_text(settings, encoding="utf-8")
+        own = {"IPYTHONDIR": str(folder / "ipython"), "UFM_RUN": str(folder / "run")}
+        return super().start_kernel(**options | {"env": {**os.environ, **own}})
 
-kernel.KernelManager = FileSocketKernelManager
+
+kernel.KernelManager = OwnFolderKernelManager
