@@ -35,7 +35,8 @@ def results() -> str:
     title = (
         f"{len(entries)} seeds with {sum(len(entry['models']) for entry in entries)} models, "
         f"{duration(sum(entry['seconds'] for entry in entries))} of training and scoring, added up over "
-        f"processes ({devices}). Intervals are 95 % intervals over seeds; *open* lines wait for seeds:"
+        f"processes ({devices}). Intervals are 95 % intervals over seeds; a line whose models are not all trained "
+        "*waits for seeds*:"
     )
     return f"{title}\n\n{markdown(verdicts.printed(lines))}"
 
