@@ -102,6 +102,7 @@ def test_numbers_are_a_column_a_choice(presence):
     assert list(shown) == ["row", *(choice.name for choice in CHOICES[:-1])]
     first = presence[(presence["population"] == "MNIST, full") & (presence["host"] == "random")].set_index("choice")
     assert shown[PLANNED].iloc[0] == f"{first.loc[PLANNED, 'contrast']:.3f}"
+    assert shown["row"].iloc[-1] == "Fashion-MNIST, full, hard hosts"  # with its hyphen
     assert robustness.printed_numbers(pd.DataFrame()).empty
 
 

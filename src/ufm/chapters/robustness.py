@@ -30,6 +30,7 @@ from ufm.plan import second
 from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep
 from ufm.report.figures import COLOURS, WIDTH, closed
+from ufm.report.texts import number
 from ufm.statistics import bootstrap_t_interval, columns, mean_interval, sign_flip_test
 
 PLANNED = "as planned"
@@ -187,8 +188,8 @@ def printed_numbers(table: pd.DataFrame) -> pd.DataFrame:
     for what, of in table.groupby(["population", "setting", "host"], sort=False) if len(table) else []:
         by_choice = of.drop_duplicates("choice").set_index("choice")
         name = ", ".join(part for part in what[:2] if part) + f", {what[2]} hosts"
-        rows.append({"row": name} | {choice: f"{by_choice.loc[choice, 'contrast']:.3f}" for choice in choices})
-    return pd.DataFrame(rows).replace("-", "−", regex=True)
+        rows.append({"row": name} | {choice: number(by_choice.loc[choice, "contrast"], 3) for choice in choices})
+    return pd.DataFrame(rows)
 
 
 def printed_detection(table: pd.DataFrame) -> pd.DataFrame:
