@@ -95,9 +95,9 @@ def test_a_row_that_lacks_seeds_says_how_many_and_nothing_else():
     said = "Fashion-MNIST, full, random hosts: 33 of 96 seeds are trained, and nothing is said before all are."
     assert verdicts.sentence(LACKING) == said
     for say in (verdicts.how_large, verdicts.how_well, lambda row: verdicts.how_told(row, "unknown")):
-        assert say(LACKING) == "waits for seeds"
+        assert say(LACKING) == "–"
     [line] = verdicts.told({"C1": pd.DataFrame([LACKING])}, "C1", "")
-    assert (line.there, line.large, line.told) == ("–", "waits for seeds", "waits for seeds")
+    assert (line.there, line.large, line.told) == ("waits for seeds", "–", "–")
     assert verdicts.told_sentence(LACKING) == "Fashion-MNIST, full, random hosts: 33 of 96 seeds are trained."
 
 
@@ -120,7 +120,7 @@ def test_a_line_names_its_rows_where_they_differ():
     both = {"C1": pd.DataFrame([ROW, LACKING])}
     [line] = verdicts.memorised(both, "C1", "the paper's own setting", own=True)
     assert line.there == "MNIST: there but small; Fashion-MNIST: waits for seeds"
-    assert line.large == "MNIST: 0.035 (0.021 to 0.052) nats; Fashion-MNIST: waits for seeds"
+    assert line.large == "MNIST: 0.035 (0.021 to 0.052) nats; Fashion-MNIST: –"
     assert line.seeds == "MNIST: 200; Fashion-MNIST: 33 of 96"
     assert (line.claim, line.own) == ("C1", True)
     alike = {"C1": pd.DataFrame([LACKING, LACKING | {"population": "MNIST, full"}])}
@@ -225,7 +225,7 @@ def test_words_of_the_spread_at_every_border(low, high, word):
 
 def test_an_open_spread_says_nothing():
     line = verdicts.varies({"estimate": nan, "low": nan, "high": nan, "p": nan, "n": 7, "varies": Varies.OPEN})
-    assert (line.there, line.large, line.seeds) == ("waits for seeds", "waits for seeds", "7")
+    assert (line.there, line.large, line.seeds) == ("waits for seeds", "–", "7")
 
 
 def test_influence_is_rank_and_ratio_beside_the_placebo():

@@ -127,11 +127,12 @@ def told_with_decay(found: Mapping[str, pd.DataFrame]) -> list[Line]:
 
 def told_line(rows: Sequence[Mapping], setting: str, *, own: bool) -> Line:
     """A line of C2."""
+    waits = all(row["unknown_told"] == Told.OPEN for row in rows)
     return Line(
         "C2",
         setting,
         own,
-        NOTHING,
+        OPEN if waits else NOTHING,
         listed(rows, how_well),
         listed(rows, lambda row: how_told(row, "unknown")),
         listed(rows, seeds_of),
@@ -153,7 +154,7 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> list[Line]:
         if (rows["prevents"] == Prevents.OPEN).all():
             trained = f"{rows['n'].min()} of {rows['needed'].max()}"
             said = f"{words.capitalize()}: not all seeds are trained yet."
-            every.append(Line("C3", asked_of, False, OPEN, OPEN, OPEN, trained, said))
+            every.append(Line("C3", asked_of, False, OPEN, NOTHING, NOTHING, trained, said))
             continue
         counts = "; ".join(f"{word}: {names(of)}" for word, of in rows.groupby("prevents", sort=False))
         contrasts = span(rows["contrast"].dropna(), digits=3)
@@ -190,7 +191,7 @@ def influential(table: pd.DataFrame) -> Line:
     ]
     return Line(
         "C4",
-        "first plan's models, small size",
+        "small size, models of the first plan",
         False,
         f"rank: {of_groups('rise', 3)}",
         f"self-influence: {of_groups('ratio', 1, '×')}",
@@ -205,7 +206,7 @@ def varies(spread: Mapping[str, Any]) -> Line:
     word = str(spread["varies"])
     setting = "the same hosts for every seed, small size"
     if word == Varies.OPEN:
-        return Line("C5", setting, False, OPEN, OPEN, NOTHING, str(spread["n"]), "Not all seeds are trained yet.")
+        return Line("C5", setting, False, OPEN, NOTHING, NOTHING, str(spread["n"]), "Not all seeds are trained yet.")
     share = with_interval(spread)
     said = {
         Varies.MORE: "varies over seeds by more than a quarter of its mean",
@@ -254,18 +255,18 @@ def seeds_of(row: Mapping) -> str:
 
 def how_large(row: Mapping[str, float]) -> str:
     """D of a row as text."""
-    return OPEN if row["there"] == There.OPEN else f"{with_interval(row, digits=3, end='contrast')} nats"
+    return NOTHING if row["there"] == There.OPEN else f"{with_interval(row, digits=3, end='contrast')} nats"
 
 
 def how_well(row: Mapping[str, Any]) -> str:
     """The area of a row with the label unknown, as text."""
-    return OPEN if row["unknown_told"] == Told.OPEN else f"area {with_interval(row, end='unknown')}"
+    return NOTHING if row["unknown_told"] == Told.OPEN else f"area {with_interval(row, end='unknown')}"
 
 
 def how_told(row: Mapping[str, float], auditor: str) -> str:
     """What an auditor finds, as text."""
     word = row[f"{auditor}_told"]
-    return OPEN if word == Told.OPEN else f"{word}, {number(100 * row[f'{auditor}_found'], 0)} % found"
+    return NOTHING if word == Told.OPEN else f"{word}, {number(100 * row[f'{auditor}_found'], 0)} % found"
 
 
 def called(row: Mapping) -> str:
@@ -357,7 +358,7 @@ def printed(every: Sequence[Line]) -> pd.DataFrame:
     rows, before = [], ""
     for one in every:
         statement = "" if one.claim == before else f"{one.claim} {STATEMENTS[one.claim]}"
-        answers = {"is it there?": one.there, "how large?": one.large, "can it be told?": one.told}
+        answers = {"is it there?": one.there, "how large?": one.large, "can it be told? (5 % is chance)": one.told}
         rows.append({"claim": statement, "setting": one.setting} | answers | {"seeds": one.seeds})
         before = one.claim
     return pd.DataFrame(rows)
