@@ -187,6 +187,11 @@ def test_ways_are_counted_and_named(populations):
     open_yet = verdicts.prevented(verdicts.questions(few, {name: cards.sweep for name, cards in some.items()}))
     assert [(line.there, line.seeds) for line in open_yet] == [("waits for seeds", "8 of 24")] * 2
     assert random.seeds == "24"
+    part = verdicts.prevented(
+        verdicts.questions(some | {"dropout": few["dropout"]}, {n: c.sweep for n, c in some.items()})
+    )
+    assert [line.seeds for line in part] == ["8 of 24"] * 2  # not those of the rows that are there
+    assert "1 of 2: waits for seeds" in part[1].there
 
 
 def twice(noise=0.01):

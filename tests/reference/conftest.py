@@ -29,7 +29,7 @@ class OwnFolderKernelManager(KernelManager):
         """Start the kernel as one that executes for the book."""
         folder = Path(self.ip).parent
         profile = folder / "ipython" / "profile_default"
-        profile.mkdir(parents=True)
+        profile.mkdir(parents=True, exist_ok=True)  # a kernel may be started again
         settings = "c.IPKernelApp.capture_fd_output = False\n"
         (profile / "ipython_kernel_config.py").write_text(settings, encoding="utf-8")
         own = {"IPYTHONDIR": str(folder / "ipython"), "UFM_RUN": str(folder / "run")}

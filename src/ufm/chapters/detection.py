@@ -38,10 +38,12 @@ def decay_tests(populations: Mapping[str, Cards]) -> pd.DataFrame:
 
 def decays(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of regimes that differ in weight decay alone, by what it leaves of a difference that no image moves."""
-    of_dose = table["setting"].str.startswith(second.DECAY) | (table["setting"] == second.PLAIN)
-    populations = table.loc[table["setting"].str.startswith(second.DECAY), "population"]
-    kept = table[of_dose & table["population"].isin(populations) & table.get("left", pd.Series(nan)).notna()]
-    return kept.sort_values("left", ascending=False)
+    if "left" not in table:  # no row has all its seeds
+        return table.head(0)
+    decayed = table["setting"].str.startswith(second.DECAY)
+    of_dose = decayed | (table["setting"] == second.PLAIN)
+    beside = table["population"].isin(table.loc[decayed, "population"])
+    return table[of_dose & beside & table["left"].notna()].sort_values("left", ascending=False)
 
 
 def quantities(table: pd.DataFrame) -> Quantities:
@@ -150,11 +152,6 @@ def printed_guesses(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for population, table in tables.items()
     }
     return wide(named, "guess")
-
-
-def cell(value: float) -> str:
-    """A number of a table; a dash where there is none."""
-    return "–" if isnan(value) else number(value, 2)
 
 
 def drawn_regimes(table: pd.DataFrame, first: pd.DataFrame) -> Figure:

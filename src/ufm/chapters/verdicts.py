@@ -145,18 +145,21 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> list[Line]:
     if "C3" not in found:
         return []
     table, every = prevention(found["C3"]), []
-    for host, words in HOSTS.items():
+    for host, hosts in HOSTS.items():
         rows = table[table["host"] == host]
         if rows.empty:
             continue
         sets = ", ".join(population.partition(",")[0] for population in rows["population"].unique())
-        asked_of = f"{rows['way'].nunique()} ways, {sets}, {words}, small size"
+        asked_of = f"{rows['way'].nunique()} ways, {sets}, {hosts}, small size"
+        fewest = min(rows.to_dict("records"), key=lambda row: row["n"])
+        trained = seeds_of(fewest)  # of the row that waits longest
         if (rows["prevents"] == Prevents.OPEN).all():
-            trained = f"{rows['n'].min()} of {rows['needed'].max()}"
-            said = f"{words.capitalize()}: not all seeds are trained yet."
+            said = f"{hosts.capitalize()}: not all seeds are trained yet."
             every.append(Line("C3", asked_of, False, OPEN, NOTHING, NOTHING, trained, said))
             continue
-        counts = "; ".join(f"{word}: {names(of)}" for word, of in rows.groupby("prevents", sort=False))
+        words = rows["prevents"].where(rows["prevents"] != Prevents.OPEN, OPEN)
+        by_word = list(rows.groupby(words, sort=False))
+        counts = "; ".join(f"{word}: {names(of)}" for word, of in by_word)
         contrasts = span(rows["contrast"].dropna(), digits=3)
         found_of = span(100 * rows["unknown_found"].dropna(), digits=0)
         every.append(
@@ -164,11 +167,11 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> list[Line]:
                 "C3",
                 asked_of,
                 False,
-                ", ".join(f"{len(of)} of {len(rows)}: {word}" for word, of in rows.groupby("prevents", sort=False)),
+                ", ".join(f"{len(of)} of {len(rows)}: {word}" for word, of in by_word),
                 f"{contrasts} nats",
                 f"{found_of} % found",
-                str(rows["n"].max()),
-                f"{words.capitalize()}: {counts}.",
+                trained,
+                f"{hosts.capitalize()}: {counts}.",
             )
         )
     return every
