@@ -135,6 +135,13 @@ def asked(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame
     return table
 
 
+def asked_of(populations: Mapping[str, Cards], families: Mapping[str, Sequence[Row]], *names: str) -> pd.DataFrame:
+    """`asked` of the families of these names that are there, each corrected by itself; a population's rows together."""
+    tables = [asked(populations, families[name]) for name in names if name in families]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["population", "host", "there"])
+    return table.sort_values("population", key=lambda names: names.map(list(dict.fromkeys(names)).index), kind="stable")
+
+
 def answered(asked: pd.DataFrame) -> pd.DataFrame:
     """The rows that have all their seeds."""
     return asked[asked["there"] != There.OPEN]
