@@ -53,7 +53,7 @@ coverage: $(READY) ## which lines of src the unit tests do not reach
 
 floors: ## the unit tests with the oldest packages that pyproject.toml allows (needs uv)
 	OMP_NUM_THREADS=1 uv run --no-project --isolated --python "$(PYTHON)" --resolution lowest-direct \
-	  --with-editable ".[book,cluster,dev]" pytest -n auto -W ignore::DeprecationWarning # of packages between themselves
+	  --with-editable ".[audit,book,cluster,dev]" pytest -n auto -W ignore::DeprecationWarning # of packages between themselves
 
 regression: $(READY) ## re-run the reference notebooks and compare every output
 	rm -rf _build/regression # with no record or earlier run in reach, everything is trained again
