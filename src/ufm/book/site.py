@@ -21,6 +21,7 @@ from ufm.records import MANIFEST, committed
 from ufm.study import manifest, pictures
 
 STATIC = ("_assets", "_ext")
+CITED = ("references.bib", "bibliography.md")  # what the citations of a page of its own lead to
 REHEARSAL = (
     "A rehearsal: small models on images that come with scikit-learn. This page shows that the method runs and says "
     "nothing about the paper; its numbers and words are of these models alone. The pages that do say something are "
@@ -119,10 +120,13 @@ def page(name: str, folder: Path) -> Path:
     source.mkdir(parents=True)
     for static in STATIC:
         shutil.copytree(paths.BOOK / static, source / static)
+    for cited in CITED:
+        shutil.copy(paths.BOOK / cited, source / cited)
     stage(source, {name: folder})
     (source / "provenance.json").write_text(json.dumps(provenance({name: folder})), encoding="utf-8")
     toc = source / "_toc.yml"
-    toc.write_text(json.dumps({"format": "jb-book", "root": name}), encoding="utf-8")  # JSON is YAML
+    pages = {"format": "jb-book", "root": name, "chapters": [{"file": "bibliography"}]}
+    toc.write_text(json.dumps(pages), encoding="utf-8")  # JSON is YAML
     # References to other chapters lead nowhere here, so warnings are no errors.
     site = render(source, toc, folder, strict=False)
     shutil.rmtree(folder / "html", ignore_errors=True)
