@@ -17,7 +17,10 @@ def read(path=ROOT / "CITATION.cff"):
 
 def persons(entry):
     """Its authors, each as "Given Family", or the name of a group."""
-    return [" ".join(filter(None, (one.get("given-names"), one.get("family-names") or one["name"]))) for one in entry["authors"]]
+    return [
+        " ".join(filter(None, (one.get("given-names"), one.get("family-names") or one["name"])))
+        for one in entry["authors"]
+    ]
 
 
 def year(entry):

@@ -5,7 +5,7 @@ import re
 from docutils import nodes
 
 GLOSSARY = "glossary"  # the page
-# Where a word is not marked: what is a name, code, a formula or a link.
+# Where a word is not marked: what is a name, code, a formula, a link or the title of another work.
 LEFT = (
     nodes.title,
     nodes.literal,
@@ -14,6 +14,7 @@ LEFT = (
     nodes.math,
     nodes.term,
     nodes.caption,
+    nodes.citation,
     nodes.raw,
 )
 

@@ -120,12 +120,14 @@ def page(name: str, folder: Path) -> Path:
     source.mkdir(parents=True)
     for static in STATIC:
         shutil.copytree(paths.BOOK / static, source / static)
-    for cited in CITED:
-        shutil.copy(paths.BOOK / cited, source / cited)
     stage(source, {name: folder})
+    pages: dict[str, object] = {"format": "jb-book", "root": name}
+    if "{cite" in (source / f"{name}.ipynb").read_text(encoding="utf-8"):
+        for cited in CITED:
+            shutil.copy(paths.BOOK / cited, source / cited)
+        pages["chapters"] = [{"file": "bibliography"}]
     (source / "provenance.json").write_text(json.dumps(provenance({name: folder})), encoding="utf-8")
     toc = source / "_toc.yml"
-    pages = {"format": "jb-book", "root": name, "chapters": [{"file": "bibliography"}]}
     toc.write_text(json.dumps(pages), encoding="utf-8")  # JSON is YAML
     # References to other chapters lead nowhere here, so warnings are no errors.
     site = render(source, toc, folder, strict=False)
