@@ -21,6 +21,7 @@ from ufm.records import MANIFEST, committed
 from ufm.study import manifest, pictures
 
 STATIC = ("_assets", "_ext")
+CITED = ("references.bib", "bibliography.md")  # what the citations of a page of its own lead to
 REHEARSAL = (
     "A rehearsal: small models on images that come with scikit-learn. This page shows that the method runs and says "
     "nothing about the paper; its numbers and words are of these models alone. The pages that do say something are "
@@ -120,9 +121,14 @@ def page(name: str, folder: Path) -> Path:
     for static in STATIC:
         shutil.copytree(paths.BOOK / static, source / static)
     stage(source, {name: folder})
+    pages: dict[str, object] = {"format": "jb-book", "root": name}
+    if "{cite" in (source / f"{name}.ipynb").read_text(encoding="utf-8"):
+        for cited in CITED:
+            shutil.copy(paths.BOOK / cited, source / cited)
+        pages["chapters"] = [{"file": "bibliography"}]
     (source / "provenance.json").write_text(json.dumps(provenance({name: folder})), encoding="utf-8")
     toc = source / "_toc.yml"
-    toc.write_text(json.dumps({"format": "jb-book", "root": name}), encoding="utf-8")  # JSON is YAML
+    toc.write_text(json.dumps(pages), encoding="utf-8")  # JSON is YAML
     # References to other chapters lead nowhere here, so warnings are no errors.
     site = render(source, toc, folder, strict=False)
     shutil.rmtree(folder / "html", ignore_errors=True)
