@@ -373,9 +373,9 @@ def test_one_number_a_claim_corrected_over_the_claims(library):
 
 
 def lines():
-    """The README's table of results, a list of cells a line."""
+    """The README's table of results claim by claim, a list of cells a line."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    between = re.search(r"<!-- results:.*?-->\n(.*?)<!-- end of results -->", text, re.DOTALL)[1]
+    between = re.search(r"<summary>Claim by claim.*?</summary>\n(.*?)<!-- end of results -->", text, re.DOTALL)[1]
     rows = [[one.strip() for one in line.strip("|").split("|")] for line in between.splitlines() if line[:1] == "|"]
     claim = ""
     for row in rows[2:]:

@@ -46,6 +46,10 @@ VARIES = {
 }
 RANDOM, HARD = "image drawn at random, as in the paper", "image that is hard to fit"
 ODDS = "Does the letter change the odds of its image's label?"
+ALT = (  # of the picture
+    "Two panels, a row a data set and kind of host: probabilities of the host's label with and without the letter in "
+    "canaries, placebo models and controls, and the share of canaries found."
+)
 MODELS = {"canary": COLOURS["canary"], "placebo": "#009E73", "control": COLOURS["control"]}
 
 
@@ -138,7 +142,10 @@ def influential(ranks: pd.DataFrame) -> str:
 
 def varies(spread: Mapping[str, Any] | None) -> str:
     """C5 in plain words."""
-    return "" if spread is None else f"On one image: {VARIES[Varies(spread['varies'])]}."
+    if spread is None:
+        return ""
+    text = f"On one image: {VARIES[Varies(spread['varies'])]}."
+    return f"{WAITS[0].upper()}{WAITS[1:]}." if spread["varies"] == Varies.OPEN else text
 
 
 def picture(found: Mapping[str, pd.DataFrame]) -> Figure:
