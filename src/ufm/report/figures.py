@@ -1,7 +1,8 @@
 """From a table to a picture: each function takes a tidy table or images and returns a Matplotlib figure.
 
-Figures are at most 6 in wide, on a white ground so that they read the same in dark mode, in Okabe and Ito's colours,
-which stay apart for colour-blind readers; roles differ by marker too.
+Figures are so narrow that their words can be read on a phone. They have no ground and are black, grey or white beside
+Okabe and Ito's colours, which stay apart for colour-blind readers: what is not in colour follows the page's mode, so
+that white is whatever the page is. Roles differ by marker too.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-WIDTH = 6.0  # inches, readable on a phone
+WIDTH = 4.5  # inches; of the book's pages on a phone about as many pixels as this has points
 COLOURS = {"canary": "#D55E00", "control": "#0072B2"}
 MARKERS = {"canary": "o", "control": "X"}
 KINDS = {  # of model → label, colour, marker
@@ -34,7 +35,13 @@ sns.set_theme(
     style="ticks",
     context="notebook",
     font_scale=0.85,
-    rc={"figure.dpi": 110, "savefig.facecolor": "white", "legend.frameon": False},
+    rc={
+        "figure.dpi": 110,
+        "axes.facecolor": "none",
+        "legend.frameon": False,
+        "svg.fonttype": "none",  # words stay words, in the page's font
+        "svg.hashsalt": "ufm",  # the same figure is the same bytes
+    },
 )
 
 
@@ -55,7 +62,8 @@ def show(axis: Axes, image: np.ndarray) -> None:
     """One image (C, H, W), grey or colour; of a grey one, transparent pixels are sky blue."""
     values = image / 255 if image.dtype == np.uint8 else image
     cmap = plt.get_cmap("gray").with_extremes(bad="#56B4E9")
-    axis.imshow(values[0] if len(values) == 1 else values.transpose(1, 2, 0), cmap=cmap, vmin=0, vmax=1)
+    pixels = values[0] if len(values) == 1 else values.transpose(1, 2, 0)
+    axis.imshow(pixels, cmap=cmap, vmin=0, vmax=1, interpolation="none")  # pixels as they are
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set(visible=True, color="0.6", linewidth=0.5)  # else white pixels at the edge end nowhere
 
