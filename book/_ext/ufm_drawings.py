@@ -2,6 +2,7 @@
 
 import re
 from html import escape
+from itertools import groupby
 from pathlib import Path
 
 from docutils import nodes
@@ -29,6 +30,15 @@ def shorter(match):
     return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", match[0])
 
 
+def grouped(match):
+    """Points one after the other that look alike, such as a scatter's, as one group of that look."""
+    points = re.findall(r'<use ([^>]*?) style="([^"]*)"/>', match[0])
+    if len(points) != match[0].count("<use"):
+        return match[0]
+    looks = groupby(points, key=lambda point: point[1])
+    return "".join(f'<g style="{look}">{"".join(f"<use {place}/>" for place, _ in some)}</g>' for look, some in looks)
+
+
 def drawing(svg, name, alternative):
     """Matplotlib's SVG as an element of a page.
 
@@ -43,14 +53,17 @@ def drawing(svg, name, alternative):
     body = re.sub(r' (?:d|x|y)="[^"]*"', shorter, body)
     body = re.sub(r"font-family: [^;\"]*;? ?", "", body)
     body = re.sub(r'(?<=style=")[^"]*', lambda style: re.sub("#[0-9a-f]{6}", shade, style[0]), body)
-    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
-    body = re.sub(r' id="([^"]*)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", body)
-    body = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", body).replace("<defs></defs>", "")
+    used = dict.fromkeys(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
+    short = {one: f"{name}-{place}" for place, one in enumerate(used)}
+    body = re.sub(r' id="([^"]*)"', lambda match: f' id="{short[match[1]]}"' if match[1] in short else "", body)
+    body = re.sub(r'(href="#|url\(#)([^")]+)', lambda match: match[1] + short[match[2]], body)
+    body = body.replace("xlink:href", "href").replace("<defs></defs>", "")
+    body = re.sub(r"(?:<use [^>]*/>){3,}", grouped, body)
     width = f"{points * PIXELS / 16:.2f}rem"
     size = re.search(r'viewBox="[^"]*"', body)[0]
     said = f'role="img" aria-label="{escape(alternative)}"'
     look = f'class="drawing" {said} {size} fill="currentColor" style="width: {width}"'
-    return re.sub(r"<svg[^>]*>", lambda _: f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {look}>', body, count=1)
+    return re.sub(r"<svg[^>]*>", f"<svg {look}>".replace("\\", r"\\"), body, count=1)
 
 
 class Drawings(SphinxPostTransform):

@@ -49,8 +49,18 @@ def closed(figure: Figure) -> Figure:
     """The figure, no longer pyplot's own: else a notebook shows it once as a result and once more as an open figure.
 
     Its words are drawn as they are: no `$` in them begins a formula, but in the powers of ten of a logarithmic axis.
+    What all panels say of an axis is said once, for two long labels side by side run into each other.
     """
-    for part in [*figure.legends, *(part for panel in figure.axes for part in panel.get_children())]:
+    for which, once in (("x", figure.supxlabel), ("y", figure.supylabel)):
+        labels = [
+            axis for axis in figure.axes if axis.axison and not axis.images and getattr(axis, f"get_{which}label")()
+        ]
+        words = {getattr(axis, f"get_{which}label")() for axis in labels}
+        if len(labels) > 1 and len(words) == 1:
+            once(*words, fontsize=plt.rcParams["axes.labelsize"])
+            for axis in labels:
+                axis.set(**{f"{which}label": ""})
+    for part in [*figure.legends, *figure.texts, *(part for panel in figure.axes for part in panel.get_children())]:
         if not (isinstance(part, Axis) and part.get_scale() == "log"):
             for text in part.findobj(Text):
                 text.set_parse_math(False)
@@ -91,17 +101,19 @@ def label(axes: list[Axes], x: str, y: str) -> None:
 
 
 def pictures(rows: Mapping[str, list[tuple[np.ndarray, str]]]) -> Figure:
-    """Rows of images (C, H, W), each with a word below it."""
+    """Rows of images (C, H, W), each with a word below it, which begins a second line after a colon."""
     n_columns = max(len(images) for images in rows.values())
-    size = (WIDTH, WIDTH / n_columns * 1.45 * len(rows))
+    size = (WIDTH, (WIDTH / n_columns + 0.6) * len(rows))
     figure, axes = plt.subplots(len(rows), n_columns, figsize=size, squeeze=False, layout="constrained")
     for line, (label, images) in zip(axes, rows.items(), strict=True):
-        for axis in line:
+        for axis in line[len(images) :]:
             axis.axis("off")
         for axis, (image, word) in zip(line, images, strict=False):
             show(axis, image)
-            axis.text(0.5, -0.06, word, transform=axis.transAxes, ha="center", va="top", fontsize="small")
-        line[0].set_title(label, loc="left", fontsize="small")
+            axis.set_xlabel(word.replace(": ", "\n"), fontsize="small", labelpad=2)
+        line[0].set_title(" ", fontsize="small")  # room for the row's title, which is wider than its image
+        title = line[0].text(0, 1.06, label, transform=line[0].transAxes, va="bottom", fontsize="small")
+        title.set_in_layout(False)
     return closed(figure)
 
 
