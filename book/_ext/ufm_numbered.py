@@ -48,12 +48,10 @@ class Numbered(SphinxTransform):
 def links(doc, name, data, picture, repository):
     """The links beneath a figure or a table, as HTML: what it is drawn from, itself, and the cell that shows it.
 
-    data: name of a table that the notebook `doc` keeps; picture: whether it is a drawing. repository: its address and
+    data: names of tables that the notebook `doc` keeps; picture: whether it is a drawing. repository: its address and
     branch, the first empty where it has none.
     """
-    places = {}
-    if data:
-        places["data (CSV)"] = f"tables/{doc}/{data}.csv"
+    places = {f"{'data' if len(data) == 1 else one} (CSV)": f"tables/{doc}/{one}.csv" for one in data}
     if picture:
         places["picture (SVG)"] = f"figures/{name}.svg"
     if repository[0] and (lines := cell(doc, name)):
@@ -85,7 +83,8 @@ class Sources(SphinxPostTransform):
         for one in list(self.document.findall(nodes.container)):
             if one.get("nb_element") != "cell_code":
                 continue
-            data = one["cell_metadata"].get("table", "")
+            named = one["cell_metadata"].get("table", [])
+            data = [named] if isinstance(named, str) else named
             shown = [node for node in one.findall() if isinstance(node, (nodes.figure, numbered_table)) and node["ids"]]
             for node in shown:
                 picture = isinstance(node, nodes.figure)

@@ -16,6 +16,8 @@ Quantities = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The populations' tables one below the other, with a first column `population`."""
+    if not tables:
+        return pd.DataFrame(columns=["population"])
     return pd.concat([table.assign(population=name) for name, table in tables.items()], ignore_index=True).pipe(
         lambda table: table[["population", *(column for column in table if column != "population")]]
     )
