@@ -39,6 +39,7 @@ sns.set_theme(
         "figure.dpi": 110,
         "axes.facecolor": "none",
         "legend.frameon": False,
+        "font.sans-serif": ["DejaVu Sans"],  # which comes with Matplotlib, whatever else a machine has
         "svg.fonttype": "none",  # words stay words, in the page's font
         "svg.hashsalt": "ufm",  # the same figure is the same bytes
     },
