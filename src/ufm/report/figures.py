@@ -61,6 +61,8 @@ def closed(figure: Figure) -> Figure:
             once(*words, fontsize=plt.rcParams["axes.labelsize"])
             for axis in labels:
                 axis.set(**{f"{which}label": ""})
+            for legend in figure.legends if which == "x" else []:
+                legend.set_loc("outside upper center")  # where that label is not
     for part in [*figure.legends, *figure.texts, *(part for panel in figure.axes for part in panel.get_children())]:
         if not (isinstance(part, Axis) and part.get_scale() == "log"):
             for text in part.findobj(Text):
