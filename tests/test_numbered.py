@@ -106,6 +106,7 @@ def test_a_caption_stands_above_its_table_and_once(page):
     _, html = page
     assert html.count("Means &amp; more</span>") == 1
     assert "<caption>" not in html
+    assert html.count('class="scrolls"') == 1  # what has no rows has no body
     assert html.index("Means &amp; more</span>") < html.index('<table id="T_hosts-questions">')
 
 

@@ -38,11 +38,13 @@ class Numbered(SphinxTransform):
             html = raw.astext()
             found = OF_A_CELL.search(html)
             words = CAPTION.search(html) if found["kind"] == "table" else re.search(r"<p[^>]*>(.*?)</p>", html)
-            raw.children[:] = [nodes.Text("" if found["kind"] == "p" else CAPTION.sub("", html[found.start() :]))]
             table = numbered_table("", names=[f"tab-{found['name']}"])
             self.document.note_explicit_target(table, table)
             bundle.replace_self(table)
-            table += [table_caption("", unescape(words[1])), table_body("", bundle)]
+            table += table_caption("", unescape(words[1]))
+            if found["kind"] == "table":
+                raw.children[:] = [nodes.Text(CAPTION.sub("", html[found.start() :]))]
+                table += table_body("", bundle)
 
 
 def links(doc, name, data, picture, repository):
