@@ -50,8 +50,14 @@ def closed(figure: Figure) -> Figure:
     """The figure, no longer pyplot's own: else a notebook shows it once as a result and once more as an open figure.
 
     Its words are drawn as they are: no `$` in them begins a formula, but in the powers of ten of a logarithmic axis.
-    What all panels say of an axis is said once, for two long labels side by side run into each other.
+    What all panels say of an axis is said once, for two long labels side by side run into each other. An axis on which
+    nothing was drawn has no logarithm.
     """
+    for axis in figure.axes:
+        if axis.get_xscale() == "log" and not np.isfinite(axis.dataLim.minposx):
+            axis.set_xscale("linear")
+        if axis.get_yscale() == "log" and not np.isfinite(axis.dataLim.minposy):
+            axis.set_yscale("linear")
     for which, once in (("x", figure.supxlabel), ("y", figure.supylabel)):
         labels = [
             axis for axis in figure.axes if axis.axison and not axis.images and getattr(axis, f"get_{which}label")()
