@@ -76,6 +76,9 @@ reference: $(READY) ## renew the reference notebooks in tests/reference
 	$(PLAIN) UFM_RUNS="$$PWD/_build/reference" $(BIN)/doit -n 2 execute
 	UFM_RUNS="$$PWD/_build/reference" $(UFM) ipynb tests/reference
 
+baseline: $(READY) ## draw the pictures anew with which tests compare main figures, into tests/baseline
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_looks.py -k looks_as_it_did --mpl-generate-path=tests/baseline
+
 bench: $(READY) ## measure how fast populations train and are scored, into book/benchmarks (speed.md, on a GPU speed-gpu.md)
 	mkdir -p _build
 	$(BIN)/python benchmarks/speed.py > _build/speed.md
@@ -91,4 +94,4 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
 clean: ## remove what was built; .venv and data stay
 	rm -rf _build
 
-.PHONY: help install book test lint unit coverage floors regression run compare notebooks reference bench readme lock clean
+.PHONY: help install book test lint unit coverage floors regression run compare notebooks reference baseline bench readme lock clean

@@ -80,3 +80,19 @@ def test_settings_are_summed_up_at_the_best_epoch_and_at_epoch_10():
         [0.25, 0.125, 0.5, 12],
         [*share.values()],
     ]
+
+
+def test_what_is_said_of_a_row_stands_before_its_numbers():
+    """So that it is seen on a phone."""
+    assert list(by_population.contrasts(pd.DataFrame([CELL])))[:3] == ["population", "hosts", "verdict"]
+    assert list(by_population.by_way(pd.DataFrame([CELL | {"setting": "plain"}])))[:3] == [
+        "population",
+        "way",
+        "verdict",
+    ]
+
+
+def test_tables_of_no_population_are_one_without_rows():
+    assert by_population.joined({}).empty
+    assert list(by_population.joined({})) == ["population"]
+    assert list(by_population.joined({"a": pd.DataFrame({"D": [1]})})) == ["population", "D"]

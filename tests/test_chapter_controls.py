@@ -56,7 +56,7 @@ def test_small_p_values_count_those_of_at_most_the_level():
 def test_lit_pixels_by_hand():
     share = np.array([[0, 0.001], [0.0011, 0.5]])
     [row] = controls.printed_lit({"a": share}).to_dict("records")
-    assert list(row.values()) == ["a", 4, 1, 2, "0.5000"]
+    assert list(row.values()) == ["a", 4, 1, 2, "0.500"]
 
 
 def test_labels_are_a_row_a_population():

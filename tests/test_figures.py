@@ -103,8 +103,8 @@ def test_a_figure_is_narrow_closed_and_leaves_its_tables(name, n, populations):
     figure = draw(name, tables)
     assert isinstance(figure, Figure)
     assert plt.get_fignums() == []  # else a notebook shows it twice
-    figure.canvas.draw()
-    assert figure.get_figwidth() <= 6
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() <= figures.WIDTH
     for axis in figure.axes:
         assert axis.images or axis.lines or axis.collections or not axis.axison
     for given, before in zip(tables, untouched, strict=True):
@@ -146,7 +146,7 @@ def test_a_table_without_numbers_is_drawn_empty(name, n, populations):
         {title: nothing(table) for title, table in one.items()} if isinstance(one, dict) else nothing(one)
         for one in DRAWN[name](populations[:n])
     ]
-    draw(name, tables).canvas.draw()
+    draw(name, tables).draw_without_rendering()
 
 
 @pytest.mark.parametrize("score", ["memorisation", "memorisation_raw", "label_known"])
@@ -238,7 +238,7 @@ def test_pictures_may_be_rows_of_unequal_length():
     rows = {"long": [(image, "a"), (image[:, ::-1], "b"), (image, "c")], "short": [(image, "d")]}
     figure = figures.pictures(rows)
     assert [bool(axis.images) for axis in figure.axes] == [True] * 4 + [False] * 2
-    assert [text.get_text() for axis in figure.axes for text in axis.texts] == list("abcd")
+    assert [axis.get_xlabel() for axis in figure.axes if axis.images] == list("abcd")
     np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), image[0, ::-1] / 255)
 
 
@@ -350,6 +350,24 @@ def test_rank_shares_are_rows_of_points_by_group_and_role(populations):
     assert len(figure.legends[0].get_texts()) == 3
 
 
+def test_what_all_panels_say_is_said_once():
+    figure, axes = figures.panels(["one", "other"], height=2)
+    for axis in axes:
+        axis.plot([0, 1], label="line")
+        axis.set(xlabel="contrast D (nats)", ylabel=axis.get_title())
+    figure.legend(["line"], loc="outside lower center")
+    figures.closed(figure).draw_without_rendering()  # its canvas, no longer pyplot's, draws nothing
+    assert (figure.get_supxlabel(), figure.get_supylabel()) == ("contrast D (nats)", "")
+    assert [(axis.get_xlabel(), axis.get_ylabel()) for axis in axes] == [("", "one"), ("", "other")]
+    [legend] = figure.legends
+    assert legend.get_window_extent().y0 > axes[0].get_window_extent().y1  # and not on the label
+    figure, [axis] = figures.panels(["one"], height=2)
+    axis.plot([0, 1])
+    axis.set(xlabel="x")
+    assert figures.closed(figure).get_supxlabel() == ""
+    assert axis.get_xlabel() == "x"
+
+
 WORDS = r"$\frac$ and $x_1$"  # of which the first is no formula that can be drawn
 
 
@@ -361,6 +379,6 @@ def test_words_are_drawn_as_they_are_and_powers_of_ten_as_powers():
     figure.legend([WORDS])
     shown = figures.pictures({WORDS: [(np.zeros((1, 2, 2)), WORDS)]})
     for one in (figures.closed(figure), shown):
-        one.canvas.draw()
+        one.draw_without_rendering()
         assert not any(text.get_parse_math() for text in one.findobj(Text) if text.get_text() == WORDS)
     assert all(text.get_parse_math() for text in axis.get_xticklabels())

@@ -153,6 +153,21 @@ def test_every_figure_has_caption_name_and_alt_text(name):
     assert len(names) == len(set(names))
 
 
+PICTURES = re.compile(r"^(figures\.pictures|chapter\.drawn_(images|rows))\(", re.MULTILINE)  # which have no table
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_every_figure_names_the_tables_that_it_is_drawn_from(name):
+    """Which the notebook keeps; so does a printed table that names any."""
+    kept = set(re.findall(r'run\.keep_table\(\s*"([\w-]+)"', "\n".join(cell.source for cell in code_cells(name))))
+    for cell in code_cells(name):
+        named = cell.metadata.get("table", [])
+        named = [named] if isinstance(named, str) else named
+        assert set(named) <= kept, cell.source
+        if "figure" in cell.metadata.get("mystnb", {}):
+            assert bool(named) != bool(PICTURES.search(cell.source)), f"`:table:` of {cell.source}"
+
+
 @pytest.mark.parametrize("name", notebooks.NAMES)
 def test_the_text_states_no_measured_number(name):
     """Numbers that a model gave come from cells: between two words of prose no decimal fraction is typed."""
@@ -312,7 +327,7 @@ def test_two_executions_write_the_same_bytes_and_agree(twice):
     assert first == second
     tables = [{path.name: path.read_bytes() for path in (folder / "tables").iterdir()} for folder in twice]
     assert tables[0] == tables[1]
-    assert tables[0].keys() == {"summary.csv", "settling.csv"}
+    assert tables[0].keys() == {"summary.csv", "settling.csv", "divergences.csv"}
     rows, agree = compare_runs(*twice)
     assert agree
     assert set(rows["verdict"]) == {AGREES}
@@ -336,7 +351,8 @@ def test_every_cell_was_executed_and_printed_nothing_but_results(twice):
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell.outputs]
     assert {output.output_type for output in outputs} == {"display_data", "execute_result"}  # no stream, no error
-    assert any("image/png" in output.data for output in outputs)
+    assert any("image/svg+xml" in output.data for output in outputs)
+    assert not any("image/png" in output.data for output in outputs)
 
 
 def test_the_injected_parameters_stay_off_the_page(twice):

@@ -18,7 +18,11 @@ LACKING = {"estimate": nan, "low": nan, "high": nan, "n": 1}
         (ONE, {}, "0.47 (0.35 to 0.58)"),
         (ONE, {"digits": 3}, "0.467 (0.346 to 0.585)"),
         ({"estimate": -0.5, "low": -0.75, "high": 0.25}, {}, "−0.50 (−0.75 to 0.25)"),
-        ({"estimate": 0.001, "low": -0.001, "high": 0.004}, {}, "0.00 (0.00 to 0.00)"),  # no minus zero
+        ({"estimate": 0.001, "low": -0.001, "high": 0.004}, {}, "0.00 (within 0.01)"),  # no minus zero
+        ({"estimate": 0.001, "low": -0.001, "high": 0.006}, {}, "0.00 (0.00 to 0.01)"),
+        ({"estimate": 0.9996, "low": 0.9995, "high": 1.0}, {"digits": 3}, "1.000 (within 0.001)"),
+        ({"estimate": 13.85, "low": 9.25, "high": 15.3}, {"digits": 3}, "13.8 (9.2 to 15.3)"),
+        ({"estimate": -13.85, "low": nan, "high": nan}, {}, "−13.8"),
         (LACKING, {}, UNDECIDED),
         (ONE | {"low": nan, "high": nan}, {}, "0.47"),
         (ONE | {"found": 0.1, "found_low": 0.05, "found_high": 0.2}, {"end": "found"}, "0.10 (0.05 to 0.20)"),

@@ -139,7 +139,13 @@ def page(name: str, folder: Path) -> Path:
 
 
 def stage(source: Path, folders: dict[str, Path]) -> None:
-    """Put executed notebooks, or what is known of those not yet run, among the pages."""
+    """Put executed notebooks, or what is known of those not yet run, among the pages.
+
+    Beside them, under `downloads`, lie their tables and the pictures of their figures.
+    """
+    downloads = source / "downloads"
+    for kind in ("figures", "tables"):
+        (downloads / kind).mkdir(parents=True, exist_ok=True)
     for name, folder in folders.items():
         pending = folder / "pending.txt"
         if pending.exists():
@@ -151,8 +157,12 @@ def stage(source: Path, folders: dict[str, Path]) -> None:
             page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="cell-0")])
             (source / f"{name}.ipynb").write_text(nbformat.writes(page), encoding="utf-8")
         else:
-            notebooks.executed(folder / "notebook.ipynb")  # else a page would have no outputs, and nothing said so
+            found = notebooks.executed(folder / "notebook.ipynb")  # else a page would have no outputs, nothing said so
             shutil.copy(folder / "notebook.ipynb", source / f"{name}.ipynb")
+            if (folder / "tables").is_dir():
+                shutil.copytree(folder / "tables", downloads / "tables" / name)
+            for figure, svg in notebooks.drawings(found).items():
+                (downloads / "figures" / f"{figure}.svg").write_text(svg, encoding="utf-8")
 
 
 def provenance(folders: dict[str, Path]) -> dict[str, dict[str, object]]:

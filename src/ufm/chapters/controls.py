@@ -49,7 +49,7 @@ def printed_lit(lit: Mapping[str, np.ndarray]) -> pd.DataFrame:
             "pixels": share.size,
             "black in every image": int((share == 0).sum()),
             "black in 99.9 % of them": int((share <= 0.001).sum()),
-            "share of images in which the most varied pixel is lit": f"{share.max():.4f}",
+            "share of images in which the most varied pixel is lit": f"{share.max():.3f}",
         }
         for population, share in lit.items()
     ]

@@ -1,7 +1,8 @@
 """From a table to a picture: each function takes a tidy table or images and returns a Matplotlib figure.
 
-Figures are at most 6 in wide, on a white ground so that they read the same in dark mode, in Okabe and Ito's colours,
-which stay apart for colour-blind readers; roles differ by marker too.
+Figures are so narrow that their words can be read on a phone. They have no ground and are black, grey or white beside
+Okabe and Ito's colours, which stay apart for colour-blind readers: what is not in colour follows the page's mode, so
+that white is whatever the page is. Roles differ by marker too.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-WIDTH = 6.0  # inches, readable on a phone
+WIDTH = 4.5  # inches; of the book's pages on a phone about as many pixels as this has points
 COLOURS = {"canary": "#D55E00", "control": "#0072B2"}
 MARKERS = {"canary": "o", "control": "X"}
 KINDS = {  # of model → label, colour, marker
@@ -34,7 +35,14 @@ sns.set_theme(
     style="ticks",
     context="notebook",
     font_scale=0.85,
-    rc={"figure.dpi": 110, "savefig.facecolor": "white", "legend.frameon": False},
+    rc={
+        "figure.dpi": 110,
+        "axes.facecolor": "none",
+        "legend.frameon": False,
+        "font.sans-serif": ["DejaVu Sans"],  # which comes with Matplotlib, whatever else a machine has
+        "svg.fonttype": "none",  # words stay words, in the page's font
+        "svg.hashsalt": "ufm",  # the same figure is the same bytes
+    },
 )
 
 
@@ -42,8 +50,26 @@ def closed(figure: Figure) -> Figure:
     """The figure, no longer pyplot's own: else a notebook shows it once as a result and once more as an open figure.
 
     Its words are drawn as they are: no `$` in them begins a formula, but in the powers of ten of a logarithmic axis.
+    What all panels say of an axis is said once, for two long labels side by side run into each other. An axis on which
+    nothing was drawn has no logarithm.
     """
-    for part in [*figure.legends, *(part for panel in figure.axes for part in panel.get_children())]:
+    for axis in figure.axes:
+        if axis.get_xscale() == "log" and not np.isfinite(axis.dataLim.minposx):
+            axis.set_xscale("linear")
+        if axis.get_yscale() == "log" and not np.isfinite(axis.dataLim.minposy):
+            axis.set_yscale("linear")
+    for which, once in (("x", figure.supxlabel), ("y", figure.supylabel)):
+        labels = [
+            axis for axis in figure.axes if axis.axison and not axis.images and getattr(axis, f"get_{which}label")()
+        ]
+        words = {getattr(axis, f"get_{which}label")() for axis in labels}
+        if len(labels) > 1 and len(words) == 1:
+            once(*words, fontsize=plt.rcParams["axes.labelsize"])
+            for axis in labels:
+                axis.set(**{f"{which}label": ""})
+            for legend in figure.legends if which == "x" else []:
+                legend.set_loc("outside upper center")  # where that label is not
+    for part in [*figure.legends, *figure.texts, *(part for panel in figure.axes for part in panel.get_children())]:
         if not (isinstance(part, Axis) and part.get_scale() == "log"):
             for text in part.findobj(Text):
                 text.set_parse_math(False)
@@ -55,7 +81,8 @@ def show(axis: Axes, image: np.ndarray) -> None:
     """One image (C, H, W), grey or colour; of a grey one, transparent pixels are sky blue."""
     values = image / 255 if image.dtype == np.uint8 else image
     cmap = plt.get_cmap("gray").with_extremes(bad="#56B4E9")
-    axis.imshow(values[0] if len(values) == 1 else values.transpose(1, 2, 0), cmap=cmap, vmin=0, vmax=1)
+    pixels = values[0] if len(values) == 1 else values.transpose(1, 2, 0)
+    axis.imshow(pixels, cmap=cmap, vmin=0, vmax=1, interpolation="none")  # pixels as they are
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set(visible=True, color="0.6", linewidth=0.5)  # else white pixels at the edge end nowhere
 
@@ -83,17 +110,19 @@ def label(axes: list[Axes], x: str, y: str) -> None:
 
 
 def pictures(rows: Mapping[str, list[tuple[np.ndarray, str]]]) -> Figure:
-    """Rows of images (C, H, W), each with a word below it."""
+    """Rows of images (C, H, W), each with a word below it, which begins a second line after a colon."""
     n_columns = max(len(images) for images in rows.values())
-    size = (WIDTH, WIDTH / n_columns * 1.45 * len(rows))
+    size = (WIDTH, (WIDTH / n_columns + 0.6) * len(rows))
     figure, axes = plt.subplots(len(rows), n_columns, figsize=size, squeeze=False, layout="constrained")
     for line, (label, images) in zip(axes, rows.items(), strict=True):
-        for axis in line:
+        for axis in line[len(images) :]:
             axis.axis("off")
         for axis, (image, word) in zip(line, images, strict=False):
             show(axis, image)
-            axis.text(0.5, -0.06, word, transform=axis.transAxes, ha="center", va="top", fontsize="small")
-        line[0].set_title(label, loc="left", fontsize="small")
+            axis.set_xlabel(word.replace(": ", "\n"), fontsize="small", labelpad=2)
+        line[0].set_title(" ", fontsize="small")  # room for the row's title, which is wider than its image
+        title = line[0].text(0, 1.06, label, transform=line[0].transAxes, va="bottom", fontsize="small")
+        title.set_in_layout(False)
     return closed(figure)
 
 

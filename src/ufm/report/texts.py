@@ -9,6 +9,7 @@ import pandas as pd
 from ufm.statistics import SUMMARY_COLUMNS
 
 UNDECIDED = "cannot be decided"  # of what has no number
+TEN = 10  # from which on hundredths say nothing
 
 
 def key(quantity: str) -> str:
@@ -30,12 +31,18 @@ def with_interval(row: Mapping[str, float], *, digits: int = 2, end: str = "") -
     """An estimate and its interval as text, such as "0.47 (0.35 to 0.58)"; "cannot be decided" where there is none.
 
     The columns are `estimate`, `low`, `high`; with `end` such as "found" they are `found`, `found_low`, `found_high`.
+    An interval that rounds to its estimate is said as "0.00 (within 0.01)", and from ten on a number has one digit.
     """
     estimate, low, high = (row[name] for name in ((end, f"{end}_low", f"{end}_high") if end else SUMMARY_COLUMNS[1:4]))
     if isnan(estimate):
         return UNDECIDED
-    interval = "" if isnan(low) else f" ({number(low, digits)} to {number(high, digits)})"
-    return number(estimate, digits) + interval
+    if abs(estimate) >= TEN:
+        digits = min(digits, 1)
+    middle, *ends = (number(value, digits) for value in (estimate, low, high))
+    if isnan(low):
+        return middle
+    alike = {middle} == set(ends)
+    return f"{middle} (within {number(10**-digits, digits)})" if alike else f"{middle} ({ends[0]} to {ends[1]})"
 
 
 def estimates(table: pd.DataFrame, *, digits: int = 3) -> dict[str, str]:
