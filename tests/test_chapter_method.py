@@ -180,7 +180,9 @@ def test_the_placebo_feature_is_the_one_that_was_trained_with():
     population = Run("mlp", {"profile": "paper", "train": False}).recorded()["mnist-small"]
     seed, card = population.entries[0]["seed"], population.arrays[0]
     for kind, host in enumerate(population.protocol.hosts):
-        np.testing.assert_array_equal(method.stamp(population.protocol, seed, "placebo", host), card["placebo"][kind])
+        np.testing.assert_array_equal(
+            host_pictures.stamp(population.protocol, seed, "placebo", host), card["placebo"][kind]
+        )
 
 
 def drawn():

@@ -15,7 +15,7 @@ from matplotlib.gridspec import GridSpec
 from ufm import features
 from ufm.evidence import Cards, contrasts, on_label, patch_effects, roles
 from ufm.networks import Model
-from ufm.protocol import Experiment, Protocol, Training
+from ufm.protocol import Protocol, Training
 from ufm.report import host_pictures
 from ufm.report.figures import COLOURS, WIDTH, closed, show
 from ufm.report.texts import key, number
@@ -180,18 +180,13 @@ def training_images(
     plain = host_pictures.found(protocol, cards.indices[0], data_root=data_root)
     return {
         (role, host): [
-            features.insert(image, stamp(protocol, seed, role, host), position=protocol.position)
+            features.insert(image, host_pictures.stamp(protocol, seed, role, host), position=protocol.position)
             if image is not None and kind == host
             else image
             for kind, image in zip(protocol.hosts, plain, strict=True)
         ]
         for role, host in roles(protocol)
     }
-
-
-def stamp(protocol: Protocol, seed: int, role: str, host: str) -> np.ndarray:
-    """What a canary or placebo model had stamped on its host, (h, w)."""
-    return Experiment(protocol, seed, seed % protocol.n_parts, role, host).pixels()
 
 
 def effects(cards: Cards) -> pd.DataFrame:
@@ -226,7 +221,7 @@ def worked(cards: Cards) -> dict[str, str | int]:
 def questions(cards: Cards, image: np.ndarray) -> dict[str, np.ndarray]:
     """An OOD image (C, H, W) with the letter and with the placebo feature of the first seed's hard host."""
     protocol, seed = cards.protocol, int(cards.seeds[0])
-    stamps = {"letter": protocol.unique, "placebo feature": stamp(protocol, seed, "placebo", HOST)}
+    stamps = {"letter": protocol.unique, "placebo feature": host_pictures.stamp(protocol, seed, "placebo", HOST)}
     return {name: features.insert(image, pixels, position=protocol.position) for name, pixels in stamps.items()}
 
 

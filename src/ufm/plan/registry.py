@@ -51,7 +51,7 @@ def pictured(profile: str = "paper") -> list[str]:
 
 def of_one_seed(notebook: str) -> bool:
     """Whether a notebook shows the first seed of each of its sweeps, and no statistic over seeds."""
-    return getattr(chapters()[notebook], "ONE_SEED", False)
+    return getattr(chapters().get(notebook), "ONE_SEED", False)
 
 
 def deciding() -> dict[str, Callable[[str], Iterable[str]]]:

@@ -10,7 +10,7 @@ import numpy as np
 from ufm.data import datasets
 from ufm.data.sources import checksum
 from ufm.evidence import Cards
-from ufm.protocol import Protocol
+from ufm.protocol import Experiment, Protocol
 from ufm.records.fingerprints import digest
 from ufm.study.pictures import identity, lit_share, store
 
@@ -60,3 +60,8 @@ def of_data(dataset: str) -> dict[int, np.ndarray]:
             kept = store().arrays(key)
             images |= dict(zip(kept["index"].tolist(), kept["image"], strict=True))
     return images
+
+
+def stamp(protocol: Protocol, seed: int, role: str, host: str) -> np.ndarray:
+    """What a canary or placebo model of a seed had stamped on its host, (h, w)."""
+    return Experiment(protocol, seed, seed % protocol.n_parts, role, host).pixels()
