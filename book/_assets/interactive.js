@@ -45,13 +45,14 @@
 
   /** Contrast against the host's loss; whichever point is pointed at, tapped or reached by keyboard shows its host. */
   const hosts = (root, data) => {
-    const W = 340, H = 300, left = 46, right = 8, top = 8, bottom = 44, floor = -4;
+    const W = 340, H = 300, left = 46, right = 12, top = 8, bottom = 44;
     const who = made("p", { class: "who" }), pictures = made("div", { class: "pictures" }), rows = made("tbody");
-    const head = made("tr", {}, made("th", { scope: "col" }, "gives its label"), made("th", { scope: "col" }, "plain"), made("th", { scope: "col" }, `with the letter`));
+    const head = made("tr", {}, made("th", { scope: "col" }, "gives its label"), made("th", { scope: "col" }, "without the letter"), made("th", { scope: "col" }, "with it"));
     const text = made("div", {}, who, made("table", {}, made("thead", {}, head), rows));
     const card = made("div", { class: "host", "aria-live": "polite" }, pictures, text);
     const panels = made("div", { class: "panels" });
-    root.append(made("p", { class: "hint" }, "Point at a dot, tap it, or reach a panel with Tab and move with the arrow keys: left and right by loss, up and down by D."), panels, card);
+    panels.append(card);
+    root.append(made("p", { class: "hint" }, "Point at a dot, tap it, or reach a panel with Tab and move with the arrow keys: left and right by loss, up and down by D."), panels);
 
     const show = (panel, n) => {
       const { table } = panel, kind = data.kinds[table.kind[n]], label = table.label[n], shape = table.shape;
@@ -60,7 +61,7 @@
       pictures.replaceChildren(...stamps.map(([words, stamp]) => made("figure", {},
         table.image[n] === null ? made("div", { class: "none" }, "image not kept") : picture(table.image[n], shape, stamp, `${words}, label ${label}`),
         made("figcaption", {}, words))));
-      rows.replaceChildren(...["canary model", "placebo model"].map((model, place) => made("tr", {}, made("th", { scope: "row" }, model),
+      rows.replaceChildren(...["canary", "placebo"].map((model, place) => made("tr", { class: model }, made("th", { scope: "row" }, `${model} model`),
         ...[0, 1].map((stamped) => {
           const p = table.p[n][2 * place + stamped];
           return made("td", {}, number(p, 2), made("span", { class: "bar" }, made("i", { style: `width: ${100 * p}%` })));
@@ -69,12 +70,17 @@
 
     let marked = null;
     data.panels.forEach((panel, at) => {
-      const { table } = panel, n = table.seed.length, logs = table.loss.map((one) => Math.max(floor, one > 0 ? Math.log10(one) : floor));
+      const { table } = panel, n = table.seed.length, floor = Math.max(-6, Math.floor(Math.log10(Math.min(0.1, ...table.loss.filter((one) => one > 0)))));
+      const logs = table.loss.map((one) => Math.max(floor, one > 0 ? Math.log10(one) : floor));
       const high = Math.ceil(Math.max(0, ...logs)), low = Math.min(0, ...table.contrast), most = Math.max(0, ...table.contrast), pad = 0.04 * (most - low);
       const x = (log) => left + ((W - left - right) * (log - floor)) / (high - floor);
       const y = (value) => H - bottom - ((H - top - bottom) * (value - low + pad)) / (most - low + 2 * pad);
       const axes = made("g", { "aria-hidden": "true" }, made("line", { class: "axis", x1: left, x2: W - right, y1: H - bottom, y2: H - bottom }), made("line", { class: "faint", x1: left, x2: W - right, y1: y(0), y2: y(0) }));
-      for (let one = floor; one <= high; one++) axes.append(made("text", { x: x(one), y: H - bottom + 18, "text-anchor": "middle" }, one === floor ? `≤ ${10 ** floor}` : one < -2 ? "" : String(10 ** one)));
+      for (let one = high; one >= floor; one--) {
+        const words = one < -2 ? `10⁻${"⁰¹²³⁴⁵⁶"[-one]}` : String(10 ** one), few = high - floor > 4 && (high - one) % 2 === 1 && one !== floor;
+        axes.append(made("line", { class: "axis", x1: x(one), x2: x(one), y1: H - bottom, y2: H - bottom + 4 }));
+        if (!few && (one === floor || one > floor + 1 || high - floor < 5)) axes.append(made("text", { x: x(one), y: H - bottom + 18, "text-anchor": "middle" }, one === floor ? `≤ ${words}` : words));
+      }
       for (const [value, words] of ticks(low, most, 5)) axes.append(made("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, words));
       axes.append(made("text", { x: (left + W) / 2, y: H - 6, "text-anchor": "middle" }, "host's loss under the control (nats)"), made("text", { x: 0, y: 0, "text-anchor": "middle", transform: `translate(11 ${(H - bottom) / 2}) rotate(-90)` }, "contrast D (nats)"));
       const spots = logs.map((log, one) => [x(log), y(table.contrast[one])]);
@@ -87,7 +93,7 @@
       const ring = made("circle", { class: "chosen", r: 9, "aria-hidden": "true", visibility: "hidden" });
       const list = made("g", { role: "listbox", tabindex: "0", "aria-label": `${panel.title}: ${n} hosts, contrast D against loss` }, ...points);
       const svg = made("svg", { viewBox: `0 0 ${W} ${H}` }, axes, list, ring);
-      panels.append(made("div", { class: "panel" }, made("p", { class: "title" }, panel.title), svg));
+      panels.append(made("div", { class: data.panels.length > 1 ? "panel" : "panel only", style: `order: ${2 * at}` }, made("p", { class: "title" }, panel.title), svg));
 
       let chosen = 0;
       const choose = (one) => {
@@ -97,6 +103,7 @@
         points[one].setAttribute("aria-selected", "true");
         list.setAttribute("aria-activedescendant", points[one].id);
         ring.setAttribute("cx", spots[one][0]), ring.setAttribute("cy", spots[one][1]), ring.setAttribute("visibility", "visible");
+        card.style.setProperty("--below", 2 * at + 1);
         show(panel, one);
       };
       const order = (values) => values.map((_, one) => one).sort((a, b) => values[a] - values[b] || a - b);
@@ -110,7 +117,9 @@
         PageUp: () => step("contrast", 10), PageDown: () => step("contrast", -10), Home: () => choose(along.loss[0]), End: () => choose(along.loss[n - 1]),
       };
       list.addEventListener("keydown", (event) => {
-        if (keys[event.key] && !event.ctrlKey && !event.altKey && !event.metaKey) event.preventDefault(), keys[event.key]();
+        if (!keys[event.key] || event.ctrlKey || event.altKey || event.metaKey) return;
+        event.preventDefault();
+        keys[event.key]();
       });
       list.addEventListener("focus", () => choose(chosen));
       const nearest = (event) => {
@@ -129,9 +138,9 @@
 
   /** The score that a detector gives to canaries and innocent models, as the dose is moved. */
   const doses = (root, data) => {
-    const W = 640, H = 320, left = 8, right = 8, middle = 150, name = root.dataset.figure;
+    const left = 8, right = 8, name = root.dataset.figure;
     const chosen = { population: 0, host: 0, dose: 0 };
-    const svg = made("svg", { viewBox: `0 0 ${W} ${H}`, role: "img" });
+    const svg = made("svg", { role: "img" });
     const slider = made("input", { type: "range", id: `${name}-dose`, min: 0, step: 1 }), ends = made("div", { class: "ticks", "aria-hidden": "true" });
     const says = made("label", { class: "dose", for: `${name}-dose` }, "weight decay"), output = made("output", { for: `${name}-dose`, "aria-live": "polite" });
     const controls = made("div", { class: "controls" }), alone = made("p", { class: "hint" });
@@ -140,7 +149,8 @@
     /** Radio buttons for one of what there is; none where there is no choice. */
     const choice = (which, words, names) => {
       const box = made("fieldset", {}, made("legend", {}, words));
-      names.forEach((one, n) => {
+      if (names.length < 2) box.append(made("span", {}, names[0]));
+      else names.forEach((one, n) => {
         const button = made("input", { type: "radio", name: `${name}-${which}`, value: n });
         button.checked = n === chosen[which];
         button.addEventListener("change", () => { chosen[which] = n; fill(which); });
@@ -149,10 +159,13 @@
       return box;
     };
 
-    let dots = [], limit, x, place;
+    const narrow = () => root.clientWidth < 480;
+    let dots = [], limit, x, place, W, H, middle;
     const current = () => data.populations[chosen.population];
     const fill = (changed) => {
       const population = current();
+      [W, H, middle] = narrow() ? [340, 300, 140] : [640, 320, 150];
+      svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
       if (changed === "population") chosen.host = 0;
       controls.replaceChildren(choice("population", "images", data.populations.map((one) => one.title)), choice("host", "hosts", population.hosts.map((one) => one.host)));
       if (changed) controls.querySelector(`input[name="${name}-${changed}"]:checked`).focus();
@@ -175,9 +188,9 @@
       let radius = 5;
       while (radius > 1.5 && Math.max(...every.flatMap((one) => place(one, radius).map(([, cy]) => Math.abs(cy - middle)))) > middle - 26) radius -= 0.25;
       const axes = made("g", { "aria-hidden": "true" }, made("line", { class: "axis", x1: left, x2: W - right, y1: middle, y2: middle }));
-      for (const [value, words] of ticks(low, high, 8)) axes.append(made("line", { class: "axis", x1: x(value), x2: x(value), y1: H - 32, y2: H - 27 }), made("text", { x: x(value), y: H - 14, "text-anchor": "middle" }, words));
-      axes.append(made("line", { class: "axis", x1: left, x2: W - right, y1: H - 32, y2: H - 32 }), made("text", { x: W - right, y: H - 1, "text-anchor": "end" }, "detector's score"));
-      axes.append(made("text", { x: left, y: 14, style: "fill: var(--canary)" }, "canaries"), made("text", { x: left, y: H - 40, style: "fill: var(--innocent)" }, "innocent: controls and placebo models"));
+      for (const [value, words] of ticks(low, high, W / 80)) axes.append(made("line", { class: "axis", x1: x(value), x2: x(value), y1: H - 32, y2: H - 27 }), made("text", { x: x(value), y: H - 14, "text-anchor": "middle" }, words));
+      axes.append(made("line", { class: "axis", x1: left, x2: W - right, y1: H - 32, y2: H - 32 }), made("text", { x: W - right, y: H - 38, "text-anchor": "end" }, "score →"));
+      axes.append(made("text", { x: left, y: 14, style: "fill: var(--canary)" }, "canaries"), made("text", { x: left, y: H - 38, style: "fill: var(--innocent)" }, "innocent: controls and placebo models"));
       dots = every[0].scores.flatMap(() => [0, 1, 2].map((model) => made("circle", { r: radius - 0.5, class: `model ${model === 0 ? "canary" : "innocent"}` })));
       limit = made("line", { class: "limit", x1: 0, x2: 0, y1: 0, y2: H - 32 });
       svg.replaceChildren(axes, limit, ...dots);
@@ -199,6 +212,7 @@
       svg.setAttribute("aria-label", `${population.title}, ${of.host} hosts, weight decay ${words}: scores of ${one.scores.length} canaries and ${2 * one.scores.length} innocent models; area ${share(one.area)}, found ${share(one.found)}.`);
     };
     slider.addEventListener("input", () => { chosen.dose = Number(slider.value); move(); });
+    window.addEventListener("resize", () => { if ((W === 340) !== narrow()) fill(); });
     fill();
   };
 

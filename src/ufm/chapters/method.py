@@ -277,7 +277,7 @@ def drawn_contrast(
         said(figure.add_subplot(grid[line, 3]), words, colour)
     half = (differences["canary"] - differences["placebo"]) / 2
     between = f"{signed(differences['canary'])} less {signed(differences['placebo'])}, halved:"
-    said(figure.add_subplot(grid[2, :]), f"{between}  D = {signed(half)} nats", "black")
+    said(figure.add_subplot(grid[2, :]), f"{between}  D = {signed(half)} nats")
     return closed(figure)
 
 
@@ -286,7 +286,7 @@ def signed(value: float) -> str:
     return ("+" if round(value, 3) > 0 else "") + number(value, 3)
 
 
-def said(axis: Axes, words: str, colour: str) -> None:
+def said(axis: Axes, words: str, colour: str | None = None) -> None:
     """Words in the place of a panel."""
     axis.axis("off")
     axis.text(0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center", color=colour, fontsize="large")

@@ -50,7 +50,7 @@ def hosts(populations: Mapping[str, Hosts], *, figure: str) -> "HTML":
             "kind": [kinds.index(host) for host in table["host"]],
             "index": table["canary_index"].tolist(),
             "label": table["canary_label"].tolist(),
-            "loss": rounded(table["loss"]),
+            "loss": [float(f"{value:.3g}") + 0.0 for value in table["loss"]],  # its axis is logarithmic
             "contrast": rounded(table["contrast"]),
             "p": [rounded(row) for row in table[list(PROBABILITIES)].to_numpy()],
             "shape": list(shapes.pop()) if shapes else None,
