@@ -1,6 +1,6 @@
 """C1: whether a feature that occurs once is memorised, on random and on hard hosts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from ufm.evidence.regimes import learnt
 from ufm.measures.layout import AGES
 from ufm.plan import second
 from ufm.plan.sweep import Sweep
+from ufm.report import host_pictures, interactive
 from ufm.report.by_population import Quantities, interval_of, ranges
 from ufm.report.figures import COLOURS, HOST_COLOURS, HOST_MARKERS, WIDTH, closed, panels
-from ufm.report.host_pictures import images
 from ufm.report.texts import key, with_interval
 from ufm.statistics import correlation_interval, share_interval
 
@@ -35,17 +35,41 @@ def questions(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) ->
 def by_seed(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, pd.DataFrame]:
     """Every seed and kind of host of C1's rows that have all their seeds, by population.
 
-    Columns: seed, host, contrast (D at the control's best epoch, nats), loss (of the host under its control at that
-    epoch, nats), gain (what the host gains more from the letter in the canary than in the placebo model, nats), learnt
-    and placebo_learnt (see `ufm.evidence.regimes.learnt`).
+    Columns: seed, host, canary_index, canary_label, contrast (D at the control's best epoch, nats), and at that epoch
+    loss (of the host under its control, nats), canary_without, canary_with, placebo_without, placebo_with (probability
+    of the label, by model, without and with the letter), gain (what the host gains more from the letter in the canary
+    than in the placebo model, nats), learnt and placebo_learnt (see `ufm.evidence.regimes.learnt`).
     """
-    families = second.families(planned)
     found: dict[str, list[pd.DataFrame]] = {}
+    for population, cards, host in complete(populations, planned):
+        found.setdefault(population, []).append(of_seeds(cards, host))
+    return {population: pd.concat(tables, ignore_index=True) for population, tables in found.items()}
+
+
+def complete(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Iterator[tuple[str, Cards, str]]:
+    """Population, cards and kind of host of C1's rows that have all their seeds."""
+    families = second.families(planned)
     for row in (row for name in ("C1", "C1, hard hosts") for row in families.get(name, [])):
         parts = of_row(populations, row)
         if sum(len(cards.seeds) for cards in parts) >= row.needed:
-            found.setdefault(row.population, []).extend(of_seeds(cards, row.host) for cards in parts)
-    return {population: pd.concat(tables, ignore_index=True) for population, tables in found.items()}
+            yield from ((row.population, cards, row.host) for cards in parts)
+
+
+def pictured(
+    populations: Mapping[str, Cards], planned: Mapping[str, Sweep], *, data_root: str | Path | None = None
+) -> dict[str, interactive.Hosts]:
+    """The hosts of `by_seed` with what was stamped on them, and their images where these are there, by population."""
+    found: dict[str, interactive.Hosts] = {}
+    tables = by_seed(populations, planned)
+    for population, cards, host in complete(populations, planned):
+        protocol, indices = cards.protocol, cards.indices[:, cards.protocol.hosts.index(host)]
+        letter = protocol.unique
+        one = found.setdefault(
+            population, interactive.Hosts(tables[population], [], letter, [], protocol.position, protocol.feature)
+        )
+        one.images.extend(host_pictures.found(protocol, indices, data_root=data_root))
+        one.placebos.extend(host_pictures.stamp(protocol, seed, "placebo", host) for seed in cards.seeds.tolist())
+    return found
 
 
 def of_seeds(cards: Cards, host: str) -> pd.DataFrame:
@@ -53,9 +77,13 @@ def of_seeds(cards: Cards, host: str) -> pd.DataFrame:
     fits = cards.fits[:, :, AGES.index("control"), cards.protocol.hosts.index(host)]
     gain = fits[..., LETTER] - fits[..., PLAIN]
     own, other = learnt(cards, host)
-    columns = {"seed": cards.seeds, "host": host, "contrast": contrasts(cards, host, epoch="control")}
-    columns |= {"loss": -fits[:, cards.model("control"), PLAIN]}
-    columns |= {"gain": gain[:, cards.model("canary", host)] - gain[:, cards.model("placebo", host)]}
+    kind, models = cards.protocol.hosts.index(host), {role: cards.model(role, host) for role in ("canary", "placebo")}
+    columns = {"seed": cards.seeds, "host": host}
+    columns |= {"canary_index": cards.indices[:, kind], "canary_label": cards.labels[:, kind]}
+    columns |= {"contrast": contrasts(cards, host, epoch="control"), "loss": -fits[:, cards.model("control"), PLAIN]}
+    for role, model in models.items():
+        columns |= {f"{role}_without": np.exp(fits[:, model, PLAIN]), f"{role}_with": np.exp(fits[:, model, LETTER])}
+    columns |= {"gain": gain[:, models["canary"]] - gain[:, models["placebo"]]}
     return pd.DataFrame(columns | {"learnt": own, "placebo_learnt": other})
 
 
@@ -180,7 +208,7 @@ def extremes(
         for host in reversed(cards.protocol.hosts):
             ours = table[table["host"] == host]
             some = pd.concat([ours.head(n), ours.tail(n)])
-            pixels = images(cards.protocol, some["canary_index"].to_numpy(), data_root=data_root)
+            pixels = host_pictures.images(cards.protocol, some["canary_index"].to_numpy(), data_root=data_root)
             words = [f"{row.canary_label}: {row.contrast:.2f}".replace("-", "−") for row in some.itertuples()]
             rows[f"{cards.title}, {host} hosts"] = list(zip(pixels, words, strict=True))
     return rows

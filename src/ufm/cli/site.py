@@ -40,6 +40,5 @@ def pictures() -> None:
     from ufm.plan import registry
     from ufm.study import pictures
 
-    for notebook in registry.pictured():
-        for name in registry.chapter(notebook, "paper"):
-            print(f"{name}: {pictures.keep(registry.sweeps()[name].protocol)} images")
+    for name in registry.pictured():
+        print(f"{name}: {pictures.keep(pictures.of_sweep(registry.sweeps()[name]))} images")

@@ -167,11 +167,16 @@ def audited(seeds: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     """
     pairs = scores[:, [CANARY, PLACEBO]].ravel(), np.tile([True, False], len(seeds)), np.repeat(seeds, 2)
     row = columns({"": auc_interval(*pairs)}) | {"_p": exchange_test(*pairs)}
-    largest = np.unique(seeds % THRESHOLDS.n_folds, return_counts=True)[1].max()
-    if 2 * (len(seeds) - largest) * THRESHOLDS.false_positive_rate < 1:
+    if not enough(seeds):
         return row | dict.fromkeys(("_found", "_found_low", "_found_high", "_false"), nan)
     found, false = flagged(seeds, scores)
     return row | columns({"_found": share_interval(found)}) | {"_false": float(false.mean())}
+
+
+def enough(seeds: np.ndarray) -> bool:
+    """Whether the other folds of each of the seeds (n_seeds,) have innocent models enough to set a threshold."""
+    largest = np.unique(seeds % THRESHOLDS.n_folds, return_counts=True)[1].max()
+    return bool(2 * (len(seeds) - largest) * THRESHOLDS.false_positive_rate >= 1)
 
 
 def flagged(seeds: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

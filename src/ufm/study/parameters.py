@@ -47,6 +47,8 @@ def shown(
         raise ValueError(f"seed: cannot be negative, got {seed}")
     planned = registry.sweeps(profile)
     theirs = {name: planned[name] for name in registry.chapter(notebook, profile)}
+    if n_seeds is None and registry.of_one_seed(notebook):
+        n_seeds = 1
     for parameter, name, own in (("dataset", dataset, ()), ("ood_set", ood_set, sources.SCORED_ON)):
         if name is not None and not is_folder(name):
             require(parameter, name, [*own, *sources.SOURCES, "the path of a folder"])
