@@ -60,5 +60,5 @@ def span(values: Iterable[float], *, digits: int = 2) -> str:
 
 
 def counted(words: pd.Series) -> str:
-    """How often each word occurs, such as "memorised 3, undecided 1"."""
-    return ", ".join(f"{word} {count}" for word, count in words.value_counts(sort=False).items())
+    """How often each word occurs, such as "3 memorised; 1 raised, by less than matters"."""
+    return "; ".join(f"{count} {word}" for word, count in words.value_counts(sort=False).items())
