@@ -124,14 +124,14 @@ def test_the_claim_is_judged_by_its_groups(words, p, expected):
 def test_the_claims_effect_is_of_a_group_with_room_to_rise(populations):
     planned = plan.sweeps("paper")
     row = verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C4"]
-    assert (row["verdict"], row["holds_in"], row["n"]) == ("holds in part", "2 of 3 groups", 72)
+    assert (row["verdict"], row["holds_in"], row["n"]) == ("holds in part", "2 of 3 cells", 72)
     assert row["effect"] == judged.cells(populations).set_index("setting").loc[SETTINGS[2], "estimate"]
     lacking = populations | {"random": planned_as(populations["random"], needed=25)}
     row = verdicts.verdicts(lacking, planned=planned).set_index("claim").loc["C4"]
-    assert (row["verdict"], row["holds_in"]) == ("holds so far", "2 of 3 groups")
+    assert (row["verdict"], row["holds_in"]) == ("holds so far", "2 of 3 cells")
     alone = {"most": populations["most"]}
     row = verdicts.verdicts(alone, planned=planned).set_index("claim").loc["C4"]
-    assert (row["verdict"], row["holds_in"]) == ("undecided so far", "1 of 3 groups")
+    assert (row["verdict"], row["holds_in"]) == ("undecided so far", "1 of 3 cells")
     assert pd.isna(row["effect"])
 
 

@@ -10,19 +10,9 @@ from ufm.statistics import SUMMARY_COLUMNS
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """The claims' effects as a summary table."""
-    named = table.rename(columns={"claim": "quantity", "effect": "estimate"})
+    """The claims' effects as a summary table, each with the seeds of the cell that it is of."""
+    named = table.drop(columns="n").rename(columns={"claim": "quantity", "effect": "estimate", "n_weakest": "n"})
     return named[list(SUMMARY_COLUMNS)]
-
-
-def texts(table: pd.DataFrame) -> dict[str, str]:
-    """The printed verdicts cell by cell for other pages, by names such as "C1_verdict"."""
-    names = {"verdict": "verdict", "holds in": "in", "effect where it is weakest": "effect", "p": "p", "seeds": "seeds"}
-    return {
-        f"{row[''].replace(', ', '_')}_{short}": str(row[column])
-        for row in printed(table).to_dict("records")
-        for column, short in names.items()
-    }
 
 
 def printed(table: pd.DataFrame) -> pd.DataFrame:
@@ -34,8 +24,9 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
             "verdict": row["verdict"],
             "holds in": row["holds_in"] or "–",
             "effect where it is weakest": effect(row),
+            "that is": "–" if isnan(row["effect"]) else f"{row['weakest']}: {row['n_weakest']} seeds",
             "p": p_text(row["p"]),
-            "seeds": row["n"] or "–",
+            "seeds of all cells": row["n"] or "–",
         }
         for row in table.to_dict("records")
     ]
