@@ -127,6 +127,19 @@ def test_every_setting_is_a_row_under_what_is_varied(populations):
     assert rows["Fashion-MNIST"][1] == (table.loc[("scoring images", "Fashion-MNIST"), "change_low"] > 0)
 
 
+def test_a_group_without_a_name_has_no_heading(populations):
+    table = varied([0]).assign(group=["", "", "place", "place"], name=["A", "B", "corner", "edge"], filled=False)
+    [axis] = sensitivity.drawn_rows(table, beside=0.2).axes
+    words = [label.get_text() for label in axis.get_yticklabels()]
+    assert words == ["A", "B", "place", "corner", "edge"]
+    assert [label.get_fontweight() == "bold" for label in axis.get_yticklabels()] == [False, False, True, False, False]
+    offsets = [one.get_offsets()[0].tolist() for one in axis.collections]
+    assert offsets == [[pytest.approx(x), y] for x, y in zip(table["contrast"], (0, 1, 3, 4), strict=True)]
+    lines = [tuple(line.get_xdata()) for line in axis.lines]
+    assert lines == [(0.2, 0.5)] * 4 + [(0, 0), (0.2, 0.2)]
+    assert axis.yaxis_inverted()  # the first row is the uppermost
+
+
 def test_letters_are_rows_from_the_highest_down(populations):
     means = sensitivity.means(sensitivity.points(populations))
     rows, words = rows_of(sensitivity.drawn_letters(means))
@@ -228,5 +241,9 @@ def varied(some):
 
 
 # What its figures are drawn from, given populations (tests/test_figures.py).
-DRAWN = {"drawn_settings": lambda some: [varied(some)], "drawn_letters": lambda some: [varied(some)]}
-PANELS = {"drawn_settings": 1, "drawn_letters": 1}
+DRAWN = {
+    "drawn_settings": lambda some: [varied(some)],
+    "drawn_letters": lambda some: [varied(some)],
+    "drawn_rows": lambda some: [varied(some).assign(group="place", name="edge", filled=True)],
+}
+PANELS = dict.fromkeys(DRAWN, 1)

@@ -39,28 +39,14 @@ def images(populations):
     )
 
 
-def branches(populations):
-    rows = [
-        {"group": title, "name": name, "estimate": 0.3, "low": 0.1, "high": 0.4, "filled": name == "a"}
-        for title in ["", *planted.TITLES[: len(populations)]]
-        for name in ("a", "b")
-    ]
-    return pd.DataFrame(rows)
-
-
 DRAWN = {
     "figures.pictures": lambda some: [images(some)],
     "figures.contrast_cells": lambda some: [cells.contrast_cells(dict(zip(planted.TITLES, some, strict=False)))],
     "figures.contrast_rows": lambda some: [planted.questions(some)],
     "figures.by_setting": planted.settings,
-    "figures.forest": lambda some: [branches(some)],
 }
-SETTINGS = {
-    "figures.contrast_cells": {"smallest": 0.02},
-    "figures.contrast_rows": {"lines": (0.02, 0.1)},
-    "figures.forest": {"x": "D"},
-}
-ONE_PANEL = {"figures.contrast_cells": 1, "figures.contrast_rows": 1, "figures.forest": 1}
+SETTINGS = {"figures.contrast_cells": {"smallest": 0.02}, "figures.contrast_rows": {"lines": (0.02, 0.1)}}
+ONE_PANEL = {"figures.contrast_cells": 1, "figures.contrast_rows": 1}
 for path in sorted(Path(__file__).parent.glob("test_chapter_*.py")):
     ours, chapter = vars(import_module(path.stem)), path.stem.removeprefix("test_chapter_")
     for every, own in ((DRAWN, "DRAWN"), (SETTINGS, "DRAWN_WITH"), (ONE_PANEL, "PANELS")):
@@ -282,19 +268,6 @@ def test_a_row_a_population_and_kind_of_host(populations):
     assert set(zip(table["contrast_low"], table["contrast_high"], strict=True)) <= lines
     assert {(0.02, 0.02), (0.1, 0.1)} <= lines
     assert [text.get_text() for text in axis.get_yticklabels()][0] == f"{table['population'].iloc[0]}, random hosts"
-
-
-def test_a_forest_has_a_row_an_estimate_and_one_a_heading(populations):
-    [table] = DRAWN["figures.forest"](populations[:1])
-    [axis] = figures.forest(table, x="D", lines=(0.5,), beside=0.2).axes
-    words = [label.get_text() for label in axis.get_yticklabels()]
-    assert words == ["a", "b", "first", "a", "b"]  # no heading where a group has no name
-    assert [label.get_fontweight() == "bold" for label in axis.get_yticklabels()] == [False, False, True, False, False]
-    assert [one.get_offsets()[0].tolist() for one in axis.collections] == [[0.3, place] for place in (0, 1, 3, 4)]
-    assert len({tuple(one.get_facecolor()[0]) for one in axis.collections}) == 2
-    lines = [tuple(line.get_xdata()) for line in axis.lines]
-    assert lines == [(0.1, 0.4)] * 4 + [(0.5, 0.5), (0.2, 0.2)]
-    assert axis.yaxis_inverted()
 
 
 def test_the_released_numbers_are_drawn_where_there_are_any():

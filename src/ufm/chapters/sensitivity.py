@@ -3,20 +3,21 @@
 from collections.abc import Mapping
 from math import isnan
 
+import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 
 from ufm.data.sources import SOURCES
 from ufm.evidence import ELSEWHERE, Cards, contrasts, moved_contrasts
 from ufm.plan.sensitivity import SCORED, USUAL, VARIED, varied_in
 from ufm.report.by_population import Quantities, interval_of
-from ufm.report.figures import forest
+from ufm.report.figures import COLOURS, WIDTH, closed
 from ufm.report.texts import key, number, span, with_interval
 from ufm.statistics import bootstrap_interval, columns
 from ufm.study.runs import NotYetRun
 
 HOST = "hard"
-AXIS = "mean contrast D (nats)"
 LETTER = "letter"
 MOVED, IMAGES = "moved at test time", SCORED  # what the models of the usual setting tell
 # What the usual setting is called beside the variations of each thing.
@@ -111,7 +112,7 @@ def drawn_settings(averages: pd.DataFrame) -> Figure:
     usual = rows[(averages["what"] == LETTER) & averages["change"].isna()]
     usual = usual.assign(name=usual["population"] + ", as usual" if several else "as usual", group="", filled=True)
     others = rows[averages["change"].notna() & (averages["what"] != LETTER)]
-    return forest(named(pd.concat([usual, others])), x=AXIS, beside=None if several else usual["contrast"].iloc[0])
+    return drawn_rows(pd.concat([usual, others]), beside=None if several else usual["contrast"].iloc[0])
 
 
 def drawn_letters(averages: pd.DataFrame) -> Figure:
@@ -121,12 +122,42 @@ def drawn_letters(averages: pd.DataFrame) -> Figure:
     rows["group"] = rows["population"] if several else ""
     rows = rows.sort_values(["population", "contrast"], ascending=[True, False])
     usual = rows.loc[rows["change"].isna(), "contrast"].iloc[0]
-    return forest(named(rows), x=AXIS, beside=None if several else usual)
+    return drawn_rows(rows, beside=None if several else usual)
 
 
-def named(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `means` as `ufm.report.figures.forest` draws them."""
-    return rows.rename(columns={"contrast": "estimate", "contrast_low": "low", "contrast_high": "high"})
+def drawn_rows(table: pd.DataFrame, *, beside: float | None = None) -> Figure:
+    """Mean contrasts with their intervals, a row each, under the name of its group in bold where that has one.
+
+    Columns: group, name, contrast, contrast_low, contrast_high (nats), filled (whether its mark is). A dashed line is
+    at `beside`.
+    """
+    labels: list[str] = []
+    headings: list[int] = []
+    figure, axis = plt.subplots(layout="constrained")
+    for group, rows in table.groupby("group", sort=False):
+        if group:
+            headings.append(len(labels))
+            labels.append(str(group))
+        for row in rows.to_dict("records"):
+            axis.plot(
+                [row["contrast_low"], row["contrast_high"]], [len(labels)] * 2, color=COLOURS["canary"], linewidth=1.2
+            )
+            face = COLOURS["canary"] if row["filled"] else "white"
+            axis.scatter(
+                row["contrast"], len(labels), 24, facecolors=face, edgecolors=COLOURS["canary"], marker="o", zorder=2
+            )
+            labels.append(row["name"])
+    axis.axvline(0, color="0.4", linewidth=0.8, zorder=0)
+    if beside is not None:
+        axis.axvline(beside, color="0.4", linewidth=0.8, linestyle="--", zorder=0)
+    axis.set(yticks=range(len(labels)), yticklabels=labels, xlabel="mean contrast D (nats)")
+    axis.set_ylim(max(len(labels), 1) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    for place in headings:
+        axis.get_yticklabels()[place].set_fontweight("bold")
+    figure.set_size_inches(WIDTH, 0.9 + 0.21 * max(len(labels), 1))
+    sns.despine(figure, left=True)
+    return closed(figure)
 
 
 def texts(averages: pd.DataFrame) -> dict[str, str]:

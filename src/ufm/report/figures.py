@@ -139,40 +139,6 @@ def contrast_rows(table: pd.DataFrame, *, lines: tuple[float, ...]) -> Figure:
     return closed(figure)
 
 
-def forest(table: pd.DataFrame, *, x: str, lines: tuple[float, ...] = (0.0,), beside: float | None = None) -> Figure:
-    """An estimate with its interval, a row each, under the name of its group in bold where that has one.
-
-    Columns: group, name, estimate, low, high, filled (whether its mark is). `x` names the axis; grey lines at `lines`,
-    a dashed one at `beside`.
-    """
-    labels: list[str] = []
-    headings: list[int] = []
-    figure, axis = plt.subplots(layout="constrained")
-    for group, rows in table.groupby("group", sort=False):
-        if group:
-            headings.append(len(labels))
-            labels.append(str(group))
-        for row in rows.to_dict("records"):
-            axis.plot([row["low"], row["high"]], [len(labels)] * 2, color=COLOURS["canary"], linewidth=1.2)
-            face = COLOURS["canary"] if row["filled"] else "white"
-            axis.scatter(
-                row["estimate"], len(labels), 24, facecolors=face, edgecolors=COLOURS["canary"], marker="o", zorder=2
-            )
-            labels.append(row["name"])
-    for value in lines:
-        axis.axvline(value, color="0.4", linewidth=0.8, zorder=0)
-    if beside is not None:
-        axis.axvline(beside, color="0.4", linewidth=0.8, linestyle="--", zorder=0)
-    axis.set(yticks=range(len(labels)), yticklabels=labels, xlabel=x)
-    axis.set_ylim(max(len(labels), 1) - 0.4, -0.6)
-    axis.tick_params(axis="y", length=0)
-    for place in headings:
-        axis.get_yticklabels()[place].set_fontweight("bold")
-    figure.set_size_inches(WIDTH, 0.9 + 0.21 * max(len(labels), 1))
-    sns.despine(figure, left=True)
-    return closed(figure)
-
-
 def by_setting(seeds: Mapping[str, pd.DataFrame], means: pd.DataFrame, *, beside: float | None = None) -> Figure:
     """Each seed's contrast as a point, a row a setting, its mean with interval in black, a panel a population.
 
