@@ -14,7 +14,7 @@ from ufm.evidence.cells import cell_verdict
 from ufm.first_plan import detection, verdicts
 from ufm.first_plan.claims import memorised
 from ufm.plan import cnns, medical, registry
-from ufm.report.texts import with_interval
+from ufm.report.texts import REHEARSED, with_interval
 from ufm.statistics import SUMMARY_COLUMNS
 
 PLANNED = {"mnist-small": registry.sweeps()["mnist-small"]}
@@ -276,6 +276,17 @@ def test_claims_in_words():
     shown = first_plan.printed_in_words(pd.DataFrame([CLAIM, UNTESTED]))
     assert shown["the effect is"].tolist() == ["a contrast", "another"]
     assert shown["what came out"].tolist() == ["memorised: here", "not tested"]
+
+
+def test_the_rehearsal_says_no_word_of_a_claim():
+    table = pd.DataFrame([CLAIM, UNTESTED])
+    pd.testing.assert_frame_equal(first_plan.rehearsed(table, "paper"), table)
+    shown = first_plan.rehearsed(table, "embedded")
+    assert first_plan.printed(shown)["verdict"].tolist() == [REHEARSED] * 2
+    assert first_plan.printed(shown)["holds in"].tolist() == ["–"] * 2
+    assert first_plan.printed_in_words(shown)["what came out"].tolist() == [REHEARSED] * 2
+    assert first_plan.as_in_the_paper({"a": planted.cards(12)}, "embedded") == REHEARSED
+    assert first_plan.as_in_the_paper({"a": planted.cards(12)}, "paper") == "not part of this profile"
 
 
 def test_no_printed_verdict_is_a_nan():

@@ -5,7 +5,9 @@ from math import isnan
 
 import pandas as pd
 
-from ufm.report.texts import number, p_text, with_interval
+from ufm.evidence import Cards
+from ufm.first_plan import verdicts
+from ufm.report.texts import REHEARSED, number, p_text, with_interval, worded
 from ufm.statistics import SUMMARY_COLUMNS
 
 
@@ -13,6 +15,12 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """The claims' effects as a summary table, each with the seeds of the cell that it is of."""
     named = table.drop(columns="n").rename(columns={"claim": "quantity", "effect": "estimate", "n_weakest": "n"})
     return named[list(SUMMARY_COLUMNS)]
+
+
+def rehearsed(table: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """The verdicts as a profile's pages say them: the embedded one says no word of the paper's claims."""
+    said = worded(table, profile)
+    return said if profile != "embedded" else said.assign(holds_in="", where="")
 
 
 def printed(table: pd.DataFrame) -> pd.DataFrame:
@@ -31,6 +39,11 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
         for row in table.to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def as_in_the_paper(populations: Mapping[str, Cards], profile: str) -> str:
+    """For the text: what came out of C1's cells in the paper's setting; on the embedded profile, nothing."""
+    return REHEARSED if profile == "embedded" else verdicts.as_in_the_paper(populations)
 
 
 def printed_in_words(table: pd.DataFrame) -> pd.DataFrame:

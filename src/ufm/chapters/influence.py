@@ -122,7 +122,7 @@ def drawn_changes(table: pd.DataFrame, seeds: pd.DataFrame, *, smallest: float) 
     )
     named = {
         "letter": ("canary", "", KINDS["canary", "hard"]),
-        "placebo": ("placebo", "placebo_", KINDS["placebo", "hard"]),
+        "placebo feature": ("placebo", "placebo_", KINDS["placebo", "hard"]),
     }
     for line, (words, (role, prefix, (_, colour, marker))) in enumerate(named.items()):
         for place, row in enumerate(table.to_dict("records")):
@@ -143,12 +143,10 @@ def drawn_changes(table: pd.DataFrame, seeds: pd.DataFrame, *, smallest: float) 
                 )
     axes[0].axvline(0, color="0.4", linewidth=0.8)
     axes[0].axvline(smallest, color="0.4", linewidth=0.8, linestyle=":")
-    axes[0].set(xlabel="change of the rank share", yticks=range(len(table)), yticklabels=list(table.get("setting", [])))
+    axes[0].set(xlabel="change of rank share", yticks=range(len(table)), yticklabels=list(table.get("setting", [])))
     axes[1].axvline(1, color="0.4", linewidth=0.8)
     axes[1].set_xscale("log")
-    axes[1].set(
-        xlabel="self-influence, times that without", xticks=FACTORS, xticklabels=[f"{one:g}" for one in FACTORS]
-    )
+    axes[1].set(xlabel="self-influence, factor", xticks=FACTORS, xticklabels=[f"{one:g}" for one in FACTORS])
     axes[1].xaxis.set_minor_locator(NullLocator())
     axes[0].set_ylim(max(len(table), 1) - 0.5, -0.5)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
