@@ -11,7 +11,7 @@ import yaml
 from executions import MANIFEST, write_manifest
 
 from ufm import paths
-from ufm.book import notebooks, site
+from ufm.book import library, notebooks, site
 
 LABELS = ["Profile", "Data", "Models", "Device", "Versions", "Duration", "Date"]
 
@@ -213,7 +213,8 @@ def test_every_page_has_its_provenance(folders, monkeypatch):
     monkeypatch.setattr(paths, "BUILD", folders["mlp"].parents[3] / "build")
     site.build("paper")
     pages = {path.stem for path in Path(paths.BOOK).glob("*.md")}
-    assert entries.keys() == {*pages, "method", "mlp"}
+    rooms = {f"api/{room}" for room in library.rooms()}
+    assert entries.keys() == {*pages, *rooms, "method", "mlp"}
     assert entries["method"] == {"Profile": "paper", "Models": "none yet"}
     assert entries["mlp"]["Device"] == entries["api"]["Device"] == MANIFEST["device"]
     assert entries["index"]["Profile"] == "paper"

@@ -341,15 +341,6 @@ def test_a_trade_off_has_a_point_a_way_and_names_each_once(populations):
     assert [text.get_text() for text in legend.get_texts()] == ["dropout"]
 
 
-def test_rank_shares_are_rows_of_points_by_group_and_role(populations):
-    figure = draw("influence.drawn_ranks", DRAWN["influence.drawn_ranks"](populations[:2]))
-    [axis] = figure.axes
-    assert clouds(axis) == [5] * 6
-    ranks = [one.get_offsets()[0, 0] for one in axis.collections if isinstance(one, PathCollection)]
-    assert ranks == [0.2, 0.5, 0.8] * 2
-    assert len(figure.legends[0].get_texts()) == 3
-
-
 def test_what_all_panels_say_is_said_once():
     figure, axes = figures.panels(["one", "other"], height=2)
     for axis in axes:

@@ -60,6 +60,14 @@ def test_fractions_are_rounded_have_a_true_minus_and_may_be_missing():
     assert re.findall(r"<td[^>]*>(.*?)</td>", printed) == ["−0.173", "3", "0.200", "4", "–", "5", "0.000", "6"]
 
 
+def test_a_number_below_zero_has_a_minus_sign_and_so_many_digits():
+    table = pd.DataFrame({"score": [-0.1734, 0.5, -0.0001], "n": [-3, 4, 5], "none": [float("nan"), 1.0, 2.0]})
+    printed = unescape(tables.printed(table, caption="", name="one").data)
+    assert re.findall(r">([-−]?\d\.\d+)<", printed) == ["−0.173", "0.500", "1.000", "0.000", "2.000"]
+    assert re.findall(r">([-−]?\d)<", printed) == ["−3", "4", "5"]
+    assert ">nan<" in printed
+
+
 def test_a_table_without_rows_says_so():
     found = tables.printed(pd.DataFrame({"seeds": []}), caption="Mean contrast", name="x").data
     assert found == '<p id="T_x">Mean contrast: nothing is recorded yet.</p>'

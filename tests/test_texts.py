@@ -69,7 +69,7 @@ def test_numbers_are_those_of_a_summary_table():
 
 def test_counted_keeps_the_order_of_first_occurrence():
     words = pd.Series(["undecided", "memorised", "memorised"])
-    assert texts.counted(words) == "undecided 1, memorised 2"
+    assert texts.counted(words) == "1 × undecided; 2 × memorised"
 
 
 def test_no_number_is_a_negative_zero():

@@ -103,9 +103,10 @@ def build(profile: str) -> Path:
         shutil.rmtree(source, ignore_errors=True)
         shutil.copytree(paths.BOOK, source, ignore=shutil.ignore_patterns("records", "__pycache__", ".*"))
         stage(source, folders)
-        page = source / "api.md"
-        page.write_text(page.read_text(encoding="utf-8").replace(library.PLACE, library.reference()), encoding="utf-8")
-        entries = {path.stem: overview(profile, folders) for path in paths.BOOK.glob("*.md")}
+        rooms = library.write(source)
+        entries = {
+            name: overview(profile, folders) for name in [*(path.stem for path in paths.BOOK.glob("*.md")), *rooms]
+        }
         entries |= {name: overview(profile, {}) for name in folders} | provenance(folders)
         note = {"Note": REHEARSAL} if profile == "embedded" else {}
         noted = {name: entry | note for name, entry in entries.items()}

@@ -3,6 +3,7 @@
 import re
 from html import escape
 from math import isnan
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -24,9 +25,11 @@ def escaped(value):
 
 
 def in_html(value, digits: int):
-    """What stands in a cell: of a fraction its digits, "–" where it is none; of a text its characters."""
+    """What stands in a cell: of a number its digits and sign, "–" where it is none; of a text its characters."""
     if isinstance(value, float):
         value = "–" if isnan(value) else number(value, digits)
+    elif isinstance(value, Integral):
+        value = str(value).replace("-", "−")
     for pattern, words in UNBROKEN.items() if isinstance(value, str) else ():
         value = re.sub(pattern, words, value)
     return INTERVAL.sub(r'<span class="interval">\g<0></span>', escaped(value)) if isinstance(value, str) else value
