@@ -136,7 +136,7 @@ def test_the_spread_is_what_two_roundings_have_in_common():
 def test_while_seeds_are_missing_the_page_says_so():
     few = {"a": next(iter(twice().values()))}
     assert set(seeds.twice_texts(few).values()) == {"not recorded", "not known yet"}
-    assert seeds.printed_spread(few)["D varies"].tolist() == ["open", "open"]
+    assert seeds.printed_spread(few)["D varies"].tolist() == ["waits for seeds"] * 2
     [text] = seeds.drawn_twice(seeds.both_roundings(few)).axes[0].texts
     assert text.get_text() == "Not all seeds are trained yet."
 

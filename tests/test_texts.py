@@ -65,7 +65,18 @@ def test_numbers_are_those_of_a_summary_table():
 
 def test_counted_keeps_the_order_of_first_occurrence():
     words = pd.Series(["undecided", "memorised", "memorised"])
-    assert texts.counted(words) == "undecided 1, memorised 2"
+    assert texts.counted(words) == "1 × undecided; 2 × memorised"
+
+
+def test_names_are_listed_by_word():
+    words, names = pd.Series(["undecided", "there", "undecided"]), pd.Series(["a", "b", "c"])
+    assert texts.by_word(words, names) == "Undecided: a; c. There: b"
+
+
+def test_a_rehearsal_has_numbers_and_no_words():
+    table = pd.DataFrame([{"population": "a", "there": "undecided", "verdict": "memorised", "n": 3}])
+    assert texts.worded(table, "paper") is table
+    assert texts.worded(table, "embedded").iloc[0].tolist() == ["a", texts.REHEARSED, texts.REHEARSED, 3]
 
 
 def test_no_number_is_a_negative_zero():

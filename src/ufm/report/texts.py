@@ -9,6 +9,12 @@ import pandas as pd
 from ufm.statistics import SUMMARY_COLUMNS
 
 UNDECIDED = "cannot be decided"  # of what has no number
+REHEARSED = "rehearsal: no word"  # in the place of a plan's word on small models of the embedded profile
+# Columns that hold a plan's words.
+WORDS = (
+    *("there", "versus_there", "prevents", "change", "unknown_told", "known_told", "paper_told"),
+    *("verdict", "in_words", "reading"),
+)
 
 
 def key(quantity: str) -> str:
@@ -59,6 +65,19 @@ def span(values: Iterable[float], *, digits: int = 2) -> str:
     return " to ".join(dict.fromkeys(number(value, digits) for value in (min(numbers), max(numbers))))
 
 
+def worded(table: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """A table with a plan's words as a profile's pages print them: those of the embedded one say none."""
+    if profile != "embedded":
+        return table
+    return table.assign(**{name: REHEARSED for name in WORDS if name in table})
+
+
+def by_word(words: pd.Series, names: pd.Series) -> str:
+    """What each word is said of, in the order of first occurrence: "Undecided: a; b. There and small: c"."""
+    said = {str(word): "; ".join(some) for word, some in names.groupby(words, sort=False)}
+    return ". ".join(f"{word[0].upper()}{word[1:]}: {some}" for word, some in said.items())
+
+
 def counted(words: pd.Series) -> str:
-    """How often each word occurs, such as "memorised 3, undecided 1"."""
-    return ", ".join(f"{word} {count}" for word, count in words.value_counts(sort=False).items())
+    """How often each word occurs, such as "3 × memorised; 1 × undecided"."""
+    return "; ".join(f"{count} × {word}" for word, count in words.value_counts(sort=False).items())
