@@ -85,7 +85,9 @@ def test_shares_above_zero_by_kind_of_model():
 
 
 def test_labels_are_a_row_a_population():
-    table = controls.printed_labels({"a": Interval(0.5, 0.45, 0.55, 9), "b": Interval(nan, nan, nan, 9)})
+    table = controls.printed_labels(
+        controls.labels({"a": Interval(0.5, 0.45, 0.55, 9), "b": Interval(nan, nan, nan, 9)})
+    )
     assert table.to_numpy().tolist() == [["a", "0.50 (0.45 to 0.55)"], ["b", UNDECIDED]]
 
 
@@ -98,6 +100,6 @@ DRAWN = {
     "drawn_above_zero": lambda some: [controls.above_zero(planted.each(some, null.scores_by_role))],
     "drawn_rules": lambda some: [planted.each(some, null.false_positive_rates)],
     "drawn_small_p_values": lambda some: [planted.each(some, null.permutation_p_values)],
-    "drawn_labels": lambda some: [planted.each(some, null.label_check, "hard")],
+    "drawn_labels": lambda some: [controls.labels(planted.each(some, null.label_check, "hard"))],
 }
 PANELS = {"drawn_small_p_values": 2, "drawn_labels": 1}

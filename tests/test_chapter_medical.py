@@ -48,7 +48,7 @@ def test_texts_of_cells_and_of_quality_go_through_the_populations():
 
 
 def test_areas_are_against_models_of_the_same_seeds_and_of_all():
-    cards = planted.cards(24, effect=1.0, share_learnt=0.4, title="X-rays")
+    cards = planted.cards(24, effect=0.2, share_learnt=0.4, title="X-rays")
     which, canary, others = learnt(cards, "hard"), 3, [0, 4]
     table = medical.areas(cards, "hard").set_index("detector")
     assert set(table["n"]) == {which.sum()}

@@ -285,7 +285,7 @@ def test_a_forest_has_a_row_a_label_and_kinds_one_below_the_other(populations):
         spans = [tuple(line.get_xdata()) for line in axis.lines]
         assert set(zip(rows["low"], rows["high"], strict=True)) <= set(spans)
         assert {(0, 0), (0.05, 0.05)} <= set(spans)
-        assert [text.get_text() for text in axis.get_yticklabels()] == ["a", "b"]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["a", "b"]
     [legend] = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["random", "hard"]
 

@@ -18,7 +18,7 @@ from ufm.statistics.roc import share_interval_over_seeds
 def quantities(
     rates: Mapping[str, pd.DataFrame], siblings: Mapping[str, pd.DataFrame], checks: Mapping[str, Interval]
 ) -> Quantities:
-    """What the Controls chapter found."""
+    """What the chapter found, by quantity and population."""
     found: dict[str, dict] = {}
     for population, table in rates.items():
         for row in on_all_images(table).to_dict("records"):
@@ -98,9 +98,14 @@ def printed_small_p_values(p_values: Mapping[str, pd.DataFrame], *, level: float
     return wide(small_p_values(p_values, level=level), "statistic")
 
 
-def printed_labels(checks: Mapping[str, Interval]) -> pd.DataFrame:
-    """The check of labels, a row a population."""
-    rows = [{"population": name, "area": with_interval(asdict(check))} for name, check in checks.items()]
+def labels(checks: Mapping[str, Interval]) -> pd.DataFrame:
+    """The check of labels, a row a population: columns population, estimate, low, high, n."""
+    return pd.DataFrame([{"population": name} | asdict(check) for name, check in checks.items()])
+
+
+def printed_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """`labels` as the book prints them."""
+    rows = [{"population": row["population"], "area": with_interval(row)} for row in table.to_dict("records")]
     return pd.DataFrame(rows)
 
 
@@ -128,9 +133,8 @@ def drawn_small_p_values(p_values: Mapping[str, pd.DataFrame]) -> Figure:
     return forest(rows, x="share at or below 0.05", marks=marks, lines=(0.05,), nothing=None)
 
 
-def drawn_labels(checks: Mapping[str, Interval]) -> Figure:
-    """The check of labels, a row a population."""
-    table = pd.DataFrame([{"population": name} | asdict(check) for name, check in checks.items()])
+def drawn_labels(table: pd.DataFrame) -> Figure:
+    """`labels`, a row a population."""
     marks = {"control": (COLOURS["control"], "o", True)}
     return forest(rows_of(table, label=table["population"], kind="control"), x="area", marks=marks, nothing=0.5)
 

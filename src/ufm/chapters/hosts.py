@@ -73,7 +73,7 @@ def of_seeds(cards: Cards, host: str) -> pd.DataFrame:
 
 
 def quantities(questions: pd.DataFrame, seeds: Mapping[str, pd.DataFrame]) -> Quantities:
-    """What the Hosts chapter found."""
+    """What the chapter found, by quantity and population."""
     found: dict[str, dict] = {}
     for row in questions.dropna(subset=["contrast"]).to_dict("records") if "contrast" in questions else []:
         found.setdefault(f"contrast, {row['host']} hosts", {})[row["population"]] = interval_of(row, "contrast")

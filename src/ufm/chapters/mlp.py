@@ -90,7 +90,7 @@ def of_hosts(cards: Cards) -> pd.DataFrame:
 def quantities(
     scores: Mapping[str, pd.DataFrame], distances: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> Quantities:
-    """What the MLPs chapter found by population: scores with normalised inputs."""
+    """What the chapter found by population: scores with normalised inputs."""
     found: dict[str, dict] = {}
     of_controls = {"M, controls": "controls"}
     of_canaries = {
