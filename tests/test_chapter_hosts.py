@@ -101,8 +101,8 @@ def test_a_population_that_lacks_seeds_says_how_many_and_nothing_else():
 
 def test_words_are_said_of_rows_and_none_in_a_rehearsal(questions):
     mixed = questions.head(3).assign(there=[There.UNDECIDED, There.LARGE, There.UNDECIDED])
-    said = "Undecided: MNIST, full, random hosts; Fashion-MNIST, full, random hosts. There and large: MNIST, full, hard hosts"
-    assert hosts.said(mixed) == said
+    undecided = "Undecided: MNIST, full, random hosts; Fashion-MNIST, full, random hosts"
+    assert hosts.said(mixed) == f"{undecided}. There and large: MNIST, full, hard hosts"
     assert hosts.said(worded(questions, "embedded")).startswith("Rehearsal: no word: MNIST, full, random hosts; ")
     shown = by_population.questions(worded(questions, "embedded"))
     assert set(shown["is it there?"]) == set(shown["can it be told?"]) == {REHEARSED}

@@ -61,6 +61,11 @@ def test_areas_are_against_models_of_the_same_seeds_and_of_all():
     assert row["same"] != row["all"]
 
 
+def test_areas_are_told_apart_by_network_and_feature():
+    some = {name: planted.three(name, 8) for name in ("MLP, letter", "MLP, name")}
+    assert list(medical.by_setting(some, "hard")) == ["MLP, letter", "MLP, name"]
+
+
 def test_of_fewer_than_two_that_learnt_there_is_no_area():
     tables = {"a": medical.areas(planted.cards(12, share_learnt=0), "hard")}
     assert tables["a"]["same"].isna().all()

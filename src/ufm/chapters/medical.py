@@ -29,7 +29,7 @@ STOPPED = {  # by what early stopping looks at
     "validation": "Training stops early by the official validation split, and the test split judges.",
     "none": "Training takes a fixed number of epochs.",
 }
-SETTINGS = tuple((colour, marker) for (colour, _), marker in zip(LINES, "osD^", strict=True))  # networks, features
+MARKS = tuple((colour, marker) for (colour, _), marker in zip(LINES, "osD^", strict=True))  # networks, features
 
 
 def questions(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> pd.DataFrame:
@@ -89,6 +89,11 @@ def areas(cards: Cards, host: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def by_setting(populations: Mapping[str, Cards], host: str) -> dict[str, pd.DataFrame]:
+    """`areas` by network and feature."""
+    return {cards.setting: areas(cards, host) for cards in populations.values()}
+
+
 def below_chance(tables: Mapping[str, pd.DataFrame]) -> str:
     """For the text: the areas whose interval lies below one half."""
     rows = joined(tables)
@@ -117,7 +122,7 @@ def printed_areas(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def drawn_areas(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """`areas`, a row a detector, a colour a network and feature, a panel the models against which it stands."""
     table = joined(tables)
-    marks = {name: (*mark, True) for name, mark in zip(tables, SETTINGS, strict=False)}
+    marks = {name: (*mark, True) for name, mark in zip(tables, MARKS, strict=False)}
     titles = {"same": "models of the same seeds", "all": "models of all seeds"}
     rows = [
         rows_of(table, name, panel=title, label=table["detector"], kind=table["population"])

@@ -94,10 +94,9 @@ def texts(table: pd.DataFrame, questions: pd.DataFrame) -> dict[str, str]:
     names = without["population"] + ", " + without["setting"] + ", " + without["host"] + " hosts"
     found["without"] = by_word(without["there"], names)
     if "contrast" in table:
-        found |= {
-            f"contrast_{host}": f"{span(rows['contrast'], digits=3)} nats" for host, rows in table.groupby("host")
-        }
-        found |= {f"accuracy_{host}": span(rows["accuracy"], digits=3) for host, rows in table.groupby("host")}
+        for host, rows in table.groupby("host"):
+            found[f"contrast_{host}"] = f"{span(rows['contrast'], digits=3)} nats"
+            found[f"accuracy_{host}"] = span(rows["accuracy"], digits=3)
     return {f"{name}_{host}": "not recorded" for name in ("contrast", "accuracy") for host in HOST_COLOURS} | found
 
 

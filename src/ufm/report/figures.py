@@ -130,16 +130,16 @@ def forest(
     titles = list(dict.fromkeys(table["panel"])) if "panel" in table else [""]
     labels = list(dict.fromkeys(table["label"]))
     kinds = [kind for kind in marks if kind in set(table["kind"])]
-    beside = [table["panel"], table["label"]] if "panel" in table else table["label"]
-    several = bool(table.groupby(beside)["kind"].nunique().max() > 1)
-    step = 0.7 / len(kinds) if several else 0.0
-    height = 0.8 + max(0.26, 0.15 * len(kinds) * several + 0.1) * len(labels)
+    of_label = {label: [kind for kind in kinds if kind in set(rows["kind"])] for label, rows in table.groupby("label")}
+    several = max(map(len, of_label.values()))
+    height = 0.8 + max(0.3, 0.15 * several + 0.1) * len(labels)
     figure, axes = panels(titles, height=height, share=share)
     for axis, title in zip(axes, titles, strict=True):
         rows = table[table["panel"] == title] if "panel" in table else table
         for row in rows.to_dict("records"):
             colour, marker, filled = marks[row["kind"]]
-            place = labels.index(row["label"]) + step * (kinds.index(row["kind"]) - (len(kinds) - 1) / 2)
+            own = of_label[row["label"]]
+            place = labels.index(row["label"]) + 0.7 / several * (own.index(row["kind"]) - (len(own) - 1) / 2)
             if not isnan(row.get("tick", nan)):
                 axis.plot([row["tick"]] * 2, [place - 0.25, place + 0.25], color="black", linewidth=1)
             axis.plot([row["low"], row["high"]], [place] * 2, color=colour, linewidth=1.3)
@@ -150,15 +150,16 @@ def forest(
         for value in lines:
             axis.axvline(value, color="0.4", linewidth=0.8, linestyle=":")
         axis.set(yticks=range(len(labels)), yticklabels=labels, ylim=(len(labels) - 0.5, -0.5))
+        axis.locator_params(axis="x", nbins=5)
     for axis in axes[-2:]:
         axis.set_xlabel(x)
     for axis in axes[1::2]:
         axis.tick_params(labelleft=False)
-    if several:
+    if several > 1:
         shown = [plt.Line2D([], [], color=marks[kind][0], marker=marks[kind][1], markersize=5) for kind in kinds]
         for line, kind in zip(shown, kinds, strict=True):
             line.set_markerfacecolor(marks[kind][0] if marks[kind][2] else "white")
-        figure.legend(shown, kinds, loc="outside lower center", ncols=min(len(kinds), 3), fontsize="small")
+        figure.legend(shown, kinds, loc="outside lower center", ncols=2, fontsize="small")
     sns.despine(figure)
     return closed(figure)
 
