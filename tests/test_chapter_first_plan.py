@@ -71,7 +71,6 @@ def test_cells_are_those_of_every_population_and_kind_of_host():
     assert set(table.loc[[0, 2, 3], "verdict"]) <= {"undecided", "not memorised"}
     assert table.loc[1, "verdict"] == "memorised"
     assert table.loc[1, "in_words"] == "memorised"
-    assert (table["seeds_for_half"] > 3 * 20).all()  # half of what is just seen needs about four times the seeds
 
 
 @pytest.mark.parametrize(("size", "words"), [(0.01, "memorised, by less than matters"), (0.1, "memorised")])

@@ -39,14 +39,31 @@ def images(populations):
     )
 
 
+def forest_rows(populations):
+    """Two labels of two kinds, a panel a population."""
+    return pd.DataFrame(
+        [
+            {"panel": title, "label": label, "kind": kind, "estimate": mean, "low": mean - 0.1, "high": mean + 0.2}
+            for title, _ in zip(planted.TITLES, populations, strict=False)
+            for label, kind, mean in (("a", "random", 0.1), ("a", "hard", 0.2), ("b", "hard", 0.3))
+        ]
+    )
+
+
 DRAWN = {
     "figures.pictures": lambda some: [images(some)],
     "figures.contrast_cells": lambda some: [cells.contrast_cells(dict(zip(planted.TITLES, some, strict=False)))],
     "figures.contrast_rows": lambda some: [planted.questions(some)],
     "figures.by_setting": planted.settings,
+    "figures.forest": lambda some: [forest_rows(some)],
+    "figures.waiting": lambda some: [],
 }
-SETTINGS = {"figures.contrast_cells": {"smallest": 0.02}, "figures.contrast_rows": {"lines": (0.02, 0.1)}}
-ONE_PANEL = {"figures.contrast_cells": 1, "figures.contrast_rows": 1}
+SETTINGS = {
+    "figures.contrast_cells": {"smallest": 0.02},
+    "figures.contrast_rows": {"lines": (0.02, 0.1)},
+    "figures.forest": {"x": "nats", "lines": (0.05,)},
+}
+ONE_PANEL = {"figures.contrast_cells": 1, "figures.contrast_rows": 1, "figures.waiting": 1}
 for path in sorted(Path(__file__).parent.glob("test_chapter_*.py")):
     ours, chapter = vars(import_module(path.stem)), path.stem.removeprefix("test_chapter_")
     for every, own in ((DRAWN, "DRAWN"), (SETTINGS, "DRAWN_WITH"), (ONE_PANEL, "PANELS")):
@@ -256,6 +273,32 @@ def test_a_row_a_cell_with_its_interval(populations):
     texts = [label.get_text() for label in axis.get_yticklabels()]
     assert all(title in text for title, text in zip(table["population"], texts, strict=True))
     assert axis.yaxis_inverted()  # the first row is the uppermost
+
+
+def test_a_forest_has_a_row_a_label_and_kinds_one_below_the_other(populations):
+    table = forest_rows(populations[:2])
+    figure = draw("figures.forest", [table])
+    for axis, (_, rows) in zip(figure.axes, table.groupby("panel", sort=False), strict=True):
+        points = np.concatenate([one.get_offsets() for one in axis.collections])
+        np.testing.assert_allclose(points[:, 0], rows["estimate"])
+        assert points[0, 1] < 0 < points[1, 1] < 0.5 < points[2, 1]  # random above hard, both within their row
+        spans = [tuple(line.get_xdata()) for line in axis.lines]
+        assert set(zip(rows["low"], rows["high"], strict=True)) <= set(spans)
+        assert {(0, 0), (0.05, 0.05)} <= set(spans)
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["a", "b"]
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["random", "hard"]
+
+
+def test_a_forest_without_several_kinds_in_a_row_has_no_legend_and_skips_what_has_no_number():
+    row = {"kind": "hard", "low": nan, "high": nan}
+    rows = [row | {"label": "a", "estimate": 1.0}, row | {"label": "b", "estimate": nan}]
+    figure = figures.forest(pd.DataFrame(rows), x="nats", nothing=None)
+    assert figure.legends == []
+    [axis] = figure.axes
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["a"]
+    [text] = figures.forest(pd.DataFrame(rows[1:]), x="nats").axes[0].texts
+    assert text.get_text() == "Not all seeds are trained yet."
 
 
 def test_a_row_a_population_and_kind_of_host(populations):

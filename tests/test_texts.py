@@ -72,6 +72,17 @@ def test_counted_keeps_the_order_of_first_occurrence():
     assert texts.counted(words) == "1 × undecided; 2 × memorised"
 
 
+def test_names_are_listed_by_word():
+    words, names = pd.Series(["undecided", "there", "undecided"]), pd.Series(["a", "b", "c"])
+    assert texts.by_word(words, names) == "Undecided: a; c. There: b"
+
+
+def test_a_rehearsal_has_numbers_and_no_words():
+    table = pd.DataFrame([{"population": "a", "there": "undecided", "verdict": "memorised", "n": 3}])
+    assert texts.worded(table, "paper") is table
+    assert texts.worded(table, "embedded").iloc[0].tolist() == ["a", texts.REHEARSED, texts.REHEARSED, 3]
+
+
 def test_no_number_is_a_negative_zero():
     one = pd.DataFrame([{"quantity": "M", "estimate": -0.00001, "low": -0.2, "high": 0.00001, "n": 9}])
     assert texts.estimates(one) == {"M": "0.000 (−0.200 to 0.000)"}

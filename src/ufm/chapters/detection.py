@@ -9,18 +9,24 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, on_seeds
+from ufm.evidence import Cards, detectors, on_seeds
 from ufm.evidence.performance import accuracies
 from ufm.evidence.questions import AUDITORS, CANARY, CONTROL, MODELS, PLACEBO, enough, flagged, met
 from ufm.evidence.regimes import best_area, known_area, told_apart
 from ufm.plan import second
+from ufm.plan.populations import EVIDENCE
 from ufm.plan.thresholds import THRESHOLDS
 from ufm.report.by_population import Quantities, interval_of, joined, wide
-from ufm.report.figures import COLOURS, HOST_COLOURS, LINES, WIDTH, closed, panels
+from ufm.report.figures import COLOURS, HOST_COLOURS, LINES, WIDTH, closed, panels, waiting
 from ufm.report.texts import key, number, p_text, span, with_interval
 from ufm.statistics.roc import auc, threshold
 
-IMAGES = {"ood": "OOD images", "dim": "at 0.3 of their contrast", "black": "black image", "test": "test images"}
+IMAGES = {
+    "ood": "OOD images",
+    "dim": "OOD images at 0.3 of their contrast",
+    "black": "black image",
+    "test": "test images",
+}
 AREAS = {"unknown": "label unknown", "known": "label known"}  # by the auditor
 MARKERS = "osD^vP*X"  # of populations
 
@@ -154,6 +160,26 @@ def texts(table: pd.DataFrame) -> dict[str, str]:
     return said
 
 
+def chosen(cards: Cards, host: str) -> str:
+    """For the text: the default's place among the label-free statistics, on the seeds it was chosen on and others."""
+    on = np.isin(cards.seeds, EVIDENCE)
+    if not on.any():
+        return "The seeds on which it was chosen are not among those shown here"
+    parts = [f"on the {on.sum()} seeds on which it was chosen it comes {place(cards, host, on)}"]
+    if not on.all():
+        parts.append(f"on the other {(~on).sum()} {place(cards, host, ~on)}, on all {place(cards, host, on | ~on)}")
+    return "; ".join(parts).capitalize()
+
+
+def place(cards: Cards, host: str, among: np.ndarray) -> str:
+    """Place and area of the default among the label-free statistics on the seeds `among`, "3rd (area 0.80)"."""
+    areas = {one.name: detectors.area(one, cards, host, among) for one in detectors.LABEL_FREE}
+    own = areas[detectors.DEFAULT.name]
+    rank = 1 + sum(area > own for area in areas.values())
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(rank % 10 if rank > 20 else rank, "th")
+    return f"{rank}{ending} (area {number(own, 2)})"
+
+
 def guessed(tables: Mapping[str, pd.DataFrame], models: str, *, images: str = "black") -> str:
     """How often the guessed label is right on images of a kind, over populations, "0.29 to 0.73"."""
     rows = joined(tables)
@@ -280,10 +306,7 @@ def drawn_regimes(table: pd.DataFrame, first: pd.DataFrame) -> Figure:
 def drawn_dose(table: pd.DataFrame) -> Figure:
     """Area, accuracy and mean D against what weight decay leaves of a difference that no image moves."""
     if table.empty:
-        figure, axis = plt.subplots(figsize=(WIDTH, 1), layout="constrained")
-        axis.axis("off")
-        axis.text(0.5, 0.5, "Not all seeds are trained yet.", ha="center")
-        return closed(figure)
+        return waiting()
     populations = list(dict.fromkeys(table["population"]))
     areas = [(auditor, f"area, {words}") for auditor, words in AREAS.items()]
     lines = [*areas, ("contrast", "mean D (nats)"), ("accuracy", "accuracy")]
@@ -292,7 +315,7 @@ def drawn_dose(table: pd.DataFrame) -> Figure:
         len(lines),
         len(populations),
         figsize=size,
-        sharex="col",
+        sharex=True,
         sharey="row",
         squeeze=False,
         layout="constrained",
@@ -309,8 +332,8 @@ def drawn_dose(table: pd.DataFrame) -> Figure:
             axis.set_xscale("log")
             axis.set_ylabel(words if column == 0 else "", fontsize="small")
         axes[0, column].set_title(population)
-        axes[0, column].invert_xaxis()  # shared by those below
         axes[-1, column].set_xlabel("share left of what no image moves")
+    axes[0, 0].invert_xaxis()  # all share it
     for axis in axes[:2].flat:
         axis.axhline(0.5, color="0.4", linewidth=0.8, linestyle=":")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
@@ -356,6 +379,6 @@ def drawn_power(images: Mapping[str, pd.DataFrame], permutations: Mapping[str, p
         axis.set(xscale="log", xlabel=words)
     axes[0].set(ylabel="area, all canaries", title="paper's score M")
     axes[1].set_title("default detector")
-    axes[1].legend(loc="lower right", fontsize="small")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     sns.despine(figure)
     return closed(figure)

@@ -36,7 +36,7 @@ class There(StrEnum):
     SIZE_OPEN = "there, its size open"
     NOT = "not there"
     UNDECIDED = "undecided"
-    OPEN = "open"  # seeds are missing
+    OPEN = "waits for seeds"
 
 
 IS_THERE = (There.LARGE, There.SMALL, There.SIZE_OPEN)
@@ -49,7 +49,7 @@ class Told(StrEnum):
     SOMETIMES = "can sometimes be told"
     NOT = "cannot be told by it"
     UNDECIDED = "undecided"
-    OPEN = "open"
+    OPEN = "waits for seeds"
 
 
 @dataclass(frozen=True, eq=False)

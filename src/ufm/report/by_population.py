@@ -73,7 +73,6 @@ def contrasts(table: pd.DataFrame) -> pd.DataFrame:
             "p": p_text(row["p_holm"]),
             "epoch 10": with_interval(row, digits=3, end="early"),
             "detectable": number(row["detectable"], 3),
-            "seeds for half": row["seeds_for_half"],
         }
         for row in table.to_dict("records")
     ]

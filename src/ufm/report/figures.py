@@ -6,6 +6,7 @@ that white is whatever the page is. Roles differ by marker too.
 """
 
 from collections.abc import Mapping
+from math import isnan, nan
 from typing import Literal
 
 import matplotlib.pyplot as plt
@@ -29,6 +30,9 @@ KINDS = {  # of model → label, colour, marker
 }
 HOST_COLOURS = {"random": "#56B4E9", "hard": COLOURS["canary"]}
 HOST_MARKERS = {"random": "s", "hard": "o"}
+Mark = tuple[str, str, bool]  # colour, marker, and whether it is filled
+HOST_MARKS: dict[str, Mark] = {host: (HOST_COLOURS[host], HOST_MARKERS[host], True) for host in HOST_COLOURS}
+HOST_MARKS |= {"middling": ("#009E73", "D", True)}
 LINES = (("#D55E00", "-"), ("#0072B2", "--"), ("#009E73", "-."), ("#000000", ":"))
 
 sns.set_theme(
@@ -126,23 +130,98 @@ def pictures(rows: Mapping[str, list[tuple[np.ndarray, str]]]) -> Figure:
     return closed(figure)
 
 
-def contrast_cells(table: pd.DataFrame, *, smallest: float) -> Figure:
-    """Mean contrast with its interval for each population and kind of host, best epoch and epoch 10."""
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.8 + 0.5 * len(table)), layout="constrained")
-    names = []
-    for row, cell in enumerate(table.to_dict("records")):
-        colour, marker = HOST_COLOURS[cell["host"]], HOST_MARKERS[cell["host"]]
-        axis.plot([cell["low"], cell["high"]], [row, row], color=colour)
-        axis.scatter(cell["estimate"], row, 34, color=colour, marker=marker, zorder=2)
-        axis.plot([cell["early_low"], cell["early_high"]], [row + 0.25] * 2, color=colour, linewidth=0.8)
-        axis.scatter(cell["early"], row + 0.25, 20, facecolors="white", edgecolors=colour, marker=marker, zorder=2)
-        names.append(f"{cell['population']}, {cell['host']} hosts")
-    axis.axvline(0, color="0.4", linewidth=0.8)
-    axis.axvline(smallest, color="0.4", linewidth=0.8, linestyle=":")
-    axis.set(yticks=range(len(names)), yticklabels=names, xlabel="mean contrast D (nats)")
-    axis.invert_yaxis()
+def waiting() -> Figure:
+    """In the place of a figure of which no row has all its seeds yet."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 1), layout="constrained")
+    axis.axis("off")
+    axis.text(0.5, 0.5, "Not all seeds are trained yet.", ha="center")
+    return closed(figure)
+
+
+def forest(
+    table: pd.DataFrame,
+    *,
+    x: str,
+    marks: Mapping[str, Mark] = HOST_MARKS,
+    lines: tuple[float, ...] = (),
+    nothing: float | None = 0.0,
+    share: bool = True,
+) -> Figure:
+    """Estimates with their intervals, a row a label; where several kinds stand in a row, one below the other.
+
+    Columns: label, kind (one of `marks`, named in a legend where rows have several), estimate, low, high, and where
+    there are any panel (its title, which names the axis of its own where panels do not share one) and tick (drawn as
+    one). A solid line is at `nothing`, dotted ones at `lines`. Without a number it says that seeds are missing.
+    """
+    table = table.dropna(subset=["estimate"])
+    if table.empty:
+        return waiting()
+    titles = list(dict.fromkeys(table["panel"])) if "panel" in table else [""]
+    labels = list(dict.fromkeys(table["label"]))
+    kinds = [kind for kind in marks if kind in set(table["kind"])]
+    of_label = {label: [kind for kind in kinds if kind in set(rows["kind"])] for label, rows in table.groupby("label")}
+    several = max(map(len, of_label.values()))
+    height = 0.8 + max(0.3, 0.15 * several + 0.1) * len(labels)
+    figure, axes = panels(titles, height=height, share=share)
+    for axis, title in zip(axes, titles, strict=True):
+        rows = table[table["panel"] == title] if "panel" in table else table
+        for row in rows.to_dict("records"):
+            colour, marker, filled = marks[row["kind"]]
+            own = of_label[row["label"]]
+            place = labels.index(row["label"]) + 0.7 / several * (own.index(row["kind"]) - (len(own) - 1) / 2)
+            if not isnan(row.get("tick", nan)):
+                axis.plot([row["tick"]] * 2, [place - 0.25, place + 0.25], color="black", linewidth=1)
+            axis.plot([row["low"], row["high"]], [place] * 2, color=colour, linewidth=1.3)
+            face = colour if filled else "white"
+            axis.scatter(row["estimate"], place, 26, facecolors=face, edgecolors=colour, marker=marker, zorder=2)
+        if nothing is not None:
+            axis.axvline(nothing, color="0.4", linewidth=0.8)
+        for value in lines:
+            axis.axvline(value, color="0.4", linewidth=0.8, linestyle=":")
+        axis.set(yticks=range(len(labels)), yticklabels=labels, ylim=(len(labels) - 0.5, -0.5))
+        axis.locator_params(axis="x", nbins=5)
+    for axis in axes[-2:]:
+        axis.set_xlabel(x)
+    for axis in axes[1::2]:
+        axis.tick_params(labelleft=False)
+    if several > 1:
+        shown = [plt.Line2D([], [], color=marks[kind][0], marker=marks[kind][1], markersize=5) for kind in kinds]
+        for line, kind in zip(shown, kinds, strict=True):
+            line.set_markerfacecolor(marks[kind][0] if marks[kind][2] else "white")
+        figure.legend(shown, kinds, loc="outside lower center", ncols=2, fontsize="small")
     sns.despine(figure)
     return closed(figure)
+
+
+def rows_of(table: pd.DataFrame, name: str = "", **columns: pd.Series | str) -> pd.DataFrame:
+    """A table as `forest` takes it: an estimate with its ends, beside it the columns label, kind and so on.
+
+    The estimate is the column `name`, and its ends are name_low and name_high; without a name estimate, low and high.
+    """
+    ends = [name, f"{name}_low", f"{name}_high"] if name else ["estimate", "low", "high"]
+    return table.reindex(columns=ends).set_axis(["estimate", "low", "high"], axis=1).assign(**columns)
+
+
+def called(table: pd.DataFrame) -> pd.Series:
+    """Population, setting and kind of host of each row, as the label of one."""
+    parts = table.reindex(columns=["population", "setting"]).fillna("").to_numpy()
+    names = [", ".join(filter(None, (*row, f"{host} hosts"))) for row, host in zip(parts, table["host"], strict=True)]
+    return pd.Series(names, table.index, dtype=object)
+
+
+def contrast_cells(table: pd.DataFrame, *, smallest: float) -> Figure:
+    """Mean contrast with its interval for each population and kind of host, best epoch and epoch 10 (hollow)."""
+    marks: dict[str, Mark] = {}
+    for host, (colour, marker, _) in HOST_MARKS.items():
+        marks |= {
+            f"{host} hosts, best epoch": (colour, marker, True),
+            f"{host} hosts, epoch 10": (colour, marker, False),
+        }
+    rows = [
+        rows_of(table, name, label=called(table), kind=table["host"] + f" hosts, {age}")
+        for name, age in (("", "best epoch"), ("early", "epoch 10"))
+    ]
+    return forest(pd.concat(rows), x="mean contrast D (nats)", marks=marks, lines=(smallest,))
 
 
 def contrast_rows(table: pd.DataFrame, *, lines: tuple[float, ...]) -> Figure:
@@ -150,22 +229,9 @@ def contrast_rows(table: pd.DataFrame, *, lines: tuple[float, ...]) -> Figure:
 
     Columns: population, setting, host, contrast, contrast_low, contrast_high (nats), first (drawn as a tick).
     """
-    rows = table.to_dict("records")
-    figure, axis = plt.subplots(figsize=(WIDTH, 1.0 + 0.36 * max(len(rows), 1)), layout="constrained")
-    for place, row in enumerate(rows):
-        colour, marker = HOST_COLOURS[row["host"]], HOST_MARKERS[row["host"]]
-        axis.plot([row["first"]] * 2, [place - 0.25, place + 0.25], color="black", linewidth=1)
-        axis.plot([row["contrast_low"], row["contrast_high"]], [place, place], color=colour)
-        axis.scatter(row["contrast"], place, 34, color=colour, marker=marker, zorder=2)
-    axis.axvline(0, color="0.4", linewidth=0.8)
-    for value in lines:
-        axis.axvline(value, color="0.4", linewidth=0.8, linestyle=":")
-    named = (", ".join(part for part in (row["population"], row["setting"]) if part) for row in rows)
-    labels = [f"{name}, {row['host']} hosts" for name, row in zip(named, rows, strict=True)]
-    axis.set(yticks=range(len(rows)), yticklabels=labels, xlabel="mean contrast D (nats)")
-    axis.set_ylim(max(len(rows), 1) - 0.5, -0.5)
-    sns.despine(figure)
-    return closed(figure)
+    shown = table.reindex(columns=[*dict.fromkeys([*table, "contrast", "first"])])
+    rows = rows_of(shown, "contrast", label=called(shown), kind=shown["host"], tick=shown["first"])
+    return forest(rows, x="mean contrast D (nats)", lines=lines)
 
 
 def by_setting(seeds: Mapping[str, pd.DataFrame], means: pd.DataFrame, *, beside: float | None = None) -> Figure:
