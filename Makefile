@@ -68,13 +68,13 @@ compare: $(READY) ## set a re-run's numbers beside the book's: RUN=_build/runs/â
 	@test -n "$(RUN)" || { echo 'make compare: say which, e.g. make compare RUN=_build/runs/mlp' >&2; exit 2; }
 	$(UFM) compare "$(RUN)"
 
-notebooks: $(READY) ## write the notebooks as .ipynb files that open in Jupyter
+notebooks: $(READY) ## write the notebooks as .ipynb files that read and run outside the book
 	$(BIN)/doit -n 2 execute
 	$(UFM) ipynb _build/notebooks
 
 reference: $(READY) ## renew the reference notebooks in tests/reference
 	$(PLAIN) UFM_RUNS="$$PWD/_build/reference" $(BIN)/doit -n 2 execute
-	UFM_RUNS="$$PWD/_build/reference" $(UFM) ipynb tests/reference
+	UFM_RUNS="$$PWD/_build/reference" $(UFM) ipynb --as-executed tests/reference
 
 bench: $(READY) ## measure how fast populations train and are scored, into book/benchmarks (speed.md, on a GPU speed-gpu.md)
 	mkdir -p _build
