@@ -99,7 +99,7 @@ def test_opening_and_saving_a_notebook_in_jupyter_changes_nothing_but_the_edit(n
 
 
 def saved(notebook):
-    """The text that Jupyter leaves of a notebook: with the name of its own kernel, and settings in the order of JSON."""
+    """The text that Jupyter leaves of a notebook, with the name of its own kernel and settings in the order of JSON."""
     notebook.metadata.kernelspec = {"name": "python3"} | {
         key: value for key, value in get_kernel_dict().items() if key in ("display_name", "language")
     }
