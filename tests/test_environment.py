@@ -1,5 +1,6 @@
 """What is declared, locked and offered to conda users must be the same set of packages."""
 
+import json
 import re
 import subprocess
 import sys
@@ -132,6 +133,22 @@ def test_files_for_others_keep_their_schemas(schema, files, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     (tmp_path / "broken.yml").write_text("jobs: {one: {steps: 3}}\ntitle: [1]\n", encoding="utf-8")
     assert subprocess.run([*command, tmp_path / "broken.yml"], check=False, capture_output=True).returncode == 1
+
+
+def test_zenodo_is_told_what_the_citation_file_says():
+    zenodo = json.loads((ROOT / ".zenodo.json").read_text(encoding="utf-8"))
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for ours, theirs in {"upload_type": "type", "title": "title", "description": "abstract"}.items():
+        assert zenodo[ours] == citation[theirs]
+    assert zenodo["version"] == citation["version"] == project["version"]
+    assert zenodo["license"] == citation["license"] == project["license"]
+    assert zenodo["keywords"] == citation["keywords"]
+    assert zenodo.get("doi") == citation.get("doi")
+    people = [one.get("name") or f"{one['family-names']}, {one['given-names']}" for one in citation["authors"]]
+    assert [one["name"] for one in zenodo["creators"]] == people
+    works = [one.get("doi") or one["identifiers"][0]["value"] for one in citation["references"]]
+    assert [one["identifier"] for one in zenodo["related_identifiers"]] == works
 
 
 def test_workflows_try_every_python_that_is_offered_and_the_file_that_is_published():

@@ -14,8 +14,9 @@ import nbformat
 
 from ufm import paths
 from ufm.book import anywhere, library, notebooks
-from ufm.book.published import NOTEBOOKS, Published, published
-from ufm.files import locked
+from ufm.book.published import NOTEBOOKS, Published, configuration, published
+from ufm.book.social import CARD, card
+from ufm.files import locked, write
 from ufm.plan import profiles, registry
 from ufm.progress import duration
 from ufm.records import MANIFEST, committed
@@ -118,6 +119,8 @@ def build(profile: str) -> Path:
         (source / "running.json").write_text(json.dumps(running(profile, folders, where)), encoding="utf-8")
         html = render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True)
         write_notebooks(profile, html / NOTEBOOKS)
+        if where.site:  # a picture is shared by its address
+            write(html / CARD, card(configuration()["title"]))
         return html / "index.html"
 
 
