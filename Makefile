@@ -68,13 +68,13 @@ compare: $(READY) ## set a re-run's numbers beside the book's: RUN=_build/runs/â
 	@test -n "$(RUN)" || { echo 'make compare: say which, e.g. make compare RUN=_build/runs/mlp' >&2; exit 2; }
 	$(UFM) compare "$(RUN)"
 
-notebooks: $(READY) ## write the notebooks as .ipynb files that open in Jupyter
+notebooks: $(READY) ## write the notebooks as .ipynb files that read and run outside the book
 	$(BIN)/doit -n 2 execute
 	$(UFM) ipynb _build/notebooks
 
 reference: $(READY) ## renew the reference notebooks in tests/reference
 	$(PLAIN) UFM_RUNS="$$PWD/_build/reference" $(BIN)/doit -n 2 execute
-	UFM_RUNS="$$PWD/_build/reference" $(UFM) ipynb tests/reference
+	UFM_RUNS="$$PWD/_build/reference" $(UFM) ipynb --as-executed tests/reference
 
 baseline: $(READY) ## draw the pictures anew with which tests compare main figures, into tests/baseline
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_looks.py -k looks_as_it_did --mpl-generate-path=tests/baseline

@@ -7,9 +7,12 @@ import re
 import subprocess
 import sys
 
+import jupytext
 import nbformat
 import papermill
 import pytest
+from ipykernel.kernelspec import get_kernel_dict
+from jupytext.config import load_jupytext_config
 
 from ufm import paths
 from ufm.book import notebooks
@@ -78,6 +81,30 @@ def test_a_notebook_is_text_with_a_kernel_and_one_parameters_cell(name):
     tagged = ["parameters" in cell.metadata.get("tags", []) for cell in code_cells(name)]
     assert tagged == [True] + [False] * (len(tagged) - 1)
     assert "cell_metadata_filter" not in notebooks.source(name).read_text(encoding="utf-8")  # it would drop the tag
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_opening_and_saving_a_notebook_in_jupyter_changes_nothing_but_the_edit(name):
+    """`.venv/bin/jupytext --to ipynb NAME.md`, then `--to md:myst NAME.ipynb`, mends a header or a cell's settings."""
+    text = notebooks.source(name).read_text(encoding="utf-8")
+    assert saved(jupytext.reads(text, fmt="md:myst")) == text
+    edited = jupytext.reads(text, fmt="md:myst")
+    first, code = edited.cells[0], next(cell for cell in edited.cells if cell.cell_type == "code")
+    changes = {first.source: first.source + "\nOne line more.", code.source: code.source + "\nmore = None"}
+    first.source, code.source = changes.values()
+    for before, after in changes.items():
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    assert saved(edited) == text
+
+
+def saved(notebook):
+    """The text that Jupyter leaves of a notebook, with the name of its own kernel and settings in the order of JSON."""
+    notebook.metadata.kernelspec = {"name": "python3"} | {
+        key: value for key, value in get_kernel_dict().items() if key in ("display_name", "language")
+    }
+    kept = nbformat.reads(nbformat.writes(notebook), as_version=4)
+    return jupytext.writes(kept, fmt="md:myst", config=load_jupytext_config(str(paths.NOTEBOOKS / "any.md")))
 
 
 @pytest.mark.parametrize("name", notebooks.NAMES)

@@ -13,8 +13,10 @@ from pathlib import Path
 import nbformat
 
 from ufm import paths
-from ufm.book import library, notebooks
-from ufm.files import locked
+from ufm.book import anywhere, library, notebooks
+from ufm.book.published import NOTEBOOKS, Published, configuration, published
+from ufm.book.social import CARD, card
+from ufm.files import locked, write
 from ufm.plan import profiles, registry
 from ufm.progress import duration
 from ufm.records import MANIFEST, committed
@@ -41,10 +43,14 @@ def execution(profile: str, name: str) -> Path:
 
 def execute(profile: str, name: str) -> None:
     """Execute a notebook for the book. The paper profile trains nothing: its pages show what is recorded."""
-    given = {} if profile == "embedded" else {"profile": profile, "train": False}
     folder = execution(profile, name)
     with locked(folder, tell=True):
-        notebooks.execute(name, given, folder, threads=1)
+        notebooks.execute(name, given(profile), folder, threads=1)
+
+
+def given(profile: str) -> dict[str, object]:
+    """The parameters of the book's own execution of every notebook."""
+    return {} if profile == "embedded" else {"profile": profile, "train": False}
 
 
 @contextmanager
@@ -111,7 +117,20 @@ def build(profile: str) -> Path:
         note = {"Note": REHEARSAL} if profile == "embedded" else {}
         noted = {name: entry | note for name, entry in entries.items()}
         (source / "provenance.json").write_text(json.dumps(noted), encoding="utf-8")
-        return render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True) / "index.html"
+        where = published()
+        (source / "running.json").write_text(json.dumps(running(profile, folders, where)), encoding="utf-8")
+        html = render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True)
+        write_notebooks(profile, html / NOTEBOOKS)
+        if where.site:  # a picture is shared by its address
+            write(html / CARD, card(configuration()["title"]))
+        return html / "index.html"
+
+
+def write_notebooks(profile: str, folder: Path) -> list[Path]:
+    """Write the executed notebooks as they read and run outside the book, see `anywhere`."""
+    there = {name: execution(profile, name) for name in notebooks.NAMES}
+    executed = {name: one / "notebook.ipynb" for name, one in there.items() if there_is_one(one)}
+    return anywhere.write(folder, executed, published())
 
 
 def page(name: str, folder: Path) -> Path:
@@ -170,7 +189,7 @@ def provenance(folders: dict[str, Path]) -> dict[str, dict[str, object]]:
     """What stands under the title of each executed notebook, from its manifest."""
     entries: dict[str, dict[str, object]] = {}
     for name, folder in folders.items():
-        if not (folder / "pending.txt").exists():
+        if there_is_one(folder):
             found = manifest.read(folder)
             entries[name] = {
                 "Profile": found.profile,
@@ -183,6 +202,27 @@ def provenance(folders: dict[str, Path]) -> dict[str, dict[str, object]]:
                 "Parameters": found.parameters,
             }
     return entries
+
+
+def running(profile: str, folders: dict[str, Path], where: Published) -> dict[str, dict[str, object]]:
+    """What stands at the foot of each notebook's page: how it is run again, here and elsewhere."""
+    arguments = " ".join(f"-p {name} {value}" for name, value in given(profile).items())
+    entries: dict[str, dict[str, object]] = {}
+    for name, folder in folders.items():
+        command = f"make run NOTEBOOK={name}" + (f' ARGS="{arguments}"' if arguments else "")
+        entries[name] = {"command": command}
+        if there_is_one(folder):
+            entries[name]["links"] = {
+                "Notebook (.ipynb)": f"{NOTEBOOKS}/{name}.ipynb",
+                "Text notebook (.md)": f"{NOTEBOOKS}/{name}.md",
+                **where.links(name),
+            }
+    return entries
+
+
+def there_is_one(folder: Path) -> bool:
+    """Whether an execution left a notebook, and not only what it waits for."""
+    return not (folder / "pending.txt").exists()
 
 
 def overview(profile: str, folders: dict[str, Path]) -> dict[str, object]:
