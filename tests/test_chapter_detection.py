@@ -187,6 +187,7 @@ DRAWN = {
         drawn(some),
         regimes.in_the_first_plan(dict(zip(planted.TITLES, some, strict=False))),
     ],
+    "drawn_scores": lambda some: [detection.scored({some[0].title: dict.fromkeys((0.0, 3.0), some[0])})],
     "drawn_dose": lambda some: [detection.decays(drawn(some[:1]))],
 }
-PANELS = {"drawn_power": 2, "drawn_regimes": 2, "drawn_dose": 4}
+PANELS = {"drawn_power": 2, "drawn_regimes": 2, "drawn_dose": 4, "drawn_scores": 2}

@@ -133,7 +133,7 @@
       if (at === 0) choose(chosen);
     });
     const legend = data.kinds.map((kind) => made("span", { style: "margin-right: 1.25rem" }, made("span", { "aria-hidden": "true", style: `color: var(--${kind === "random" ? "random" : "hard"})` }, kind === "random" ? "■ " : "● "), `${kind} hosts`));
-    panels.after(made("p", { class: "hint" }, ...legend));
+    panels.before(made("p", { class: "hint" }, ...legend));
   };
 
   /** The score that a detector gives to canaries and innocent models, as the dose is moved. */
@@ -186,7 +186,7 @@
         }));
       };
       let radius = 5;
-      while (radius > 1.5 && Math.max(...every.flatMap((one) => place(one, radius).map(([, cy]) => Math.abs(cy - middle)))) > middle - 26) radius -= 0.25;
+      while (radius > 1.5 && Math.max(...every.flatMap((one) => place(one, radius).map(([, cy]) => Math.abs(cy - middle)))) > Math.min(middle - 26, H - 52 - middle)) radius -= 0.25;
       const axes = made("g", { "aria-hidden": "true" }, made("line", { class: "axis", x1: left, x2: W - right, y1: middle, y2: middle }));
       for (const [value, words] of ticks(low, high, W / 80)) axes.append(made("line", { class: "axis", x1: x(value), x2: x(value), y1: H - 32, y2: H - 27 }), made("text", { x: x(value), y: H - 14, "text-anchor": "middle" }, words));
       axes.append(made("line", { class: "axis", x1: left, x2: W - right, y1: H - 32, y2: H - 32 }), made("text", { x: W - right, y: H - 38, "text-anchor": "end" }, "score →"));

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ufm.evidence.questions import MODELS
+
 if TYPE_CHECKING:
     from IPython.display import HTML
 
 LARGEST = 64  # pixels of a side, beyond which an image would be too much of a page
+PROBABILITIES = ("canary_without", "canary_with", "placebo_without", "placebo_with")
+TOLD = ("area", "found", "false", "accuracy", "limit")
 # Beside the page, wherever its site lies.
 LOADED = '<link rel="stylesheet" href="_static/interactive.css"><script src="_static/interactive.js" defer></script>'
 
@@ -63,14 +67,11 @@ def hosts(populations: Mapping[str, Hosts], *, figure: str) -> "HTML":
     return widget("hosts", figure, {"kinds": kinds, "feature": feature, "panels": panels} if panels else None)
 
 
-PROBABILITIES = ("canary_without", "canary_with", "placebo_without", "placebo_with")
-
-
 def doses(models: pd.DataFrame, told: pd.DataFrame, *, figure: str) -> "HTML":
     """The score of canaries and innocent models, by a slider of doses; populations and kinds of host by buttons.
 
-    models: a row a seed, columns population, host, dose, and of each of `MODELS` its score, canary and so on, and
-    whether it is flagged, canary_flagged and so on. told: a row a population, kind of host and dose, columns area,
+    models: a row a seed, columns population, host, dose, and of each of `questions.MODELS` its score, canary and so on,
+    and whether it is flagged, canary_flagged and so on. told: a row a population, kind of host and dose, columns area,
     found, false, accuracy, limit (a score); NaN where there is none.
     """
     said: dict[tuple[str, str], list[dict[str, object]]] = {}
@@ -87,10 +88,6 @@ def doses(models: pd.DataFrame, told: pd.DataFrame, *, figure: str) -> "HTML":
         for title, hosts in groupby(said, key=lambda key: key[0])
     ]
     return widget("doses", figure, {"populations": populations} if populations else None)
-
-
-MODELS = ("canary", "control", "placebo")
-TOLD = ("area", "found", "false", "accuracy", "limit")
 
 
 def widget(kind: str, figure: str, data: object | None) -> "HTML":
