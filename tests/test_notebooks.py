@@ -192,7 +192,7 @@ def test_every_figure_has_caption_name_and_alt_text(name):
     assert len(names) == len(set(names))
 
 
-PICTURES = re.compile(r"^(figures\.pictures|chapter\.drawn_(images|rows))\(", re.MULTILINE)  # which have no table
+PICTURES = re.compile(r"^(figures\.pictures|chapter\.drawn_(images|rows|models))\(", re.MULTILINE)  # which have no table
 
 
 @pytest.mark.parametrize("name", notebooks.NAMES)
@@ -415,7 +415,7 @@ def test_the_manifest_says_what_an_execution_stands_on(twice):
     assert manifest["notebook"] == "method"
     assert manifest["profile"] == "embedded"
     assert manifest["dataset"] == "Digits, 400 training images"
-    assert (len(manifest["models"]), manifest["seeds"], manifest["planned"]) == (2, 1, 1)
+    assert (len(manifest["models"]), manifest["seeds"], manifest["planned"]) == (7, 2, 2)
     assert {name: manifest["parameters"][name] for name in SMALLEST} == SMALLEST
 
 
@@ -423,7 +423,7 @@ def test_showing_records_imports_no_torch(tmp_path):
     """It takes seconds in each chapter of the paper's book, which trains nothing."""
     cells = [cell.source for name in notebooks.NAMES for cell in notebooks.read(name).cells if cell.cell_type == "code"]
     imports = sorted({line for cell in cells for line in cell.splitlines() if re.match("from ufm.* import ", line)})
-    shown = "Run('method', {'profile': 'paper', 'train': False}).population()"
+    shown = "Run('method', {'profile': 'paper', 'train': False}).populations()"
     script = "\n".join([*imports, shown, "import sys", "assert 'torch' not in sys.modules"])
     environment = os.environ | {"UFM_RUN": str(tmp_path)}
     done = subprocess.run(
