@@ -122,13 +122,12 @@ def recorded():
     return [populations[name] for name in names]
 
 
-def test_ten_lines_of_numpy_say_what_the_library_says(by_hand, recorded, capsys):
+def test_ten_lines_of_numpy_say_what_the_library_says(by_hand, recorded):
     for population in recorded:
         expected = evidence.contrasts(evidence.stack(population), "hard", epoch="control")
         assert len(set(expected.round(3))) > 20
         for place, value in enumerate(expected):
             assert by_hand(replace(population, arrays=population.arrays[place:])) == pytest.approx(value, abs=1e-12)
-            assert capsys.readouterr().out == f"D = {value:.3f} nats\n"
 
 
 def test_the_page_shows_the_first_seed_of_both_sweeps(recorded):

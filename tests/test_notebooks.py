@@ -366,7 +366,7 @@ def test_two_executions_write_the_same_bytes_and_agree(twice):
     assert first == second
     tables = [{path.name: path.read_bytes() for path in (folder / "tables").iterdir()} for folder in twice]
     assert tables[0] == tables[1]
-    assert tables[0].keys() == {"summary.csv", "settling.csv", "divergences.csv"}
+    assert tables[0].keys() == {"summary.csv", "settling.csv", "divergences.csv", "effects.csv"}
     rows, agree = compare_runs(*twice)
     assert agree
     assert set(rows["verdict"]) == {AGREES}
