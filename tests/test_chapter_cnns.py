@@ -70,8 +70,9 @@ def histories(populations):
 # What its figures are drawn from, given populations (tests/test_figures.py).
 DRAWN = {
     "drawn_learning": lambda some: [histories(some)],
-    "drawn_moved": lambda some: [moved(some), cnns.places(planted.equal_age(4))],
+    "drawn_moved": lambda some: [moved(), cnns.places(planted.equal_age(4))],
 }
+PANELS = {"drawn_moved": 6}  # a picture a place, and the contrasts
 
 
 def test_learning_curves_are_two_lines_a_model_and_named_once():

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ufm.evidence import LETTER, PLAIN, Cards, by_host, contrasts
 from ufm.evidence.performance import share_learnt
-from ufm.evidence.questions import asked, of_row
+from ufm.evidence.questions import asked_of, of_row
 from ufm.evidence.regimes import learnt
 from ufm.measures.layout import AGES
 from ufm.plan import second
@@ -39,10 +39,7 @@ SMALLEST_LOSS = 1e-7  # nats
 
 def questions(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> pd.DataFrame:
     """The three questions of C1's rows, random and hard hosts, each corrected as the plan has it."""
-    families = second.families(planned)
-    tables = [asked(populations, families[name]) for name in ("C1", "C1, hard hosts") if name in families]
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["population", "host", "there"])
-    return table.sort_values("population", key=lambda names: names.map(list(dict.fromkeys(names)).index), kind="stable")
+    return asked_of(populations, second.families(planned), "C1", "C1, hard hosts")
 
 
 def by_seed(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, pd.DataFrame]:

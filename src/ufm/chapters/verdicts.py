@@ -29,7 +29,7 @@ STATEMENTS = {
     "C5": "Memorisation varies much with the training seed.",
     "C6": "The risk matters for medical images.",
 }
-OPEN, NOTHING, NOT_SAID = "waits for seeds", "–", "not said"
+OPEN, NOTHING, NOT_SAID = str(There.OPEN), "–", "not said"
 REHEARSED = "The method runs; nothing is said about the paper."
 HOSTS = {"random": "random hosts", "hard": "hard hosts"}
 KNOWN = {"unknown": "an auditor who does not know the host's label", "known": "one who does"}
@@ -100,7 +100,7 @@ def memorised(
             family[:2],
             setting,
             own,
-            listed(rows, lambda row: OPEN if row["there"] == There.OPEN else row["there"]),
+            listed(rows, lambda row: row["there"]),
             listed(rows, how_large),
             listed(rows, lambda row: how_told(row, "unknown")),
             listed(rows, seeds_of),
@@ -157,8 +157,7 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> list[Line]:
             said = f"{hosts.capitalize()}: not all seeds are trained yet."
             every.append(Line("C3", asked_of, False, OPEN, NOTHING, NOTHING, trained, said))
             continue
-        words = rows["prevents"].where(rows["prevents"] != Prevents.OPEN, OPEN)
-        by_word = list(rows.groupby(words, sort=False))
+        by_word = list(rows.groupby("prevents", sort=False))
         counts = "; ".join(f"{word}: {names(of)}" for word, of in by_word)
         contrasts = span(rows["contrast"].dropna(), digits=3)
         found_of = span(100 * rows["unknown_found"].dropna(), digits=0)
