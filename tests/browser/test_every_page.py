@@ -1,0 +1,178 @@
+"""Every page of the built site: whole, readable and usable at both widths, in both modes, from a server and a file."""
+
+import io
+import re
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from looking import FILE, NIGHT, PHONE, PHONE_AT_NIGHT, SCREEN, lines
+from PIL import Image
+
+# Findings of axe that are the theme's own: rule, selector, reason.
+THEIRS = ()
+# Many alike make axe slow: of definitions in a row it reads the first two, of folds the first of each kind.
+ALIKE = "dl.py ~ dl.py ~ dl.py"
+FOLDS = """() => {
+  const kinds = new Set();
+  for (const fold of document.querySelectorAll('main details')) {
+    fold.open = !kinds.has(fold.className);
+    kinds.add(fold.className);
+  }
+}"""
+# How much of a figure's ink may be lost at night: edges that are drawn a fraction of a pixel elsewhere.
+LOST = 0.02
+
+
+def test_nothing_is_said_on_the_console(visits):
+    assert lines(visits, lambda visit: visit.errors) == []
+
+
+def test_no_request_fails(visits):
+    assert lines(visits, lambda visit: visit.failed) == []
+
+
+def test_no_other_host_is_asked(visits):
+    own = {"127.0.0.1", "", None}
+    assert lines(visits, lambda visit: [url for url in visit.asked if urlsplit(url).hostname not in own]) == []
+    assert all(visit.asked for visit in visits.values())
+
+
+def test_from_a_file_nothing_but_files_is_asked(visits):
+    assert {urlsplit(url).scheme for url in visits[FILE].asked} <= {"file", "data"}
+
+
+@pytest.mark.parametrize("when", ["wide", "opened"])
+def test_nothing_stands_out_of_the_screen(visits, when):
+    def out(visit):
+        return [f"{visit.found[when]} px"] * (visit.found[when] > 0)
+
+    assert lines(visits, out) == []
+
+
+def test_images_are_there(visits):
+    assert lines(visits, lambda visit: visit.found["broken"]) == []
+
+
+def test_images_are_described(visits):
+    def bare(visit):
+        return [
+            name for name, words in visit.found["pictures"] if len(words.split()) < 4 or re.search(r"\.\w+$", words)
+        ]
+
+    assert lines(visits, bare) == []
+
+
+def test_formulas_are_set(visits):
+    assert lines(visits, lambda visit: visit.found["raw"] + visit.found["wrong"]) == []
+
+
+def test_headings_are_in_order(visits):
+    def wrong(visit):
+        levels = [level for level, _ in visit.found["headings"]]
+        words = [text for _, text in visit.found["headings"]]
+        if levels.count(1) != 1 or levels[0] != 1:
+            yield f"first level: {[text for level, text in visit.found['headings'] if level == 1]}"
+        for i in range(1, len(levels)):
+            if levels[i] > levels[i - 1] + 1:
+                yield f"{words[i]} (level {levels[i]}) under {words[i - 1]} (level {levels[i - 1]})"
+
+    assert lines(visits, wrong) == []
+
+
+def test_it_is_accessible(visits):
+    def serious(visit):
+        visit.tab.evaluate(FOLDS)
+        context = {"include": [["html"]], "exclude": [[ALIKE]]}
+        for one in Axe().run(visit.tab, context).response["violations"]:
+            for node in one["nodes"]:
+                target = " ".join(map(str, node["target"]))
+                theirs = any(rule == one["id"] and re.search(place, target) for rule, place, _ in THEIRS)
+                if one["impact"] in ("serious", "critical") and not theirs:
+                    yield f"{one['id']}: {target}"
+
+    assert lines({view: visits[view] for view in (SCREEN, PHONE_AT_NIGHT)}, serious) == []
+
+
+def reached(tab, element):
+    """Whether the Tab key reaches an element."""
+    element.focus()
+    tab.keyboard.press("Shift+Tab")
+    tab.keyboard.press("Tab")
+    return element.evaluate("e => e === document.activeElement")
+
+
+# Of an explained word: whether the corners of the box with its meaning can be seen, and what of the page stands out.
+BOX = """word => {
+  word.scrollIntoView({block: 'center'});
+  word.focus();
+  const style = getComputedStyle(word, '::after');
+  if (style.content === 'none') return {seen: false, out: 0};
+  const [x, y, width, height] = [style.left, style.top, style.width, style.height].map(parseFloat);
+  const {left, top} = style.position === 'fixed' ? {left: 0, top: 0} : word.getClientRects()[0];
+  const corner = (across, down) => document.elementFromPoint(left + x + across, top + y + down) === word;
+  const root = document.documentElement;
+  return {
+    seen: [4, width - 4].every(across => [4, height - 4].every(down => corner(across, down))),
+    out: root.scrollWidth - root.clientWidth,
+  };
+}"""
+
+
+def test_words_of_the_glossary_are_explained_by_keyboard(visits):
+    def hidden(visit):
+        words = visit.tab.query_selector_all("main .explained")
+        if words and not reached(visit.tab, words[0]):
+            yield "the first is not reached by the Tab key"
+        for word in words:
+            box = word.evaluate(BOX)
+            if not box["seen"]:
+                yield f"{word.inner_text()}: its meaning is not seen, or not all of it"
+            if box["out"] > 0:
+                yield f"{word.inner_text()}: its meaning makes the page {box['out']} px too wide"
+
+    assert lines({view: visits[view] for view in (SCREEN, PHONE)}, hidden) == []
+
+
+def test_folds_open_by_keyboard(visits):
+    tab = visits[SCREEN].tab
+    kinds = {fold.get_attribute("class"): fold for fold in tab.query_selector_all("main details")}
+    for kind, fold in kinds.items():
+        summary = fold.query_selector("summary")
+        assert reached(tab, summary), kind
+        for _ in range(2):
+            before = fold.evaluate("e => e.open")
+            tab.keyboard.press("Enter")
+            assert fold.evaluate("e => e.open") is not before, kind
+
+
+def luminance(picture):
+    """Relative luminance of each pixel, by WCAG 2."""
+    levels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")) / 255
+    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def contrast(picture):
+    """Contrast of each pixel with the picture's ground, its commonest grey."""
+    light = luminance(picture)
+    greys, counts = np.unique(light.round(3), return_counts=True)
+    ground = greys[counts.argmax()]
+    return (np.maximum(light, ground) + 0.05) / (np.minimum(light, ground) + 0.05)
+
+
+def test_figures_can_be_read_at_night(visits):
+    day, night = ([*visits[view].tab.query_selector_all("main figure img")] for view in (SCREEN, NIGHT))
+    assert len(day) == len(night)
+    for by_day, by_night in zip(day, night, strict=True):
+        name = by_day.get_attribute("alt")
+        for picture in (by_day, by_night):
+            picture.evaluate(
+                "e => e.style.setProperty('padding', '0', 'important')"
+            )  # a frame that the theme adds at night
+        one, other = contrast(by_day.screenshot()), contrast(by_night.screenshot())
+        assert one.shape == other.shape, name
+        ink = one >= 4.5
+        assert ink.any(), name
+        assert (other[ink] < 3).mean() < LOST, name
