@@ -46,7 +46,7 @@ unit: $(READY) ## unit and property tests, on every core
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 browser: $(READY) ## the book that was built last, in Chromium, where there is one
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup tests/browser
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 tests/browser
 
 coverage: $(READY) ## which lines of src the unit tests do not reach
 	rm -rf _build/coverage

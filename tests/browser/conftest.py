@@ -2,14 +2,30 @@
 
 import functools
 import http.server
+import re
 import threading
 
 import looking
 import pytest
 from playwright.sync_api import sync_playwright
+from xdist.scheduler import LoadScopeScheduling
 
 if not looking.PAGES:
     raise pytest.UsageError(f"no site in {looking.SITE}: run `make book` first")
+
+
+class ByPage(LoadScopeScheduling):
+    """All tests of a page are one worker's, which opens it once."""
+
+    def _split_scope(self, nodeid):
+        page = re.search(r"\[(.+?\.html)", nodeid)
+        return page[1] if page else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """The scheduler of workers."""
+    return ByPage(config, log)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -47,10 +63,7 @@ def windows(chromium, server):
     return {view: looking.Window(chromium, view, bases[view.scheme]) for view in looking.VIEWS}
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(page, id=page, marks=pytest.mark.xdist_group(page)) for page in looking.PAGES],
-)
+@pytest.fixture(scope="module", params=looking.PAGES)
 def visits(request, windows):
     """A page in each view."""
     return {view: window.open(request.param) for view, window in windows.items()}

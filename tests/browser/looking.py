@@ -38,6 +38,7 @@ PHONE, PHONE_AT_NIGHT = View("http", 400, "light"), View("http", 400, "dark")
 FILE = View("file", 1400, "light")
 VIEWS = (SCREEN, NIGHT, PHONE, PHONE_AT_NIGHT, FILE)
 
+UNFOLD = "() => document.querySelectorAll('main details').forEach(fold => fold.open = true)"
 # What a page is like once all of it is there; `wide` and `opened` are pixels that stand out to the right, as it loads
 # and with every fold open.
 PROBE = """async () => {
@@ -54,15 +55,15 @@ PROBE = """async () => {
     wide: out(),
     headings: all('h1, h2, h3, h4, h5, h6').filter(shown).map(h => [Number(h.tagName[1]), h.textContent.trim()]),
     broken: images.filter(image => !image.naturalWidth).map(image => image.src),
-    pictures: all('img, svg[role=img]:not([aria-hidden=true], [aria-labelledby])').map(
+    pictures: all('img:not(.toggler), svg[role=img]:not([aria-hidden=true], [aria-labelledby])').map(
       e => [e.getAttribute('src') ?? 'svg', (e.getAttribute('alt') ?? e.getAttribute('aria-label') ?? '').trim()]),
     raw: all('.math').filter(e => !e.querySelector('mjx-container')).map(e => e.textContent.trim()),
     wrong: all('mjx-merror').map(e => e.textContent.trim()),
   };
-  all('main details').forEach(fold => fold.open = true);
+  (UNFOLD)();
   found.opened = out();
   return found;
-}"""
+}""".replace("UNFOLD", UNFOLD)
 
 
 @dataclass
