@@ -1,4 +1,4 @@
-"""A server for the built site and a browser that opens its pages; every test is skipped where there is no Chromium."""
+"""A server for the built site and a browser that opens its pages; tests that need it are skipped where it is missing."""
 
 import functools
 import http.server
@@ -48,8 +48,6 @@ def server():
 @pytest.fixture(scope="session")
 def chromium():
     """Debian's browser."""
-    if looking.CHROMIUM is None:
-        pytest.skip("no Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=looking.CHROMIUM, args=looking.FLAGS)
         yield browser

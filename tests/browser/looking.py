@@ -3,6 +3,8 @@
 import shutil
 from dataclasses import dataclass, field
 
+import pytest
+
 from ufm import paths
 
 SITE = paths.BUILD / "html"
@@ -19,6 +21,12 @@ FLAGS = [
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+
+
+def need_chromium():
+    """Skip the module that asks for it where there is no browser."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: apt-get install chromium", allow_module_level=True)
 
 
 @dataclass(frozen=True)

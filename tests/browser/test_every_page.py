@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from looking import FILE, NIGHT, PHONE, PHONE_AT_NIGHT, SCREEN, UNFOLD, lines
+from looking import FILE, NIGHT, PHONE, PHONE_AT_NIGHT, SCREEN, UNFOLD, lines, need_chromium
 from PIL import Image
+
+need_chromium()
 
 # Findings of axe that are the theme's own: rule, selector, reason.
 THEIRS = ()

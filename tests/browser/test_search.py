@@ -1,7 +1,9 @@
 """The search of the built site finds what a reader would ask for."""
 
 import pytest
-from looking import FILE, SCREEN
+from looking import FILE, SCREEN, need_chromium
+
+need_chromium()
 
 # What is asked, the page that should come first, and those that should be found too.
 ASKED = {"twin": ("controls",), "weight decay": ("detection", "regularisers")}
