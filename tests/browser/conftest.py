@@ -1,4 +1,4 @@
-"""A server for the built site and a browser that opens its pages; tests that need it are skipped where it is missing."""
+"""A server for the built site and a browser that opens its pages; without one, tests that need it are skipped."""
 
 import functools
 import http.server
