@@ -57,7 +57,7 @@ coverage: $(READY) ## which lines of src the unit tests do not reach
 
 floors: ## the unit tests with the oldest packages that pyproject.toml allows (needs uv)
 	OMP_NUM_THREADS=1 uv run --no-project --isolated --python "$(PYTHON)" --resolution lowest-direct \
-	  --with-editable ".[book,cluster,dev]" pytest -n auto -W ignore::DeprecationWarning # of packages between themselves
+	  --with-editable ".[audit,book,cluster,dev]" pytest -n auto -W ignore::DeprecationWarning # of packages between themselves
 
 regression: $(READY) ## re-run the reference notebooks and compare every output
 	rm -rf _build/regression # with no record or earlier run in reach, everything is trained again
@@ -72,13 +72,16 @@ compare: $(READY) ## set a re-run's numbers beside the book's: RUN=_build/runs/â
 	@test -n "$(RUN)" || { echo 'make compare: say which, e.g. make compare RUN=_build/runs/mlp' >&2; exit 2; }
 	$(UFM) compare "$(RUN)"
 
-notebooks: $(READY) ## write the notebooks as .ipynb files that open in Jupyter
+notebooks: $(READY) ## write the notebooks as .ipynb files that read and run outside the book
 	$(BIN)/doit -n 2 execute
 	$(UFM) ipynb _build/notebooks
 
 reference: $(READY) ## renew the reference notebooks in tests/reference
 	$(PLAIN) UFM_RUNS="$$PWD/_build/reference" $(BIN)/doit -n 2 execute
-	UFM_RUNS="$$PWD/_build/reference" $(UFM) ipynb tests/reference
+	UFM_RUNS="$$PWD/_build/reference" $(UFM) ipynb --as-executed tests/reference
+
+baseline: $(READY) ## draw the pictures anew with which tests compare main figures, into tests/baseline
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_looks.py -k looks_as_it_did --mpl-generate-path=tests/baseline
 
 bench: $(READY) ## measure how fast populations train and are scored, into book/benchmarks (speed.md, on a GPU speed-gpu.md)
 	mkdir -p _build
@@ -95,4 +98,4 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
 clean: ## remove what was built; .venv and data stay
 	rm -rf _build
 
-.PHONY: help install book test lint unit browser coverage floors regression run compare notebooks reference bench readme lock clean
+.PHONY: help install book test lint unit browser coverage floors regression run compare notebooks reference baseline bench readme lock clean

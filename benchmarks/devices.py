@@ -31,7 +31,8 @@ def main(name: str, seeds: list[int]) -> None:
         moved = np.sqrt(((theirs[what] - values) ** 2).mean())
         spread = values.std(0, ddof=1).mean()
         first, second = (round(float(one.mean()), 4) + 0.0 for one in (values, theirs[what]))  # minus zero is zero
-        print(f"| {what} | {first:.4f} | {second:.4f} | {moved:.4f} | {spread:.4f} |")
+        numbers = " | ".join(f"{round(one, 4):.3g}" for one in (first, second, moved, spread))
+        print(f"| {what} | {numbers} |")
 
 
 def cards(protocol, seeds) -> Cards:

@@ -11,7 +11,7 @@ import yaml
 from executions import MANIFEST, write_manifest
 
 from ufm import paths
-from ufm.book import notebooks, site
+from ufm.book import library, notebooks, site
 
 LABELS = ["Profile", "Data", "Models", "Device", "Versions", "Duration", "Date"]
 
@@ -131,6 +131,12 @@ def test_the_box_shows_every_label(extension, folders):
         assert entry[label] in text
     for name, value in (MANIFEST["parameters"] | {"sweeps": "mlp"}).items():
         assert f"{name} = {value}" in text
+    summary, fields = box.children
+    assert summary.astext() == "Profile: paper · Models: 10 (5 of 20 planned seeds) · Date: 2026-01-31"
+    assert [field[0].astext() for field in fields] == [
+        *(label for label in LABELS if label not in summary.astext()),
+        "Parameters",
+    ]
     sweeps = {"first": {}, "second": {"n_train": None, "seed": 7}, "third": {}}
     text = extension.provenance_box({"Parameters": {"sweeps": sweeps}}).astext()
     assert "sweeps = first, second (n_train = None, seed = 7), third" in text
@@ -142,6 +148,8 @@ def test_the_box_of_a_page_without_parameters_shows_every_label(extension, folde
     for label in LABELS:
         assert label in text
         assert entry[label] in text
+    nothing = extension.provenance_box(site.overview("paper", {"mlp": paths.ROOT / "nowhere"}))
+    assert nothing.astext() == "Profile: paper · Models: none yet"
 
 
 def test_the_box_stands_under_the_first_title(extension, folders):
@@ -202,10 +210,12 @@ def test_every_page_has_its_provenance(folders, monkeypatch):
         return source
 
     monkeypatch.setattr(site, "render", keep)
+    monkeypatch.setattr(site, "write_notebooks", lambda *_: [])  # see test_anywhere.py
     monkeypatch.setattr(paths, "BUILD", folders["mlp"].parents[3] / "build")
     site.build("paper")
     pages = {path.stem for path in Path(paths.BOOK).glob("*.md")}
-    assert entries.keys() == {*pages, "method", "mlp"}
+    rooms = {f"api/{room}" for room in library.rooms()}
+    assert entries.keys() == {*pages, *rooms, "method", "mlp"}
     assert entries["method"] == {"Profile": "paper", "Models": "none yet"}
     assert entries["mlp"]["Device"] == entries["api"]["Device"] == MANIFEST["device"]
     assert entries["index"]["Profile"] == "paper"

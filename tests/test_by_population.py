@@ -11,7 +11,7 @@ UNDECIDED, NONE = "cannot be decided", "–"
 ONE = {"estimate": 0.4666, "low": 0.346, "high": 0.5849, "n": 30}
 LACKING = {"estimate": nan, "low": nan, "high": nan, "n": 1}
 CELL = {"population": "a", "host": "hard", **ONE, "p": 1e-5, "p_holm": 4e-5, "early": 0.25, "early_low": 0.125}
-CELL |= {"early_high": 0.5, "detectable": 0.0213, "seeds_for_half": 395, "verdict": "memorised"}
+CELL |= {"early_high": 0.5, "detectable": 0.0213, "verdict": "memorised"}
 CELL |= {"in_words": "memorised, by less than matters"}
 
 
@@ -64,9 +64,7 @@ def test_contrasts_print_the_corrected_p():
     table = by_population.contrasts(pd.DataFrame([CELL, CELL | {"p": 0.03, "p_holm": 0.06}, CELL | {"p_holm": nan}]))
     assert table["p"].tolist() == ["< 0.001", "0.060", NONE]
     row = table.to_numpy()[0].tolist()
-    assert {"0.467 (0.346 to 0.585)", "0.250 (0.125 to 0.500)", "0.021", 395, "memorised, by less than matters"} <= set(
-        row
-    )
+    assert {"0.467 (0.346 to 0.585)", "0.250 (0.125 to 0.500)", "0.021", "memorised, by less than matters"} <= set(row)
 
 
 def test_settings_are_summed_up_at_the_best_epoch_and_at_epoch_10():
@@ -80,3 +78,19 @@ def test_settings_are_summed_up_at_the_best_epoch_and_at_epoch_10():
         [0.25, 0.125, 0.5, 12],
         [*share.values()],
     ]
+
+
+def test_what_is_said_of_a_row_stands_before_its_numbers():
+    """So that it is seen on a phone."""
+    assert list(by_population.contrasts(pd.DataFrame([CELL])))[:3] == ["population", "hosts", "verdict"]
+    assert list(by_population.by_way(pd.DataFrame([CELL | {"setting": "plain"}])))[:3] == [
+        "population",
+        "way",
+        "verdict",
+    ]
+
+
+def test_tables_of_no_population_are_one_without_rows():
+    assert by_population.joined({}).empty
+    assert list(by_population.joined({})) == ["population"]
+    assert list(by_population.joined({"a": pd.DataFrame({"D": [1]})})) == ["population", "D"]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ufm.chapters import as_released
-from ufm.plan.as_released import AS_RELEASED, RELEASED
+from ufm.plan.as_released import AS_RELEASED, BLACK_SQUARE, ON_ONE_HALF, RELEASED
 
 INDICES = [int(index) for index in RELEASED[:3]]  # printed: −0.098, −0.004, 0.046, positive = not memorised
 
@@ -95,7 +95,7 @@ def test_without_printed_numbers_nothing_is_said_of_them():
     ours = as_released.remark(as_released.beside(scores()))
     assert "−0.046" in ours
     assert "0.098" in ours
-    assert "0.67" in ours
+    assert "2 of 3 of them" in ours
     assert not any(character.isdigit() for character in as_released.remark(other))
 
 
@@ -145,10 +145,33 @@ def test_deviations_by_hand():
     assert np.isnan(on_test["memorisation"])
     black = table.loc["black square"]
     assert black["known"] == black["control"]
+    assert table["unmoved"].tolist() == [3, 0, 0, 0]
+    assert table["as_control"].tolist() == [0, 0, 0, 3]
     assert black["moved"] == pytest.approx((0.2 + 0.1 + 0.2) / 3)
     printed = as_released.printed_deviations(as_released.deviations(populations))
     assert printed["M, mean"].tolist()[2] == "–"
     assert printed["from … to"].tolist()[0] == "−0.100 to 0.300"
+
+
+def test_what_looks_like_a_mistake_is_said():
+    populations = {
+        "as-released": population(AS_RELEASED),
+        "half": population(ON_ONE_HALF, canary=(0.3, -0.1, 0.2)),
+        "black": population(BLACK_SQUARE, canary=(0.1, -0.2, 0.2)),
+    }
+    table = as_released.beside(scores())
+    texts = as_released.texts(table, as_released.deviations(populations))
+    assert texts == {
+        "images": "the same ten images carry",
+        "same_on_one_half": "2 of 3",
+        "black_as_control": "2 of 3",
+        "positive_canary": "2 of 3",
+        "positive_control": "2 of 3",
+    }
+    other = as_released.beside(scores(dataset="fashion_mnist"))
+    texts = as_released.texts(other, as_released.deviations({"as-released": population(AS_RELEASED)}))
+    assert texts["images"] == "other images than the notebook's carry"
+    assert texts["same_on_one_half"] == texts["black_as_control"] == "not recorded"
 
 
 def ten(populations):

@@ -56,11 +56,38 @@ def test_small_p_values_count_those_of_at_most_the_level():
 def test_lit_pixels_by_hand():
     share = np.array([[0, 0.001], [0.0011, 0.5]])
     [row] = controls.printed_lit({"a": share}).to_dict("records")
-    assert list(row.values()) == ["a", 4, 1, 2, "0.5000"]
+    assert list(row.values()) == ["a", 4, 1, 2, "0.500"]
+
+
+def test_constant_pixels_are_counted_once_a_data_set():
+    share = np.array([[0, 0.001], [0, 0.5]])
+    said = controls.constant({"MNIST, small": share, "MNIST, full": share, "Digits, small": share + 0.1})
+    assert said == "2 of 4 (MNIST); 0 of 4 (Digits)"
+
+
+def test_shares_above_zero_by_kind_of_model():
+    rows = [
+        {"seed": seed, "role": role, "host": host, "memorisation": value}
+        for (role, host), values in {
+            ("control", ""): [0.1, 0.0],
+            ("placebo", "random"): [0.1, 0.2],
+            ("placebo", "hard"): [-0.1, -0.2],
+            ("canary", "random"): [-0.1, 0.2],
+            ("canary", "hard"): [0.1, 0.2],
+        }.items()
+        for seed, value in enumerate(values)
+    ]
+    table = controls.above_zero({"a": pd.DataFrame(rows), "b": pd.DataFrame(rows)})
+    assert table["estimate"].tolist() == [0.5, 1, 0, 0.5, 1] * 2  # zero is not above zero
+    shown = controls.printed_above_zero(table)
+    assert list(shown) == ["kind", "a", "b"]
+    assert shown["a"][2] == "0.00 (0.00 to 0.84)"  # exact: 1 − the square root of 0.025
 
 
 def test_labels_are_a_row_a_population():
-    table = controls.printed_labels({"a": Interval(0.5, 0.45, 0.55, 9), "b": Interval(nan, nan, nan, 9)})
+    table = controls.printed_labels(
+        controls.labels({"a": Interval(0.5, 0.45, 0.55, 9), "b": Interval(nan, nan, nan, 9)})
+    )
     assert table.to_numpy().tolist() == [["a", "0.50 (0.45 to 0.55)"], ["b", UNDECIDED]]
 
 
@@ -70,4 +97,9 @@ DRAWN = {
     "drawn_siblings": lambda some: [planted.each(some, null.scores_by_role)],
     "drawn_false_positive_rates": lambda some: [planted.each(some, null.false_positive_rates)],
     "drawn_p_values": lambda some: [planted.each(some, null.permutation_p_values)],
+    "drawn_above_zero": lambda some: [controls.above_zero(planted.each(some, null.scores_by_role))],
+    "drawn_rules": lambda some: [planted.each(some, null.false_positive_rates)],
+    "drawn_small_p_values": lambda some: [planted.each(some, null.permutation_p_values)],
+    "drawn_labels": lambda some: [controls.labels(planted.each(some, null.label_check, "hard"))],
 }
+PANELS = {"drawn_small_p_values": 2, "drawn_labels": 1}

@@ -1,5 +1,6 @@
 """The chapter Detection, from rows small enough to work by hand."""
 
+import re
 from dataclasses import replace
 from math import nan
 
@@ -162,6 +163,23 @@ def test_what_weight_decay_does_to_signal_and_noise_is_said_by_data_set():
     assert set(detection.noise_texts(pd.DataFrame(rows[:1])).values()) == {"not recorded"}
 
 
+def test_the_default_has_its_place_where_it_was_chosen_and_elsewhere():
+    cards = planted.cards(40, effect=0.5, share_learnt=0.8, first_seed=1080)  # twenty of the seeds it was chosen on
+    said = detection.chosen(cards, "hard")
+    found = re.fullmatch(
+        r"On the 20 seeds on which it was chosen it comes (\S+) \(area (\S+)\); on the other 20 (\S+) \(area (\S+)\), "
+        r"on all (\S+) \(area (\S+)\)",
+        said,
+    )
+    among = (cards.seeds < 1100, cards.seeds >= 1100, cards.seeds > 0)
+    for place, (rank, area) in enumerate(zip(found.groups()[::2], found.groups()[1::2], strict=True)):
+        areas = [detectors.area(one, cards, "hard", among[place]) for one in detectors.LABEL_FREE]
+        own = detectors.area(detectors.DEFAULT, cards, "hard", among[place])
+        assert area == f"{own:.2f}"
+        assert int(rank[:-2]) == 1 + sum(one > own for one in areas)
+    assert "not among those" in detection.chosen(planted.cards(12, effect=0.5, first_seed=0), "hard")
+
+
 def test_without_doses_the_figure_says_so():
     [text] = detection.drawn_dose(pd.DataFrame()).axes[0].texts
     assert text.get_text() == "Not all seeds are trained yet."
@@ -187,6 +205,7 @@ DRAWN = {
         drawn(some),
         regimes.in_the_first_plan(dict(zip(planted.TITLES, some, strict=False))),
     ],
+    "drawn_scores": lambda some: [detection.scored({some[0].title: dict.fromkeys((0.0, 3.0), some[0])})],
     "drawn_dose": lambda some: [detection.decays(drawn(some[:1]))],
 }
-PANELS = {"drawn_power": 2, "drawn_regimes": 2, "drawn_dose": 4}
+PANELS = {"drawn_power": 2, "drawn_regimes": 2, "drawn_dose": 4, "drawn_scores": 2}

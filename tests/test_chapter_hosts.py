@@ -14,6 +14,7 @@ from ufm.evidence import LETTER, PLAIN, cells
 from ufm.evidence.questions import There, answered
 from ufm.measures.layout import AGES
 from ufm.report import by_population
+from ufm.report.texts import REHEARSED, worded
 from ufm.statistics import holm
 
 N = 24
@@ -98,6 +99,24 @@ def test_a_population_that_lacks_seeds_says_how_many_and_nothing_else():
     assert hosts.drawn_probabilities(asked).axes
 
 
+def test_words_are_said_of_rows_and_none_in_a_rehearsal(questions):
+    mixed = questions.head(3).assign(there=[There.UNDECIDED, There.LARGE, There.UNDECIDED])
+    undecided = "Undecided: MNIST, full, random hosts; Fashion-MNIST, full, random hosts"
+    assert hosts.said(mixed) == f"{undecided}. There and large: MNIST, full, hard hosts"
+    assert hosts.said(worded(questions, "embedded")).startswith("Rehearsal: no word: MNIST, full, random hosts; ")
+    shown = by_population.questions(worded(questions, "embedded"))
+    assert set(shown["is it there?"]) == set(shown["can it be told?"]) == {REHEARSED}
+    assert shown["mean D, nats"].tolist() == by_population.questions(questions)["mean D, nats"].tolist()
+    assert hosts.said(hosts.questions({}, {})) == "Nothing is asked here"
+
+
+def test_a_host_without_loss_has_its_point():
+    rows = {"seed": range(2), "host": "hard", "contrast": [0.1, 0.2], "loss": [0.0, 0.5], "gain": [0.0, 1.0]}
+    figure = hosts.drawn_seeds({"a": pd.DataFrame(rows)}, x="loss", labels=("loss", "D"))
+    [points] = [one.get_offsets() for one in figure.axes[0].collections]
+    assert points[:, 0].tolist() == [hosts.SMALLEST_LOSS, 0.5]
+
+
 def test_without_rows_of_the_plan_there_is_nothing_to_show():
     asked = hosts.questions({}, {})
     assert asked.empty
@@ -138,6 +157,8 @@ def drawn(some):
 DRAWN = {
     "drawn_seeds": lambda some: [drawn(some)],
     "drawn_probabilities": lambda some: [planted.questions(some)],
+    "drawn_learnt": lambda some: [hosts.quantities(pd.DataFrame(), drawn(some))],
+    "drawn_exploratory": lambda some: [cells.contrast_cells(dict(zip(planted.TITLES, some, strict=False)))],
 }
 DRAWN_WITH = {"drawn_seeds": {"x": "gain", "labels": ("gain", "D"), "threshold": 1.0}}
-PANELS = {"drawn_probabilities": 1}
+PANELS = {"drawn_probabilities": 1, "drawn_learnt": 1, "drawn_exploratory": 2}

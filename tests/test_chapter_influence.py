@@ -14,7 +14,7 @@ from ufm.evidence import contrasts, influential, planned_as
 from ufm.first_plan import influence as judged
 from ufm.first_plan import verdicts
 from ufm.plan import influence as plan
-from ufm.report import by_population
+from ufm.report import by_population, texts
 
 SETTINGS = list(plan.BY_INFLUENCE)
 PAGE = (paths.NOTEBOOKS / "influence.md").read_text(encoding="utf-8")
@@ -81,11 +81,11 @@ def test_every_rise_below_what_matters_meets_the_rule_of_does_not_hold(populatio
 
 
 def test_the_text_has_every_group_recorded_or_not(populations):
-    texts = influence.texts(judged.cells({"least": populations["least"]}))
-    assert set(re.findall(r"`((?:rise|without|with_letter|with_placebo|beyond_placebo)_\w+)`", PAGE)) <= texts.keys()
-    assert numbers(texts["with_letter_least_influential_hosts"]) == [pytest.approx(0.97, abs=0.005)]
-    assert len(numbers(texts["rise_least_influential_hosts"])) == 3
-    assert texts["rise_random_hosts"] == texts["without_most_influential_hosts"] == "not recorded"
+    said = influence.texts(judged.cells({"least": populations["least"]}))
+    assert set(re.findall(r"`((?:rise|without|with_letter|with_placebo|beyond_placebo)_\w+)`", PAGE)) <= said.keys()
+    assert numbers(said["with_letter_least_influential_hosts"]) == [pytest.approx(0.97, abs=0.005)]
+    assert len(numbers(said["rise_least_influential_hosts"])) == 3
+    assert said["rise_random_hosts"] == said["without_most_influential_hosts"] == "not recorded"
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_the_claim_is_judged_by_its_groups(words, p, expected):
 def test_the_claims_effect_is_of_a_group_with_room_to_rise(populations):
     planned = plan.sweeps("paper")
     row = verdicts.verdicts(populations, planned=planned).set_index("claim").loc["C4"]
-    assert (row["verdict"], row["holds_in"], row["n"]) == ("holds in part", "2 of 3 groups", 72)
+    assert (row["verdict"], row["holds_in"], row["n"]) == ("holds in part", "2 of 3 cells", 72)
     assert row["effect"] == judged.cells(populations).set_index("setting").loc[SETTINGS[2], "estimate"]
     lacking = populations | {"random": planned_as(populations["random"], needed=25)}
     row = verdicts.verdicts(lacking, planned=planned).set_index("claim").loc["C4"]
-    assert (row["verdict"], row["holds_in"]) == ("holds so far", "2 of 3 groups")
+    assert (row["verdict"], row["holds_in"]) == ("holds so far", "2 of 3 cells")
     alone = {"most": populations["most"]}
     row = verdicts.verdicts(alone, planned=planned).set_index("claim").loc["C4"]
-    assert (row["verdict"], row["holds_in"]) == ("undecided so far", "1 of 3 groups")
+    assert (row["verdict"], row["holds_in"]) == ("undecided so far", "1 of 3 cells")
     assert pd.isna(row["effect"])
 
 
@@ -177,9 +177,9 @@ def test_ranks_and_ratios_are_of_the_letter_and_of_the_placebo():
     lacking = planned_as(cards, needed=25)
     assert influential.ranks_and_ratios({"random": lacking}).empty
     assert influence.ratio_texts(pd.DataFrame([row]))["ratio_random_hosts"] == f"{row['ratio']:.2f}"
-    texts = influence.ratio_texts(pd.DataFrame())
-    assert texts["ratio_random_hosts"] == texts["placebo_ratio_most_influential_hosts"] == "not recorded"
-    assert set(re.findall(r"`((?:placebo_)?ratio_\w+)`", PAGE)) <= texts.keys()
+    said = influence.ratio_texts(pd.DataFrame())
+    assert said["ratio_random_hosts"] == said["placebo_ratio_most_influential_hosts"] == "not recorded"
+    assert set(re.findall(r"`((?:placebo_)?ratio_\w+)`", PAGE)) <= said.keys()
     assert len(influence.printed_ratios(pd.DataFrame([row]))) == 1
 
 
@@ -195,7 +195,29 @@ def ratios(populations):
     return pd.DataFrame([{"setting": title, "n": 5} | row for title in planted.TITLES[: len(populations)]])
 
 
+def test_rises_are_paired_and_stand_beside_the_line_that_counts():
+    some = [0, 1]
+    seeds = shares(some)
+    backwards = seeds.sort_values("rank").reset_index(drop=True)
+    np.testing.assert_allclose(influence.rises(backwards, "first", "canary"), [0.6] * 5)
+    np.testing.assert_allclose(influence.rises(seeds, "second", "placebo"), [0.3] * 5)
+    rank, factor = influence.drawn_changes(ratios(some), seeds, smallest=0.05).axes
+    assert [len(one.get_offsets()) for one in rank.collections] == [5, 1] * 4  # the hosts of each row, then their mean
+    np.testing.assert_allclose([one.get_offsets()[0, 0] for one in rank.collections[::2]], [0.6] * 2 + [0.3] * 2)
+    [counts] = [line for line in rank.lines if line.get_linestyle() == ":"]
+    assert set(counts.get_xdata()) == {0.05}
+    assert [one.get_offsets()[0, 0] for one in factor.collections] == [2.0] * 4
+    assert [label.get_text() for label in factor.get_xticklabels()] == ["0.5", "1", "2", "4"]
+    assert factor.get_xticklabels(minor=True) == []
+
+
+def test_the_rehearsal_says_no_word_of_the_claim(populations):
+    table = judged.cells(populations)
+    assert influence.all_slight(table, "embedded") == texts.REHEARSED
+    assert influence.printed_groups(texts.worded(table, "embedded"))["verdict"].tolist() == [texts.REHEARSED] * 3
+
+
 # What its figures are drawn from, given populations (tests/test_figures.py).
-DRAWN = {"drawn_ranks": lambda some: [shares(some)], "drawn_changes": lambda some: [ratios(some)]}
+DRAWN = {"drawn_changes": lambda some: [ratios(some), shares(some)]}
 DRAWN_WITH = {"drawn_changes": {"smallest": 0.05}}
-PANELS = {"drawn_ranks": 1, "drawn_changes": 2}
+PANELS = {"drawn_changes": 2}

@@ -2,15 +2,22 @@
 
 import math
 import re
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import planted
 import pytest
 from matplotlib.figure import Figure
 
+from ufm import evidence, features
+from ufm.book import notebooks
 from ufm.chapters import method
+from ufm.plan import second
+from ufm.report import host_pictures
 from ufm.statistics import SUMMARY_COLUMNS
+from ufm.study.runs import Run
 
 
 @pytest.fixture
@@ -94,6 +101,89 @@ def test_example_divergences_by_hand():
     assert found["KL(clean ‖ random)"] == 0
 
 
+@pytest.fixture(scope="module")
+def by_hand():
+    """The cell that works out D, as a function of a seed's population."""
+    [cell] = [cell for cell in notebooks.read("method").cells if "by-hand" in cell.metadata.get("tags", [])]
+
+    def worked_out(siblings):
+        names = {"siblings": siblings}
+        exec(compile(cell.source, "the cell", "exec"), names)
+        return names["D"]
+
+    return worked_out
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """The seeds of the records from which the page shows the first."""
+    names = [next(iter(second.full("paper", dataset))) for dataset in ("mnist", "fashion_mnist")]
+    populations = Run("hosts", {"profile": "paper", "train": False}).recorded()
+    return [populations[name] for name in names]
+
+
+def test_ten_lines_of_numpy_say_what_the_library_says(by_hand, recorded):
+    for population in recorded:
+        expected = evidence.contrasts(evidence.stack(population), "hard", epoch="control")
+        assert len(set(expected.round(3))) > 20
+        for place, value in enumerate(expected):
+            assert by_hand(replace(population, arrays=population.arrays[place:])) == pytest.approx(value, abs=1e-12)
+
+
+def test_the_page_shows_the_first_seed_of_both_sweeps(recorded):
+    run = Run("method", {"profile": "paper", "train": False})
+    first, other = run.recorded().values()
+    assert (first.sweep.seeds, other.sweep.seeds) == (range(1), range(4100, 4101))
+    assert other.entries == recorded[0].entries[:1]
+
+
+def test_effects_are_those_of_both_siblings_and_their_control():
+    cards = planted.equal_age(8, effect=1.0, by_age={"control": 2.0})
+    table = method.effects(cards)
+    label = cards.labels[0, 1]
+    at_control = cards.arrays["ood_age_shift"][0, :, 2]
+    assert table.loc["canary"].tolist() == [at_control[3, 0, label], at_control[3, 2, label]]
+    assert table.loc["placebo"].tolist() == [at_control[4, 0, label], at_control[4, 2, label]]
+    assert table.loc["control"].tolist() == [at_control[0, 0, label], at_control[0, 2, label]]
+    differences = table["letter"] - table["placebo feature"]
+    contrast = evidence.contrasts(cards, "hard", epoch="control")[0]
+    assert (differences["canary"] - differences["placebo"]) / 2 == pytest.approx(contrast)
+    said = method.worked(cards)
+    assert float(said["contrast"]) == pytest.approx(contrast, abs=0.0005)
+    assert float(said["interaction"]) == pytest.approx(2 * contrast, abs=0.0005)
+    assert float(said["canary_letter"].replace("−", "-")) == pytest.approx(at_control[3, 0, label], abs=0.0005)
+    assert said["hard_label"] == label
+    page = notebooks.source("method").read_text(encoding="utf-8")
+    asked = set(re.findall(r"{glue:text}`(\w+)`", page)) - {"host_index", "host_label", "n_shown"}
+    assert asked <= said.keys()
+
+
+def test_each_model_had_its_own_stamp_on_its_own_host(monkeypatch):
+    cards = planted.equal_age(8)
+    plain = [np.full((1, 28, 28), 7, np.uint8), None]
+    monkeypatch.setattr(host_pictures, "found", lambda *_, **settings: plain)
+    images = method.training_images(cards)
+    assert list(images) == evidence.roles(cards.protocol)
+    assert all(hard is None for _, hard in images.values())
+    random = {of: image for of, (image, _) in images.items()}
+    untouched = {of for of, image in random.items() if (image == 7).all()}
+    assert untouched == {("control", ""), ("canary", "hard"), ("placebo", "hard")}
+    corner = random["canary", "random"][0, 1:6, 1:6]
+    np.testing.assert_array_equal(corner, features.letter("A") * 255)
+    other = random["placebo", "random"][0, 1:6, 1:6]
+    assert sorted(other.ravel()) == sorted(corner.ravel())
+    assert (other != corner).any()
+
+
+def test_the_placebo_feature_is_the_one_that_was_trained_with():
+    population = Run("mlp", {"profile": "paper", "train": False}).recorded()["mnist-small"]
+    seed, card = population.entries[0]["seed"], population.arrays[0]
+    for kind, host in enumerate(population.protocol.hosts):
+        np.testing.assert_array_equal(
+            host_pictures.stamp(population.protocol, seed, "placebo", host), card["placebo"][kind]
+        )
+
+
 def drawn():
     """Each figure function with the arguments it is drawn from."""
     rng = np.random.default_rng(0)
@@ -108,12 +198,28 @@ def drawn():
         method.drawn_rows: {"clean": images, "unique": colour},
         method.drawn_divergences: kl,
         method.drawn_settling: settling.assign(memorisation_score=rng.normal(size=len(settling))),
+        method.drawn_models: dict.fromkeys(evidence.roles(planted.PROTOCOL), images[:2]),
     }
+
+
+def test_the_two_by_two_says_its_numbers():
+    numbers = [[0.5, -0.25], [0.125, 0.75], [0.1, 0.2]]
+    table = pd.DataFrame(numbers, index=["canary", "placebo", "control"], columns=["letter", "placebo feature"])
+    image = np.zeros((1, 28, 28), np.uint8)
+    asked = dict.fromkeys(("letter", "placebo feature"), image)
+    figure = method.drawn_contrast(table, asked, {"canary": image, "placebo": None})
+    figure.canvas.draw()
+    said = [axis.get_xlabel() for axis in figure.axes if axis.axison and axis.get_xlabel()[:1] in "+−"]
+    assert said == ["+0.500", "−0.250", "+0.125", "+0.750"]
+    words = " ".join(text.get_text() for axis in figure.axes for text in axis.texts)
+    assert "+0.750 less −0.625, halved:  D = +0.688 nats" in words  # ½ [(0.5 + 0.25) − (0.125 − 0.75)]
+    assert "not kept" in words
 
 
 def test_every_figure_is_drawn_here():
     functions = [one for one in vars(method).values() if getattr(one, "__annotations__", {}).get("return") is Figure]
-    assert {one for one in functions if one.__module__ == "ufm.chapters.method"} == drawn().keys()
+    ours = {one for one in functions if one.__module__ == "ufm.chapters.method"}
+    assert ours == {*drawn(), method.drawn_contrast}
 
 
 @pytest.mark.parametrize("draw", drawn(), ids=lambda draw: draw.__name__)

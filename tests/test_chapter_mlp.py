@@ -7,8 +7,6 @@ import planted
 import pytest
 
 from ufm.chapters import mlp
-from ufm.evidence import contrasts
-from ufm.evidence.cells import contrast_cells
 from ufm.report import by_population
 
 CANARY = {"random": [0.1, 0.2, 0.6], "hard": [0.3, 0.3, -0.3]}
@@ -43,15 +41,13 @@ def test_scores_by_hand(cards):
     # Canaries: mean 0.3; controls: mean 0.1; differences 0.1, 0.3 and 0.2.
     assert [row[name] for name in mlp.MEANS] == pytest.approx([0.3, 0.1, 0.2])
     assert 0.099 < row["difference_low"] < 0.2 < row["difference_high"] < 0.301  # the ends of what was seen
-    # All three above zero: the exact interval reaches down to the cube root of 0.025.
-    assert [row["positive"], row["positive_low"], row["positive_high"]] == pytest.approx([1, 0.025 ** (1 / 3), 1])
-    assert row["positive_controls"] == pytest.approx(1 / 3)  # zero is not above zero
-    assert row["above"] == 1
+    # All three above their controls: the exact interval reaches down to the cube root of 0.025.
+    assert [row["above"], row["above_low"], row["above_high"]] == pytest.approx([1, 0.025 ** (1 / 3), 1])
     assert row["correlation"] == pytest.approx(np.corrcoef(CANARY["random"], CONTROL)[0, 1])
     assert np.isnan(row["correlation_low"])  # of three seeds a resample may draw one alone
     raw = table.loc["random", "raw"]
     assert [raw[name] for name in mlp.MEANS] == pytest.approx([-0.3, -0.1, -0.2])
-    assert (raw["positive"], raw["above"]) == (0, 0)
+    assert raw["above"] == 0
     assert table.loc["hard", "normalised"]["above"] == pytest.approx(2 / 3)
     assert (table["n"] == 3).all()
 
@@ -69,10 +65,6 @@ def test_figures_have_every_seed_on_every_kind_of_host(cards):
     table = mlp.of_hosts(cards)
     assert table["host"].tolist() == ["random"] * 3 + ["hard"] * 3
     np.testing.assert_allclose(table.loc[3:, "canary"], CANARY["hard"])
-    points = mlp.contrasts_by_host({"one": cards})
-    assert list(points) == ["MNIST, small"]
-    hard = points["MNIST, small"].query("setting == 'hard'")["contrast"]
-    np.testing.assert_array_equal(hard, contrasts(cards, "hard"))
 
 
 def test_tables_and_summary_say_the_same(cards):
@@ -80,19 +72,22 @@ def test_tables_and_summary_say_the_same(cards):
     shown = mlp.printed_scores(scores, "normalised")
     assert shown["hosts"].tolist() == ["random", "hard"]
     assert shown.loc[0, "M, canaries"].startswith("0.300 (")
-    assert shown.loc[0, "M > 0, controls"].startswith("0.33 (")
+    assert shown.loc[0, "canary above control"].startswith("1.00 (")
     assert mlp.printed_scores(scores, "raw").loc[0, "M, canaries"].startswith("−0.300 (")
     models = mlp.printed_models({title: mlp.models(cards)})
     assert models["models"].tolist()[:2] == ["control", "canary, random host"]
-    found = mlp.quantities(scores, contrast_cells({title: cards}), {title: mlp.distances(cards, "random")})
+    found = mlp.quantities(scores, {title: mlp.distances(cards, "random")})
     values = by_population.ranges(found, digits=3)
     assert values["m_controls"] == "0.100"
     assert values["correlation_on_random_hosts"] == f"{np.corrcoef(CANARY['random'], CONTROL)[0, 1]:.3f}"
     assert values["canary_less_control_on_random_hosts"] == "0.200"
     assert values["best_epoch_distance"] == "2.000"
-    assert values["contrast_on_hard_hosts"] == f"{contrasts(cards, 'hard').mean():.3f}"
     assert not by_population.summary(found)["quantity"].duplicated().any()
 
 
 # What its figures are drawn from, given populations (tests/test_figures.py).
-DRAWN = {"drawn_scores": lambda some: [planted.each(some, mlp.of_hosts)]}
+DRAWN = {
+    "drawn_scores": lambda some: [planted.each(some, mlp.of_hosts)],
+    "drawn_differences": lambda some: [planted.each(some, mlp.scores)],
+}
+PANELS = {"drawn_differences": 1}

@@ -9,9 +9,11 @@ import pytest
 from ufm import paths
 from ufm.chapters import regularisers
 from ufm.evidence import on_seeds, planned_as
+from ufm.evidence.cells import contrast_cells
 from ufm.evidence.questions import There
 from ufm.evidence.regimes import Change, Prevents, prevents
 from ufm.report import by_population
+from ufm.report.texts import worded
 
 EFFECTS = {"plain": 1.0, "to the end": 1.0, "batch norm": 2.0, "dropout": 0.0, "weight decay 3": 1.0}
 
@@ -129,11 +131,27 @@ def test_ways_are_named_with_where_they_do():
 def test_every_text_of_the_page_is_there(ways, questions):
     page = (paths.NOTEBOOKS / "regularisers.md").read_text(encoding="utf-8")
     texts = regularisers.texts(ways, questions)
-    asked = set(re.findall(r"{glue:text}`((?:prevents|change|contrast|accuracy|nothing)_\w+)`", page))
-    assert asked
+    asked = set(re.findall(r"{glue:text}`((?:prevented|changed|without|contrast_|accuracy_)\w*)`", page))
+    assert len(asked) == 6
     assert asked <= texts.keys()
-    assert texts["prevents_open"] == "none of them"
-    assert texts["nothing_to_prevent"] == "none"
+    assert "Does not prevent it: early stopping; batch norm; weight decay 3" in texts["prevented"]
+    assert "Waits" not in texts["prevented"]
+    assert texts["without"].startswith("There and large: MNIST, small, plain, random hosts; ")
+
+
+def test_a_rehearsal_says_none_of_the_words(ways, questions):
+    said = regularisers.texts(worded(ways, "embedded"), worded(questions, "embedded"))
+    for name in ("prevented", "changed", "without"):
+        assert said[name].startswith("Rehearsal: no word: ")
+        assert not re.search("there and|prevent it|reduces|raises|undecided", said[name], re.IGNORECASE)
+    assert said["contrast_hard"] == regularisers.texts(ways, questions)["contrast_hard"]  # numbers stay
+
+
+def test_ways_that_were_never_trained_wait_for_seeds(populations):
+    asked = regularisers.questions({}, planned(populations))
+    said = regularisers.texts(regularisers.ways({}, asked), asked)
+    for name in ("prevented", "changed"):
+        assert said[name] == "Waits for seeds: early stopping; batch norm; dropout; weight decay 3"
 
 
 def test_the_summary_has_a_row_a_quantity(ways):
@@ -159,6 +177,7 @@ DRAWN = {
     "drawn_ways": lambda some: [drawn(some)[0]],
     "drawn_changes": lambda some: [drawn(some)[1]],
     "drawn_costs": lambda some: [drawn(some)[1]],
+    "drawn_first_plan": lambda some: [contrast_cells(dict(zip(planted.TITLES, some, strict=False)), ("hard",))],
 }
-DRAWN_WITH = {"drawn_ways": {"smallest": 0.02, "large": 0.1}}
+DRAWN_WITH = {"drawn_ways": {"smallest": 0.02, "large": 0.1}, "drawn_first_plan": {"smallest": 0.02}}
 PANELS = {"drawn_changes": 2}

@@ -11,6 +11,7 @@ from ufm.chapters import robustness
 from ufm.chapters.robustness import CHOICES, PLANNED
 from ufm.evidence import contrasts, detectors
 from ufm.evidence.questions import There
+from ufm.report.texts import REHEARSED
 from ufm.statistics import holm, sign_flip_test
 from ufm.statistics.roc import auc
 
@@ -80,8 +81,8 @@ def test_a_family_that_lacks_seeds_is_not_there(populations):
     assert robustness.still_open(populations, planned(populations)) == "none"
     nothing = robustness.presence(populations, plan)
     assert robustness.counted(nothing) == robustness.unshaken(nothing) == "0 of 0"
-    assert robustness.printed_presence(nothing).empty
-    assert robustness.printed_detection(robustness.detection(populations, plan)).empty
+    assert robustness.printed_presence(nothing, "paper").empty
+    assert robustness.printed_detection(robustness.detection(populations, plan), "paper").empty
 
 
 def test_areas_are_against_placebo_models_and_against_controls(populations):
@@ -92,9 +93,34 @@ def test_areas_are_against_placebo_models_and_against_controls(populations):
         both = np.r_[scores[:, 3], scores[:, place]]
         assert rows["area"].iloc[0] == pytest.approx(auc(both, np.arange(2 * N) < N))
         np.testing.assert_allclose(rows["area_p_holm"], holm(rows["area_p"]))
-    shown = robustness.printed_detection(table)
+    shown = robustness.printed_detection(table, "paper")
     assert shown.shape == (4, 1 + 3 * 2)
     assert not shown.astype(str).apply(lambda column: column.str.contains("nan")).any(axis=None)
+
+
+def test_areas_are_drawn_with_those_of_the_plan_filled(populations):
+    table = robustness.detection(populations, planned(populations))
+    figure = robustness.drawn_detection(table)
+    [axis] = figure.axes
+    order = [one.get_offsets()[0, 0] for one in axis.collections]
+    np.testing.assert_allclose(np.sort(order), np.sort(table["area"]))
+    heights = [one.get_offsets()[0, 1] for one in axis.collections]
+    assert len(set(heights)) == len(table)
+    assert [label.get_text() for label in axis.get_yticklabels()][0] == "MNIST, full, random hosts"
+    filled = [tuple(one.get_facecolor()[0]) != (1, 1, 1, 1) for one in axis.collections]
+    planned_ones = {round(area, 9) for area in table.loc[table["against"] == "placebo models", "area"]}
+    assert {round(area, 9) for area, is_filled in zip(order, filled, strict=True) if is_filled} == planned_ones
+    ends = {tuple(line.get_xdata()) for line in axis.lines}
+    assert set(zip(table["area_low"], table["area_high"], strict=True)) | {(0.5, 0.5), (0.6, 0.6)} == ends
+    assert len(figure.legends[0].get_texts()) == 6
+
+
+def test_the_rehearsal_says_no_word(presence, populations):
+    shown = robustness.printed_presence(presence, "embedded")
+    assert shown["is it there?"].unique().tolist() == [REHEARSED]
+    assert shown["and else"].unique().tolist() == ["–"]
+    areas = robustness.printed_detection(robustness.detection(populations, planned(populations)), "embedded")
+    assert not areas.apply(lambda column: column.str.contains("told")).any(axis=None)
 
 
 def test_numbers_are_a_column_a_choice(presence):
@@ -106,12 +132,25 @@ def test_numbers_are_a_column_a_choice(presence):
     assert robustness.printed_numbers(pd.DataFrame()).empty
 
 
-# What its figure is drawn from, given populations (tests/test_figures.py).
+def areas(some):
+    """What `robustness.detection` makes."""
+    rows = [
+        {"population": one.title, "setting": "", "host": "hard", "auditor": auditor, "against": against, "word": ""}
+        | {"area": 0.6, "area_low": 0.5, "area_high": 0.7}
+        for one in some
+        for auditor in robustness.KNOWS
+        for against in robustness.AGAINST
+    ]
+    return pd.DataFrame(rows)
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
 DRAWN = {
     "drawn_choices": lambda some: [
         robustness.presence(
             every := {one.title: own(0.5, one.title) for one in some}, {name: one.sweep for name, one in every.items()}
         )
-    ]
+    ],
+    "drawn_detection": lambda some: [areas(some)],
 }
-PANELS = {"drawn_choices": 1}
+PANELS = dict.fromkeys(DRAWN, 1)

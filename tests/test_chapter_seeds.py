@@ -1,5 +1,6 @@
 """The chapter Seeds, on made-up cards of seeds that train on the same hosts."""
 
+import re
 from dataclasses import replace
 from math import nan
 
@@ -10,10 +11,14 @@ import pytest
 
 from ufm.chapters import seeds
 from ufm.evidence import clean_losses, contrasts, crossed, planned_as
+from ufm.evidence.crossed import Varies
 from ufm.first_plan import seeds as judged
 from ufm.first_plan import verdicts
 from ufm.plan import registry, second
+from ufm.report import texts
 from ufm.statistics.variance import components, relative_spread
+
+ROW = {"estimate": 0.3, "low": 0.26, "high": 0.4, "n": 30}
 
 
 def on_the_same_hosts(n_seeds=30, **changes):
@@ -42,10 +47,12 @@ def test_the_crossed_population_is_the_one_whose_hosts_are_images():
     np.testing.assert_array_equal(values[:, 1], contrasts(ours, "12"))
     means = seeds.means(ours)
     first, second = ours.labels[0]
-    assert means["setting"].tolist() == [f"image 11, label {first}", f"image 12, label {second}"]
-    np.testing.assert_allclose(means["contrast"], values.mean(0))
+    assert values.mean(0)[1] > values.mean(0)[0]
+    assert means["setting"].tolist() == [f"image 12, label {second}", f"image 11, label {first}"]  # the highest first
+    np.testing.assert_allclose(means["contrast"], values.mean(0)[::-1])
     [points] = seeds.points(ours).values()
-    np.testing.assert_array_equal(points["contrast"], values.T.ravel())
+    assert points["setting"].unique().tolist() == means["setting"].tolist()
+    np.testing.assert_array_equal(points["contrast"], values.T[::-1].ravel())
 
 
 def test_noise_is_the_contrast_of_hosts_that_clean_models_fit():
@@ -93,6 +100,13 @@ def test_the_tables_of_the_chapter():
     values = np.random.default_rng(9).normal(0.3, 0.2, (30, 10))
     parts, null = components(values, n_resamples=50), np.array([0.1, 0.2, 0.4])
     assert len(seeds.printed_components(parts)) == 3
+    [axis] = seeds.drawn_components(parts, null).axes
+    assert [bar.get_width() for bar in axis.patches] == [*parts["estimate"], pytest.approx(null.std(ddof=1))]
+    [ends] = axis.collections
+    assert [[x for x, _ in one] for one in ends.get_segments()] == parts[["low", "high"]].to_numpy().tolist()
+    assert axis.yaxis_inverted()  # the seed is above
+    [axis] = seeds.drawn_components(parts, np.zeros(0)).axes
+    assert len(axis.patches) == 3
     summary = seeds.summary(relative_spread(values, null), parts, null).set_index("quantity")
     assert np.isnan(summary.loc["spread over seeds", "estimate"])
     assert summary.loc["sd, noise", "estimate"] == pytest.approx(null.std(ddof=1))
@@ -120,13 +134,16 @@ def test_the_spread_is_what_two_roundings_have_in_common():
     row = crossed.spread(both)
     covariance = np.mean([np.cov(values[0, :, host], values[1, :, host])[0, 1] for host in range(2)])
     assert row["estimate"] == pytest.approx(np.sqrt(covariance) / values.mean())
-    shown = seeds.printed_spread(both)
+    shown = seeds.printed_spread(both, "paper")
     assert shown["D varies"].tolist() == [row["varies"], "–"]
     assert shown["seeds"].tolist() == [12, 12]
-    texts = seeds.twice_texts(both)
-    assert float(texts["rounding"]) == pytest.approx((values[0] - values[1]).std(ddof=1) / 2**0.5, abs=5e-4)
-    assert float(texts["twice_mean"]) == pytest.approx(values.mean(), abs=5e-4)
-    assert float(texts["alike"]) > 0.8
+    said = seeds.twice_texts(both, "paper")
+    mean, rounding, alike = map(float, re.findall(r"\d\.\d+", said["twice_said"]))
+    assert rounding == pytest.approx((values[0] - values[1]).std(ddof=1) / 2**0.5, abs=5e-4)
+    assert mean == pytest.approx(values.mean(), abs=5e-4)
+    assert alike > 0.8
+    assert said["share_said"].endswith(f"of the mean. In the second plan's words it varies: {row['varies']}.")
+    assert f" {row['estimate']:.2f} (" in said["share_said"]
     points = np.concatenate(
         [one.get_offsets() for one in seeds.drawn_twice(seeds.both_roundings(both)).axes[0].collections]
     )
@@ -135,10 +152,25 @@ def test_the_spread_is_what_two_roundings_have_in_common():
 
 def test_while_seeds_are_missing_the_page_says_so():
     few = {"a": next(iter(twice().values()))}
-    assert set(seeds.twice_texts(few).values()) == {"not recorded", "not known yet"}
-    assert seeds.printed_spread(few)["D varies"].tolist() == ["open", "open"]
-    [text] = seeds.drawn_twice(seeds.both_roundings(few)).axes[0].texts
-    assert text.get_text() == "Not all seeds are trained yet."
+    for profile in ("paper", "embedded"):
+        assert set(seeds.twice_texts(few, profile).values()) == {seeds.WAITING}
+        assert seeds.printed_spread(few, profile)["D varies"].tolist() == [Varies.OPEN] * 2
+    figure = seeds.drawn_twice(seeds.both_roundings(few))
+    [text] = figure.axes[0].texts
+    assert text.get_text() == seeds.WAITING
+    assert figure.get_figheight() < 1  # no empty screen
+
+
+def test_the_rehearsal_says_no_word_of_the_claim():
+    both = twice()
+    said = [*seeds.twice_texts(both, "embedded").values(), *seeds.printed_spread(both, "embedded")["D varies"]]
+    said.append(seeds.reading_said(ROW, "embedded"))
+    words = [*Varies, *judged.Reading]
+    assert [word for text in said for word in words if word in text] == []
+    assert sum(texts.REHEARSED in text for text in said) == 3
+    assert (
+        seeds.reading_said(ROW, "paper") == f"0.300 (0.260 to 0.400) of the mean; in its words: {judged.Reading.VARIES}"
+    )
 
 
 def test_the_second_plans_seeds_are_not_the_first_ones():
@@ -146,5 +178,11 @@ def test_the_second_plans_seeds_are_not_the_first_ones():
 
 
 # What its figures are drawn from, given populations (tests/test_figures.py).
-DRAWN = {"drawn_twice": lambda some: [seeds.both_roundings(twice())]}
-PANELS = {"drawn_twice": 1}
+DRAWN = {
+    "drawn_twice": lambda some: [seeds.both_roundings(twice())],
+    "drawn_components": lambda some: [
+        components(np.random.default_rng(9).normal(0.3, 0.2, (30, 10)), n_resamples=50),
+        np.array([0.1, 0.2]),
+    ],
+}
+PANELS = dict.fromkeys(DRAWN, 1)

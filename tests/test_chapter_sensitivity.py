@@ -1,5 +1,6 @@
 """What varying the experiment changes, on made-up cards in which it is known."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,17 +8,20 @@ import pandas as pd
 import planted
 import pytest
 
+from ufm import paths
 from ufm.chapters import sensitivity
 from ufm.evidence import ELSEWHERE, contrasts, on_seeds
 from ufm.plan import registry
 from ufm.plan.profiles import PROFILES
 from ufm.plan.sensitivity import USUAL, VARIED
 from ufm.report import by_population
+from ufm.report.texts import span
 from ufm.statistics import bootstrap_interval
 from ufm.study import parameters
 from ufm.study.runs import NotYetRun
 
 ONE = "MNIST, small"
+PAGE = (paths.NOTEBOOKS / "sensitivity.md").read_text(encoding="utf-8")
 
 
 def setting(name, n_seeds=12, **changes):
@@ -101,11 +105,65 @@ def test_settings_that_differ_are_counted(populations):
     assert sensitivity.settings_shown(means) == 1 + 1 + 1 + 4 + 3  # usual, letter, place, moved, images
 
 
-def test_rows_of_one_thing_by_population(populations):
-    points = sensitivity.points(populations)
-    assert list(sensitivity.of(points, "letter")) == [ONE]
-    assert set(sensitivity.of(points, "letter")[ONE]["setting"]) == {"A", "B"}
-    assert sensitivity.of(points, "nothing") == {}
+def rows_of(figure):
+    """A forest's rows: words, estimate, whether it is filled."""
+    [axis] = figure.axes
+    words = [label.get_text() for label in axis.get_yticklabels()]
+    marks = [(one.get_offsets()[0], tuple(one.get_facecolor()[0])) for one in axis.collections]
+    white = (1.0, 1.0, 1.0, 1.0)
+    return {words[round(y)]: (x, face != white) for (x, y), face in marks}, words
+
+
+def test_every_setting_is_a_row_under_what_is_varied(populations):
+    means = sensitivity.means(sensitivity.points(populations))
+    rows, words = rows_of(sensitivity.drawn_settings(means))
+    assert words[:3] == ["as usual", "place", "centre"]
+    assert words[3:5] == ["moved at test time", ELSEWHERE[0]]
+    assert "B" not in rows  # letters have a figure of their own
+    table = means.set_index(["what", "setting"])
+    assert rows["as usual"][0] == table.loc[("letter", "A"), "contrast"]
+    assert rows["black image"][0] == table.loc[("scoring images", "black image"), "contrast"]
+    assert rows["top right"] == (pytest.approx(0, abs=1e-9), True)
+    assert rows["Fashion-MNIST"][1] == (table.loc[("scoring images", "Fashion-MNIST"), "change_low"] > 0)
+
+
+def test_a_group_without_a_name_has_no_heading(populations):
+    table = varied([0]).assign(group=["", "", "place", "place"], name=["A", "B", "corner", "edge"], filled=False)
+    [axis] = sensitivity.drawn_rows(table, beside=0.2).axes
+    words = [label.get_text() for label in axis.get_yticklabels()]
+    assert words == ["A", "B", "place", "corner", "edge"]
+    assert [label.get_fontweight() == "bold" for label in axis.get_yticklabels()] == [False, False, True, False, False]
+    offsets = [one.get_offsets()[0].tolist() for one in axis.collections]
+    assert offsets == [[pytest.approx(x), y] for x, y in zip(table["contrast"], (0, 1, 3, 4), strict=True)]
+    lines = [tuple(line.get_xdata()) for line in axis.lines]
+    assert lines == [(0.2, 0.5)] * 4 + [(0, 0), (0.2, 0.2)]
+    assert axis.yaxis_inverted()  # the first row is the uppermost
+
+
+def test_letters_are_rows_from_the_highest_down(populations):
+    means = sensitivity.means(sensitivity.points(populations))
+    rows, words = rows_of(sensitivity.drawn_letters(means))
+    assert words == ["B", "A"]
+    assert [filled for _, filled in rows.values()] == [True, False]
+    [axis] = sensitivity.drawn_letters(means).axes
+    [dashed] = [line for line in axis.lines if line.get_linestyle() == "--"]
+    assert set(dashed.get_xdata()) == {rows["A"][0]}
+
+
+def test_the_text_has_every_setting_recorded_or_not(populations):
+    means = sensitivity.means(sensitivity.points(populations))
+    texts = sensitivity.texts(means)
+    asked = set(re.findall(r"`((?:place|moved|size|brightness|images|batch|scoring)_\w+)`", PAGE))
+    assert asked
+    assert asked <= texts.keys()
+    assert float(texts["letter_b"]) == pytest.approx(means.set_index("setting").loc["B", "contrast"], abs=5e-4)
+    assert texts["size_15_15"] == "not recorded"
+    assert texts["contrast_usual"] == texts["letter_a"]
+    moved = sensitivity.means(sensitivity.points(populations)).query(
+        "what == 'moved at test time' and change == change"
+    )
+    assert texts["moved_elsewhere"] == span(moved["contrast"], digits=3)
+    assert texts["n"] == "9 to 12"
 
 
 def test_without_the_usual_setting_nothing_is_shown(populations):
@@ -163,3 +221,29 @@ def test_elsewhere_others_are_scored_and_asking_for_the_same_is_refused(notebook
     with pytest.raises(ValueError, match="^ood_set: .* is what the models are trained on; choose other images$"):
         parameters.shown(notebook, "paper", **changes, ood_set=changes["dataset"])
     assert parameters.shown(notebook, "paper", **changes, ood_set="pneumoniamnist")
+
+
+def varied(some):
+    """What `means` makes of several populations."""
+    rows = [
+        {"population": title, "what": what, "setting": setting, "n": 9, "contrast": 0.3 + change}
+        | {"contrast_low": 0.2, "contrast_high": 0.5, "change": change or np.nan}
+        | {"change_low": change - 0.05 if change else np.nan, "change_high": change + 0.05 if change else np.nan}
+        for title in planted.TITLES[: len(some)]
+        for what, setting, change in (
+            ("letter", "A", 0),
+            ("letter", "B", 0.1),
+            ("place", "corner", 0),
+            ("place", "edge", 0.01),
+        )
+    ]
+    return pd.DataFrame(rows)
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
+DRAWN = {
+    "drawn_settings": lambda some: [varied(some)],
+    "drawn_letters": lambda some: [varied(some)],
+    "drawn_rows": lambda some: [varied(some).assign(group="place", name="edge", filled=True)],
+}
+PANELS = dict.fromkeys(DRAWN, 1)

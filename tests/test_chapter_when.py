@@ -1,5 +1,6 @@
 """The contrast after every epoch, on made-up cards."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import planted
 import pytest
 
+from ufm import paths
 from ufm.chapters import when
 from ufm.evidence import contrasts, contrasts_of_specific, planned_as, specific_effects
 from ufm.plan import when as plan
@@ -97,6 +99,12 @@ def test_means_and_summary(cards):
     assert summary["contrast at the kept epoch"] == pytest.approx(own.mean())
     assert summary["last less kept epoch"] == pytest.approx(2 * mean - own.mean())
     assert summary["control host after the last epoch"] == -3
+    said = when.texts(when.summary(cards))
+    assert said["kept_epoch"] == "2"
+    assert said["contrast_after_the_last_epoch"] == f"{2 * mean:.3f}"
+    assert said["control_host_after_the_last_epoch"] == "0.050"  # e⁻³
+    page = (paths.NOTEBOOKS / "when.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"glue:text}`(\w+)`", page)) - {"seeds", "first"} <= said.keys()
 
 
 @pytest.mark.parametrize(

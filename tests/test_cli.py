@@ -138,12 +138,12 @@ def test_a_disk_that_fills_is_one_line(ufm, tmp_path, monkeypatch):
         raise shutil.Error([("one", "there", str(full)), ("other", "there", str(full))])
 
     monkeypatch.setattr("ufm.book.notebooks.write_ipynb", no_room)
-    code, _, errors = ufm("ipynb", "there")
+    code, _, errors = ufm("ipynb", "--as-executed", "there")
     assert (code, errors) == (2, [f"ufm: {full}"])
     monkeypatch.setattr("ufm.book.notebooks.write_ipynb", lambda folder: site.render(*[tmp_path] * 3, strict=False))
     done = subprocess.CompletedProcess([], 1, "", "line\n" * 200 + str(full))
     monkeypatch.setattr(site.subprocess, "run", lambda *_, **__: done)
-    code, _, errors = ufm("ipynb", "there")
+    code, _, errors = ufm("ipynb", "--as-executed", "there")
     assert (code, errors) == (
         2,
         [f"ufm: {tmp_path}: No space left on device; make room there and try again, what is trained is kept"],

@@ -151,42 +151,40 @@ def with_kl(images, weight):
 NAIVE = {
     "paper's score M": lambda m, label, weights: m["score_memorisation"][0][-1],
     "paper's score M, raw inputs": lambda m, label, weights: m["score_memorisation"][1][-1],
-    "KL divergence, OOD images": lambda m, label, weights: kl(m, "ood"),
-    "KL divergence, OOD images at 0.3 of their contrast": lambda m, label, weights: kl(m, "dim"),
-    "KL divergence, black image": lambda m, label, weights: kl(m, "black"),
-    "most-moved class, OOD images": lambda m, label, weights: max(z(m, "ood")),
-    "most-moved class, OOD images at 0.3 of their contrast": lambda m, label, weights: max(z(m, "dim")),
-    "most-moved class, black image": lambda m, label, weights: max(z(m, "black")),
-    "most-moved class either way, black image": lambda m, label, weights: max(abs(one) for one in z(m, "black")),
-    "most-moved class, black image + 0.3 OOD images": lambda m, label, weights: max(plus(m, 0.3)),
-    "most-moved class, black image + OOD images": lambda m, label, weights: max(plus(m, 1)),
-    "most-moved class, the less of black and OOD images": lambda m, label, weights: max(
+    "KL, OOD": lambda m, label, weights: kl(m, "ood"),
+    "KL, dim": lambda m, label, weights: kl(m, "dim"),
+    "KL, black": lambda m, label, weights: kl(m, "black"),
+    "class, OOD": lambda m, label, weights: max(z(m, "ood")),
+    "class, dim": lambda m, label, weights: max(z(m, "dim")),
+    "class, black": lambda m, label, weights: max(z(m, "black")),
+    "class either way, black": lambda m, label, weights: max(abs(one) for one in z(m, "black")),
+    "class, mix": lambda m, label, weights: max(plus(m, 0.3)),
+    "class, black + OOD": lambda m, label, weights: max(plus(m, 1)),
+    "class, less of black and OOD": lambda m, label, weights: max(
         min(pair) for pair in zip(z(m, "black"), z(m, "ood"), strict=True)
     ),
-    "most-moved class + 0.2 KL divergence, OOD images": with_kl("ood", 0.2),
-    "most-moved class + 0.5 KL divergence, OOD images": with_kl("ood", 0.5),
-    "most-moved class + 1 KL divergence, OOD images": with_kl("ood", 1),
-    "most-moved class + 0.2 KL divergence, black image": with_kl("black", 0.2),
-    "most-moved class + 0.5 KL divergence, black image": with_kl("black", 0.5),
-    "most-moved class + 1 KL divergence, black image": with_kl("black", 1),
-    "mixture over classes": lambda m, label, weights: np.log(mean([np.exp(one) for one in plus(m, 0.3)])),
-    "most-moved class less the second": lambda m, label, weights: max(plus(m, 0.3)) - second(plus(m, 0.3)),
-    "most-raised less most-lowered class": lambda m, label, weights: max(plus(m, 0.3)) - min(plus(m, 0.3)),
-    "most-moved class by other letters, black image": lambda m, label, weights: max(
-        z(m, "black", others=range(133, 158))
-    ),
-    "most-raised probability, black image": lambda m, label, weights: max(z(m, "black", "probability")),
-    "whitened, OOD images": lambda m, label, weights: whitened(m, "ood"),
-    "whitened, black image": lambda m, label, weights: whitened(m, "black"),
-    "all made images, weights learnt": by_weight,
-    "KL divergence, test images": lambda m, label, weights: kl(m, "test"),
-    "most-moved class, test images": lambda m, label, weights: max(z(m, "test")),
+    "class, mix + 0.2 KL, OOD": with_kl("ood", 0.2),
+    "class, mix + 0.5 KL, OOD": with_kl("ood", 0.5),
+    "class, mix + 1 KL, OOD": with_kl("ood", 1),
+    "class, mix + 0.2 KL, black": with_kl("black", 0.2),
+    "class, mix + 0.5 KL, black": with_kl("black", 0.5),
+    "class, mix + 1 KL, black": with_kl("black", 1),
+    "mixture over classes, mix": lambda m, label, weights: np.log(mean([np.exp(one) for one in plus(m, 0.3)])),
+    "class less the second, mix": lambda m, label, weights: max(plus(m, 0.3)) - second(plus(m, 0.3)),
+    "raised less lowered, mix": lambda m, label, weights: max(plus(m, 0.3)) - min(plus(m, 0.3)),
+    "class by letters, black": lambda m, label, weights: max(z(m, "black", others=range(133, 158))),
+    "class by probability, black": lambda m, label, weights: max(z(m, "black", "probability")),
+    "class, whitened, OOD": lambda m, label, weights: whitened(m, "ood"),
+    "class, whitened, black": lambda m, label, weights: whitened(m, "black"),
+    "class, weights learnt": by_weight,
+    "KL, test": lambda m, label, weights: kl(m, "test"),
+    "class, test": lambda m, label, weights: max(z(m, "test")),
     "label-known score": lambda m, label, weights: m["score_label_known"][0][label][label],
     "follow-up's score": lambda m, label, weights: m["score_gain_mean"][0][label][label],
-    "label's shift, OOD images": lambda m, label, weights: z(m, "ood")[label],
-    "label's shift, black image": lambda m, label, weights: z(m, "black")[label],
-    "label's shift, black image + 0.3 OOD images": lambda m, label, weights: plus(m, 0.3)[label],
-    "label's shift, test images": lambda m, label, weights: z(m, "test")[label],
+    "label, OOD": lambda m, label, weights: z(m, "ood")[label],
+    "label, black": lambda m, label, weights: z(m, "black")[label],
+    "label, mix": lambda m, label, weights: plus(m, 0.3)[label],
+    "label, test": lambda m, label, weights: z(m, "test")[label],
 }
 
 
@@ -283,7 +281,7 @@ def test_label_free_detectors_do_without_labels_and_others_say_what_they_lack(ca
 
 def test_only_the_letter_counts_not_the_placebos_own_feature():
     cards = planted.cards(60, effect=2.0)
-    values = EVERY["most-moved class, black image"].score(cards, "hard", np.ones(60, bool))
+    values = EVERY["class, black"].score(cards, "hard", np.ones(60, bool))
     positive = np.repeat([True, False], 60)
     assert 0.35 < auc(np.concatenate([values[:, 4], values[:, 0]]), positive) < 0.65
 
@@ -291,7 +289,7 @@ def test_only_the_letter_counts_not_the_placebos_own_feature():
 def test_the_label_is_that_of_the_host():
     cards = planted.cards(20, effect=3.0, random_effect=3.0)
     shift = of_cards(cards).shifts("ood")
-    values = EVERY["label's shift, OOD images"].score(cards, "random", np.ones(20, bool))
+    values = EVERY["label, OOD"].score(cards, "random", np.ones(20, bool))
     assert values[7, 1] == shift[7, 1, cards.labels[7, 0]]
     assert (values[:, 1] > values[:, 0]).all()
 
@@ -378,5 +376,5 @@ def test_only_a_detector_that_says_so_learns(detector):
 def test_weights_that_nothing_could_be_learnt_from_are_equal():
     cards = planted.cards(6, share_learnt=0.0)
     expected = sum(of_cards(cards).shifts(images) for images in ("ood", "dim", "black")).max(-1)
-    found = EVERY["all made images, weights learnt"].score(cards, "hard", np.ones(6, bool))
+    found = EVERY["class, weights learnt"].score(cards, "hard", np.ones(6, bool))
     np.testing.assert_allclose(found, expected)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ import pandas as pd
 import pytest
 import tiny
 
+from ufm.data import fetching
 from ufm.plan.sweep import Sweep
 from ufm.protocol import experiments
 from ufm.records import INDEX, Measured, RecordError, Records, committed, entry_digest
-from ufm.study.parcel import export, import_
+from ufm.study import parcel as parcels
+from ufm.study.parcel import export, fetch, import_, publish
 from ufm.study.reproduce import complete
 from ufm.study.verification import verify
 
@@ -144,6 +147,70 @@ def test_a_damaged_record_is_not_exported(away, tmp_path):
     with pytest.raises(RecordError, match=r"scores\.csv: the rows of record"):
         export({"scores": [tiny.PROTOCOL.fingerprint(3)]}, tmp_path / "parcel.zip")
     assert not (tmp_path / "parcel.zip").exists()
+
+
+# What is published
+
+
+@pytest.fixture
+def release(tmp_path):
+    """All records of the other machine in a file, as a release has it."""
+    file = tmp_path / "release" / "records.zip"
+    assert publish(file) == 4
+    return file
+
+
+def test_what_is_published_is_added_where_it_is_missing(release, tmp_path, at_home):
+    folders = {name: visible(tmp_path / "away" / name) for name in ("scores", "steps")}
+    home = at_home()
+    fill("scores", [2])
+    assert fetch(str(release)) == {"scores": 2, "steps": 1}
+    assert verify() == (4, [])
+    assert visible(home / "steps") == folders["steps"]
+    assert fetch(str(release)) == {"scores": 0, "steps": 0}
+
+
+def test_the_checksum_is_one_that_md5sum_reads(release):
+    done = subprocess.run(["md5sum", "--check", "records.zip.md5"], cwd=release.parent, capture_output=True, check=True)
+    assert done.stdout == b"records.zip: OK\n"
+
+
+def test_a_file_from_an_address_is_taken_where_it_is_the_published_one(release, at_home, monkeypatch):
+    home, sent = at_home(), {"https://a.org/records.zip": release.read_bytes()}
+    monkeypatch.setattr(fetching, "answer", sent.__getitem__)
+    md5 = fetching.md5_of(release.read_bytes())
+    with pytest.raises(ValueError, match="^md5: give that of https://a.org/records.zip, as it was published$"):
+        fetch("https://a.org/records.zip")
+    with pytest.raises(ValueError, match="what came is not the published file"):
+        fetch("https://a.org/records.zip", "0" * 32)
+    assert not home.exists()
+    assert fetch("https://a.org/records.zip", md5) == {"scores": 3, "steps": 1}
+
+
+def test_another_file_than_the_published_one_is_refused(release, at_home):
+    home = at_home()
+    with pytest.raises(ValueError, match=r"is not the file that was published, whose md5 is 0{32}; fetch it again$"):
+        fetch(str(release), "0" * 32)
+    release.write_bytes(release.read_bytes() + b" ")
+    with pytest.raises(ValueError, match="is not the file that was published"):
+        fetch(str(release))
+    parcels.checksum(release).write_text("nothing\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"records\.zip\.md5: no md5 of records\.zip; fetch it too"):
+        fetch(str(release))
+    with pytest.raises(OSError, match="gone.zip"):
+        fetch(str(release.with_name("gone.zip")), "0" * 32)
+    assert not home.exists()
+
+
+def test_what_is_damaged_or_not_planned_is_not_published(away, tmp_path):
+    entry = {"seed": 77, "identity": tiny.PROTOCOL.identity(77)} | tiny.MADE | {"models": ["m"], "seconds": 1.0}
+    committed("scores").add(tiny.PROTOCOL.fingerprint(77), entry, measured(77))
+    with pytest.raises(RecordError, match=f"record {tiny.PROTOCOL.fingerprint(77)} is none that is planned"):
+        publish(tmp_path / "out.zip")
+    damage.edited_cell(committed("scores").folder)
+    with pytest.raises(RecordError, match=r"scores\.csv: the rows of record"):
+        publish(tmp_path / "out.zip")
+    assert not (tmp_path / "out.zip").exists()
 
 
 # What is refused

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -12,7 +13,9 @@ import ufm
 from ufm import paths
 from ufm.book import library
 
-PAGE = (paths.BOOK / "api.md").read_text(encoding="utf-8").replace(library.PLACE, library.reference())
+ROOMS = library.reference()
+OWN = (paths.BOOK / library.PAGE).read_text(encoding="utf-8").replace(library.PLACE, library.contents())
+PAGE = "\n".join([OWN, *ROOMS.values()])
 ROWS = re.findall(r"^\| `(\w+)` \|.*\{py:\w+\}`([\w.]+)` \|$", PAGE, flags=re.MULTILINE)
 
 
@@ -37,8 +40,23 @@ def test_every_module_that_offers_something_is_documented_once():
         name = f"ufm.{room}" if path.stem == "__init__" else f"ufm.{room}.{path.stem}"
         covered = library.public(path.with_name("__init__.py"))
         assert (name in shown) == bool(names - (set() if path.stem == "__init__" else covered)), name
-    sections = re.findall(r"^## (\w+)", PAGE, flags=re.MULTILINE)
-    assert sections == [room.capitalize() for room in library.rooms()]
+    assert list(ROOMS) == library.rooms()
+    for room, page in ROOMS.items():
+        modules = re.findall(r"automodule:: (\S+)", page)
+        assert modules
+        assert all(name.split(".")[1] == room for name in modules)
+
+
+def test_the_page_leads_to_that_of_every_room(tmp_path):
+    shutil.copy(paths.BOOK / library.PAGE, tmp_path)
+    names = library.write(tmp_path)
+    assert names == [f"api/{room}" for room in library.rooms()]
+    text = (tmp_path / library.PAGE).read_text(encoding="utf-8")
+    assert library.PLACE not in text
+    assert re.findall(r"\]\((api/\w+)\.md\) \| \S", text) == names
+    for name in names:
+        page = (tmp_path / f"{name}.md").read_text(encoding="utf-8")
+        assert re.findall(r"^# .*", page, flags=re.MULTILINE) == [f"# Library: {name[4:].replace('_', ' ')}"]
 
 
 def test_dir_lists_these_names():
@@ -62,7 +80,7 @@ def test_importing_imports_nothing_slow():
 
 
 def test_the_example_does_what_the_page_says():
-    example = doctest.DocTestParser().get_doctest(PAGE, {}, "api.md", "book/api.md", 0)
+    example = doctest.DocTestParser().get_doctest(OWN, {}, "api.md", "book/api.md", 0)
     said = []
     result = doctest.DocTestRunner().run(example, out=said.append)
     assert (result.failed, len(example.examples)) == (0, 8), "".join(said)

@@ -39,14 +39,31 @@ def images(populations):
     )
 
 
+def forest_rows(populations):
+    """Two labels of two kinds, a panel a population."""
+    return pd.DataFrame(
+        [
+            {"panel": title, "label": label, "kind": kind, "estimate": mean, "low": mean - 0.1, "high": mean + 0.2}
+            for title, _ in zip(planted.TITLES, populations, strict=False)
+            for label, kind, mean in (("a", "random", 0.1), ("a", "hard", 0.2), ("b", "hard", 0.3))
+        ]
+    )
+
+
 DRAWN = {
     "figures.pictures": lambda some: [images(some)],
     "figures.contrast_cells": lambda some: [cells.contrast_cells(dict(zip(planted.TITLES, some, strict=False)))],
     "figures.contrast_rows": lambda some: [planted.questions(some)],
     "figures.by_setting": planted.settings,
+    "figures.forest": lambda some: [forest_rows(some)],
+    "figures.waiting": lambda some: [],
 }
-SETTINGS = {"figures.contrast_cells": {"smallest": 0.02}, "figures.contrast_rows": {"lines": (0.02, 0.1)}}
-ONE_PANEL = {"figures.contrast_cells": 1, "figures.contrast_rows": 1}
+SETTINGS = {
+    "figures.contrast_cells": {"smallest": 0.02},
+    "figures.contrast_rows": {"lines": (0.02, 0.1)},
+    "figures.forest": {"x": "nats", "lines": (0.05,)},
+}
+ONE_PANEL = {"figures.contrast_cells": 1, "figures.contrast_rows": 1, "figures.waiting": 1}
 for path in sorted(Path(__file__).parent.glob("test_chapter_*.py")):
     ours, chapter = vars(import_module(path.stem)), path.stem.removeprefix("test_chapter_")
     for every, own in ((DRAWN, "DRAWN"), (SETTINGS, "DRAWN_WITH"), (ONE_PANEL, "PANELS")):
@@ -103,8 +120,8 @@ def test_a_figure_is_narrow_closed_and_leaves_its_tables(name, n, populations):
     figure = draw(name, tables)
     assert isinstance(figure, Figure)
     assert plt.get_fignums() == []  # else a notebook shows it twice
-    figure.canvas.draw()
-    assert figure.get_figwidth() <= 6
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() <= figures.WIDTH
     for axis in figure.axes:
         assert axis.images or axis.lines or axis.collections or not axis.axison
     for given, before in zip(tables, untouched, strict=True):
@@ -146,7 +163,7 @@ def test_a_table_without_numbers_is_drawn_empty(name, n, populations):
         {title: nothing(table) for title, table in one.items()} if isinstance(one, dict) else nothing(one)
         for one in DRAWN[name](populations[:n])
     ]
-    draw(name, tables).canvas.draw()
+    draw(name, tables).draw_without_rendering()
 
 
 @pytest.mark.parametrize("score", ["memorisation", "memorisation_raw", "label_known"])
@@ -238,7 +255,7 @@ def test_pictures_may_be_rows_of_unequal_length():
     rows = {"long": [(image, "a"), (image[:, ::-1], "b"), (image, "c")], "short": [(image, "d")]}
     figure = figures.pictures(rows)
     assert [bool(axis.images) for axis in figure.axes] == [True] * 4 + [False] * 2
-    assert [text.get_text() for axis in figure.axes for text in axis.texts] == list("abcd")
+    assert [axis.get_xlabel() for axis in figure.axes if axis.images] == list("abcd")
     np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), image[0, ::-1] / 255)
 
 
@@ -256,6 +273,32 @@ def test_a_row_a_cell_with_its_interval(populations):
     texts = [label.get_text() for label in axis.get_yticklabels()]
     assert all(title in text for title, text in zip(table["population"], texts, strict=True))
     assert axis.yaxis_inverted()  # the first row is the uppermost
+
+
+def test_a_forest_has_a_row_a_label_and_kinds_one_below_the_other(populations):
+    table = forest_rows(populations[:2])
+    figure = draw("figures.forest", [table])
+    for axis, (_, rows) in zip(figure.axes, table.groupby("panel", sort=False), strict=True):
+        points = np.concatenate([one.get_offsets() for one in axis.collections])
+        np.testing.assert_allclose(points[:, 0], rows["estimate"])
+        assert points[0, 1] < 0 < points[1, 1] < 0.5 < points[2, 1]  # random above hard, both within their row
+        spans = [tuple(line.get_xdata()) for line in axis.lines]
+        assert set(zip(rows["low"], rows["high"], strict=True)) <= set(spans)
+        assert {(0, 0), (0.05, 0.05)} <= set(spans)
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["a", "b"]
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["random", "hard"]
+
+
+def test_a_forest_without_several_kinds_in_a_row_has_no_legend_and_skips_what_has_no_number():
+    row = {"kind": "hard", "low": nan, "high": nan}
+    rows = [row | {"label": "a", "estimate": 1.0}, row | {"label": "b", "estimate": nan}]
+    figure = figures.forest(pd.DataFrame(rows), x="nats", nothing=None)
+    assert figure.legends == []
+    [axis] = figure.axes
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["a"]
+    [text] = figures.forest(pd.DataFrame(rows[1:]), x="nats").axes[0].texts
+    assert text.get_text() == "Not all seeds are trained yet."
 
 
 def test_a_row_a_population_and_kind_of_host(populations):
@@ -341,13 +384,22 @@ def test_a_trade_off_has_a_point_a_way_and_names_each_once(populations):
     assert [text.get_text() for text in legend.get_texts()] == ["dropout"]
 
 
-def test_rank_shares_are_rows_of_points_by_group_and_role(populations):
-    figure = draw("influence.drawn_ranks", DRAWN["influence.drawn_ranks"](populations[:2]))
-    [axis] = figure.axes
-    assert clouds(axis) == [5] * 6
-    ranks = [one.get_offsets()[0, 0] for one in axis.collections if isinstance(one, PathCollection)]
-    assert ranks == [0.2, 0.5, 0.8] * 2
-    assert len(figure.legends[0].get_texts()) == 3
+def test_what_all_panels_say_is_said_once():
+    figure, axes = figures.panels(["one", "other"], height=2)
+    for axis in axes:
+        axis.plot([0, 1], label="line")
+        axis.set(xlabel="contrast D (nats)", ylabel=axis.get_title())
+    figure.legend(["line"], loc="outside lower center")
+    figures.closed(figure).draw_without_rendering()  # its canvas, no longer pyplot's, draws nothing
+    assert (figure.get_supxlabel(), figure.get_supylabel()) == ("contrast D (nats)", "")
+    assert [(axis.get_xlabel(), axis.get_ylabel()) for axis in axes] == [("", "one"), ("", "other")]
+    [legend] = figure.legends
+    assert legend.get_window_extent().y0 > axes[0].get_window_extent().y1  # and not on the label
+    figure, [axis] = figures.panels(["one"], height=2)
+    axis.plot([0, 1])
+    axis.set(xlabel="x")
+    assert figures.closed(figure).get_supxlabel() == ""
+    assert axis.get_xlabel() == "x"
 
 
 WORDS = r"$\frac$ and $x_1$"  # of which the first is no formula that can be drawn
@@ -361,6 +413,6 @@ def test_words_are_drawn_as_they_are_and_powers_of_ten_as_powers():
     figure.legend([WORDS])
     shown = figures.pictures({WORDS: [(np.zeros((1, 2, 2)), WORDS)]})
     for one in (figures.closed(figure), shown):
-        one.canvas.draw()
+        one.draw_without_rendering()
         assert not any(text.get_parse_math() for text in one.findobj(Text) if text.get_text() == WORDS)
     assert all(text.get_parse_math() for text in axis.get_xticklabels())

@@ -136,7 +136,7 @@ def test_a_way_that_raises_is_not_said_to_reduce(populations):
 def test_a_way_that_lacks_seeds_is_open(populations):
     some = {**populations, "mnist-small-dropout": on_seeds(populations["mnist-small-dropout"], range(1011))}
     table = regularisers.differences(some).set_index("setting")
-    assert table.loc["dropout", "reading"] == "open"
+    assert table.loc["dropout", "reading"] == "waits for seeds"
     assert pd.isna(table.loc["dropout", "p"])
     assert table.loc["weight decay", "reading"] == "reduces"
     assert regularisers.cells(some).set_index("setting").loc["dropout", "verdict"] == "seeds pending"

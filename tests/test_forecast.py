@@ -11,6 +11,7 @@ from ufm.data import datasets
 from ufm.data.datasets import load
 from ufm.data.on_device import free_memory
 from ufm.networks import CNN1, CNN2, MLP
+from ufm.plan import method
 from ufm.protocol import Protocol, Scoring, hosts
 from ufm.study import forecast, runs, seeds
 from ufm.study.runs import Run
@@ -125,6 +126,7 @@ def test_time_counts_evaluation_and_the_models_that_find_hosts(asked):
 def test_what_takes_long_says_so_before(monkeypatch, capfd, seconds, said):
     monkeypatch.setattr(forecast, "seconds", lambda *_, **__: seconds)
     monkeypatch.setattr(Run, "complete", lambda *_: None)
+    monkeypatch.setattr(method, "shown", lambda profile: tuple(method.sweeps(profile)))  # two models a seed
     with pytest.raises(runs.NotYetRun):
         Run("method", {"profile": "embedded", "n_seeds": 2}).populations()
     _, errors = capfd.readouterr()

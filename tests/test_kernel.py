@@ -114,7 +114,7 @@ def test_a_hostile_environment_changes_nothing_of_a_page(drawn):
     assert done.returncode == 0, done.stderr
     notebook = nbformat.read(drawn / "run" / "notebook.ipynb", 4)
     _, figure, said = (cell for cell in notebook.cells if cell.cell_type == "code" and "remove-cell" not in tags(cell))
-    assert any("image/png" in output.get("data", {}) for output in figure.outputs)
+    assert any("image/svg+xml" in output.get("data", {}) for output in figure.outputs)
     assert "".join(output.get("text", "") for output in said.outputs if output.get("name") == "stdout").split() == [
         sys.executable,
         "Ünï",

@@ -8,7 +8,7 @@ from ufm.data import sources
 from ufm.networks import CNN1, CNN2, MLP
 from ufm.plan import registry, second
 from ufm.plan.profiles import changed
-from ufm.plan.registry import chapter, chapters, sweeps
+from ufm.plan.registry import chapter, chapters, of_one_seed, sweeps
 from ufm.plan.sensitivity import fitted
 from ufm.study.parameters import shown
 
@@ -18,8 +18,10 @@ FOUR = ["mnist-small", "fashion_mnist-small", "mnist-full", "fashion_mnist-full"
 @pytest.mark.parametrize("profile", ["embedded", "paper"])
 @pytest.mark.parametrize("notebook", chapters())
 def test_unchanged_a_chapter_shows_its_sweeps(notebook, profile):
-    known = sweeps(profile)
-    assert shown(notebook, profile) == {name: known[name] for name in chapter(notebook, profile)}
+    known = {name: sweeps(profile)[name] for name in chapter(notebook, profile)}
+    if of_one_seed(notebook):
+        known = {name: replace(one, seeds=one.seeds[:1], needed=1) for name, one in known.items()}
+    assert shown(notebook, profile) == known
     assert shown(notebook, profile, dataset=None, n_train=None, seed=None, n_seeds=None, feature=None) == shown(
         notebook, profile
     )
@@ -51,7 +53,7 @@ def test_data_set_and_size_choose_among_a_chapters_sweeps(changes, names):
 )
 def test_where_none_is_like_that_the_first_is_changed(notebook, profile, changes, name, expected):
     found, planned = shown(notebook, profile, **changes), sweeps(profile)[name]
-    assert list(found) == [name]
+    assert next(iter(found)) == name
     protocol = found[name].protocol
     assert (protocol.dataset, protocol.n_train) == expected
     assert found[name].seeds == planned.seeds

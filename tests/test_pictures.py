@@ -11,7 +11,9 @@ from ufm import features
 from ufm.chapters import hosts as hosts_chapter
 from ufm.chapters import influence, medical
 from ufm.data import datasets
+from ufm.data.arrays import DataError
 from ufm.evidence import contrasts, planned_as
+from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Scoring, hosts
 from ufm.report import host_pictures
 from ufm.study import pictures
@@ -98,6 +100,30 @@ def test_what_is_kept_for_other_hosts_is_not_used(monkeypatch):
         host_pictures.images(replace(PROTOCOL, position=(2, 2)), kept_indices())
     with pytest.raises(AssertionError, match="^image files were read$"):
         host_pictures.images(replace(PROTOCOL, planned=(10, 17)), kept_indices())
+
+
+def test_images_are_found_of_whatever_population_they_are_kept_and_none_where_there_are_none(monkeypatch):
+    pictures.keep(PROTOCOL)
+    kept, whole = expected_hosts(), datasets.load("digits").train_images
+    other = replace(PROTOCOL, planned=(0, 1), hosts=("random",))
+    lacking = next(one for one in range(len(whole)) if one not in kept)
+    with_data = host_pictures.found(other, np.array([kept[1], lacking]))
+    np.testing.assert_array_equal(with_data, whole[[kept[1], lacking]])
+
+    def load(*arguments, **settings):
+        raise DataError("no files")
+
+    monkeypatch.setattr(datasets, "load", load)
+    found = host_pictures.found(other, np.array([kept[1], lacking]))
+    np.testing.assert_array_equal(found[0], whole[kept[1]])
+    assert found[1] is None
+
+
+def test_pictures_of_a_sweep_are_of_its_own_seeds_where_these_are_not_planned():
+    sweep = Sweep(PROTOCOL, range(11, 15), 4, 0)
+    assert pictures.of_sweep(sweep) == PROTOCOL
+    for seeds in (range(8, 12), range(15, 17), range(20, 24)):
+        assert pictures.of_sweep(replace(sweep, seeds=seeds)) == replace(PROTOCOL, planned=(seeds.start, seeds.stop))
 
 
 def test_settings_of_training_do_not_matter(monkeypatch):

@@ -26,7 +26,7 @@ def shown(profile):
 
 
 DECIDING = {"C10": sweeps}
-PICTURED = True
+PICTURED = sweeps
 """
 
 
@@ -59,8 +59,8 @@ def test_what_decides_its_claim_is_shown_by_the_verdicts(toy):
 
 
 def test_images_of_hosts_are_kept_where_a_chapter_says_so(toy):
-    assert {"a-toy", "mlp"} <= set(registry.pictured())
-    assert "when" not in registry.pictured()
+    assert {"digits-small-a-toy", "mnist-small", "mnist-full-second-plan-both-hosts"} <= set(registry.pictured())
+    assert "mnist-small-usual" not in registry.pictured()
 
 
 def test_every_claim_of_the_first_plan_is_judged_by_the_file_of_its_chapter():

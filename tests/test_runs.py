@@ -15,7 +15,7 @@ import torch
 
 from ufm.measures import pools
 from ufm.networks import MLP
-from ufm.plan import registry
+from ufm.plan import method, registry
 from ufm.plan.profiles import PROFILES, changed
 from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Training, experiments
@@ -42,6 +42,7 @@ def folders(tmp_path, monkeypatch):
     monkeypatch.setenv("UFM_RECORDS", str(tmp_path / "committed"))
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("UFM_RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(method, "shown", lambda profile: tuple(method.sweeps(profile)))  # one sweep, as `run` has it
 
 
 @pytest.fixture

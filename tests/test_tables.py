@@ -39,19 +39,38 @@ def test_a_printed_summary_has_a_row_a_quantity(summary):
     printed = unescape(tables.printed_summary(summary, caption="", name="one").data)
     for quantity in summary["quantity"]:
         assert f">{quantity}<" in printed
-    assert "0.200 (−0.048 to\u00a00.448)" in printed
+    assert '0.200 <span class="interval">(−0.048 to\u00a00.448)</span>' in printed
 
 
 def test_lines_break_where_they_can_be_read():
     cells = ["0.1 (0.05 to 0.15)", "−1.0 (−2.0 to −0.5)", "< 0.001", "from shift to score", "a < b"]
     printed = unescape(tables.printed(pd.DataFrame({"cell": cells}), caption="", name="one").data)
-    for cell in ("0.1 (0.05 to\u00a00.15)", "−1.0 (−2.0 to\u00a0−0.5)", "<\u00a00.001", *cells[3:]):
+    for cell in ("<\u00a00.001", *cells[3:]):
         assert f">{cell}<" in printed
+    for estimate, interval in (
+        ("0.1", "(0.05 to\u00a00.15)"),
+        ("−1.0", "(−2.0 to\u00a0−0.5)"),
+    ):
+        assert f'>{estimate} <span class="interval">{interval}</span><' in printed
+
+
+def test_fractions_are_rounded_have_a_true_minus_and_may_be_missing():
+    table = pd.DataFrame({"score": [-0.17349, 0.2, float("nan"), -0.00001], "seeds": [3, 4, 5, 6]})
+    printed = tables.printed(table, caption="", name="one").data
+    assert re.findall(r"<td[^>]*>(.*?)</td>", printed) == ["−0.173", "3", "0.200", "4", "–", "5", "0.000", "6"]
+
+
+def test_a_number_below_zero_has_a_minus_sign_and_so_many_digits():
+    table = pd.DataFrame({"score": [-0.1734, 0.5, -0.0001], "n": [-3, 4, 5], "none": [float("nan"), 1.0, 2.0]})
+    printed = unescape(tables.printed(table, caption="", name="one").data)
+    assert re.findall(r">([-−]?\d\.\d+)<", printed) == ["−0.173", "0.500", "1.000", "0.000", "2.000"]
+    assert re.findall(r">([-−]?\d)<", printed) == ["−3", "4", "5"]
+    assert ">nan<" in printed
 
 
 def test_a_table_without_rows_says_so():
     found = tables.printed(pd.DataFrame({"seeds": []}), caption="Mean contrast", name="x").data
-    assert found == "<p>Mean contrast: nothing is recorded yet.</p>"
+    assert found == '<p id="T_x">Mean contrast: nothing is recorded yet.</p>'
 
 
 # Words that are marks in HTML

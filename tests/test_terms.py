@@ -43,9 +43,16 @@ def test_the_first_time_in_the_text_is_marked_and_nothing_is_lost(extension):
     assert document.astext() == f"The host\n\n{text}\n\nA canary again."
 
 
-def test_titles_code_and_links_are_left_alone(extension):
+def test_a_caption_is_marked_where_the_text_has_no_such_word(extension):
+    caption = nodes.figure("", nodes.image(uri="a.svg"), nodes.caption("", "A canary on its host."))
+    document = page(caption, nodes.paragraph("", "Hosts."))
+    assert marked(extension, document) == [("canary", "a model"), ("Hosts", "an image")]
+
+
+def test_titles_code_links_and_other_works_are_left_alone(extension):
     link = nodes.reference("", "", nodes.inline("", "the host"), refuri="x")
-    document = page(nodes.paragraph("", "", nodes.literal("", "host"), nodes.Text(" and "), link))
+    cited = nodes.citation("", nodes.label("", "1"), nodes.paragraph("", "On a canary. 2023."))
+    document = page(nodes.paragraph("", "", nodes.literal("", "host"), nodes.Text(" and "), link), cited)
     assert marked(extension, document) == []
 
 

@@ -18,7 +18,11 @@ LACKING = {"estimate": nan, "low": nan, "high": nan, "n": 1}
         (ONE, {}, "0.47 (0.35 to 0.58)"),
         (ONE, {"digits": 3}, "0.467 (0.346 to 0.585)"),
         ({"estimate": -0.5, "low": -0.75, "high": 0.25}, {}, "−0.50 (−0.75 to 0.25)"),
-        ({"estimate": 0.001, "low": -0.001, "high": 0.004}, {}, "0.00 (0.00 to 0.00)"),  # no minus zero
+        ({"estimate": 0.001, "low": -0.001, "high": 0.004}, {}, "0.00 (within 0.01)"),  # no minus zero
+        ({"estimate": 0.001, "low": -0.001, "high": 0.006}, {}, "0.00 (0.00 to 0.01)"),
+        ({"estimate": 0.9996, "low": 0.9995, "high": 1.0}, {"digits": 3}, "1.000 (within 0.001)"),
+        ({"estimate": 13.85, "low": 9.25, "high": 15.3}, {"digits": 3}, "13.8 (9.2 to 15.3)"),
+        ({"estimate": -13.85, "low": nan, "high": nan}, {}, "−13.8"),
         (LACKING, {}, UNDECIDED),
         (ONE | {"low": nan, "high": nan}, {}, "0.47"),
         (ONE | {"found": 0.1, "found_low": 0.05, "found_high": 0.2}, {"end": "found"}, "0.10 (0.05 to 0.20)"),
@@ -65,7 +69,18 @@ def test_numbers_are_those_of_a_summary_table():
 
 def test_counted_keeps_the_order_of_first_occurrence():
     words = pd.Series(["undecided", "memorised", "memorised"])
-    assert texts.counted(words) == "undecided 1, memorised 2"
+    assert texts.counted(words) == "1 × undecided; 2 × memorised"
+
+
+def test_names_are_listed_by_word():
+    words, names = pd.Series(["undecided", "there", "undecided"]), pd.Series(["a", "b", "c"])
+    assert texts.by_word(words, names) == "Undecided: a; c. There: b"
+
+
+def test_a_rehearsal_has_numbers_and_no_words():
+    table = pd.DataFrame([{"population": "a", "there": "undecided", "verdict": "memorised", "n": 3}])
+    assert texts.worded(table, "paper") is table
+    assert texts.worded(table, "embedded").iloc[0].tolist() == ["a", texts.REHEARSED, texts.REHEARSED, 3]
 
 
 def test_no_number_is_a_negative_zero():

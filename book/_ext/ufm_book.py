@@ -8,6 +8,7 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 NOTE = "Note"  # the label of what must be read before the page
+AT_A_GLANCE = ("Profile", "Models", "Date")  # labels that are seen before the box is opened
 
 
 class provenance(nodes.container):
@@ -27,18 +28,21 @@ def in_words(value):
 
 
 def provenance_box(entry):
-    """The box for one page: its plain values in a line, and behind it each mapping, such as the parameters."""
+    """The box for one page: how much was trained and when in a line, and behind it everything else."""
     entry = {label: value for label, value in entry.items() if label != NOTE}
-    mappings = {label: value for label, value in entry.items() if isinstance(value, dict)}
-    line = " · ".join(f"{label}: {value}" for label, value in entry.items() if label not in mappings)
-    if not mappings:
-        return nodes.container("", nodes.paragraph("", line), classes=["provenance"])
+    line = " · ".join(f"{label}: {entry[label]}" for label in AT_A_GLANCE if label in entry)
     fields = nodes.field_list()
-    for label, mapping in mappings.items():
-        literals = [nodes.literal("", f"{key} = {in_words(value)}") for key, value in mapping.items()]
-        parts = [node for literal in literals for node in (nodes.Text(", "), literal)][1:]
-        body = nodes.field_body("", nodes.paragraph("", "", *parts))
-        fields += nodes.field("", nodes.field_name("", label), body)
+    for label, value in entry.items():
+        if isinstance(value, dict):
+            literals = [nodes.literal("", f"{key} = {in_words(one)}") for key, one in value.items()]
+            parts = [node for literal in literals for node in (nodes.Text(", "), literal)][1:]
+        elif label not in AT_A_GLANCE:
+            parts = [nodes.Text(value)]
+        else:
+            continue
+        fields += nodes.field("", nodes.field_name("", label), nodes.field_body("", nodes.paragraph("", "", *parts)))
+    if not len(fields):
+        return nodes.container("", nodes.paragraph("", line), classes=["provenance"])
     return provenance("", provenance_summary("", line), fields, classes=["provenance"])
 
 

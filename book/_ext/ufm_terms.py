@@ -5,7 +5,7 @@ import re
 from docutils import nodes
 
 GLOSSARY = "glossary"  # the page
-# Where a word is not marked: what is a name, code, a formula or a link.
+# Where a word is not marked: what is a name, code, a formula, a link or the title of another work.
 LEFT = (
     nodes.title,
     nodes.literal,
@@ -13,7 +13,7 @@ LEFT = (
     nodes.reference,
     nodes.math,
     nodes.term,
-    nodes.caption,
+    nodes.citation,
     nodes.raw,
 )
 
@@ -43,26 +43,31 @@ def term_of(word, terms):
 
 
 def mark(doctree, terms):
-    """Mark the first time that each term stands in the text of a page."""
+    """Mark the first time that each term stands in the text of a page, or where it does not, in that of a caption."""
     left, any_term = dict(terms), pattern(terms)
-    for text in list(doctree.findall(nodes.Text)):
-        parents, node = [], text.parent
-        while node is not None:
-            parents.append(node)
-            node = node.parent
-        if any(isinstance(one, LEFT) for one in parents) or not any(
-            isinstance(one, nodes.paragraph) for one in parents
-        ):
-            continue
-        parts, end, written = [], 0, text.astext()
-        for match in any_term.finditer(written):
-            term = term_of(match[0], terms)
-            if term in left:
-                word = explained("", match[0], meaning=left.pop(term))
-                parts += [nodes.Text(written[end : match.start()]), word]
-                end = match.end()
-        if parts:
-            text.parent.replace(text, [*parts, nodes.Text(written[end:])])
+    texts = [(text, ancestors(text)) for text in doctree.findall(nodes.Text)]
+    texts = [(text, above) for text, above in texts if not any(isinstance(one, LEFT) for one in above)]
+    for place in (nodes.paragraph, nodes.caption):
+        for text, above in texts:
+            if not any(isinstance(one, place) for one in above):
+                continue
+            parts, end, written = [], 0, text.astext()
+            for match in any_term.finditer(written):
+                term = term_of(match[0], terms)
+                if term in left:
+                    word = explained("", match[0], meaning=left.pop(term))
+                    parts += [nodes.Text(written[end : match.start()]), word]
+                    end = match.end()
+            if parts:
+                text.parent.replace(text, [*parts, nodes.Text(written[end:])])
+
+
+def ancestors(node):
+    """The nodes in which a node lies."""
+    found = []
+    while (node := node.parent) is not None:
+        found.append(node)
+    return found
 
 
 def mark_page(app, doctree, docname):

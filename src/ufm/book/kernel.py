@@ -10,6 +10,20 @@ from pathlib import Path
 from ufm import paths
 
 NAME = "python3"
+# Standard error of the process itself goes to the terminal instead of into the notebook; there a kernel would say at
+# level 40, on some machines, that it was interrupted when it ends after a failed cell. Pictures are drawings without a
+# ground, and do not say when or by what they were made.
+SETTINGS = """\
+c.IPKernelApp.capture_fd_output = False
+c.IPKernelApp.log_level = 50
+c.InlineBackend.figure_formats = {"svg"}
+c.InlineBackend.print_figure_kwargs = {
+    "bbox_inches": "tight",
+    "pad_inches": 0.02,
+    "facecolor": "none",
+    "metadata": dict.fromkeys(("Creator", "Date", "Format", "Type")),
+}
+"""
 INHERITED_NOT = ("PYTHONWARNINGS", "PYTHONSTARTUP", "JUPYTER_CONFIG_PATH", "MATPLOTLIBRC")
 
 
@@ -22,12 +36,7 @@ def environment(folder: Path, scratch: Path, threads: int | None) -> Iterator[No
     """
     profile = scratch / "ipython" / "profile_default"
     profile.mkdir(parents=True)
-    # Standard error of the process itself goes to the terminal instead of into the notebook; there a kernel would say
-    # at level 40, on some machines, that it was interrupted when it ends after a failed cell.
-    (profile / "ipython_kernel_config.py").write_text(
-        "c.IPKernelApp.capture_fd_output = False\nc.IPKernelApp.log_level = 50\n",
-        encoding="utf-8",
-    )
+    (profile / "ipython_kernel_config.py").write_text(SETTINGS, encoding="utf-8")
     # Another kernel of that name, of another Python, may come first on the caller's path.
     spec = scratch / "jupyter" / "kernels" / NAME
     spec.mkdir(parents=True)

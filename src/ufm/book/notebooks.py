@@ -124,6 +124,17 @@ def require_pictures(name: str, notebook: nbformat.NotebookNode) -> None:
             raise ValueError(f"{name}: the figure {figure['name']} left no picture, only words")
 
 
+def drawings(notebook: nbformat.NotebookNode) -> dict[str, str]:
+    """The figures of an executed notebook by their names, as SVG."""
+    return {
+        cell.metadata["mystnb"]["figure"]["name"]: output["data"]["image/svg+xml"]
+        for cell in notebook.cells
+        if "figure" in cell.metadata.get("mystnb", {})
+        for output in cell.get("outputs", [])
+        if "image/svg+xml" in output.get("data", {})
+    }
+
+
 def executed(path: Path) -> nbformat.NotebookNode:
     """An executed notebook. Raises ValueError where there is none, it is damaged, or a cell was not executed."""
     try:

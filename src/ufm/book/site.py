@@ -13,14 +13,17 @@ from pathlib import Path
 import nbformat
 
 from ufm import paths
-from ufm.book import library, notebooks
-from ufm.files import locked
+from ufm.book import anywhere, library, notebooks
+from ufm.book.published import NOTEBOOKS, Published, configuration, published
+from ufm.book.social import CARD, card
+from ufm.files import locked, write
 from ufm.plan import profiles, registry
 from ufm.progress import duration
 from ufm.records import MANIFEST, committed
 from ufm.study import manifest, pictures
 
 STATIC = ("_assets", "_ext")
+CITED = ("references.bib", "bibliography.md")  # what the citations of a page of its own lead to
 REHEARSAL = (
     "A rehearsal: small models on images that come with scikit-learn. This page shows that the method runs and says "
     "nothing about the paper; its numbers and words are of these models alone. The pages that do say something are "
@@ -40,10 +43,14 @@ def execution(profile: str, name: str) -> Path:
 
 def execute(profile: str, name: str) -> None:
     """Execute a notebook for the book. The paper profile trains nothing: its pages show what is recorded."""
-    given = {} if profile == "embedded" else {"profile": profile, "train": False}
     folder = execution(profile, name)
     with locked(folder, tell=True):
-        notebooks.execute(name, given, folder, threads=1)
+        notebooks.execute(name, given(profile), folder, threads=1)
+
+
+def given(profile: str) -> dict[str, object]:
+    """The parameters of the book's own execution of every notebook."""
+    return {} if profile == "embedded" else {"profile": profile, "train": False}
 
 
 @contextmanager
@@ -102,14 +109,28 @@ def build(profile: str) -> Path:
         shutil.rmtree(source, ignore_errors=True)
         shutil.copytree(paths.BOOK, source, ignore=shutil.ignore_patterns("records", "__pycache__", ".*"))
         stage(source, folders)
-        page = source / "api.md"
-        page.write_text(page.read_text(encoding="utf-8").replace(library.PLACE, library.reference()), encoding="utf-8")
-        entries = {path.stem: overview(profile, folders) for path in paths.BOOK.glob("*.md")}
+        rooms = library.write(source)
+        entries = {
+            name: overview(profile, folders) for name in [*(path.stem for path in paths.BOOK.glob("*.md")), *rooms]
+        }
         entries |= {name: overview(profile, {}) for name in folders} | provenance(folders)
         note = {"Note": REHEARSAL} if profile == "embedded" else {}
         noted = {name: entry | note for name, entry in entries.items()}
         (source / "provenance.json").write_text(json.dumps(noted), encoding="utf-8")
-        return render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True) / "index.html"
+        where = published()
+        (source / "running.json").write_text(json.dumps(running(profile, folders, where)), encoding="utf-8")
+        html = render(source, paths.ROOT / "_toc.yml", paths.ROOT, strict=True)
+        write_notebooks(profile, html / NOTEBOOKS)
+        if where.site:  # a picture is shared by its address
+            write(html / CARD, card(configuration()["title"]))
+        return html / "index.html"
+
+
+def write_notebooks(profile: str, folder: Path) -> list[Path]:
+    """Write the executed notebooks as they read and run outside the book, see `anywhere`."""
+    there = {name: execution(profile, name) for name in notebooks.NAMES}
+    executed = {name: one / "notebook.ipynb" for name, one in there.items() if there_is_one(one)}
+    return anywhere.write(folder, executed, published())
 
 
 def page(name: str, folder: Path) -> Path:
@@ -120,9 +141,14 @@ def page(name: str, folder: Path) -> Path:
     for static in STATIC:
         shutil.copytree(paths.BOOK / static, source / static)
     stage(source, {name: folder})
+    pages: dict[str, object] = {"format": "jb-book", "root": name}
+    if "{cite" in (source / f"{name}.ipynb").read_text(encoding="utf-8"):
+        for cited in CITED:
+            shutil.copy(paths.BOOK / cited, source / cited)
+        pages["chapters"] = [{"file": "bibliography"}]
     (source / "provenance.json").write_text(json.dumps(provenance({name: folder})), encoding="utf-8")
     toc = source / "_toc.yml"
-    toc.write_text(json.dumps({"format": "jb-book", "root": name}), encoding="utf-8")  # JSON is YAML
+    toc.write_text(json.dumps(pages), encoding="utf-8")  # JSON is YAML
     # References to other chapters lead nowhere here, so warnings are no errors.
     site = render(source, toc, folder, strict=False)
     shutil.rmtree(folder / "html", ignore_errors=True)
@@ -133,7 +159,13 @@ def page(name: str, folder: Path) -> Path:
 
 
 def stage(source: Path, folders: dict[str, Path]) -> None:
-    """Put executed notebooks, or what is known of those not yet run, among the pages."""
+    """Put executed notebooks, or what is known of those not yet run, among the pages.
+
+    Beside them, under `downloads`, lie their tables and the pictures of their figures.
+    """
+    downloads = source / "downloads"
+    for kind in ("figures", "tables"):
+        (downloads / kind).mkdir(parents=True, exist_ok=True)
     for name, folder in folders.items():
         pending = folder / "pending.txt"
         if pending.exists():
@@ -145,15 +177,19 @@ def stage(source: Path, folders: dict[str, Path]) -> None:
             page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="cell-0")])
             (source / f"{name}.ipynb").write_text(nbformat.writes(page), encoding="utf-8")
         else:
-            notebooks.executed(folder / "notebook.ipynb")  # else a page would have no outputs, and nothing said so
+            found = notebooks.executed(folder / "notebook.ipynb")  # else a page would have no outputs, nothing said so
             shutil.copy(folder / "notebook.ipynb", source / f"{name}.ipynb")
+            if (folder / "tables").is_dir():
+                shutil.copytree(folder / "tables", downloads / "tables" / name)
+            for figure, svg in notebooks.drawings(found).items():
+                (downloads / "figures" / f"{figure}.svg").write_text(svg, encoding="utf-8")
 
 
 def provenance(folders: dict[str, Path]) -> dict[str, dict[str, object]]:
     """What stands under the title of each executed notebook, from its manifest."""
     entries: dict[str, dict[str, object]] = {}
     for name, folder in folders.items():
-        if not (folder / "pending.txt").exists():
+        if there_is_one(folder):
             found = manifest.read(folder)
             entries[name] = {
                 "Profile": found.profile,
@@ -166,6 +202,27 @@ def provenance(folders: dict[str, Path]) -> dict[str, dict[str, object]]:
                 "Parameters": found.parameters,
             }
     return entries
+
+
+def running(profile: str, folders: dict[str, Path], where: Published) -> dict[str, dict[str, object]]:
+    """What stands at the foot of each notebook's page: how it is run again, here and elsewhere."""
+    arguments = " ".join(f"-p {name} {value}" for name, value in given(profile).items())
+    entries: dict[str, dict[str, object]] = {}
+    for name, folder in folders.items():
+        command = f"make run NOTEBOOK={name}" + (f' ARGS="{arguments}"' if arguments else "")
+        entries[name] = {"command": command}
+        if there_is_one(folder):
+            entries[name]["links"] = {
+                "Notebook (.ipynb)": f"{NOTEBOOKS}/{name}.ipynb",
+                "Text notebook (.md)": f"{NOTEBOOKS}/{name}.md",
+                **where.links(name),
+            }
+    return entries
+
+
+def there_is_one(folder: Path) -> bool:
+    """Whether an execution left a notebook, and not only what it waits for."""
+    return not (folder / "pending.txt").exists()
 
 
 def overview(profile: str, folders: dict[str, Path]) -> dict[str, object]:

@@ -8,7 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.plan.as_released import AS_RELEASED, RELEASED
+from ufm.plan.as_released import AS_RELEASED, BLACK_SQUARE, ON_ONE_HALF, RELEASED
 from ufm.report.figures import COLOURS, MARKERS, WIDTH, closed
 from ufm.report.texts import number
 from ufm.statistics import SUMMARY_COLUMNS
@@ -66,8 +66,7 @@ def remark(table: pd.DataFrame) -> str:
     if released.empty:
         return "These are other images than the notebook's, so its numbers do not stand beside them."
     low, high = number(released.min(), 3), number(released.max(), 3)
-    share = number((released > 0).mean(), 2)
-    return f"Those of the notebook lie between {low} and {high}, a share of {share} of them above zero."
+    return f"Those of the notebook lie between {low} and {high}, {positive(released)} of them above zero."
 
 
 def deviations(populations: Mapping[str, Population]) -> pd.DataFrame:
@@ -76,7 +75,9 @@ def deviations(populations: Mapping[str, Population]) -> pd.DataFrame:
     A row the released setting, two other ways to score its models, and each deviation that is recorded. Columns:
     setting, n (canaries), known, smallest, largest and positive (label-known score: mean, extremes, share above zero),
     control (mean of the control's under the same labels), moved (mean distance of a canary's score from its own in the
-    first row, on test images in the second), memorisation and memorisation_control (mean score M; NaN on test images).
+    first row, on test images in the second), unmoved (canaries whose score is the very same there), as_control
+    (canaries whose score is the very control's), memorisation and memorisation_control (mean score M; NaN on test
+    images).
     """
     base = populations["as-released"].tables["scores"]
     cells = [
@@ -99,11 +100,34 @@ def deviations(populations: Mapping[str, Population]) -> pd.DataFrame:
         row = {"setting": setting, "n": len(canaries), "known": canaries.mean()}
         row |= {"smallest": canaries.min(), "largest": canaries.max(), "positive": (canaries > 0).mean()}
         row |= {"control": wide["control"].mean(), "moved": (canaries - first).abs().mean()}
+        row |= {"unmoved": int((canaries == first).sum()), "as_control": int((canaries == wide["control"]).sum())}
         for role, column in {"canary": "memorisation", "control": "memorisation_control"}.items():
             of_role = scores[scores["role"] == role]
             row[column] = np.nan if memorisation is None else of_role[memorisation].mean()
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def texts(table: pd.DataFrame, deviations: pd.DataFrame) -> dict[str, str]:
+    """For the text: which images carry the letter, and how many canaries have which scores.
+
+    Those above zero, those that half the test split leaves as they were, and those that a black square leaves as the
+    control is.
+    """
+    rows = deviations.set_index("setting")
+    asked = {"same_on_one_half": (ON_ONE_HALF, "unmoved"), "black_as_control": (BLACK_SQUARE, "as_control")}
+    counts = {
+        name: f"{rows.loc[setting, column]} of {rows.loc[setting, 'n']}" if setting in rows.index else "not recorded"
+        for name, (setting, column) in asked.items()
+    }
+    counts |= {f"positive_{role}": positive(table[role]) for role in ("canary", "control")}
+    same = table["released"].notna().all()
+    return {"images": "the same ten images carry" if same else "other images than the notebook's carry"} | counts
+
+
+def positive(scores: pd.Series) -> str:
+    """How many of these scores are above zero, "8 of 10"."""
+    return f"{int((scores > 0).sum())} of {len(scores)}"
 
 
 def printed_deviations(table: pd.DataFrame) -> pd.DataFrame:

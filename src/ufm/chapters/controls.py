@@ -8,17 +8,17 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.report.by_population import Quantities, interval_of, wide
-from ufm.report.figures import KINDS, LINES, closed, label, panels
+from ufm.report.by_population import Quantities, interval_of, joined, wide
+from ufm.report.figures import COLOURS, KINDS, LINES, closed, forest, label, panels, rows_of
 from ufm.report.texts import with_interval
-from ufm.statistics import Interval
+from ufm.statistics import Interval, share_interval
 from ufm.statistics.roc import share_interval_over_seeds
 
 
 def quantities(
     rates: Mapping[str, pd.DataFrame], siblings: Mapping[str, pd.DataFrame], checks: Mapping[str, Interval]
 ) -> Quantities:
-    """What the Controls chapter found."""
+    """What the chapter found, by quantity and population."""
     found: dict[str, dict] = {}
     for population, table in rates.items():
         for row in on_all_images(table).to_dict("records"):
@@ -36,6 +36,43 @@ def on_all_images(rates: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(quantity=rows["rule"] + ", " + rows["inputs"] + " inputs")
 
 
+def above_zero(scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Share of models with a score M above zero, normalised inputs, a row a population and kind of model.
+
+    Columns: population, kind, estimate, low, high, n.
+    """
+    rows = []
+    for population, table in scores.items():
+        for (role, host), (name, _, _) in KINDS.items():
+            ones = table[(table["role"] == role) & (table["host"] == host)]
+            share = asdict(share_interval(ones["memorisation"] > 0))
+            rows.append({"population": population, "kind": name} | share)
+    return pd.DataFrame(rows)
+
+
+def printed_above_zero(table: pd.DataFrame) -> pd.DataFrame:
+    """`above_zero` as the book prints it, a column a population."""
+    return wide(dict(list(table.groupby("population", sort=False))), "kind")
+
+
+def constant(lit: Mapping[str, np.ndarray]) -> str:
+    """For the text: how many pixels under the letter are the same in every training image, by data set."""
+    found = {name.partition(",")[0]: f"{int((share == 0).sum())} of {share.size}" for name, share in lit.items()}
+    return "; ".join(f"{count} ({name})" for name, count in found.items())
+
+
+def small_p_values(p_values: Mapping[str, pd.DataFrame], *, level: float = 0.05) -> dict[str, pd.DataFrame]:
+    """Share of innocent models with a permutation p of at most the level, a row a statistic, by population."""
+    tables = {}
+    for population, table in p_values.items():
+        rows = [
+            {"statistic": statistic} | asdict(share_interval_over_seeds(ones["p"] <= level, ones["seed"]))
+            for statistic, ones in table.groupby("statistic", sort=False)
+        ]
+        tables[population] = pd.DataFrame(rows)
+    return tables
+
+
 def printed_rules(rates: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Published rules on all images, a column a population."""
     return wide({name: on_all_images(table) for name, table in rates.items()}, "quantity")
@@ -49,7 +86,7 @@ def printed_lit(lit: Mapping[str, np.ndarray]) -> pd.DataFrame:
             "pixels": share.size,
             "black in every image": int((share == 0).sum()),
             "black in 99.9 % of them": int((share <= 0.001).sum()),
-            "share of images in which the most varied pixel is lit": f"{share.max():.4f}",
+            "share of images in which the most varied pixel is lit": f"{share.max():.3f}",
         }
         for population, share in lit.items()
     ]
@@ -57,21 +94,49 @@ def printed_lit(lit: Mapping[str, np.ndarray]) -> pd.DataFrame:
 
 
 def printed_small_p_values(p_values: Mapping[str, pd.DataFrame], *, level: float = 0.05) -> pd.DataFrame:
-    """Share of innocent models with a permutation p of at most the level, a column a population."""
-    tables = {}
-    for population, table in p_values.items():
-        rows = [
-            {"statistic": statistic} | asdict(share_interval_over_seeds(ones["p"] <= level, ones["seed"]))
-            for statistic, ones in table.groupby("statistic", sort=False)
-        ]
-        tables[population] = pd.DataFrame(rows)
-    return wide(tables, "statistic")
+    """`small_p_values` as the book prints them, a column a population."""
+    return wide(small_p_values(p_values, level=level), "statistic")
 
 
-def printed_labels(checks: Mapping[str, Interval]) -> pd.DataFrame:
-    """The check of labels, a row a population."""
-    rows = [{"population": name, "area": with_interval(asdict(check))} for name, check in checks.items()]
+def labels(checks: Mapping[str, Interval]) -> pd.DataFrame:
+    """The check of labels, a row a population: columns population, estimate, low, high, n."""
+    return pd.DataFrame([{"population": name} | asdict(check) for name, check in checks.items()])
+
+
+def printed_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """`labels` as the book prints them."""
+    rows = [{"population": row["population"], "area": with_interval(row)} for row in table.to_dict("records")]
     return pd.DataFrame(rows)
+
+
+def drawn_above_zero(table: pd.DataFrame) -> Figure:
+    """`above_zero`, a row a kind of model, a panel a population."""
+    marks = {name: (colour, marker, True) for name, colour, marker in KINDS.values()}
+    rows = rows_of(table, panel=table["population"], label=table["kind"], kind=table["kind"])
+    return forest(rows, x="share with M above zero", marks=marks, lines=(0.5,), nothing=None)
+
+
+def drawn_rules(rates: Mapping[str, pd.DataFrame]) -> Figure:
+    """Share of innocent models that each published rule calls memorised on all images, a panel a population."""
+    table = joined({name: on_all_images(one) for name, one in rates.items()})
+    kinds = table["inputs"] + " inputs"
+    marks = {"normalised inputs": (COLOURS["control"], "o", True), "raw inputs": (COLOURS["control"], "o", False)}
+    rows = rows_of(table, panel=table["population"], label=table["rule"], kind=kinds)
+    return forest(rows, x="called memorised", marks=marks, lines=(0.05,), nothing=None)
+
+
+def drawn_small_p_values(p_values: Mapping[str, pd.DataFrame]) -> Figure:
+    """`small_p_values` at one in twenty, a row a population, a panel a statistic."""
+    table = joined(small_p_values(p_values))
+    marks = {"innocent": (COLOURS["control"], "o", True)}
+    rows = rows_of(table, panel=table["statistic"], label=table["population"], kind="innocent")
+    return forest(rows, x="share at or below 0.05", marks=marks, lines=(0.05,), nothing=None)
+
+
+def drawn_labels(table: pd.DataFrame) -> Figure:
+    """`labels`, a row a population."""
+    marks = {"control": (COLOURS["control"], "o", True)}
+    return forest(rows_of(table, label=table["population"], kind="control"), x="area", marks=marks, nothing=0.5)
 
 
 def drawn_scores(tables: Mapping[str, pd.DataFrame], *, score: str = "memorisation") -> Figure:

@@ -9,14 +9,24 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards
+from ufm.evidence import Cards, detectors, on_seeds
+from ufm.evidence.performance import accuracies
+from ufm.evidence.questions import AUDITORS, CANARY, CONTROL, MODELS, PLACEBO, enough, flagged, met
 from ufm.evidence.regimes import best_area, known_area, told_apart
 from ufm.plan import second
+from ufm.plan.populations import EVIDENCE
+from ufm.plan.thresholds import THRESHOLDS
 from ufm.report.by_population import Quantities, interval_of, joined, wide
-from ufm.report.figures import HOST_COLOURS, LINES, WIDTH, closed
+from ufm.report.figures import COLOURS, HOST_COLOURS, LINES, WIDTH, closed, panels, waiting
 from ufm.report.texts import key, number, p_text, span, with_interval
+from ufm.statistics.roc import auc, threshold
 
-IMAGES = {"ood": "OOD images", "dim": "at 0.3 of their contrast", "black": "black image", "test": "test images"}
+IMAGES = {
+    "ood": "OOD images",
+    "dim": "OOD images at 0.3 of their contrast",
+    "black": "black image",
+    "test": "test images",
+}
 AREAS = {"unknown": "label unknown", "known": "label known"}  # by the auditor
 MARKERS = "osD^vP*X"  # of populations
 
@@ -46,6 +56,87 @@ def decays(table: pd.DataFrame) -> pd.DataFrame:
     return table[of_dose & beside & table["left"].notna()].sort_values("left", ascending=False)
 
 
+def doses(populations: Mapping[str, Cards]) -> dict[str, dict[float, Cards]]:
+    """The cards of models that differ in weight decay alone, by population and dose, on the seeds that all doses have.
+
+    Of each data set and size those of the second plan that are complete; where these are of one dose and the first plan
+    has more, those of the first plan, which the population's name then says. Where any has two doses, those that have
+    one are left out.
+    """
+    found: dict[str, tuple[dict[float, Cards], dict[float, Cards]]] = {}  # of the second plan, of the first
+    for cards in populations.values():
+        of_second = second.regime(cards.sweep)
+        regime = of_second or cards.setting or second.PLAIN
+        if cards.complete and (regime == second.PLAIN or regime.startswith(second.DECAY.strip())):
+            by_plan = found.setdefault(cards.trained_on, ({}, {}))
+            by_plan[not of_second][cards.protocol.training.weight_decay] = cards
+    chosen: dict[str, dict[float, Cards]] = {}
+    for trained_on, (ours, first) in found.items():
+        is_first = len(ours) < min(2, len(first))
+        chosen[f"{trained_on}, first plan" if is_first else trained_on] = first if is_first else ours
+    most = max(map(len, chosen.values()), default=0)
+    shown: dict[str, dict[float, Cards]] = {}
+    for title, by_dose in chosen.items():
+        if len(by_dose) >= min(2, most):
+            shared = set.intersection(*(set(cards.seeds.tolist()) for cards in by_dose.values()))
+            shown[title] = {dose: on_seeds(by_dose[dose], shared) for dose in sorted(by_dose)}
+    return shown
+
+
+def scored(populations: Mapping[str, Mapping[float, Cards]]) -> pd.DataFrame:
+    """What the default detector says of each model of `doses`, a row a population, kind of host, dose and seed.
+
+    Columns: population, host, dose, seed, accuracy (of the control), and of each of `questions.MODELS` its score and
+    whether it lies above the threshold that the other folds set for 5 % false alarms, canary and canary_flagged and so
+    on; nothing is flagged where the other folds are too few.
+    """
+    tables = []
+    for population, by_dose in populations.items():
+        kinds = set.intersection(*(set(cards.protocol.hosts) for cards in by_dose.values()))
+        for host in (one for one in HOST_COLOURS if one in kinds):
+            for dose, cards in by_dose.items():
+                scores = met(cards, host, AUDITORS["unknown"])
+                table = pd.DataFrame(scores, columns=list(MODELS))
+                flags = np.zeros(scores.shape, bool)
+                if enough(cards.seeds):
+                    found, innocent = flagged(cards.seeds, scores)
+                    flags[:, CANARY], flags[:, [CONTROL, PLACEBO]] = found, innocent
+                for place, model in enumerate(MODELS):
+                    table[f"{model}_flagged"] = flags[:, place]
+                what = {"population": population, "host": host, "dose": dose, "seed": cards.seeds}
+                tables.append(table.assign(accuracy=accuracies(cards), **what))
+    columns = ["population", "host", "dose", "seed", "accuracy", *MODELS, *(f"{model}_flagged" for model in MODELS)]
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def told_by_dose(table: pd.DataFrame) -> pd.DataFrame:
+    """What scores tell, a row a population, kind of host and dose of `scored`.
+
+    Columns: population, host, dose, n (seeds), area (canaries against placebo models), found (share of canaries
+    flagged), false (of innocent models), accuracy, limit (the score that one innocent model in twenty exceeds); NaN
+    where the seeds are too few for a threshold.
+    """
+    rows = []
+    for (population, host, dose), seeds in table.groupby(["population", "host", "dose"], sort=False):
+        pairs, of_canaries = seeds[["canary", "placebo"]].to_numpy().ravel(), np.tile([True, False], len(seeds))
+        row = {"population": population, "host": host, "dose": dose, "n": len(seeds), "area": auc(pairs, of_canaries)}
+        row |= {"accuracy": seeds["accuracy"].mean(), "found": nan, "false": nan, "limit": nan}
+        if enough(seeds["seed"].to_numpy()):
+            row["found"] = seeds["canary_flagged"].mean()
+            row["false"] = seeds[["control_flagged", "placebo_flagged"]].to_numpy().mean()
+            innocent = seeds[["control", "placebo"]].to_numpy().ravel()
+            row["limit"] = threshold(innocent, false_positive_rate=THRESHOLDS.false_positive_rate)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def doses_shown(told: pd.DataFrame) -> str:
+    """For the text: of which populations and doses the scores are shown, "MNIST, small: 0, 3"."""
+    doses = told.groupby("population", sort=False)["dose"].unique() if len(told) else {}
+    said = (f"{title}: {', '.join(f'{dose:g}' for dose in of)}" for title, of in doses.items())
+    return "; ".join(said) or "none yet"
+
+
 def quantities(table: pd.DataFrame) -> Quantities:
     """What the chapter found, by regime, kind of host and population."""
     found: dict[str, dict] = {}
@@ -67,6 +158,26 @@ def texts(table: pd.DataFrame) -> dict[str, str]:
                     values = [row["estimate"] for row in found.get(name, {}).values()]
                     said[key(f"{name}, {size}")] = span(values) if values else "not recorded"
     return said
+
+
+def chosen(cards: Cards, host: str) -> str:
+    """For the text: the default's place among the label-free statistics, on the seeds it was chosen on and others."""
+    on = np.isin(cards.seeds, EVIDENCE)
+    if not on.any():
+        return "The seeds on which it was chosen are not among those shown here"
+    parts = [f"on the {on.sum()} seeds on which it was chosen it comes {place(cards, host, on)}"]
+    if not on.all():
+        parts.append(f"on the other {(~on).sum()} {place(cards, host, ~on)}, on all {place(cards, host, on | ~on)}")
+    return "; ".join(parts).capitalize()
+
+
+def place(cards: Cards, host: str, among: np.ndarray) -> str:
+    """Place and area of the default among the label-free statistics on the seeds `among`, "3rd (area 0.80)"."""
+    areas = {one.name: detectors.area(one, cards, host, among) for one in detectors.LABEL_FREE}
+    own = areas[detectors.DEFAULT.name]
+    rank = 1 + sum(area > own for area in areas.values())
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(rank % 10 if rank > 20 else rank, "th")
+    return f"{rank}{ending} (area {number(own, 2)})"
 
 
 def guessed(tables: Mapping[str, pd.DataFrame], models: str, *, images: str = "black") -> str:
@@ -195,10 +306,7 @@ def drawn_regimes(table: pd.DataFrame, first: pd.DataFrame) -> Figure:
 def drawn_dose(table: pd.DataFrame) -> Figure:
     """Area, accuracy and mean D against what weight decay leaves of a difference that no image moves."""
     if table.empty:
-        figure, axis = plt.subplots(figsize=(WIDTH, 1), layout="constrained")
-        axis.axis("off")
-        axis.text(0.5, 0.5, "Not all seeds are trained yet.", ha="center")
-        return closed(figure)
+        return waiting()
     populations = list(dict.fromkeys(table["population"]))
     areas = [(auditor, f"area, {words}") for auditor, words in AREAS.items()]
     lines = [*areas, ("contrast", "mean D (nats)"), ("accuracy", "accuracy")]
@@ -207,7 +315,7 @@ def drawn_dose(table: pd.DataFrame) -> Figure:
         len(lines),
         len(populations),
         figsize=size,
-        sharex="col",
+        sharex=True,
         sharey="row",
         squeeze=False,
         layout="constrained",
@@ -224,13 +332,39 @@ def drawn_dose(table: pd.DataFrame) -> Figure:
             axis.set_xscale("log")
             axis.set_ylabel(words if column == 0 else "", fontsize="small")
         axes[0, column].set_title(population)
-        axes[0, column].invert_xaxis()  # shared by those below
         axes[-1, column].set_xlabel("share left of what no image moves")
+    axes[0, 0].invert_xaxis()  # all share it
     for axis in axes[:2].flat:
         axis.axhline(0.5, color="0.4", linewidth=0.8, linestyle=":")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     sns.despine(figure)
     return closed(figure)
+
+
+def drawn_scores(table: pd.DataFrame) -> Figure:
+    """The scores of canaries and of innocent models by dose, see `scored`, a panel a population and kind of host."""
+    groups = {f"{population}, {host} hosts": rows for (population, host), rows in split(table)}
+    figure, axes = panels(list(groups) or [""], height=2.6)
+    if not groups:
+        axes[0].axis("off")
+        axes[0].text(0.5, 0.5, "Nothing is recorded yet.", ha="center")
+    for axis, rows in zip(axes, groups.values(), strict=False):
+        doses = list(rows["dose"].unique())
+        for model, offset in (("canary", -0.2), ("control", 0.1), ("placebo", 0.25)):
+            heights = rows["dose"].map(doses.index) + offset
+            colour, marker = (COLOURS["canary"], "o") if model == "canary" else (COLOURS["control"], "xv"[offset > 0.2])
+            axis.scatter(rows[model], heights, 10, color=colour, marker=marker, linewidths=0.6, alpha=0.7, label=model)
+        names = [f"{dose:g}" if dose else "none" for dose in doses]
+        axis.set(yticks=range(len(doses)), yticklabels=names, xlabel="score of the default detector")
+        axis.set(ylabel="weight decay", ylim=(len(doses) - 0.4, -0.6))
+        axis.legend(loc="best", fontsize="small")
+    sns.despine(figure)
+    return closed(figure)
+
+
+def split(table: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    """The rows of each population and kind of host."""
+    return list(table.groupby(["population", "host"], sort=False)) if len(table) else []
 
 
 def drawn_power(images: Mapping[str, pd.DataFrame], permutations: Mapping[str, pd.DataFrame]) -> Figure:
@@ -245,6 +379,6 @@ def drawn_power(images: Mapping[str, pd.DataFrame], permutations: Mapping[str, p
         axis.set(xscale="log", xlabel=words)
     axes[0].set(ylabel="area, all canaries", title="paper's score M")
     axes[1].set_title("default detector")
-    axes[1].legend(loc="lower right", fontsize="small")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     sns.despine(figure)
     return closed(figure)

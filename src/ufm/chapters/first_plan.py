@@ -5,24 +5,22 @@ from math import isnan
 
 import pandas as pd
 
-from ufm.report.texts import number, p_text, with_interval
+from ufm.evidence import Cards
+from ufm.first_plan import verdicts
+from ufm.report.texts import REHEARSED, number, p_text, with_interval, worded
 from ufm.statistics import SUMMARY_COLUMNS
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """The claims' effects as a summary table."""
-    named = table.rename(columns={"claim": "quantity", "effect": "estimate"})
+    """The claims' effects as a summary table, each with the seeds of the cell that it is of."""
+    named = table.drop(columns="n").rename(columns={"claim": "quantity", "effect": "estimate", "n_weakest": "n"})
     return named[list(SUMMARY_COLUMNS)]
 
 
-def texts(table: pd.DataFrame) -> dict[str, str]:
-    """The printed verdicts cell by cell for other pages, by names such as "C1_verdict"."""
-    names = {"verdict": "verdict", "holds in": "in", "effect where it is weakest": "effect", "p": "p", "seeds": "seeds"}
-    return {
-        f"{row[''].replace(', ', '_')}_{short}": str(row[column])
-        for row in printed(table).to_dict("records")
-        for column, short in names.items()
-    }
+def rehearsed(table: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """The verdicts as a profile's pages say them: the embedded one says no word of the paper's claims."""
+    said = worded(table, profile)
+    return said if profile != "embedded" else said.assign(holds_in="", where="")
 
 
 def printed(table: pd.DataFrame) -> pd.DataFrame:
@@ -34,12 +32,18 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
             "verdict": row["verdict"],
             "holds in": row["holds_in"] or "–",
             "effect where it is weakest": effect(row),
+            "that is": "–" if isnan(row["effect"]) else f"{row['weakest']}: {row['n_weakest']} seeds",
             "p": p_text(row["p"]),
-            "seeds": row["n"] or "–",
+            "seeds of all cells": row["n"] or "–",
         }
         for row in table.to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def as_in_the_paper(populations: Mapping[str, Cards], profile: str) -> str:
+    """For the text: what came out of C1's cells in the paper's setting; on the embedded profile, nothing."""
+    return REHEARSED if profile == "embedded" else verdicts.as_in_the_paper(populations)
 
 
 def printed_in_words(table: pd.DataFrame) -> pd.DataFrame:

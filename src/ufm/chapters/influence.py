@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import NullLocator
 
 from ufm.evidence import Cards
 from ufm.evidence.influential import groups, ranks
@@ -22,11 +22,15 @@ from ufm.plan.thresholds import THRESHOLDS
 from ufm.report.by_population import Quantities, interval_of, ranges
 from ufm.report.figures import KINDS, WIDTH, closed
 from ufm.report.host_pictures import images
-from ufm.report.texts import key, number, p_text, with_interval
+from ufm.report.texts import REHEARSED, key, number, p_text, with_interval
+
+FACTORS = (0.5, 1.0, 2.0, 4.0)  # ticks
 
 
-def all_slight(table: pd.DataFrame) -> str:
+def all_slight(table: pd.DataFrame, profile: str = "paper") -> str:
     """Whether every rise that has room lies below what matters, the plan's rule for *does not hold*; in words."""
+    if profile == "embedded":
+        return REHEARSED
     rest = table[table["setting"] != MOST]
     return "met too" if len(rest) and (rest["high"] < THRESHOLDS.smallest_rise).all() else "not met"
 
@@ -58,8 +62,8 @@ def texts(table: pd.DataFrame) -> dict[str, str]:
     found = {key(f"{name} {group}"): "not recorded" for group in BY_INFLUENCE for name in (*changes, *means)}
     for row in table.to_dict("records"):
         group = row["setting"]
-        found |= {key(f"{name} {group}"): with_interval(row, digits=3, end=end) for name, end in changes.items()}
-        found |= {key(f"{name} {group}"): number(row[name], 3) for name in means}
+        found |= {key(f"{name} {group}"): with_interval(row, digits=4, end=end) for name, end in changes.items()}
+        found |= {key(f"{name} {group}"): number(row[name], 4) for name in means}
     return found | ranges(quantities(table))
 
 
@@ -69,11 +73,11 @@ def printed_groups(table: pd.DataFrame) -> pd.DataFrame:
         {
             "group": row["setting"],
             "seeds": row["n"],
-            "without": with_interval(row, end="without"),
-            "with the letter": with_interval(row, end="with_letter"),
-            "with the placebo": with_interval(row, end="with_placebo"),
-            "rise by the letter": with_interval(row, digits=3),
-            "letter less placebo": with_interval(row, digits=3, end="beyond_placebo"),
+            "without": with_interval(row, digits=4, end="without"),
+            "with the letter": with_interval(row, digits=4, end="with_letter"),
+            "with the placebo": with_interval(row, digits=4, end="with_placebo"),
+            "rise by the letter": with_interval(row, digits=4),
+            "letter less placebo": with_interval(row, digits=4, end="beyond_placebo"),
             "p": p_text(row["p_holm"]),
             "verdict": row["in_words"],
         }
@@ -106,57 +110,54 @@ def ratio_texts(table: pd.DataFrame) -> dict[str, str]:
     return found
 
 
-def drawn_changes(table: pd.DataFrame, *, smallest: float) -> Figure:
-    """What letter and placebo change, a row a group, with intervals: rank share, and self-influence as a factor.
+def drawn_changes(table: pd.DataFrame, seeds: pd.DataFrame, *, smallest: float) -> Figure:
+    """What letter and placebo change, a row a group: rank share on the left, self-influence as a factor on the right.
 
-    The dotted line is the smallest rise of the rank that the first plan counts.
+    table: of `ufm.evidence.influential.ranks_and_ratios`; seeds: of `by_seed`. On the left a pale point is a host with
+    its stamp less the same host without; means have their intervals. The dotted line is the smallest rise of the rank
+    that the first plan counts.
     """
     figure, axes = plt.subplots(
-        1, 2, figsize=(WIDTH, 1.2 + 0.5 * max(len(table), 1)), sharey=True, layout="constrained"
+        1, 2, figsize=(WIDTH, 1.4 + 0.7 * max(len(table), 1)), sharey=True, layout="constrained", width_ratios=(3, 2)
     )
-    named = {"letter": ("", KINDS["canary", "hard"]), "placebo": ("placebo_", KINDS["placebo", "hard"])}
-    for axis, end in zip(axes, ("rise", "ratio"), strict=True):
-        for line, (words, (prefix, (_, colour, marker))) in enumerate(named.items()):
-            for place, row in enumerate(table.to_dict("records")):
-                height = place + 0.24 * (line - 0.5)
-                axis.plot([row[f"{prefix}{end}_low"], row[f"{prefix}{end}_high"]], [height] * 2, color=colour)
-                name = words if place == 0 else "_"
-                axis.scatter(row[f"{prefix}{end}"], height, 26, color=colour, marker=marker, label=name, zorder=2)
+    named = {
+        "letter": ("canary", "", KINDS["canary", "hard"]),
+        "placebo feature": ("placebo", "placebo_", KINDS["placebo", "hard"]),
+    }
+    for line, (words, (role, prefix, (_, colour, marker))) in enumerate(named.items()):
+        for place, row in enumerate(table.to_dict("records")):
+            height, name = place + 0.36 * (line - 0.5), words if place == 0 else "_"
+            single = rises(seeds, row["setting"], role)
+            spread = np.random.default_rng(0).uniform(-0.13, 0.13, len(single))
+            axes[0].scatter(single, height + spread, 9, color=colour, marker=marker, linewidths=0, alpha=0.35)
+            for axis, end in zip(axes, ("rise", "ratio"), strict=True):
+                ends = [row[f"{prefix}{end}_low"], row[f"{prefix}{end}_high"]]
+                axis.plot(ends, [height] * 2, color="black", linewidth=1.4)
+                axis.scatter(
+                    *(row[f"{prefix}{end}"], height, 30),
+                    color=colour,
+                    edgecolors="black",
+                    marker=marker,
+                    label=name,
+                    zorder=3,
+                )
     axes[0].axvline(0, color="0.4", linewidth=0.8)
     axes[0].axvline(smallest, color="0.4", linewidth=0.8, linestyle=":")
-    axes[0].set(xlabel="change of the rank share", yticks=range(len(table)), yticklabels=list(table.get("setting", [])))
+    axes[0].set(xlabel="change of rank share", yticks=range(len(table)), yticklabels=list(table.get("setting", [])))
     axes[1].axvline(1, color="0.4", linewidth=0.8)
-    axes[1].set(xscale="log", xlabel="self-influence, times that without")
-    axes[1].xaxis.set_major_formatter(ScalarFormatter())
-    axes[1].xaxis.set_minor_formatter(ScalarFormatter())
+    axes[1].set_xscale("log")
+    axes[1].set(xlabel="self-influence, factor", xticks=FACTORS, xticklabels=[f"{one:g}" for one in FACTORS])
+    axes[1].xaxis.set_minor_locator(NullLocator())
     axes[0].set_ylim(max(len(table), 1) - 0.5, -0.5)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     sns.despine(figure)
     return closed(figure)
 
 
-def drawn_ranks(table: pd.DataFrame) -> Figure:
-    """Rank shares of hosts, a row a group and role, a point a seed, the mean as a line.
-
-    Columns: setting, role, rank.
-    """
-    settings = list(table["setting"].unique())
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.9 + 1.1 * len(settings)), layout="constrained")
-    named = {"control": "plain host, control", "placebo": "with its placebo feature", "canary": "with the letter"}
-    for group, setting in enumerate(settings):
-        for place, (role, words) in enumerate(named.items()):
-            ranks = table.loc[(table["setting"] == setting) & (table["role"] == role), "rank"]
-            row = group + 0.28 * (place - 1)
-            _, colour, marker = KINDS[role, "" if role == "control" else "hard"]
-            spread = np.random.default_rng(0).uniform(-0.09, 0.09, len(ranks))
-            axis.scatter(ranks, row + spread, 12, color=colour, marker=marker, linewidths=0, alpha=0.6)
-            axis.collections[-1].set_label(words if group == 0 else "_")
-            axis.plot([ranks.mean()] * 2, [row - 0.13, row + 0.13], color="black", linewidth=1.6)
-    axis.set(yticks=range(len(settings)), yticklabels=settings, xlim=(-0.02, 1.02), xlabel="rank share of the host")
-    axis.invert_yaxis()
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
-    sns.despine(figure)
-    return closed(figure)
+def rises(seeds: pd.DataFrame, setting: str, role: str) -> np.ndarray:
+    """Rank share (n_seeds,) of a group's hosts in the models of a role, less that in the controls of their seeds."""
+    wide = seeds[seeds["setting"] == setting].pivot(index="seed", columns="role", values="rank")
+    return (wide[role] - wide["control"]).to_numpy()
 
 
 def hosts_of(

@@ -8,16 +8,15 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, contrasts
+from ufm.evidence import Cards
 from ufm.evidence.controls import scores_by_role
 from ufm.measures.layout import INPUTS
-from ufm.report.by_population import Quantities, interval_of
-from ufm.report.figures import KINDS, closed, label, panels
+from ufm.report.by_population import Quantities, interval_of, joined
+from ufm.report.figures import HOST_MARKS, KINDS, closed, forest, label, panels, rows_of
 from ufm.report.texts import with_interval
 from ufm.statistics import bootstrap_interval, columns, correlation_interval, share_interval
 
 MEANS = ("canaries", "controls", "difference")  # of M, and of canary less control of the same seed
-SHARES = ("positive", "positive_controls", "above")  # M > 0 of canaries and of controls; canary above its control
 
 
 def pairs(cards: Cards, host: str, inputs: str) -> pd.DataFrame:
@@ -35,10 +34,11 @@ def pairs(cards: Cards, host: str, inputs: str) -> pd.DataFrame:
 
 
 def scores(cards: Cards) -> pd.DataFrame:
-    """A row a kind of host and scoring input: columns host, inputs, n, correlation, and the means and shares above.
+    """A row a kind of host and scoring input: columns host, inputs, n, the means above, above and correlation.
 
-    The correlation is that of canary and control over seeds. All but n have a low and a high end: of bootstrap
-    intervals over seeds for means and the correlation, of Clopper–Pearson ones for shares.
+    above: the share of canaries that score above their own control; correlation: that of the two over seeds. All but n
+    have a low and a high end: of bootstrap intervals over seeds for means and the correlation, of a Clopper–Pearson one
+    for the share.
     """
     rows = []
     for host in cards.protocol.hosts:
@@ -46,8 +46,7 @@ def scores(cards: Cards) -> pd.DataFrame:
             table = pairs(cards, host, inputs)
             canary, control = table["canary"].to_numpy(), table["control"].to_numpy()
             intervals = dict(zip(MEANS, map(bootstrap_interval, (canary, control, canary - control)), strict=True))
-            shares = (canary > 0, control > 0, canary > control)
-            intervals |= dict(zip(SHARES, map(share_interval, shares), strict=True))
+            intervals["above"] = share_interval(canary > control)
             intervals["correlation"] = correlation_interval(canary, control)
             rows.append({"host": host, "inputs": inputs, "n": len(table)} | columns(intervals))
     return pd.DataFrame(rows)
@@ -88,30 +87,15 @@ def of_hosts(cards: Cards) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[["host", "seed", "canary", "control"]]
 
 
-def contrasts_by_host(populations: Mapping[str, Cards]) -> dict[str, pd.DataFrame]:
-    """Each seed's contrast D in nats by population: columns seed, setting (the kind of host), contrast."""
-    return {
-        cards.title: pd.concat(
-            [
-                pd.DataFrame({"seed": cards.seeds, "setting": host, "contrast": contrasts(cards, host)})
-                for host in cards.protocol.hosts
-            ],
-            ignore_index=True,
-        )
-        for cards in populations.values()
-    }
-
-
 def quantities(
-    scores: Mapping[str, pd.DataFrame], cells: pd.DataFrame, distances: Mapping[str, Mapping[str, Mapping[str, float]]]
+    scores: Mapping[str, pd.DataFrame], distances: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> Quantities:
-    """What the MLPs chapter found by population: scores with normalised inputs."""
+    """What the chapter found by population: scores with normalised inputs."""
     found: dict[str, dict] = {}
-    of_controls = {"M, controls": "controls", "M > 0, controls": "positive_controls"}
+    of_controls = {"M, controls": "controls"}
     of_canaries = {
         "M, canaries": "canaries",
         "canary less control": "difference",
-        "M > 0, canaries": "positive",
         "above its control": "above",
     }
     for population, table in scores.items():
@@ -121,8 +105,6 @@ def quantities(
                 found.setdefault(name, {})[population] = interval_of(row, column)
             correlation = f"correlation on {row['host']} hosts"
             found.setdefault(correlation, {})[population] = interval_of(row, "correlation")
-    for row in cells.to_dict("records"):
-        found.setdefault(f"contrast on {row['host']} hosts", {})[row["population"]] = row
     for population, distance in distances.items():
         for name, row in distance.items():
             found.setdefault(f"{name}, distance", {})[population] = row
@@ -135,8 +117,6 @@ def printed_scores(scores: Mapping[str, pd.DataFrame], inputs: str) -> pd.DataFr
         "M, canaries": "canaries",
         "M, controls": "controls",
         "canary less control": "difference",
-        "M > 0, canaries": "positive",
-        "M > 0, controls": "positive_controls",
         "canary above control": "above",
     }
     rows = [
@@ -162,6 +142,15 @@ def printed_models(models: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for row in table.to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def drawn_differences(scores: Mapping[str, pd.DataFrame]) -> Figure:
+    """Mean score of the canary less that of its control, normalised inputs, a row a population."""
+    table = joined(scores)
+    table = table[table["inputs"] == INPUTS[0]]
+    rows = rows_of(table, "difference", label=table["population"], kind=table["host"] + " hosts")
+    marks = {f"{host} hosts": mark for host, mark in HOST_MARKS.items()}
+    return forest(rows, x="M of the canary less that of its control (nats)", marks=marks)
 
 
 def drawn_scores(tables: Mapping[str, pd.DataFrame]) -> Figure:

@@ -4,7 +4,7 @@ A *way* is a method against overfitting. Early stopping is one too: its models a
 compared with is the same models trained to the end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 
 from ufm.evidence import Cards
 from ufm.evidence.performance import accuracies
-from ufm.evidence.questions import IS_THERE, asked, of_row
+from ufm.evidence.questions import asked, of_row
 from ufm.evidence.regimes import Change, Prevents, changes, prevention
 from ufm.plan import second
 from ufm.plan.sweep import Sweep
 from ufm.plan.ways import TO_THE_END
 from ufm.report.by_population import Quantities, interval_of
-from ufm.report.figures import HOST_COLOURS, HOST_MARKERS, closed, panels
-from ufm.report.texts import p_text, span, with_interval
+from ufm.report.figures import HOST_COLOURS, HOST_MARKS, Mark, closed, forest, panels, rows_of, waiting
+from ufm.report.texts import by_word, p_text, span, with_interval
 from ufm.statistics import bootstrap_interval, columns
 
 CHANGES = (Change.REDUCES, Change.RAISES, Change.OPPOSITE, Change.ONE_SCALE, Change.NOTHING)
@@ -59,7 +59,7 @@ def ways(populations: Mapping[str, Cards], questions: pd.DataFrame) -> pd.DataFr
     both, keys = pairs(populations), ["population", "way", "host"]
     table, changed = prevention(questions), changes(both) if both else pd.DataFrame(columns=[*keys, "change"])
     own = [name for name in changed if name.startswith(("nats", "spreads")) or name == "change"]
-    return table.merge(changed[[*keys, *own]], how="left", on=keys)
+    return table.merge(changed[[*keys, *own]], how="left", on=keys).fillna({"change": Change.OPEN})
 
 
 def those_that(table: pd.DataFrame, column: str, word: str) -> str:
@@ -88,16 +88,23 @@ def quantities(table: pd.DataFrame) -> Quantities:
 
 def texts(table: pd.DataFrame, questions: pd.DataFrame) -> dict[str, str]:
     """For the text: which ways prevent it or do not, what they change, and on what that stands."""
-    found = {f"prevents_{word.name.lower()}": those_that(table, "prevents", word) for word in Prevents}
-    found |= {f"change_{word.name.lower()}": those_that(table, "change", word) for word in CHANGES}
+    found = {"prevented": of_ways(table, "prevents", Prevents)}
+    found["changed"] = of_ways(table, "change", (*CHANGES, Change.OPEN))
     without = questions[questions["setting"].isin([second.PLAIN, TO_THE_END])]
-    absent = without[~without["there"].isin([*IS_THERE, "open"])]
-    names = (f"{row['population']}, {row['setting']}, {row['host']} hosts" for row in absent.to_dict("records"))
-    found["nothing_to_prevent"] = "; ".join(names) or "none"
+    names = without["population"] + ", " + without["setting"] + ", " + without["host"] + " hosts"
+    found["without"] = by_word(without["there"], names)
     if "contrast" in table:
-        found |= {f"contrast_{host}": span(rows["contrast"], digits=3) for host, rows in table.groupby("host")}
-        found |= {f"accuracy_{host}": span(rows["accuracy"], digits=3) for host, rows in table.groupby("host")}
+        for host, rows in table.groupby("host"):
+            found[f"contrast_{host}"] = f"{span(rows['contrast'], digits=3)} nats"
+            found[f"accuracy_{host}"] = span(rows["accuracy"], digits=3)
     return {f"{name}_{host}": "not recorded" for name in ("contrast", "accuracy") for host in HOST_COLOURS} | found
+
+
+def of_ways(table: pd.DataFrame, column: str, words: Iterable[str]) -> str:
+    """Which ways each word of a column is said of; words that are said of none are left out."""
+    said = table[column].unique()
+    ordered = [word for word in words if word in said] or list(said)
+    return ". ".join(f"{word[0].upper()}{word[1:]}: {those_that(table, column, word)}" for word in ordered)
 
 
 def printed_ways(table: pd.DataFrame) -> pd.DataFrame:
@@ -181,53 +188,37 @@ def there(row: Mapping, end: str, digits: int) -> str:
 
 def drawn_ways(questions: pd.DataFrame, *, smallest: float, large: float) -> Figure:
     """Mean D with its interval, a row a regime, random and hard hosts, a panel a population."""
-    shown = questions.dropna(subset=["contrast"]) if "contrast" in questions else questions.head(0)
-    names = list(dict.fromkeys(questions["setting"]))
-    titles = list(dict.fromkeys(questions["population"]))
-    figure, axes = panels(titles, height=1.0 + 0.36 * len(names), share=True)
-    for place, (axis, title) in enumerate(zip(axes, titles, strict=True)):
-        for row in shown[shown["population"] == title].to_dict("records"):
-            height = names.index(row["setting"]) + (-0.14 if row["host"] == "random" else 0.14)
-            colour, marker = HOST_COLOURS[row["host"]], HOST_MARKERS[row["host"]]
-            axis.plot([row["contrast_low"], row["contrast_high"]], [height] * 2, color=colour)
-            axis.scatter(row["contrast"], height, 26, color=colour, marker=marker, zorder=2)
-        axis.axvline(0, color="0.4", linewidth=0.8)
-        for value in (smallest, large):
-            axis.axvline(value, color="0.4", linewidth=0.8, linestyle=":")
-        axis.set(yticks=range(len(names)), ylim=(len(names) - 0.5, -0.5), xlabel="mean D (nats)")
-        if place % 2 == 0:
-            axis.set_yticklabels(names)
-    sns.despine(figure)
-    return closed(figure)
+    names = {"panel": questions["population"], "label": questions["setting"], "kind": questions["host"]}
+    return forest(rows_of(questions, "contrast", **names), x="mean D (nats)", lines=(smallest, large))
 
 
 def drawn_changes(table: pd.DataFrame) -> Figure:
     """What each way changes on both scales, a row a way, with intervals; a marker a population."""
-    shown = table.dropna(subset=["nats"]) if "nats" in table else table.head(0)
-    names, populations = (list(dict.fromkeys(table[name])) for name in ("way", "population"))
-    scales = {"nats": "change of D, nats", "spreads": "in own spreads"}
-    figure, axes = panels(list(scales.values()), height=1.2 + 0.5 * len(names))
-    for axis, scale in zip(axes, scales, strict=True):
-        for row in shown.to_dict("records"):
-            place = 2 * populations.index(row["population"]) + (row["host"] == "hard")
-            height = names.index(row["way"]) + 0.6 * ((place + 0.5) / (2 * len(populations)) - 0.5)
-            colour, marker = HOST_COLOURS[row["host"]], "osD^"[populations.index(row["population"]) % 4]
-            axis.plot([row[f"{scale}_low"], row[f"{scale}_high"]], [height] * 2, color=colour, linewidth=1)
-            name = f"{row['population']}, {row['host']} hosts"
-            label = name if name not in axis.get_legend_handles_labels()[1] else "_"
-            axis.scatter(row[scale], height, 20, color=colour, marker=marker, zorder=2, label=label)
-        axis.axvline(0, color="0.4", linewidth=0.8)
-        axis.set(yticks=range(len(names)), ylim=(len(names) - 0.5, -0.5))
-        axis.set_yticklabels(names if axis is axes[0] else [])
-    if len(shown):
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
-    sns.despine(figure)
-    return closed(figure)
+    kinds = table["population"] + ", " + table["host"] + " hosts"
+    marks: dict[str, Mark] = {}
+    for shape, population in zip("osD^", dict.fromkeys(table["population"]), strict=False):
+        marks |= {f"{population}, {host} hosts": (colour, shape, True) for host, colour in HOST_COLOURS.items()}
+    scales = {"nats": "change of D, nats", "spreads": "change of D, own spreads"}
+    rows = [rows_of(table, name, panel=title, label=table["way"], kind=kinds) for name, title in scales.items()]
+    return forest(pd.concat(rows), x="", marks=marks, share=False)
+
+
+def drawn_first_plan(cells: pd.DataFrame, *, smallest: float) -> Figure:
+    """The first plan's mean D by way, at the best epoch and, hollow, at epoch 10, a panel a population."""
+    colour, marker, _ = HOST_MARKS["hard"]
+    marks = {"best epoch": (colour, marker, True), "epoch 10": (colour, marker, False)}
+    rows = [
+        rows_of(cells, name, panel=cells["population"], label=cells["setting"], kind=age)
+        for name, age in (("", "best epoch"), ("early", "epoch 10"))
+    ]
+    return forest(pd.concat(rows), x="mean D (nats)", marks=marks, lines=(smallest,))
 
 
 def drawn_costs(table: pd.DataFrame) -> Figure:
     """Area with the label unknown against accuracy, a point a way and kind of host, a panel a population."""
     shown = table.dropna(subset=["accuracy"]) if "accuracy" in table else table.head(0)
+    if shown.empty:
+        return waiting()
     titles, names = (list(dict.fromkeys(table[name])) for name in ("population", "way"))
     figure, axes = panels(titles, height=3.2)
     for axis, title in zip(axes, titles, strict=True):
@@ -238,7 +229,6 @@ def drawn_costs(table: pd.DataFrame) -> Figure:
             axis.scatter(row["accuracy"], row["unknown"], 34, color=colour, marker=marker, zorder=2, label=label)
         axis.axhline(0.5, color="0.4", linewidth=0.8, linestyle=":")
         axis.set(xlabel="accuracy", ylabel="area, label unknown")
-    if len(shown):
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
     sns.despine(figure)
     return closed(figure)

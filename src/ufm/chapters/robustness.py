@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ufm.evidence import Cards, contrasts
@@ -29,8 +30,9 @@ from ufm.evidence.regimes import scaled_contrasts
 from ufm.plan import second
 from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep
+from ufm.plan.thresholds import SECOND
 from ufm.report.figures import COLOURS, WIDTH, closed
-from ufm.report.texts import number
+from ufm.report.texts import REHEARSED, number, with_interval
 from ufm.statistics import bootstrap_t_interval, columns, mean_interval, sign_flip_test
 
 PLANNED = "as planned"
@@ -167,15 +169,15 @@ def alike(planned: str, said: str) -> bool:
     return planned == said
 
 
-def printed_presence(table: pd.DataFrame) -> pd.DataFrame:
-    """`hanging` as the book prints it."""
-    n = len(CHOICES) - 1
+def printed_presence(table: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """`hanging` as a profile's book prints it; the embedded one's says no word."""
+    n, rehearsed = len(CHOICES) - 1, profile == "embedded"
     rows = [
         {
             "row": row["what"],
-            "is it there?": row["planned"],
+            "is it there?": REHEARSED if rehearsed else row["planned"],
             "the same under": f"{row['stays']} of {n} others",
-            "and else": row["other"] or "–",
+            "and else": "–" if rehearsed or not row["other"] else row["other"],
         }
         for row in hanging(table).to_dict("records")
     ]
@@ -192,14 +194,17 @@ def printed_numbers(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def printed_detection(table: pd.DataFrame) -> pd.DataFrame:
-    """`detection` as the book prints it: a row a row of the plan, a column an auditor and against whom."""
+def printed_detection(table: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """`detection` as a profile's book prints it: a row a row of the plan, a column an auditor and against whom."""
     rows = []
     for what, of in table.groupby(["population", "setting", "host"], sort=False) if len(table) else []:
         name = ", ".join(part for part in what[:2] if part) + f", {what[2]} hosts"
         row = {"row": name}
         for one in of.to_dict("records"):
-            row[f"{KNOWS[one['auditor']]}, against {one['against']}"] = f"{one['area']:.2f}, {one['word']}"
+            area = with_interval(one, end="area")
+            row[f"{KNOWS[one['auditor']]}, against {one['against']}"] = (
+                area if profile == "embedded" else f"{area}, {one['word']}"
+            )
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -230,25 +235,65 @@ def still_open(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -
 
 
 def drawn_choices(table: pd.DataFrame) -> Figure:
-    """Mean D in nats under each choice, a row a row of the plan: what the plan chose filled, with its interval."""
+    """Mean D in nats with its interval under each choice, a row a row of the plan; filled: as planned."""
     names = [choice.name for choice in CHOICES if choice.nats and choice.interval is bootstrap_t_interval]
     groups = list(table.groupby(["population", "setting", "host"], sort=False)) if len(table) else []
-    figure, axis = plt.subplots(figsize=(WIDTH, 1.4 + 0.36 * max(len(groups), 1)), layout="constrained")
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.4 + 0.75 * max(len(groups), 1)), layout="constrained")
     for place, (_, of) in enumerate(groups):
         rows = of.drop_duplicates("choice").set_index("choice")
-        planned = rows.loc[PLANNED]
-        axis.plot([planned["contrast_low"], planned["contrast_high"]], [place] * 2, color="0.4")
-        for marker, name in zip("os^vDPX", names, strict=False):
+        for among, (name, marker) in enumerate(zip(names, "os^vDPX", strict=False)):
+            row, height = rows.loc[name], place + 0.12 * (among - (len(names) - 1) / 2)
+            axis.plot([row["contrast_low"], row["contrast_high"]], [height] * 2, color="0.4", linewidth=1)
             face = COLOURS["canary"] if name == PLANNED else "white"
             label = name if place == 0 else "_"
             axis.scatter(
-                rows.loc[name, "contrast"], place, 26, facecolors=face, edgecolors="black", marker=marker, label=label
+                *(row["contrast"], height, 22),
+                facecolors=face,
+                edgecolors="black",
+                marker=marker,
+                label=label,
+                zorder=2,
             )
-    labels = [f"{', '.join(part for part in what[:2] if part)}, {what[2]} hosts" for what, _ in groups]
     axis.axvline(0, color="0.4", linewidth=0.8)
-    axis.set(yticks=range(len(labels)), yticklabels=labels, xlabel="mean contrast D (nats)")
-    axis.set_ylim(max(len(labels), 1) - 0.5, -0.5)
-    if groups:
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
-    sns.despine(figure)
+    axis.set(xlabel="mean contrast D (nats)")
+    name_rows(figure, axis, [what for what, _ in groups])
     return closed(figure)
+
+
+def drawn_detection(table: pd.DataFrame) -> Figure:
+    """Areas with their intervals, a row a row of the plan, by auditor; filled against placebo models, as planned.
+
+    The solid line is at one half, where nothing is told, the dotted one at the smallest area that matters.
+    """
+    groups = list(table.groupby(["population", "setting", "host"], sort=False)) if len(table) else []
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.4 + 0.75 * max(len(groups), 1)), layout="constrained")
+    looks = dict(zip(KNOWS, zip(("#0072B2", "#D55E00", "#000000"), "os^", strict=True), strict=True))
+    for place, (_, of) in enumerate(groups):
+        for one in of.to_dict("records"):
+            colour, marker = looks[one["auditor"]]
+            among = 2 * list(KNOWS).index(one["auditor"]) + list(AGAINST).index(one["against"])
+            height = place + 0.12 * (among - 2.5)
+            axis.plot([one["area_low"], one["area_high"]], [height] * 2, color=colour, linewidth=1.2)
+            axis.scatter(
+                *(one["area"], height, 24),
+                facecolors=colour if one["against"] == next(iter(AGAINST)) else "white",
+                edgecolors=colour,
+                marker=marker,
+                label=f"{KNOWS[one['auditor']]}, against {one['against']}" if place == 0 else "_",
+                zorder=2,
+            )
+    axis.axvline(SECOND.chance, color="0.4", linewidth=0.8, zorder=0)
+    axis.axvline(SECOND.smallest_area, color="0.4", linewidth=0.8, linestyle=":", zorder=0)
+    axis.set(xlabel="area under the ROC curve")
+    name_rows(figure, axis, [what for what, _ in groups], n_columns=2)
+    return closed(figure)
+
+
+def name_rows(figure: Figure, axis: Axes, rows: Sequence[Sequence[str]], *, n_columns: int = 3) -> None:
+    """The names of the plan's rows at the figure's left, and a legend beneath."""
+    labels = [f"{', '.join(part for part in what[:2] if part)}, {what[2]} hosts" for what in rows]
+    axis.set(yticks=range(len(labels)), yticklabels=labels)
+    axis.set_ylim(max(len(labels), 1) - 0.5, -0.5)
+    if labels:
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=n_columns, fontsize="small")
+    sns.despine(figure)

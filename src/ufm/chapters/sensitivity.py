@@ -3,17 +3,22 @@
 from collections.abc import Mapping
 from math import isnan
 
+import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
 
 from ufm.data.sources import SOURCES
-from ufm.evidence import Cards, contrasts, moved_contrasts
+from ufm.evidence import ELSEWHERE, Cards, contrasts, moved_contrasts
 from ufm.plan.sensitivity import SCORED, USUAL, VARIED, varied_in
 from ufm.report.by_population import Quantities, interval_of
-from ufm.report.texts import with_interval
+from ufm.report.figures import COLOURS, WIDTH, closed
+from ufm.report.texts import key, number, span, with_interval
 from ufm.statistics import bootstrap_interval, columns
 from ufm.study.runs import NotYetRun
 
 HOST = "hard"
+LETTER = "letter"
 MOVED, IMAGES = "moved at test time", SCORED  # what the models of the usual setting tell
 # What the usual setting is called beside the variations of each thing.
 USUALLY = {
@@ -90,16 +95,87 @@ def means(seeds: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=["population", "what", "setting", "n", *numbers])
 
 
-def of(table: pd.DataFrame, what: str) -> dict[str, pd.DataFrame]:
-    """The rows of one thing that is varied, by population."""
-    rows = table[table["what"] == what]
-    return dict(iter(rows.groupby("population", sort=False)))
+def changed(averages: pd.DataFrame) -> pd.Series:
+    """Of every setting whether the interval of its change misses zero; of the usual one it does not."""
+    return (averages["change_low"] > 0) | (averages["change_high"] < 0)
+
+
+def drawn_settings(averages: pd.DataFrame) -> Figure:
+    """Mean contrast of every setting but the other letters, under what is varied; filled where it is changed.
+
+    The dashed line is at the usual setting, which is the first row.
+    """
+    several = averages["population"].nunique() > 1
+    rows = averages.assign(group=averages["what"], name=averages["setting"], filled=changed(averages))
+    if several:
+        rows["group"] = averages["population"] + ": " + averages["what"]
+    usual = rows[(averages["what"] == LETTER) & averages["change"].isna()]
+    usual = usual.assign(name=usual["population"] + ", as usual" if several else "as usual", group="", filled=True)
+    others = rows[averages["change"].notna() & (averages["what"] != LETTER)]
+    return drawn_rows(pd.concat([usual, others]), beside=None if several else usual["contrast"].iloc[0])
+
+
+def drawn_letters(averages: pd.DataFrame) -> Figure:
+    """Mean contrast of every letter, the highest first; filled where it differs from A, whose mean is dashed."""
+    rows = averages[averages["what"] == LETTER].assign(name=averages["setting"], filled=changed(averages))
+    several = rows["population"].nunique() > 1
+    rows["group"] = rows["population"] if several else ""
+    rows = rows.sort_values(["population", "contrast"], ascending=[True, False])
+    usual = rows.loc[rows["change"].isna(), "contrast"].iloc[0]
+    return drawn_rows(rows, beside=None if several else usual)
+
+
+def drawn_rows(table: pd.DataFrame, *, beside: float | None = None) -> Figure:
+    """Mean contrasts with their intervals, a row each, under the name of its group in bold where that has one.
+
+    Columns: group, name, contrast, contrast_low, contrast_high (nats), filled (whether its mark is). A dashed line is
+    at `beside`.
+    """
+    labels: list[str] = []
+    headings: list[int] = []
+    figure, axis = plt.subplots(layout="constrained")
+    for group, rows in table.groupby("group", sort=False):
+        if group:
+            headings.append(len(labels))
+            labels.append(str(group))
+        for row in rows.to_dict("records"):
+            axis.plot(
+                [row["contrast_low"], row["contrast_high"]], [len(labels)] * 2, color=COLOURS["canary"], linewidth=1.2
+            )
+            face = COLOURS["canary"] if row["filled"] else "white"
+            axis.scatter(
+                row["contrast"], len(labels), 24, facecolors=face, edgecolors=COLOURS["canary"], marker="o", zorder=2
+            )
+            labels.append(row["name"])
+    axis.axvline(0, color="0.4", linewidth=0.8, zorder=0)
+    if beside is not None:
+        axis.axvline(beside, color="0.4", linewidth=0.8, linestyle="--", zorder=0)
+    axis.set(yticks=range(len(labels)), yticklabels=labels, xlabel="mean contrast D (nats)")
+    axis.set_ylim(max(len(labels), 1) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    for place in headings:
+        axis.get_yticklabels()[place].set_fontweight("bold")
+    figure.set_size_inches(WIDTH, 0.9 + 0.21 * max(len(labels), 1))
+    sns.despine(figure, left=True)
+    return closed(figure)
+
+
+def texts(averages: pd.DataFrame) -> dict[str, str]:
+    """For the text: seeds, and of the first population the mean contrast of every setting, such as `place_centre`."""
+    asked = {what: tuple(values) for what, values in VARIED.items()}
+    asked |= {MOVED: ELSEWHERE, IMAGES: (*asked[IMAGES], "test images", "black image")}
+    found = {key(f"{what} {setting}"): "not recorded" for what, values in asked.items() for setting in values}
+    first = averages[averages["population"] == averages["population"].iloc[0]]
+    found |= {key(f"{row['what']} {row['setting']}"): number(row["contrast"], 3) for row in first.to_dict("records")}
+    moved = first.loc[(first["what"] == MOVED) & first["change"].notna(), "contrast"]
+    found |= {"contrast_usual": number(first["contrast"].iloc[0], 3), "moved_elsewhere": span(moved, digits=3)}
+    return found | {"n": span(averages["n"], digits=0)}
 
 
 def differing(averages: pd.DataFrame, what: str) -> str:
     """How many settings of one thing differ from the usual one by the interval of their change, "3 of 25"."""
-    changed = averages[(averages["what"] == what) & averages["change"].notna()]
-    return f"{int(((changed['change_low'] > 0) | (changed['change_high'] < 0)).sum())} of {len(changed)}"
+    others = averages[(averages["what"] == what) & averages["change"].notna()]
+    return f"{int(changed(others).sum())} of {len(others)}"
 
 
 def settings_shown(averages: pd.DataFrame) -> int:

@@ -367,6 +367,13 @@ def printed(every: Sequence[Line]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def printed_answers(answers: Mapping[str, str], profile: str) -> pd.DataFrame:
+    """A claim in the paper's words and what was found of it; the embedded profile says nothing of it."""
+    said = dict.fromkeys(answers, REHEARSED) if profile == "embedded" else answers
+    rows = [{"the paper says": f"{claim} {STATEMENTS[claim]}", "found here": text} for claim, text in said.items()]
+    return pd.DataFrame(rows)
+
+
 def printed_sentences(every: Sequence[Line]) -> pd.DataFrame:
     """The same in words."""
     return pd.DataFrame([{"": one.claim, "setting": one.setting, "in words": one.sentence} for one in every])

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from ufm.evidence import LETTER, PLAIN, Cards, contrasts_of_specific
 from ufm.report.figures import WIDTH, closed
+from ufm.report.texts import key, number, numbers
 from ufm.statistics import bootstrap_interval, columns
 
 HOST = "hard"
@@ -106,6 +107,21 @@ def summary(cards: Cards) -> pd.DataFrame:
     )
 
 
+def texts(table: pd.DataFrame) -> dict[str, str]:
+    """For the text: the summary's contrasts (nats) and epoch; of a log-probability the probability that it stands for.
+
+    That of a mean log-probability is a geometric mean over seeds.
+    """
+    found = numbers(table, digits=3)
+    for row in table.to_dict("records"):
+        name = key(row["quantity"])
+        if " host after " in row["quantity"]:
+            found[name] = number(float(np.exp(row["estimate"])), 3)
+        elif row["quantity"] == "kept epoch":
+            found[name] = number(row["estimate"], 0)
+    return found
+
+
 def first_above_zero(averages: pd.DataFrame) -> str:
     """From which epoch on the interval of the mean contrast stays above zero, in words."""
     below = averages.loc[~(averages["contrast_low"] > 0), "epoch"]
@@ -131,11 +147,11 @@ def drawn_epochs(seeds: pd.DataFrame, averages: pd.DataFrame, kept: float) -> Fi
     for _, rows in seeds.groupby("seed"):
         axes[0].plot(rows["epoch"], rows["contrast"], color="0.6", linewidth=0.5, alpha=0.5)
     for axis, (title, lines) in zip(axes, groups, strict=True):
-        for number, (name, words) in enumerate(lines.items()):
-            colour = sns.color_palette("colorblind")[(0, 3, 7)[number]]
+        for place, (name, words) in enumerate(lines.items()):
+            colour = sns.color_palette("colorblind")[(0, 3, 7)[place]]
             ends = averages[f"{name}_low"], averages[f"{name}_high"]
             axis.fill_between(averages["epoch"], *ends, color=colour, alpha=0.2, linewidth=0)
-            axis.plot(averages["epoch"], averages[name], ("-", "--", ":")[number], color=colour, label=words)
+            axis.plot(averages["epoch"], averages[name], ("-", "--", ":")[place], color=colour, label=words)
         axis.axvline(kept, color="0.4", linewidth=0.8, linestyle="--")
         axis.set_ylabel(title)
         axis.legend(fontsize="small", frameon=False)

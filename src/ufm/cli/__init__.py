@@ -30,9 +30,11 @@ app.command()(site.book)
 app.command()(site.readme)
 app.command()(site.ipynb)
 
-carried = typer.Typer(help="The book's records: import, verify.", no_args_is_help=True)
+carried = typer.Typer(help="The book's records: import, verify, publish, fetch.", no_args_is_help=True)
 carried.command(name="import")(records.import_)
 carried.command()(records.verify)
+carried.command()(records.publish)
+carried.command()(records.fetch)
 app.add_typer(carried, name="records")
 
 mark = typer.Typer(help="Marks of your own: new, stamp.", no_args_is_help=True)

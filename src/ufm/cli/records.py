@@ -86,6 +86,24 @@ def import_(file: Path) -> None:
         print(f"{sweep}: {n} new seeds")
 
 
+def publish(file: Path) -> None:
+    """Write all records of the book into one zip file for a release, with its md5 beside it."""
+    from ufm.study import parcel
+
+    print(f"{file}: {parcel.publish(file)} records; publish it with {parcel.checksum(file).name}")
+
+
+def fetch(
+    source: Annotated[str, typer.Argument(help="a file of `ufm records publish`, or its address")],
+    md5: Annotated[str | None, typer.Option(help="of the file, as published; a file's own may lie beside it")] = None,
+) -> None:
+    """Add the records of a published file that are missing here, verified."""
+    from ufm.study import parcel
+
+    for sweep, n in parcel.fetch(source, md5).items():
+        print(f"{sweep}: {n} new seeds")
+
+
 def verify(
     retrain: Annotated[int, typer.Option(help="also train so many recorded seeds again and compare")] = 0,
     draw: Annotated[int, typer.Option(help="another number draws other seeds to train again")] = 0,

@@ -27,11 +27,14 @@ def readme() -> None:
     renew()
 
 
-def ipynb(folder: Path) -> None:
-    """Write the notebooks as .ipynb files."""
-    from ufm.book import notebooks
+def ipynb(folder: Path, as_executed: bool = False) -> None:
+    """Write the notebooks of the embedded profile as .ipynb files that read and run outside the book.
 
-    for path in notebooks.write_ipynb(folder):
+    With --as-executed they stay as they are, for the comparison with later executions.
+    """
+    from ufm.book import notebooks, site
+
+    for path in notebooks.write_ipynb(folder) if as_executed else site.write_notebooks("embedded", folder):
         print(path)
 
 
@@ -40,6 +43,5 @@ def pictures() -> None:
     from ufm.plan import registry
     from ufm.study import pictures
 
-    for notebook in registry.pictured():
-        for name in registry.chapter(notebook, "paper"):
-            print(f"{name}: {pictures.keep(registry.sweeps()[name].protocol)} images")
+    for name in registry.pictured():
+        print(f"{name}: {pictures.keep(pictures.of_sweep(registry.sweeps()[name]))} images")

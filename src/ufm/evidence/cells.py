@@ -11,7 +11,7 @@ import pandas as pd
 from ufm.evidence.cards import Cards
 from ufm.evidence.effects import contrasts, moved_contrasts
 from ufm.plan.thresholds import THRESHOLDS
-from ufm.statistics import bootstrap_interval, holm, seeds_needed, sign_flip_test, smallest_detectable
+from ufm.statistics import bootstrap_interval, holm, sign_flip_test, smallest_detectable
 
 SLIGHT = "by less than matters"  # the plan's remark on an effect that is there
 WHAT = ("population", "setting", "host")
@@ -33,12 +33,11 @@ def contrast_cells(populations: Mapping[str, Cards], hosts: Collection[str] | No
 
     Columns: population (data set and size), setting (what sets it apart), host, n (seeds), estimate, low, high (mean
     contrast D at the best epoch, nats), p (sign flips), p_holm (over the rows), early, early_low, early_high (at epoch
-    10), detectable (the smallest mean that so many seeds show with a power of 80 %), seeds_for_half (how many would
-    show half of it), verdict, in_words (the verdict with the plan's remark). A population that lacks seeds has no p and
-    is open: it is looked at when it is complete.
+    10), detectable (the smallest mean that so many seeds show with a power of 80 %), verdict, in_words (the verdict
+    with the plan's remark). A population that lacks seeds has no p and is open: it is looked at when it is complete.
     """
     rows = [contrast_cell(cards, host) for cards in populations.values() for host in hosts or cards.protocol.hosts]
-    table = pd.DataFrame(rows, columns=[*WHAT, *NUMBERS, "seeds_for_half"])
+    table = pd.DataFrame(rows, columns=[*WHAT, *NUMBERS])
     table["p_holm"] = corrected(table["p"])
     table["verdict"] = [cell_verdict(row) if not isnan(row["p"]) else Verdict.OPEN for row in table.to_dict("records")]
     slight = (table["verdict"] == Verdict.MEMORISED) & (table["high"] < THRESHOLDS.smallest_contrast)
@@ -56,13 +55,12 @@ def contrast_cell(cards: Cards, host: str) -> Mapping[str, object]:
     """A row of `contrast_cells`, not yet corrected for the others."""
     best, early = contrasts(cards, host), contrasts(cards, host, epoch="early")
     at_ten, spread = bootstrap_interval(early), float(best.std(ddof=1))
-    detectable = smallest_detectable(spread, len(best))
     return (
         {"population": cards.trained_on, "setting": cards.setting, "host": host}
         | asdict(bootstrap_interval(best))
         | {"p": sign_flip_test(best) if cards.complete else nan, "p_holm": nan}
         | {"early": at_ten.estimate, "early_low": at_ten.low, "early_high": at_ten.high}
-        | {"detectable": detectable, "seeds_for_half": seeds_needed(detectable / 2, spread)}
+        | {"detectable": smallest_detectable(spread, len(best))}
     )
 
 

@@ -19,7 +19,7 @@ class Varies(StrEnum):
     MORE = "by more than a quarter"
     LESS = "by less than a quarter"
     UNDECIDED = "undecided"
-    OPEN = "open"  # seeds are missing
+    OPEN = "waits for seeds"
 
 
 def by_host_and_seed(cards: Cards, epoch: str = "best") -> np.ndarray:

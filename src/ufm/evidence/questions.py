@@ -36,7 +36,7 @@ class There(StrEnum):
     SIZE_OPEN = "there, its size open"
     NOT = "not there"
     UNDECIDED = "undecided"
-    OPEN = "open"  # seeds are missing
+    OPEN = "waits for seeds"
 
 
 IS_THERE = (There.LARGE, There.SMALL, There.SIZE_OPEN)
@@ -49,7 +49,7 @@ class Told(StrEnum):
     SOMETIMES = "can sometimes be told"
     NOT = "cannot be told by it"
     UNDECIDED = "undecided"
-    OPEN = "open"
+    OPEN = "waits for seeds"
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +135,13 @@ def asked(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame
     return table
 
 
+def asked_of(populations: Mapping[str, Cards], families: Mapping[str, Sequence[Row]], *names: str) -> pd.DataFrame:
+    """`asked` of the families of these names that are there, each corrected by itself; a population's rows together."""
+    tables = [asked(populations, families[name]) for name in names if name in families]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["population", "host", "there"])
+    return table.sort_values("population", key=lambda names: names.map(list(dict.fromkeys(names)).index), kind="stable")
+
+
 def answered(asked: pd.DataFrame) -> pd.DataFrame:
     """The rows that have all their seeds."""
     return asked[asked["there"] != There.OPEN]
@@ -160,11 +167,16 @@ def audited(seeds: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     """
     pairs = scores[:, [CANARY, PLACEBO]].ravel(), np.tile([True, False], len(seeds)), np.repeat(seeds, 2)
     row = columns({"": auc_interval(*pairs)}) | {"_p": exchange_test(*pairs)}
-    largest = np.unique(seeds % THRESHOLDS.n_folds, return_counts=True)[1].max()
-    if 2 * (len(seeds) - largest) * THRESHOLDS.false_positive_rate < 1:
+    if not enough(seeds):
         return row | dict.fromkeys(("_found", "_found_low", "_found_high", "_false"), nan)
     found, false = flagged(seeds, scores)
     return row | columns({"_found": share_interval(found)}) | {"_false": float(false.mean())}
+
+
+def enough(seeds: np.ndarray) -> bool:
+    """Whether the other folds of each of the seeds (n_seeds,) have innocent models enough to set a threshold."""
+    largest = np.unique(seeds % THRESHOLDS.n_folds, return_counts=True)[1].max()
+    return bool(2 * (len(seeds) - largest) * THRESHOLDS.false_positive_rate >= 1)
 
 
 def flagged(seeds: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -53,7 +53,7 @@ class Change(StrEnum):
     OPPOSITE = "scales disagree"
     ONE_SCALE = "one scale alone"
     NOTHING = "no change shown"
-    OPEN = "open"  # seeds are missing
+    OPEN = "waits for seeds"
 
 
 class Prevents(StrEnum):
@@ -62,7 +62,7 @@ class Prevents(StrEnum):
     NOT = "does not prevent it"
     PREVENTS = "prevents it"
     UNDECIDED = "undecided"
-    OPEN = "open"
+    OPEN = "waits for seeds"
 
 
 def by_regime(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame:

@@ -35,14 +35,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class Result:
-    """What the populations say of one claim."""
+    """What the populations say of one claim.
+
+    What the plan calls a set of C2 or C5, or a group of C4, is a cell here too.
+    """
 
     table: pd.DataFrame  # cells by which it is judged: estimate, low, high, p, verdict among others
     outcome: Callable[[float], Outcome]  # from the corrected p
     agree: int  # cells in which the claim holds
     there: int  # cells that have all their seeds
     asked: int  # cells that the plan asks for
-    cells: str  # what a cell is called
     unit: str
     n: int  # seeds
     every: pd.DataFrame | None = None  # cells of which the page tells, where these are more than it is judged by
@@ -59,7 +61,7 @@ def of_contrasts(populations: Mapping[str, Cards], planned: Mapping[str, Sweep])
 def of_cells(cells: pd.DataFrame, asked: int, n: int) -> Result:
     """Of a claim that asks for memorisation in every cell."""
     agree = int((cells["verdict"] == Verdict.MEMORISED).sum())
-    return Result(cells, partial(memorised, cells), agree, len(cells), asked, "cells", "nats", n)
+    return Result(cells, partial(memorised, cells), agree, len(cells), asked, "nats", n)
 
 
 def memorised(cells: pd.DataFrame, p_corrected: float) -> Outcome:

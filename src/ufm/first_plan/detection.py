@@ -40,7 +40,7 @@ def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Re
         return None
     table = sets(there)
     agree, n = int((table["low"] > 0.5).sum()), n_seeds(there.values())
-    return Result(table, partial(detectable, table), agree, len(table), len(asked), "sets", "area", n)
+    return Result(table, partial(detectable, table), agree, len(table), len(asked), "area", n)
 
 
 def deciding(populations: Mapping[str, T]) -> dict[str, T]:

@@ -43,7 +43,7 @@ def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Re
     table = cells(by_group)
     judged, agree = table[table["setting"] != MOST], int((table["verdict"] == Verdict.AGREES).sum())
     asked, n = len(groups(planned)), n_seeds(by_group.values())
-    return Result(judged, partial(influential, table), agree, len(table), asked, "groups", "of the ranks", n, table)
+    return Result(judged, partial(influential, table), agree, len(table), asked, "of the ranks", n, table)
 
 
 def influential(groups: pd.DataFrame, p_corrected: float) -> Outcome:

@@ -42,7 +42,7 @@ def result(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> Re
     table = pd.DataFrame([{"population": cards.trained_on, "verdict": reading(row)} | row])
     agree = int((table["verdict"] == Reading.VARIES).sum())
     asked = sum(sweep.setting == SAME_HOSTS for sweep in planned.values())
-    return Result(table, partial(varies, table), agree, 1, asked, "sets", "of the mean", len(cards.seeds))
+    return Result(table, partial(varies, table), agree, 1, asked, "of the mean", len(cards.seeds))
 
 
 def varies(table: pd.DataFrame, p_corrected: float) -> Outcome:

@@ -33,12 +33,14 @@ def results(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> d
 
 
 def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) -> pd.DataFrame:
-    """A row a claim: columns claim, statement, effect, low, high, unit, p, n, holds_in, where, verdict, chapter, about.
+    """A row a claim.
 
-    A claim's p is the largest of its cells, corrected after Holm over the claims that are tested; effect and interval
-    are of the cell in which the claim is weakest, of those that have one. `planned`: the sweeps that the plan asks for;
-    while one lacks seeds, the verdict is one "so far". `holds_in` says in how many of the cells asked for, `where`
-    which cells came out how, `about` what the effect is.
+    Columns: claim, statement, effect, low, high, unit, weakest, n_weakest, p, n, holds_in, where, verdict, chapter,
+    about. A claim's p is the largest of its cells, corrected after Holm over the claims that are tested; effect and
+    interval are of the cell in which the claim is weakest, of those that have one: `weakest` names it, and it has
+    `n_weakest` seeds where all cells have n. `planned`: the sweeps that the plan asks for; while one lacks seeds, the
+    verdict is one "so far". `holds_in` says in how many of the cells asked for, `where` which cells came out how,
+    `about` what the effect is.
     """
     by_claim = results(populations, planned)
     raw = {name: float(result.table["p"].max(skipna=False)) for name, result in by_claim.items() if len(result.table)}
@@ -47,14 +49,16 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) 
     rows = []
     for claim in (file.CLAIM for file in judged()):
         row = {"claim": claim.name, "statement": claim.statement, "effect": nan, "low": nan, "high": nan, "unit": ""}
-        row |= {"p": nan, "n": 0, "holds_in": "", "where": "", "verdict": Outcome.NOT_TESTED, "chapter": claim.chapter}
+        row |= {"weakest": "", "n_weakest": 0, "p": nan, "n": 0, "holds_in": "", "where": ""}
+        row |= {"verdict": Outcome.NOT_TESTED, "chapter": claim.chapter}
         if claim.name in by_claim:
             result, p = by_claim[claim.name], corrected.get(claim.name, nan)
             for weakest in result.table.sort_values("low").head(1).to_dict("records"):  # of those with an effect
                 row |= {"effect": weakest["estimate"], "low": weakest["low"], "high": weakest["high"]}
+                row |= {"weakest": named(weakest), "n_weakest": weakest.get("n_seeds", weakest["n"])}
             row |= {"unit": result.unit, "p": p, "n": result.n}
             shown = result.table if result.every is None else result.every
-            row |= {"holds_in": f"{result.agree} of {result.asked} {result.cells}", "where": where(shown)}
+            row |= {"holds_in": f"{result.agree} of {result.asked} cells", "where": where(shown)}
             row |= {"verdict": result.outcome(p) + (" so far" if result.there < result.asked else "")}
         rows.append(row | {"about": claim.effect})
     return pd.DataFrame(rows)
@@ -72,11 +76,17 @@ def where(cells: pd.DataFrame) -> str:
     for verdict, rows in cells.groupby(in_words, sort=False):
         kinds: dict[str, list[str]] = {}
         for row in rows.to_dict("records"):
-            named = ", ".join(part for part in (row["population"], row.get("setting", "")) if part)
-            kinds.setdefault(named, []).extend([row["host"]] if "host" in row else [])
+            one = named({name: value for name, value in row.items() if name != "host"})
+            kinds.setdefault(one, []).extend([row["host"]] if "host" in row else [])
         names = (f"{name} ({', '.join(hosts)} hosts)" if hosts else name for name, hosts in kinds.items())
         parts.append(f"{verdict}: {'; '.join(names)}")
     return ". ".join(parts)
+
+
+def named(cell: Mapping) -> str:
+    """A cell in words, such as "MNIST, full, random hosts"."""
+    host = f"{cell['host']} hosts" if "host" in cell else ""
+    return ", ".join(part for part in (cell["population"], cell.get("setting", ""), host) if part)
 
 
 def as_in_the_paper(populations: Mapping[str, Cards]) -> str:

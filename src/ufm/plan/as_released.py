@@ -12,11 +12,12 @@ RELEASED_SEEDS = range(123, 124)
 AS_RELEASED = "as released"
 # What the released code or its notebooks do otherwise than this book, or the book than they, and what each changes.
 ON_ONE_HALF = "early stopping on one half"  # not under the embedded profile, where no model stops early
+BLACK_SQUARE = "black square"
 DEVIATIONS: dict[str, dict[str, object]] = {
     ON_ONE_HALF: {"early_stopping": "half"},
     "host in the first batch": {"batch": 0},
     "host in the first batch, twice": {"batch": 0, "twice": True},
-    "black square": {"brightness": 0.0},
+    BLACK_SQUARE: {"brightness": 0.0},
 }
 
 

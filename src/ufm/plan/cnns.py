@@ -2,27 +2,25 @@
 
 from dataclasses import replace
 
-from ufm.networks import CNN1, CNN2, DenseNetBC
+from ufm.networks import DenseNetBC
+from ufm.plan import second
 from ufm.plan.profiles import PROFILES
 from ufm.plan.sweep import Sweep
-from ufm.protocol import Protocol, Scoring, Training
+from ufm.protocol import Protocol, Scoring
 
 PLACE = {"embedded": 3, "paper": 5}
 CNN_SETTINGS = {"cnn1": "CNN-1", "cnn2": "CNN-2"}  # by the name of the network
-# A quarter of the width, and float32: convolutions in float64 take ten times as long.
-QUARTER = (CNN1(channels=(8, 16), hidden=(32, 32)), CNN2(channels=(8, 16), hidden=(256,)))
-QUICK = Training(learning_rate=1e-3, batch_size=32, epochs=5, early_stopping="none")
 PLAIN = {
     "embedded": Protocol(
         "photographs",
         128,
-        training=QUICK,
+        training=second.QUICK,
         scoring=replace(PROFILES["embedded"].scoring, ood_set="digits", n_effect=40),
     ),
     "paper": Protocol("cifar10", 10_000, scoring=Scoring(ood_set="mnist", n_effect=500)),
 }
-# Networks, and seeds that are all of one part, so that one pool of hosts does.
-PLANNED = {"embedded": (QUARTER, range(0, 96, 12)), "paper": ((CNN1(), CNN2()), range(1000, 1050, 5))}
+# All of one part, so that one pool of hosts does.
+SEEDS = {"embedded": range(0, 96, 12), "paper": range(1000, 1050, 5)}
 
 
 def sweeps(profile: str) -> dict[str, Sweep]:
@@ -31,13 +29,13 @@ def sweeps(profile: str) -> dict[str, Sweep]:
 
 
 def shown(profile: str) -> tuple[str, ...]:
-    """All of them."""
-    return tuple(sweeps(profile))
+    """The second plan's, then all of them."""
+    return (*second.cnns(profile), *sweeps(profile))
 
 
 def networks(profile: str) -> dict[str, Sweep]:
     """CNN-1 and CNN-2 on hard hosts, three models a seed, with the feature moved at test time too."""
-    (models, seeds), plain = PLANNED[profile], PLAIN[profile]
+    models, seeds, plain = second.CNNS[profile][0].values(), SEEDS[profile], PLAIN[profile]
     three = replace(plain, hosts=("hard",), roles=("canary", "placebo"), measure="moved card", planned=(0, 0))
     return {
         f"{plain.dataset}-small-{model.name}": Sweep(

@@ -20,7 +20,14 @@ def sweeps(profile: str) -> dict[str, Sweep]:
     return beside(name, {MIDDLING_HOSTS: three}, seeds, turn)
 
 
+def full_size(profile: str) -> tuple[str, ...]:
+    """The second plan's models of the full size."""
+    return tuple(name for dataset in second.FULL[profile] for name in second.full(profile, dataset))
+
+
+PICTURED = full_size  # images of their hosts are kept with the records
+
+
 def shown(profile: str) -> tuple[str, ...]:
     """The second plan's models of the full size, the populations, then the middling hosts."""
-    full = (name for dataset in second.FULL[profile] for name in second.full(profile, dataset))
-    return (*full, *populations.names(profile), *sweeps(profile))
+    return (*full_size(profile), *populations.names(profile), *sweeps(profile))

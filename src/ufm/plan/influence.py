@@ -6,7 +6,6 @@ from ufm.plan import populations
 from ufm.plan.sweep import Sweep, beside
 
 PLACE = {"embedded": 10, "paper": 10}
-PICTURED = True  # images of its hosts are kept with the records
 # Hosts by self-influence, in words, and their kind.
 BY_INFLUENCE = {
     "most influential hosts": "influential",
@@ -36,4 +35,5 @@ def shown(profile: str) -> tuple[str, ...]:
     return tuple(sweeps(profile))
 
 
+PICTURED = sweeps  # images of their hosts are kept with the records
 DECIDING = {"C4": shown}  # by claim, the sweeps on which it stands

@@ -8,7 +8,6 @@ from ufm.plan.populations import EVIDENCE, NAME, plain, population
 from ufm.plan.sweep import Sweep
 
 PLACE = {"embedded": 6, "paper": 6}
-PICTURED = True  # images of its hosts are kept with the records
 MEDICAL_SETTINGS = ("MLP, letter", "MLP, name", "CNN-1, letter")
 # Seeds by folder of records, in the order of the settings; what has none is not trained.
 SEEDS = {
@@ -39,4 +38,5 @@ def shown(profile: str) -> tuple[str, ...]:
     return (*second.medical(profile), *sweeps(profile))
 
 
+PICTURED = sweeps  # images of their hosts are kept with the records
 DECIDING = {"C6": sweeps}  # by claim, the sweeps on which it stands

@@ -1,9 +1,11 @@
-"""Chapter *Method*: one seed of the base protocol, step by step."""
+"""Chapter *Method*: one seed of the base protocol, step by step, and one whose five models the contrast compares."""
 
+from ufm.plan import second
 from ufm.plan.profiles import PROFILES, changed
 from ufm.plan.sweep import Sweep
 
 PLACE = {"embedded": 0, "paper": 0}
+ONE_SEED = True  # of each sweep the first seed alone is shown
 
 
 def sweeps(profile: str) -> dict[str, Sweep]:
@@ -12,5 +14,6 @@ def sweeps(profile: str) -> dict[str, Sweep]:
 
 
 def shown(profile: str) -> tuple[str, ...]:
-    """The seed."""
-    return tuple(sweeps(profile))
+    """The seed, then the second plan's models on both kinds of host."""
+    dataset = PROFILES[profile].dataset
+    return (*sweeps(profile), next(iter(second.full(profile, dataset))))

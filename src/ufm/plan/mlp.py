@@ -3,4 +3,4 @@
 from ufm.plan import populations
 
 shown = populations.names
-PICTURED = True  # images of its hosts are kept with the records
+PICTURED = shown  # images of its hosts are kept with the records

@@ -2,7 +2,8 @@
 
 A file trains sweeps if it has `sweeps(profile)`, and `PLACE`: where these stand among those of other files, by profile.
 It is a chapter's if it has `shown(profile)`: names of the sweeps that the notebook of the same name shows, in order.
-Images of its hosts are kept with the records if it says `PICTURED`.
+Images of hosts are kept with the records of the sweeps that it has in `PICTURED`: a function of the profile.
+Of each sweep it shows the first seed alone if it says `ONE_SEED`.
 A claim of the first plan is judged on what it has in `DECIDING`: by the claim's name, a function of the profile.
 """
 
@@ -42,9 +43,15 @@ def chapter(notebook: str, profile: str) -> tuple[str, ...]:
     return by_notebook[notebook].shown(known(profile))
 
 
-def pictured() -> list[str]:
-    """The notebooks of whose sweeps images of the hosts are kept with the records."""
-    return [notebook for notebook, file in chapters().items() if getattr(file, "PICTURED", False)]
+def pictured(profile: str = "paper") -> list[str]:
+    """Names of the sweeps of which images of the hosts are kept with the records."""
+    named = (name for file in files() if hasattr(file, "PICTURED") for name in file.PICTURED(known(profile)))
+    return list(dict.fromkeys(named))
+
+
+def of_one_seed(notebook: str) -> bool:
+    """Whether a notebook shows the first seed of each of its sweeps, and no statistic over seeds."""
+    return getattr(chapters().get(notebook), "ONE_SEED", False)
 
 
 def deciding() -> dict[str, Callable[[str], Iterable[str]]]:

@@ -1,4 +1,7 @@
-"""What was found of several populations, and its tables with a row or a column a population."""
+"""What was found of several populations, and its tables with a row or a column a population.
+
+What is said of a row stands before its numbers, so that a phone shows both its name and the word.
+"""
 
 from collections.abc import Mapping
 
@@ -13,6 +16,8 @@ Quantities = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The populations' tables one below the other, with a first column `population`."""
+    if not tables:
+        return pd.DataFrame(columns=["population"])
     return pd.concat([table.assign(population=name) for name, table in tables.items()], ignore_index=True).pipe(
         lambda table: table[["population", *(column for column in table if column != "population")]]
     )
@@ -62,13 +67,12 @@ def contrasts(table: pd.DataFrame) -> pd.DataFrame:
         {
             "population": row["population"],
             "hosts": row["host"],
+            "verdict": row["in_words"],
             "seeds": row["n"],
             "mean D, nats": with_interval(row, digits=3),
             "p": p_text(row["p_holm"]),
             "epoch 10": with_interval(row, digits=3, end="early"),
             "detectable": number(row["detectable"], 3),
-            "seeds for half": row["seeds_for_half"],
-            "verdict": row["in_words"],
         }
         for row in table.to_dict("records")
     ]
@@ -88,13 +92,12 @@ def questions(table: pd.DataFrame, name: str = "") -> pd.DataFrame:
             "p": lambda row: p_text(row["p_holm"]),
             "after one epoch": lambda row: number(row["first"], 3),
             "before training": lambda row: number(row["initial"], 2),
+            "found": lambda row: with_interval(row, end="unknown_found"),
         }
-        found = {"found": lambda row: with_interval(row, end="unknown_found")}
         what = {"population": row["population"]} | ({name: row["setting"]} if name else {}) | {"hosts": row["host"]}
+        what |= {"is it there?": row["there"], "can it be told?": row["unknown_told"]}
         what["seeds"] = row["n"] if whole else f"{row['n']} of {row['needed']}"
-        what |= {column: say(row) if whole else "–" for column, say in numbers.items()} | {"is it there?": row["there"]}
-        what |= {column: say(row) if whole else "–" for column, say in found.items()}
-        rows.append(what | {"can it be told?": row["unknown_told"]})
+        rows.append(what | {column: say(row) if whole else "–" for column, say in numbers.items()})
     return pd.DataFrame(rows)
 
 
@@ -107,11 +110,11 @@ def by_way(cells: pd.DataFrame, name: str = "way", *, digits: int = 3) -> pd.Dat
         {
             "population": row["population"],
             name: row["setting"],
+            **({"verdict": row["in_words"]} if "verdict" in row else {}),
             "seeds": row["n"],
             "mean D, nats": with_interval(row, digits=digits),
             **({"p": p_text(row["p_holm"])} if "verdict" in row else {}),
             "epoch 10": with_interval(row, digits=digits, end="early"),
-            **({"verdict": row["in_words"]} if "verdict" in row else {}),
         }
         for row in cells.to_dict("records")
     ]

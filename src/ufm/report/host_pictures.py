@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ufm.data import datasets
+from ufm.data.sources import checksum
 from ufm.evidence import Cards
-from ufm.protocol import Protocol
+from ufm.protocol import Experiment, Protocol
 from ufm.records.fingerprints import digest
 from ufm.study.pictures import identity, lit_share, store
 
@@ -37,3 +38,30 @@ def images(protocol: Protocol, indices: np.ndarray, *, data_root: str | Path | N
         if (kept["index"][places] == indices).all():
             return kept["image"][places]
     return datasets.load(protocol.dataset, root=data_root).train_images[indices]
+
+
+def found(protocol: Protocol, indices: np.ndarray, *, data_root: str | Path | None = None) -> list[np.ndarray | None]:
+    """The same, of whatever population they are kept: one that is neither kept nor in image files is None."""
+    kept = of_data(protocol.dataset)
+    if not kept.keys() >= set(indices.tolist()):
+        try:
+            every = datasets.load(protocol.dataset, root=data_root).train_images
+        except ValueError:  # no image files are there
+            return [kept.get(index) for index in indices.tolist()]
+        return list(every[indices])
+    return [kept[index] for index in indices.tolist()]
+
+
+def of_data(dataset: str) -> dict[int, np.ndarray]:
+    """Every kept image (C, H, W) of a data set, by its number in the full training file."""
+    images: dict[int, np.ndarray] = {}
+    for key, entry in store().entries().items():
+        if (entry["identity"]["dataset"], entry["identity"]["data"]) == (dataset, checksum(dataset)):
+            kept = store().arrays(key)
+            images |= dict(zip(kept["index"].tolist(), kept["image"], strict=True))
+    return images
+
+
+def stamp(protocol: Protocol, seed: int, role: str, host: str) -> np.ndarray:
+    """What a canary or placebo model of a seed had stamped on its host, (h, w)."""
+    return Experiment(protocol, seed, seed % protocol.n_parts, role, host).pixels()

@@ -9,6 +9,13 @@ import pandas as pd
 from ufm.statistics import SUMMARY_COLUMNS
 
 UNDECIDED = "cannot be decided"  # of what has no number
+TEN = 10  # from which on hundredths say nothing
+REHEARSED = "rehearsal: no word"  # in the place of a plan's word on small models of the embedded profile
+# Columns that hold a plan's words.
+WORDS = (
+    *("there", "versus_there", "prevents", "change", "unknown_told", "known_told", "paper_told"),
+    *("verdict", "in_words", "reading"),
+)
 
 
 def key(quantity: str) -> str:
@@ -30,12 +37,18 @@ def with_interval(row: Mapping[str, float], *, digits: int = 2, end: str = "") -
     """An estimate and its interval as text, such as "0.47 (0.35 to 0.58)"; "cannot be decided" where there is none.
 
     The columns are `estimate`, `low`, `high`; with `end` such as "found" they are `found`, `found_low`, `found_high`.
+    An interval that rounds to its estimate is said as "0.00 (within 0.01)", and from ten on a number has one digit.
     """
     estimate, low, high = (row[name] for name in ((end, f"{end}_low", f"{end}_high") if end else SUMMARY_COLUMNS[1:4]))
     if isnan(estimate):
         return UNDECIDED
-    interval = "" if isnan(low) else f" ({number(low, digits)} to {number(high, digits)})"
-    return number(estimate, digits) + interval
+    if abs(estimate) >= TEN:
+        digits = min(digits, 1)
+    middle, *ends = (number(value, digits) for value in (estimate, low, high))
+    if isnan(low):
+        return middle
+    alike = {middle} == set(ends)
+    return f"{middle} (within {number(10**-digits, digits)})" if alike else f"{middle} ({ends[0]} to {ends[1]})"
 
 
 def estimates(table: pd.DataFrame, *, digits: int = 3) -> dict[str, str]:
@@ -59,6 +72,19 @@ def span(values: Iterable[float], *, digits: int = 2) -> str:
     return " to ".join(dict.fromkeys(number(value, digits) for value in (min(numbers), max(numbers))))
 
 
+def worded(table: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """A table with a plan's words as a profile's pages print them: those of the embedded one say none."""
+    if profile != "embedded":
+        return table
+    return table.assign(**{name: REHEARSED for name in WORDS if name in table})
+
+
+def by_word(words: pd.Series, names: pd.Series) -> str:
+    """What each word is said of, in the order of first occurrence: "Undecided: a; b. There and small: c"."""
+    said = {str(word): "; ".join(some) for word, some in names.groupby(words, sort=False)}
+    return ". ".join(f"{word[0].upper()}{word[1:]}: {some}" for word, some in said.items())
+
+
 def counted(words: pd.Series) -> str:
-    """How often each word occurs, such as "memorised 3, undecided 1"."""
-    return ", ".join(f"{word} {count}" for word, count in words.value_counts(sort=False).items())
+    """How often each word occurs, such as "3 × memorised; 1 × undecided"."""
+    return "; ".join(f"{count} × {word}" for word, count in words.value_counts(sort=False).items())

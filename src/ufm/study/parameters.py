@@ -7,14 +7,14 @@ from itertools import accumulate
 from ufm.data import sources
 from ufm.data.folders import is_folder
 from ufm.networks import MODELS, Model, of_variant
-from ufm.plan import registry
-from ufm.plan.cnns import QUARTER
+from ufm.plan import registry, second
 from ufm.plan.profiles import PROFILES, changed, trains_on
 from ufm.plan.sensitivity import SCORED, fitted, varied_in
 from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Training, hosts, overlap
 
-NARROW = {one.name: one for one in (PROFILES["embedded"].model, *QUARTER)}  # networks of the embedded profile by name
+# Networks of the embedded profile by name.
+NARROW = {one.name: one for one in (PROFILES["embedded"].model, *second.CNNS["embedded"][0].values())}
 
 
 def shown(
@@ -47,6 +47,8 @@ def shown(
         raise ValueError(f"seed: cannot be negative, got {seed}")
     planned = registry.sweeps(profile)
     theirs = {name: planned[name] for name in registry.chapter(notebook, profile)}
+    if n_seeds is None and registry.of_one_seed(notebook):
+        n_seeds = 1
     for parameter, name, own in (("dataset", dataset, ()), ("ood_set", ood_set, sources.SCORED_ON)):
         if name is not None and not is_folder(name):
             require(parameter, name, [*own, *sources.SOURCES, "the path of a folder"])

@@ -1,11 +1,13 @@
 """Images of hosts, kept with the book's records so that its pages need no image files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ufm.data import datasets
 from ufm.data.sources import checksum
+from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, hosts
 from ufm.records import Measured, Records, committed
 from ufm.records.fingerprints import RECIPE, digest
@@ -14,6 +16,14 @@ from ufm.records.fingerprints import RECIPE, digest
 def store() -> Records:
     """The pictures that are kept with the book."""
     return committed("pictures")
+
+
+def of_sweep(sweep: Sweep) -> Protocol:
+    """The protocol whose planned seeds' hosts are pictured: the sweep's, with its own seeds where they are others."""
+    (first, stop), seeds = sweep.protocol.planned, sweep.seeds
+    if first <= seeds[0] and seeds[-1] < stop:
+        return sweep.protocol
+    return replace(sweep.protocol, planned=(seeds.start, seeds.stop))
 
 
 def identity(protocol: Protocol) -> dict[str, object]:

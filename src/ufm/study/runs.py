@@ -67,7 +67,8 @@ class Run:
             features.insert(image, sweep.protocol.unique, position=sweep.protocol.position)
             features.require_placebo(sweep.protocol.feature)
             hosts.require_hosts(sweep.protocol, sweep.seeds)
-        if any(sweep.protocol.measure in CARDS for sweep in self.sweeps.values()):
+        with_cards = any(sweep.protocol.measure in CARDS for sweep in self.sweeps.values())
+        if with_cards and not registry.of_one_seed(notebook):
             require_seeds(max(len(sweep.seeds) for sweep in self.sweeps.values()))
         self.device = resolve(device) if self.train else known(device)
         self.folder = paths.run_folder(notebook)

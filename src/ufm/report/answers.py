@@ -1,0 +1,181 @@
+"""What was found, a sentence a claim in plain words, and one picture of it: for those who read nothing else."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from ufm.evidence.crossed import Varies
+from ufm.evidence.questions import There, Told, answered
+from ufm.evidence.regimes import Prevents, prevention
+from ufm.plan.thresholds import THRESHOLDS
+from ufm.report.figures import COLOURS, WIDTH, closed
+from ufm.report.texts import number
+
+# The two sizes on which the plan's words stand are a tenth and a fiftieth of a nat, and so, nearly, of the odds.
+WAITS = "not all models are trained yet"
+THERE = {
+    There.LARGE: "yes, by more than a tenth",
+    There.SMALL: "yes, by less than a tenth",
+    There.SIZE_OPEN: "yes, by more or by less than a tenth",
+    There.NOT: "by less than a fiftieth, if at all",
+    There.UNDECIDED: "neither shown nor excluded",
+    There.OPEN: WAITS,
+}
+TOLD = {
+    Told.MOSTLY: "mostly",
+    Told.SOMETIMES: "sometimes",
+    Told.NOT: "no, or little better than by chance",
+    Told.UNDECIDED: "undecided",
+    Told.OPEN: WAITS,
+}
+PREVENTS = {
+    Prevents.NOT: "do not prevent it",
+    Prevents.PREVENTS: "prevent it",
+    Prevents.UNDECIDED: "are undecided",
+    Prevents.OPEN: "wait for models",
+}
+VARIES = {
+    Varies.MORE: "yes, the standard deviation over seeds is more than a quarter of the mean",
+    Varies.LESS: "the standard deviation over seeds is less than a quarter of the mean",
+    Varies.UNDECIDED: "the standard deviation over seeds is more or less than a quarter of the mean",
+    Varies.OPEN: WAITS,
+}
+RANDOM, HARD = "image drawn at random, as in the paper", "image that is hard to fit"
+ODDS = "Does the letter change the odds of its image's label?"
+ALT = (  # of the picture
+    "Two panels, a row a data set and kind of host: probabilities of the host's label with and without the letter in "
+    "canaries, placebo models and controls, and the share of canaries found."
+)
+MODELS = {"canary": COLOURS["canary"], "placebo": "#009E73", "control": COLOURS["control"]}
+
+
+def answers(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mapping[str, Any] | None) -> dict[str, str]:
+    """A sentence or two a claim, from the three questions by family, C4's table and C5's spread.
+
+    What a profile does not ask has no answer.
+    """
+    chance = number(100 * THRESHOLDS.false_positive_rate, 0)
+    found_of = f"Can it be told from the outputs of one model, and how many are found where chance is {chance} %?"
+    own, hard, xrays = found.get("C1"), found.get("C1, hard hosts"), found.get("C6")
+    said = {
+        "C1": asked(ODDS, memorised, {RANDOM: own, HARD: hard, "CNNs": found.get("C1, CNNs")}),
+        "C2": asked(found_of, told, {RANDOM: own, HARD: hard}),
+        "C3": prevented(found),
+        "C4": influential(ranks),
+        "C5": varies(spread),
+        "C6": asked(ODDS, memorised, {RANDOM: on(xrays, "random"), HARD: on(xrays, "hard")}),
+    }
+    return {claim: text for claim, text in said.items() if text}
+
+
+def asked(question: str, say: Callable[[Mapping[str, Any]], str], where: Mapping[str, pd.DataFrame | None]) -> str:
+    """A question, and what is said of the rows of each table; none where no table has rows."""
+    parts = [f"{words}: {listed(rows, say)}" for words, rows in where.items() if rows is not None and len(rows)]
+    return f"{question} {'. '.join(part[0].upper() + part[1:] for part in parts)}." if parts else ""
+
+
+def on(table: pd.DataFrame | None, host: str) -> pd.DataFrame | None:
+    """The rows on one kind of host."""
+    return None if table is None else table[table["host"] == host]
+
+
+def listed(rows: pd.DataFrame, say: Callable[[Mapping[str, Any]], str]) -> str:
+    """What is said of each row after its name, once where it is the same of several."""
+    by_text: dict[str, list[str]] = {}
+    for row in rows.to_dict("records"):
+        name = row["setting"].replace(", ", " with a ") or row["population"].partition(",")[0]
+        by_text.setdefault(say(row), []).append(name)
+    if len(by_text) == 1:
+        return next(iter(by_text))
+    return "; ".join(f"{joined(names)} {text}" for text, names in by_text.items())
+
+
+def joined(names: Sequence[str]) -> str:
+    """Names in a row of words: a, b and c."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def memorised(row: Mapping[str, Any]) -> str:
+    """Whether it is there, in plain words."""
+    return THERE[There(row["there"])]
+
+
+def told(row: Mapping[str, Any]) -> str:
+    """Whether it can be told from the outputs of one model, in plain words with the share found."""
+    word = Told(row["unknown_told"])
+    if word == Told.OPEN:
+        return TOLD[word]
+    return f"{TOLD[word]} ({number(100 * row['unknown_found'], 0)} %)"
+
+
+def prevented(found: Mapping[str, pd.DataFrame]) -> str:
+    """How many usual ways do not prevent it, by kind of host."""
+    if "C3" not in found:
+        return ""
+    table, parts = prevention(found["C3"]), []
+    for where, host in ((RANDOM, "random"), (HARD, "hard")):
+        words = table.loc[table["host"] == host, "prevents"]
+        counts = [f"{(words == word).sum()} {text}" for word, text in PREVENTS.items() if (words == word).any()]
+        if counts:
+            all_wait = (words == Prevents.OPEN).all()
+            parts.append(f"{where[0].upper()}{where[1:]}: {WAITS if all_wait else joined(counts)}")
+    pairs = table[["population", "way"]].drop_duplicates()
+    return f"Of {len(pairs)} pairs of a way and a data set how many prevent it? {'. '.join(parts)}." if parts else ""
+
+
+def influential(ranks: pd.DataFrame) -> str:
+    """By how much the letter raises an image's influence, beside the placebo, on images drawn at random."""
+    for row in ranks.to_dict("records"):
+        if row["setting"] == "random hosts":
+            ratio, other = (number(row[name], 1) for name in ("ratio", "placebo_ratio"))
+            return (
+                f"An image's influence on its own answer is {ratio} times as large with the letter on it, and {other} "
+                "times with the letter's pixels in another order."
+            )
+    return ""
+
+
+def varies(spread: Mapping[str, Any] | None) -> str:
+    """C5 in plain words."""
+    if spread is None:
+        return ""
+    text = f"On one image: {VARIES[Varies(spread['varies'])]}."
+    return f"{WAITS[0].upper()}{WAITS[1:]}." if spread["varies"] == Varies.OPEN else text
+
+
+def picture(found: Mapping[str, pd.DataFrame]) -> Figure:
+    """What the letter does to the label of its image, and how many models with it are found, of C1's answered rows.
+
+    On the left the mean probability of the host's label without the letter (hollow) and with it, of canary, placebo
+    model and control; on the right the share of canaries found, with its interval, and a line where chance is.
+    """
+    asked = [found[family] for family in ("C1", "C1, hard hosts") if family in found]
+    rows = [row for table in asked for row in answered(table).to_dict("records")]
+    rows.sort(key=lambda row: row["population"], reverse=True)
+    size = (WIDTH, 1.5 + 0.7 * max(len(rows), 1))
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=size, sharey=True, layout="constrained", gridspec_kw={"width_ratios": (3, 2)}
+    )
+    for place, row in enumerate(rows):
+        for line, (model, colour) in enumerate(MODELS.items()):
+            height, ends = place + 0.2 * (line - 1), [row[f"{model}_without"], row[f"{model}_with"]]
+            left.plot(ends, [height] * 2, color=colour, linewidth=1.6)
+            left.scatter(ends[0], height, 24, facecolors="white", edgecolors=colour, zorder=2)
+            left.scatter(ends[1], height, 24, color=colour, zorder=3, label=model if place == 0 else "_")
+        ends = [100 * row[f"unknown_found_{end}"] for end in ("low", "high")]
+        right.plot(ends, [place] * 2, color=MODELS["canary"], linewidth=1.6)
+        right.scatter(100 * row["unknown_found"], place, 30, color=MODELS["canary"], zorder=2)
+    right.axvline(100 * THRESHOLDS.false_positive_rate, color="0.4", linewidth=0.8, linestyle=":")
+    names = [f"{row['population'].partition(',')[0]},\n{row['host']} host" for row in rows]
+    left.set(yticks=range(len(rows)), yticklabels=names, xlim=(-0.03, 1.03), ylim=(max(len(rows), 1) - 0.5, -0.5))
+    left.set(title="without the letter, and with it", xlabel="probability of the host's label")
+    right.set(title="told by outputs", xlabel="canaries found (%)", xlim=(0, 100))
+    if rows:
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)
