@@ -34,6 +34,7 @@ book: $(READY) ## execute the notebooks and build the book: PROFILE=embedded or 
 
 test: lint unit regression ## lint, unit tests, the notebooks against their references, the book of the embedded profile
 	UFM_RUNS="$$PWD/_build/regression/runs" $(MAKE) book # which need not train again what the regression has trained
+	$(MAKE) browser
 
 lint: $(READY) ## lint, formatting, types, and which room imports which
 	$(BIN)/ruff check .
@@ -43,6 +44,9 @@ lint: $(READY) ## lint, formatting, types, and which room imports which
 
 unit: $(READY) ## unit and property tests, on every core
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
+browser: $(READY) ## the book that was built last, in Chromium, where there is one
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 tests/browser
 
 coverage: $(READY) ## which lines of src the unit tests do not reach
 	rm -rf _build/coverage
@@ -94,4 +98,4 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
 clean: ## remove what was built; .venv and data stay
 	rm -rf _build
 
-.PHONY: help install book test lint unit coverage floors regression run compare notebooks reference baseline bench readme lock clean
+.PHONY: help install book test lint unit browser coverage floors regression run compare notebooks reference baseline bench readme lock clean

@@ -1,4 +1,4 @@
-"""Sphinx extension of this book: what stands under each title, and one script less on every page."""
+"""Sphinx extension of this book: what stands under each title, one script less on every page, one more to search."""
 
 import json
 from pathlib import Path
@@ -82,6 +82,16 @@ def silence_thebe(app):
                 app.disconnect(listener.id)
 
 
+def search_without_excerpts(app, pagename, templatename, context, doctree):
+    """Where the book is opened as a file, let the search name pages without quoting them.
+
+    A browser lets no script read another file, and complains of each page that the search asks for.
+    """
+    if pagename == "search":
+        script = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
+        app.add_js_file(None, body=script)
+
+
 def setup(app):
     """Called by Sphinx, after the extensions that Jupyter Book loads itself."""
     app.add_node(
@@ -100,5 +110,6 @@ def setup(app):
     )
     app.connect("env-get-outdated", read_provenance)
     app.connect("doctree-read", insert_provenance)
+    app.connect("html-page-context", search_without_excerpts)
     silence_thebe(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
