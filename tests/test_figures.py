@@ -126,7 +126,10 @@ def test_a_figure_is_narrow_closed_and_leaves_its_tables(name, n, populations):
         assert axis.images or axis.lines or axis.collections or not axis.axison
     for given, before in zip(tables, untouched, strict=True):
         for title in given if isinstance(given, dict) else []:
-            pd.testing.assert_frame_equal(pd.DataFrame(given[title]), pd.DataFrame(before[title]))
+            if isinstance(given[title], np.ndarray):
+                np.testing.assert_array_equal(given[title], before[title])
+            else:
+                pd.testing.assert_frame_equal(pd.DataFrame(given[title]), pd.DataFrame(before[title]))
         if isinstance(given, pd.DataFrame):
             pd.testing.assert_frame_equal(given, before)
 

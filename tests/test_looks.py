@@ -54,7 +54,7 @@ def another_row():
 
 
 def another_colour(patch):
-    patch.setitem(figures.HOST_COLOURS, "hard", "#CC79A7")
+    patch.setitem(figures.HOST_MARKS, "hard", ("#CC79A7", "o", True))
     return drawn("figures.contrast_rows")
 
 

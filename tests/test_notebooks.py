@@ -192,7 +192,7 @@ def test_every_figure_has_caption_name_and_alt_text(name):
     assert len(names) == len(set(names))
 
 
-PICTURES = re.compile(r"^(figures\.pictures|chapter\.drawn_(images|rows|models))\(", re.MULTILINE)  # which have no table
+PICTURES = re.compile(r"^(figures\.pictures|chapter\.drawn_(images|rows|models))\(", re.MULTILINE)  # without table
 
 
 @pytest.mark.parametrize("name", notebooks.NAMES)
