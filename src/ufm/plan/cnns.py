@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ufm.networks import DenseNetBC
+from ufm.networks import CNN2, DenseNetBC
 from ufm.plan import second
 from ufm.plan.profiles import PROFILES
 from ufm.plan.sweep import Sweep
@@ -19,6 +19,8 @@ PLAIN = {
     ),
     "paper": Protocol("cifar10", 10_000, scoring=Scoring(ood_set="mnist", n_effect=500)),
 }
+QUARTER = (*second.CNNS["embedded"][0].values(), CNN2(channels=(8, 16), hidden=(256,)))
+MODELS = {"embedded": QUARTER, "paper": tuple(second.CNNS["paper"][0].values())}
 # All of one part, so that one pool of hosts does.
 SEEDS = {"embedded": range(0, 96, 12), "paper": range(1000, 1050, 5)}
 
@@ -35,7 +37,7 @@ def shown(profile: str) -> tuple[str, ...]:
 
 def networks(profile: str) -> dict[str, Sweep]:
     """CNN-1 and CNN-2 on hard hosts, three models a seed, with the feature moved at test time too."""
-    models, seeds, plain = second.CNNS[profile][0].values(), SEEDS[profile], PLAIN[profile]
+    models, seeds, plain = MODELS[profile], SEEDS[profile], PLAIN[profile]
     three = replace(plain, hosts=("hard",), roles=("canary", "placebo"), measure="moved card", planned=(0, 0))
     return {
         f"{plain.dataset}-small-{model.name}": Sweep(

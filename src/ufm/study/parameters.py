@@ -7,14 +7,14 @@ from itertools import accumulate
 from ufm.data import sources
 from ufm.data.folders import is_folder
 from ufm.networks import MODELS, Model, of_variant
-from ufm.plan import registry, second
+from ufm.plan import registry
+from ufm.plan.cnns import QUARTER
 from ufm.plan.profiles import PROFILES, changed, trains_on
 from ufm.plan.sensitivity import SCORED, fitted, varied_in
 from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Training, hosts, overlap
 
-# Networks of the embedded profile by name.
-NARROW = {one.name: one for one in (PROFILES["embedded"].model, *second.CNNS["embedded"][0].values())}
+NARROW = {one.name: one for one in (PROFILES["embedded"].model, *QUARTER)}  # networks of the embedded profile by name
 
 
 def shown(
