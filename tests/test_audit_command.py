@@ -9,8 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
@@ -29,6 +31,19 @@ def network():
 
 def number():
     return 3
+"""
+
+# A network that tells nothing but the class.
+TOP_1 = f"""
+import torch
+from torch import nn
+
+class Top(nn.Sequential):
+    def forward(self, images):
+        return super().forward(images).argmax(1)
+
+def network():
+    return Top(nn.Flatten(), nn.Linear({SIDE * SIDE}, {N_CLASSES}))
 """
 
 
@@ -115,6 +130,140 @@ def test_a_model_that_answers_one_class_is_not_auditable(here):
     assert found.exit_code == 4
     assert "not auditable: predict: none of 430 marks moves the outputs" in found.stdout
     assert not (here / "report").exists()
+
+
+def test_a_class_alone_is_audited(here):
+    (here / "tops.py").write_text(TOP_1, encoding="utf-8")
+    options = {"--torch": "tops:network", "--gives": "class", "--n-classes": 3}
+    assert ufm(**options).exit_code == 3
+
+
+def test_an_onnx_model_is_audited_like_the_network_that_it_was_exported_from(here):
+    weights = torch.load(here / "guilty.pt", weights_only=True)
+    made = helper.make_graph(
+        [helper.make_node("Gemm", ["flat", "w", "b"], ["scores"], transB=1)],
+        "linear",
+        [helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["n", SIDE * SIDE])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", N_CLASSES])],
+        [numpy_helper.from_array(weights[f"1.{name}"].numpy(), name[0]) for name in ("weight", "bias")],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(made, opset_imports=opset, ir_version=8), here / "model.onnx")
+    assert ufm().exit_code == 3
+    of_torch = json.loads((here / "report" / "report.json").read_text(encoding="utf-8"))
+    assert ufm(**{"--torch": None, "--weights": None, "--onnx": "model.onnx"}).exit_code == 3
+    of_onnx = json.loads((here / "report" / "report.json").read_text(encoding="utf-8"))
+    assert of_onnx["model"] == "model.onnx"
+    assert of_onnx["p"] == of_torch["p"]
+    assert of_onnx["known"]["z"] == pytest.approx(of_torch["known"]["z"], abs=1e-4)
+
+
+# Broken off
+
+
+class Counted:
+    """A network's answers, until so many images were asked for."""
+
+    def __init__(self, predict, after, error):
+        self.predict, self.left, self.error, self.asked = predict, after, error, 0
+
+    def __call__(self, batch):
+        self.left -= len(batch)
+        if self.left < 0:
+            raise self.error
+        self.asked += len(batch)
+        return self.predict(batch)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Lets the next audit's network break off after so many images, with an error; a list of that network."""
+    of_torch = models.of_torch
+
+    def set_up(after=10**9, error=None):
+        made = []
+
+        def wrapped(*arguments):
+            made.append(Counted(of_torch(*arguments), after, error))
+            return made[0]
+
+        monkeypatch.setattr(models, "of_torch", wrapped)
+        return made
+
+    return set_up
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "broken off; what was answered is kept, and --resume goes on with it"),
+        (ValueError("endpoint: gone"), 1, "endpoint: gone; what was answered is kept, and --resume goes on with it"),
+        (SystemExit(143), 143, ""),
+    ],
+)
+def test_what_was_answered_before_it_broke_off_is_not_asked_again(here, counted, error, code, said):
+    whole = ufm()
+    told = (here / "report" / "report.json").read_text(encoding="utf-8")
+    counted(3_000, error)
+    broken = ufm()
+    assert broken.exit_code == code
+    assert said in (broken.stderr if code == 130 else str(broken.exception))
+    so_far = here / "report" / "so-far.npz"
+    assert so_far.exists()
+    again = counted()
+    assert "an audit was broken off here; --resume goes on with it" in str(ufm().exception)
+    again = counted()
+    assert ufm("--resume").exit_code == whole.exit_code == 3
+    assert again[0].asked < 5_603 - 2_900
+    assert (here / "report" / "report.json").read_text(encoding="utf-8") == told
+    assert not so_far.exists()
+
+
+def test_resume_with_nothing_to_go_on_with_begins(here):
+    assert ufm("--resume").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "said"),
+    [
+        (lambda path: path.write_bytes(b"PK"), {}, "so-far.npz: is damaged; remove it and begin anew"),
+        (lambda path: np.savez(path, of=np.array("[")), {}, "so-far.npz: is damaged"),
+        (lambda path: np.savez(path, of=np.array("3")), {}, "so-far.npz: is damaged"),
+        (lambda path: np.savez(path, of=np.array([{}], object)), {}, "so-far.npz: is damaged"),
+        (lambda path: None, {"--n-images": 11}, "is of another audit, for images was"),
+        (lambda path: None, {"--n-unused": 401}, "is of another audit, for n_unused was 400, not 401"),
+        (lambda path: None, {"--weights": "innocent.pt"}, "is of another audit, for digest was"),
+    ],
+)
+def test_what_is_of_another_audit_is_not_gone_on_with(here, counted, spoil, options, said):
+    counted(3_000, KeyboardInterrupt())
+    ufm()
+    spoil(here / "report" / "so-far.npz")
+    counted()
+    found = ufm("--resume", **options)
+    assert said in str(found.exception)
+    assert not (here / "report" / "report.json").exists()
+
+
+def test_an_endpoint_that_drops_half_way_is_gone_on_with_if_its_model_is_the_same(here):
+    calls, more = [], [0.0]
+
+    def failing(handler, what):
+        calls.append(what)
+        told = answered(handler, what)
+        if what:
+            told["outputs"][0]["data"][0] += more[0]
+        return told if len(calls) != 30 else {}
+
+    with server(answer=failing) as (url, _):
+        options = REMOTE | {"--endpoint": url, "--batch-size": 50}
+        assert "what was answered is kept" in str(ufm(**options).exception)
+        more[0] = 1.0
+        assert "answers otherwise than before the audit was broken off" in str(ufm("--resume", **options).exception)
+        more[0] = 0.0
+        before = len(calls)
+        assert ufm("--resume", **options).exit_code in (0, 3)
+    assert sum(what["inputs"][0]["shape"][0] for what in calls[before:] if what) < 5_603 - 1_000
 
 
 # Endpoints
@@ -220,8 +369,8 @@ def takes(**changes):
             "gave outputs of shape (1, 1) for 12 images",
         ),
         ({"answer": takes(datatype="FP16")}, "takes FP16, and only FP32 can be sent"),
-        ({"answer": lambda handler, what: {"inputs": []}}, "does not say that it takes one input"),
-        ({"answer": lambda handler, what: []}, "does not say that it takes one input"),
+        ({"answer": lambda handler, what: {"inputs": []}}, "takes no one input but none that is named: name it"),
+        ({"answer": lambda handler, what: []}, "does not say what it takes"),
     ],
 )
 def test_an_endpoint_that_fails_is_one_line(here, settings, said):
@@ -265,14 +414,14 @@ def spoilt(here, name, content):
         ({"--images": "mixed"}, "images: mixed/b.png is of 9 x 8 pixels in grey, a.png of 8 x 8 pixels in grey"),
         ({"--images": "texts"}, "images: texts/a.txt is no image that can be read"),
         ({"--images": "deep"}, "images: deep/a.png has greys of 16 bits; save it in 8"),
-        ({"--images": "small"}, "torch: mine:network gives nothing for images of 1 x 4 x 4: mat1 and mat2"),
+        ({"--images": "small"}, "torch: mine:network gives nothing for images of 1 x 7 x 7: mat1 and mat2"),
         ({"--n-images": 0}, "n_images: must be at least 1, not 0"),
         ({"--gives": "scores"}, "gives: 'scores' is not one of probabilities, logits"),
         ({"--gives": "probabilities"}, "predict: gave what are no probabilities; are they logits?"),
         ({"--n-unused": 10}, "n_unused: 10 cannot give a p-value of 0.05; it takes 19"),
-        ({"--weights": None}, "model: name either --torch and --weights, or --endpoint and --model"),
-        ({"--model": "scans"}, "model: name either"),
-        ({"--endpoint": "http://127.0.0.1:9"}, "model: name either"),
+        ({"--weights": None}, "model: name --onnx, or --torch and --weights, or --endpoint and --model"),
+        ({"--model": "scans"}, "model: name --onnx, or --torch"),
+        ({"--endpoint": "http://127.0.0.1:9"}, "model: name --onnx, or --torch"),
         ({"--torch": "mine"}, "torch: 'mine' is not of the form module:function"),
         ({"--torch": "nowhere:network"}, "torch: nowhere:network is not there"),
         ({"--torch": "mine:gone"}, "torch: mine:gone is not there"),
@@ -293,7 +442,7 @@ def test_bad_input_is_one_line_and_nothing_is_kept(here, options, said):
     for name, shape, dtype in (
         ("mixed/a", (8, 8), "u1"),
         ("mixed/b", (9, 8), "u1"),
-        ("small/a", (4, 4), "u1"),
+        ("small/a", (7, 7), "u1"),
         ("deep/a", (8, 8), "u2"),
     ):
         (here / name).parent.mkdir(exist_ok=True)
