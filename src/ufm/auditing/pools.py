@@ -3,7 +3,7 @@
 Every mark is treated alike, so that if the model depends on none of them their scores are exchangeable.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -74,6 +74,7 @@ def pool(
     position: tuple[int, int] = (1, 1),
     batch_size: int = 1_000,
     journal: Journal | None = None,
+    labels: Mapping[str, int | None] | None = None,
 ) -> Pool:
     """Ask a model about every mark at one place, on images and on a black one.
 
@@ -89,12 +90,15 @@ def pool(
         position: row and column of the marks' top-left pixel.
         batch_size: images that are sent at once.
         journal: of what is answered, which may hold the first of it already.
+        labels: that will be looked at, by what has them: they are to be classes of the model.
 
     Raises:
-        ValueError: what `ufm.measures.response.BlackBox` refuses, but for rounding; one class alone.
+        ValueError: what `ufm.measures.response.BlackBox` refuses, but for rounding; one class alone; a label of none.
         NotAuditable: no mark moves the outputs on any of the images, as may be where these are classes alone.
     """
-    return scored(answered(predict, marks, images, gives, n_classes, position, batch_size, journal), len(images))
+    return scored(
+        answered(predict, marks, images, gives, n_classes, position, batch_size, journal, labels), len(images)
+    )
 
 
 def scored(arrays: Arrays, n_images: int) -> Pool:
@@ -117,6 +121,7 @@ def answered(
     position: tuple[int, int] = (1, 1),
     batch_size: int = 1_000,
     journal: Journal | None = None,
+    labels: Mapping[str, int | None] | None = None,
 ) -> Arrays:
     """How each mark moves a model's outputs: "ood_shift" (n_marks, n_classes), "ood_kl_mean" (n_marks,), "black_…".
 
@@ -134,11 +139,19 @@ def answered(
             )
             if answers.clean.shape[1] < 2:
                 raise ValueError("predict: gave one output an image; there must be one for each of two classes or more")
+            require_labels(labels or {}, answers.clean.shape[1])
             known.recall(kind, answers.clean.numpy(force=True))
             for few in stamped[known.n(kind) :].split(MARKS_AT_ONCE):
                 known.add(kind, moved(answers, few))
                 bar.update(len(few) * len(some[kind]))
     return known.arrays
+
+
+def require_labels(labels: Mapping[str, int | None], n_classes: int) -> None:
+    """Raise a ValueError that names a label which is no class of a model, and what has it."""
+    for whose, label in labels.items():
+        if label is not None and not 0 <= label < n_classes:
+            raise ValueError(f"label: {label}{whose} is none of the model's {n_classes} classes, from 0")
 
 
 def n_queries(n_marks: int, n_images: int) -> int:
