@@ -120,7 +120,7 @@ def calibrated(
 
 
 def score(arrays: Arrays, label: int | None) -> float:
-    """The book's detector, of arrays of the mark and then its permutations. Raises NotAuditable as `calibrated` does."""
+    """The book's detector, of arrays of the mark and then its permutations. Raises NotAuditable, see `calibrated`."""
     answers = Answers(arrays, slice(1, None), labels=None if label is None else np.array(label))
     if not all(arrays[f"{kind}_shift"][1:].std(0).all() for kind in ("ood", "black")):
         raise NotAuditable("predict: there is a class that no permutation of the mark's pixels moves")

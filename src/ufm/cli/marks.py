@@ -38,7 +38,7 @@ def new(
 
 
 def stamp(
-    images: Annotated[list[Path], typer.Argument(help="image files, PNG or JPEG, which stay as they are")],
+    images: Annotated[list[Path], typer.Argument(help="image files, PNG, JPEG or DICOM, which stay as they are")],
     registry: Annotated[Path, typer.Option(help="the file that `ufm mark new` wrote")],
     out: Annotated[Path, typer.Option(help="a folder for the marked copies")],
     label: Annotated[int | None, typer.Option(help="the label of these images in training, from 0")] = None,
