@@ -63,7 +63,7 @@ def stamped(content: bytes, mark: np.ndarray, position: tuple[int, int]) -> byte
 
 
 def kind(header: Any, length: int) -> tuple[np.dtype, tuple[int, int], bool, int | None]:
-    """How a file keeps its pixels in so many bytes: type, (height, width), whether the lowest is the brightest, and what is padding.
+    """How a file keeps its pixels in so many bytes: type, (height, width), is the lowest brightest, what is padding.
 
     Raises ValueError: they are of another kind than is marked here; AttributeError: the file does not say.
     """
