@@ -25,3 +25,13 @@ def real_data():
         return folder
 
     return root
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder to work in, with what is audited by command: see `audited.fill`."""
+    import audited
+
+    monkeypatch.chdir(tmp_path)
+    audited.fill(tmp_path)
+    return tmp_path

@@ -125,6 +125,8 @@ def test_combined_equals_all_draws():
     assert found.p == pytest.approx(np.mean(np.array(sums) >= own - 1e-12), abs=0.01)
     assert found.z == pytest.approx((own - np.mean(sums)) / np.std(sums), abs=0.03)
     assert found.n == 2
+    largest = max(sums)
+    assert found.smallest == pytest.approx(np.mean(np.array(sums) >= largest - 1e-12), abs=0.01)
 
 
 def test_places_have_pools_of_their_own():
@@ -231,20 +233,40 @@ def softmax(logits):
     return p / p.sum(1, keepdims=True)
 
 
-@pytest.mark.parametrize("digits", [None, 4, 2, 0])
+@pytest.mark.parametrize("digits", [None, 4, 2, 0, "class"])
 def test_rounded_outputs_are_audited_with_what_they_hold(digits):
     registry = planted_registry(1, 48)
     some = images(np.random.default_rng(2))
     guilty, innocent = (marked_model(registry, 3, strength) for strength in (12.0, 0.0))
 
+    gives, n_classes = ("class", N_CLASSES) if digits == "class" else ("probabilities", None)
+
     def rounded(predict):
+        if digits == "class":
+            return lambda batch: predict(batch).argmax(1)
         if digits == 0:  # the class alone
             return lambda batch: np.eye(N_CLASSES)[predict(batch).argmax(1)]
         return lambda batch: np.round(softmax(predict(batch)), 16 if digits is None else digits)
 
-    found = audit(rounded(guilty), registry, some, gives="probabilities")
-    assert found.p < (0.001 if digits else 1)
-    assert audit(rounded(innocent), registry, some, gives="probabilities").p > 0.01
+    found, other = (audit(rounded(one), registry, some, gives=gives, n_classes=n_classes) for one in (guilty, innocent))
+    assert found.p < 0.001
+    assert other.p > 0.01
+
+
+def test_where_no_choice_of_marks_could_be_found_it_is_not_auditable():
+    registry, some = planted_registry(1, 60, labels=False), images(np.random.default_rng(2))
+    one = torch.tensor(registry.unused(1)[0])
+
+    def of_one_mark(batch):  # which changes the class, and no other mark does
+        return (batch[:, :, 1:6, 1:6] == one).all((1, 2, 3)).long()
+
+    n, pool_size = len(registry.planted), 400 + 60  # any of the pool may be among those that are planted
+    with pytest.raises(
+        NotAuditable, match="so few of 460 marks .* even those that do most would have a p of 0.0"
+    ) as said:
+        audit(of_one_mark, registry, some, gives="class", n_classes=2)
+    assert float(str(said.value).split("p of ")[1].split(",")[0]) == pytest.approx(n / pool_size, abs=0.006)
+    assert audit(of_one_mark, registry, some, gives="class", n_classes=2, level=0.2).unknown.smallest < 0.2
 
 
 def test_outputs_that_no_mark_moves_are_not_auditable():
@@ -265,6 +287,7 @@ def test_outputs_that_no_mark_moves_are_not_auditable():
         (lambda n: np.full((n, 4), -0.25), "predict: gave what are no probabilities"),
         (lambda n: np.full((n + 1, 4), 0.25), r"predict: gave outputs of shape \(13, 4\) for 12 images"),
         (lambda n: np.full(n, 0.25), r"predict: gave outputs of shape \(12,\) for 12 images"),
+        (lambda n: np.full((n, 1), 1.0), "predict: gave one output an image; there must be one for each of two"),
     ],
 )
 def test_answers_that_are_none_are_named(outputs, said):
@@ -274,4 +297,28 @@ def test_answers_that_are_none_are_named(outputs, said):
             planted_registry(1),
             images(np.random.default_rng(2)),
             gives="probabilities",
+        )
+
+
+@pytest.mark.parametrize(
+    ("outputs", "n_classes", "said"),
+    [
+        (lambda n: np.full(n, 4), 4, "predict: gave what is no class of 4, a whole number from 0 for each image"),
+        (lambda n: np.full(n, -1), 4, "predict: gave what is no class of 4"),
+        (lambda n: np.full(n, 0.5), 4, "predict: gave what is no class of 4"),
+        (lambda n: np.full(n, np.nan), 4, "predict: gave what is no class of 4"),
+        (lambda n: np.full((n, 3), 0), 4, "predict: gave what is no class of 4"),
+        (lambda n: np.full((n, 4), 0.25), 4, "predict: gave more than a class; are they probabilities or logits"),
+        (lambda n: np.full(n, 0), None, "n_classes: of a class alone it must be said of how many, two or more"),
+        (lambda n: np.full(n, 0), 1, "n_classes: of a class alone it must be said of how many, two or more"),
+    ],
+)
+def test_classes_that_are_none_are_named(outputs, n_classes, said):
+    with pytest.raises(ValueError, match=f"^{said}"):
+        audit(
+            lambda batch: outputs(len(batch)),
+            planted_registry(1),
+            images(np.random.default_rng(2)),
+            gives="class",
+            n_classes=n_classes,
         )

@@ -44,7 +44,10 @@ def test_a_line_a_minute_and_none_before(clock):
         clock[0] += 7
         when.append(file.getvalue().count("\n"))
     assert when[:10] == [0] * 9 + [1]  # the tenth epoch begins after the line that the ninth wrote, at 63 seconds
-    assert file.getvalue().splitlines()[:2] == ["epochs: 9/100 (after 63 s)", "epochs: 18/100 (after 2 min)"]
+    assert file.getvalue().splitlines()[:2] == [
+        "epochs: 9/100 (after 63 s, 11 min left)",
+        "epochs: 18/100 (after 2 min, 10 min left)",
+    ]
     assert file.getvalue().count("\n") == 700 // 63
 
 
@@ -54,7 +57,10 @@ def test_a_slow_step_is_told_once_and_a_short_training_not_at_all(clock):
         clock[0] += 600
     for _ in lines(range(5), "epochs", clock, file):
         clock[0] += 11
-    assert file.getvalue().splitlines() == ["parts: 1/2 (after 10 min)", "parts: 2/2 (after 20 min)"]
+    assert file.getvalue().splitlines() == [
+        "parts: 1/2 (after 10 min, 10 min left)",
+        "parts: 2/2 (after 20 min)",
+    ]
 
 
 def test_what_is_inside_another_shares_its_lines(clock):
@@ -66,7 +72,7 @@ def test_what_is_inside_another_shares_its_lines(clock):
                 clock[0] += 10
             seeds.update(1)
     assert file.getvalue().splitlines() == [
-        "mnist, seed 1: 1/3; epochs: 2/4 (after 60 s)",
+        "mnist, seed 1: 1/3; epochs: 2/4 (after 60 s, 60 s left)",
         "mnist, seed 2: 2/3; epochs: 4/4 (after 2 min)",
     ]
 
@@ -95,7 +101,11 @@ def run(script, *arguments, **more):
 
 
 def test_a_file_gets_lines_and_a_notebook_nothing_but_from_a_kernel_that_keeps_nothing(script):
-    told = ["epochs: 6/20 (after 60 s)", "epochs: 12/20 (after 2 min)", "epochs: 18/20 (after 3 min)"]
+    told = [
+        "epochs: 6/20 (after 60 s, 2 min left)",
+        "epochs: 12/20 (after 2 min, 80 s left)",
+        "epochs: 18/20 (after 3 min, 20 s left)",
+    ]
     assert run(script, capture_output=True).stderr.splitlines() == told
     kernel = run(script, "ipykernel", capture_output=True)
     assert (kernel.stdout, kernel.stderr) == ("", "")

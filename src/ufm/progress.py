@@ -33,7 +33,10 @@ def remark(line: str) -> None:
 
 
 class Lines:
-    """What tqdm's bar is used for, in lines: at most one a minute of all that is at work, the outermost first."""
+    """What tqdm's bar is used for, in lines: at most one a minute of all that is at work, the outermost first.
+
+    How long it will take still is said as if it went on as it did.
+    """
 
     at_work: ClassVar[list["Lines"]] = []
     begun: ClassVar[float]  # when the outermost of them did
@@ -82,7 +85,12 @@ class Lines:
             return
         Lines.last = now
         parts = (f"{one.description}: {one.done}" + f"/{one.total}" * (one.total is not None) for one in self.at_work)
-        print(f"{'; '.join(parts)} (after {duration(now - Lines.begun)})", file=self.file, flush=True)
+        spent, share, left = now - Lines.begun, 0.0, ""  # share of the outermost: what is inside counts too
+        for one in reversed(self.at_work):
+            share = (one.done + share) / one.total if one.total else 0.0
+        if 0 < share < 1:
+            left = f", {duration(spent * (1 / share - 1))} left"
+        print(f"{'; '.join(parts)} (after {duration(spent)}{left})", file=self.file, flush=True)
 
     def close(self) -> None:
         """It is not at work any more."""

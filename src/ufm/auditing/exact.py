@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from ufm.statistics import permutation_p_value
 
@@ -31,6 +32,7 @@ class Combined:
     z: float  # the same, in standard deviations over draws from their mean
     p: float  # one-sided, in (0, 1]: the share of draws with as large a sum, the observed one counted
     n: int  # planted marks
+    smallest: float  # the p that those of the pool would have had which score highest, whichever they are
 
 
 def mark_p_values(place: Place) -> np.ndarray:
@@ -49,18 +51,19 @@ def combined(places: Sequence[Place], *, n_draws: int = 99_999, seed: int = 0) -
     """
     if not any(len(place.planted) for place in places):
         raise ValueError("registry: no mark was planted, so there is nothing to look for")
-    rng, observed, null = np.random.default_rng(seed), 0.0, np.zeros(n_draws)
+    rng, observed, best, null = np.random.default_rng(seed), 0.0, 0.0, np.zeros(n_draws)
     for place in places:
         pool, slots = np.concatenate([place.planted, place.unused]), np.arange(len(place.planted))
         if not len(place.unused):
             raise ValueError("draws: without marks that were never stamped there is nothing to compare with")
         observed += float(place.scores[slots, place.planted].sum())
+        best += float(place.scores[:, pool][linear_sum_assignment(place.scores[:, pool], maximize=True)].sum())
         for start in range(0, n_draws, BATCH):
             n = min(BATCH, n_draws - start)
             drawn = pool[rng.random((n, len(pool))).argpartition(len(slots) - 1, axis=1)[:, : len(slots)]]
             drawn = rng.permuted(drawn, axis=1)  # the chosen ones come in no random order
             null[start : start + n] += place.scores[slots, drawn].sum(1)
     rounding = 1e-9 * max(1.0, float(np.abs(null).max()))
-    p = float(permutation_p_value(observed - rounding, null))
+    p, smallest = (float(permutation_p_value(value - rounding, null)) for value in (observed, best))
     z = (observed - null.mean()) / null.std() if null.std() > 0 else 0.0
-    return Combined(observed, float(z), p, sum(len(place.planted) for place in places))
+    return Combined(observed, float(z), p, sum(len(place.planted) for place in places), smallest)

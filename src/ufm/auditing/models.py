@@ -75,27 +75,39 @@ def of_torch(factory: str, weights: Path) -> Callable[[torch.Tensor], np.ndarray
 class Endpoint:
     """A model behind the Open Inference Protocol, version 2 over REST, as KServe, MLServer and Triton speak it.
 
-    Images are sent as float32 in the order of the protocol, (n, C, H, W); of the answer the first output is taken, or
-    the one that is named. Calls raise ValueError, in one line, where no such answer comes.
+    Images are sent as float32, (n, C, H, W), or flat, (n, C · H · W), where the model says that it takes two axes; of
+    the answer the first output is taken, or the one that is named. Calls raise ValueError, in one line, where no such
+    answer comes.
     """
 
-    def __init__(self, url: str, model: str, *, output: str = ""):
-        """Ask the endpoint what the model is called and takes. Raises ValueError: no address, no such model."""
+    def __init__(self, url: str, model: str, *, input: str = "", output: str = ""):
+        """Ask the endpoint what the model takes; `input` is needed where it does not say so.
+
+        Raises ValueError: no address, no such model, or it takes something else than one input of float32.
+        """
         address = urlsplit(url)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ValueError(f"endpoint: {url!r} is no address that begins with http:// or https://")
         self.url, self.model, self.output = url.rstrip("/"), model, output
         told = self.asked("", None)
-        inputs = told.get("inputs") if isinstance(told, dict) else None
-        if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-            raise ValueError(f"endpoint: {model} does not say that it takes one input")
-        self.input, kind = str(inputs[0].get("name")), inputs[0].get("datatype")
+        inputs = told.get("inputs", []) if isinstance(told, dict) else None
+        if not isinstance(inputs, list) or not all(isinstance(one, dict) for one in inputs):
+            raise ValueError(f"endpoint: {model} does not say what it takes")
+        named = ", ".join(str(one.get("name")) for one in inputs)
+        if input and not inputs:  # some servers do not know
+            inputs = [{"name": input, "datatype": "FP32"}]
+        if len(inputs) != 1 or input not in ("", str(inputs[0].get("name"))):
+            wanted = f"no one input{f' {input!r}' * bool(input)} but {named or 'none that is named: name it'}"
+            raise ValueError(f"endpoint: {model} says that it takes {wanted}")
+        self.input, kind, shape = str(inputs[0].get("name")), inputs[0].get("datatype"), inputs[0].get("shape")
         if kind != "FP32":
             raise ValueError(f"endpoint: {model} takes {kind}, and only FP32 can be sent")
+        self.flat = isinstance(shape, list) and len(shape) == 2
 
     def __call__(self, batch: torch.Tensor) -> np.ndarray:
         """Outputs (n, n_classes) for images (n, C, H, W)."""
         images = batch.to(torch.float32)
+        images = images.flatten(1) if self.flat else images
         given = {"name": self.input, "shape": list(images.shape), "datatype": "FP32", "data": images.flatten().tolist()}
         told = self.asked("/infer", {"inputs": [given]})
         try:

@@ -69,12 +69,9 @@ def page(report: AuditReport, registry: Registry, *, model: str, command: str) -
         cells += [p_text(one.p)] + ([p_text(one.p_known)] if one.p_known is not None else [])
         singles.append(row(cells))
     alone = ["mark", "image", "label", "p, label unknown"] + (["p, label known"] if known else [])
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>Audit of {escape(model)}</title><style>{STYLE}</style></head><body><main>
-<h1>Audit of {escape(model)}</h1>
-<p>Mode: <strong>exact</strong>. The marks were drawn at random before training, under the seal
+    return document(
+        model,
+        f"""<p>Mode: <strong>exact</strong>. The marks were drawn at random before training, under the seal
 <code>{report.seal}</code>. Of models that were trained without them a share of {report.level:g} at most is called
 found, whatever they are.</p>
 <p><strong>{escape(verdict(report))}</strong> What decides is the first row below, {decided}.</p>
@@ -87,7 +84,18 @@ found, whatever they are.</p>
 <h2>How to repeat it</h2>
 <p>{report.n_images} images, {report.n_unused} draws that were never stamped, {report.n_queries} queries.</p>
 <p><code>{escape(command)}</code></p>
-</main></body></html>
+""",
+    )
+
+
+def document(model: str, content: str) -> str:
+    """A page that needs no other file, of content that is HTML already."""
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>Audit of {escape(model)}</title><style>{STYLE}</style></head><body><main>
+<h1>Audit of {escape(model)}</h1>
+{content}</main></body></html>
 """
 
 
@@ -102,10 +110,11 @@ def row(cells: list[str], kind: str = "td") -> str:
     return f"<tr>{''.join(f'<{kind}{first}>{cell}</{kind}>' for cell in cells)}</tr>"
 
 
-def picture(mark: np.ndarray, place: int) -> str:
+def picture(mark: np.ndarray, place: int | str) -> str:
     """A mark (1 or C, h, w) as an image that lies in the page itself."""
     from PIL import Image
 
     pixels, file = np.rint(mark * 255).astype(np.uint8), io.BytesIO()
     Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)).save(file, format="PNG")
-    return f'<img alt="mark {place}" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
+    content = base64.b64encode(file.getvalue()).decode()
+    return f'<img alt="mark {escape(str(place))}" src="data:image/png;base64,{content}">'

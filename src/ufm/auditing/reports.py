@@ -1,16 +1,14 @@
 """The audit of one model by a registry of marks, in the mode that is exact."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
-from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 
 from ufm.auditing.exact import Combined, Place, combined, mark_p_values
-from ufm.auditing.pools import pool
+from ufm.auditing.journals import Journal
+from ufm.auditing.pools import Gives, NotAuditable, Predict, pool
 from ufm.marks import Registry
 
 
@@ -50,14 +48,16 @@ class AuditReport:
 
 
 def audit(
-    predict: Callable[[torch.Tensor], ArrayLike],
+    predict: Predict,
     registry: Registry,
     images: torch.Tensor,
     *,
-    gives: Literal["probabilities", "logits"],
+    gives: Gives,
+    n_classes: int | None = None,
     n_unused: int = 400,
     level: float = 0.05,
     batch_size: int = 1_000,
+    journal: Journal | None = None,
 ) -> AuditReport:
     """Ask whether a model was trained on images that carry the marks of a registry.
 
@@ -65,14 +65,17 @@ def audit(
         predict: of float images (n, C, H, W) in [0, 1], n at most `batch_size`, the outputs (n, n_classes).
         registry: whose marks were drawn before the model was trained, and which says on what they were stamped.
         images: (n_images, C, H, W), floating in [0, 1], of any kind; those of the training set are not needed.
-        gives: what the outputs are.
+        gives: what the outputs are: probabilities, also rounded ones, logits or a class alone.
+        n_classes: how many classes there are, where the outputs do not tell.
         n_unused: marks that were never stamped, with which the planted ones are compared.
         level: the share of models that were not trained with the marks, of which it is said all the same.
         batch_size: images that are sent at once.
+        journal: of what is answered, which may hold the first of it already.
 
     Raises:
         ValueError: no mark was planted, a label that is no class of the model, too few unused marks for the level, or
             what `ufm.auditing.pool` refuses.
+        NotAuditable: no mark moves the outputs, or so few do that no choice of marks could be found at the level.
     """
     planted = np.array([one.mark for one in registry.planted], int)
     if not len(planted):
@@ -81,25 +84,35 @@ def audit(
         needed = ceil(1 / level) - 1
         raise ValueError(f"n_unused: {n_unused} cannot give a p-value of {level:g}; it takes {needed}")
     marks = np.concatenate([registry.marks(), registry.unused(n_unused)])
-    asked = pool(predict, marks, images, gives=gives, position=registry.position, batch_size=batch_size)
+    asked = pool(
+        predict,
+        marks,
+        images,
+        gives=gives,
+        n_classes=n_classes,
+        position=registry.position,
+        batch_size=batch_size,
+        journal=journal,
+        labels={f", of {one.image},": one.label for one in registry.planted},
+    )
     kept = np.setdiff1d(np.arange(len(marks)), planted)  # by coin or beyond the lot, the model never saw them
     unknown = Place(np.tile(asked.unknown, (len(planted), 1)), planted, kept)
     labels, known = [one.label for one in registry.planted], None
     if None not in labels:
-        n_classes = asked.known.shape[1]
-        for one in registry.planted:
-            if one.label is not None and not 0 <= one.label < n_classes:
-                raise ValueError(
-                    f"label: {one.label}, of {one.image}, is none of the model's {n_classes} classes, from 0"
-                )
         known = Place(asked.known[:, np.array(labels, int)].T, planted, kept)
+    together = combined([unknown]), None if known is None else combined([known])
+    decides = together[1] or together[0]
+    if decides.smallest > level:
+        raise NotAuditable(
+            f"predict: so few of {len(marks)} marks move the outputs that even those that do most would have a p of "
+            f"{decides.smallest:.2g}, above {level:g}; plant more marks, or ask for probabilities of more digits"
+        )
     alone = mark_p_values(unknown), [None] * len(planted) if known is None else mark_p_values(known).tolist()
     results = zip(registry.planted, alone[0].tolist(), alone[1], strict=True)
     return AuditReport(
         registry.seal,
         level,
-        combined([unknown]),
-        None if known is None else combined([known]),
+        *together,
         tuple(MarkResult(one.mark, one.image, one.label, p, p_known) for one, p, p_known in results),
         len(images),
         n_unused,

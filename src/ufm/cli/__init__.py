@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import typer
 
-from ufm.cli import images, marks, records, runs, site
+from ufm.cli import audits, images, marks, records, runs, site
 
 app = typer.Typer(
     help="Unintended memorisation of unique features: data, notebooks and the book.",
@@ -41,7 +41,7 @@ mark = typer.Typer(help="Marks of your own: new, stamp.", no_args_is_help=True)
 mark.command()(marks.new)
 mark.command()(marks.stamp)
 app.add_typer(mark, name="mark")
-app.command()(marks.audit)
+app.command()(audits.audit)
 
 
 def in_utf8() -> None:
@@ -76,7 +76,8 @@ def main() -> None:
             app()
     except ModuleNotFoundError as error:
         # What trains needs no more than the library; other commands need the extras of pyproject.toml.
-        print(f"ufm: {error.name} is not installed; `pip install 'ufm[book,cluster]'` brings it", file=sys.stderr)
+        extra = "audit" if error.name in ("onnxruntime", "pydicom") else "book,cluster"
+        print(f"ufm: {error.name} is not installed; `pip install 'ufm[{extra}]'` brings it", file=sys.stderr)
         sys.exit(2)
     except (ValueError, OSError) as error:
         print(f"ufm: {in_a_line(error)}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -38,7 +38,7 @@ def new(
 
 
 def stamp(
-    images: Annotated[list[Path], typer.Argument(help="image files, PNG or JPEG, which stay as they are")],
+    images: Annotated[list[Path], typer.Argument(help="image files, PNG, JPEG or DICOM, which stay as they are")],
     registry: Annotated[Path, typer.Option(help="the file that `ufm mark new` wrote")],
     out: Annotated[Path, typer.Option(help="a folder for the marked copies")],
     label: Annotated[int | None, typer.Option(help="the label of these images in training, from 0")] = None,
@@ -64,47 +64,3 @@ def pair(text: str, between: str, name: str) -> tuple[int, int]:
     if not found:
         raise ValueError(f"{name}: {text!r} is not of the form 5{between}5")
     return int(found[1]), int(found[2])
-
-
-def audit(
-    registry: Annotated[Path, typer.Option(help="the file that `ufm mark new` wrote and `ufm mark stamp` filled")],
-    images: Annotated[Path, typer.Option(help="a folder of images of one size, best none of the training set's")],
-    out: Annotated[Path, typer.Option(help="a folder for report.html and report.json")],
-    torch: Annotated[str, typer.Option(help="module:function that makes a network of PyTorch")] = "",
-    weights: Annotated[Path | None, typer.Option(help="its weights, as torch.save wrote them")] = None,
-    endpoint: Annotated[str, typer.Option(help="address of a server of the Open Inference Protocol (KServe v2)")] = "",
-    model: Annotated[str, typer.Option(help="the model's name there")] = "",
-    gives: Annotated[str, typer.Option(help="probabilities or logits")] = "probabilities",
-    n_images: Annotated[int, typer.Option(help="so many of the images, the first by name")] = 500,
-    n_unused: Annotated[int, typer.Option(help="marks that were never stamped, to compare with")] = 400,
-    level: Annotated[float, typer.Option(help="share of other models that may be called found")] = 0.05,
-    batch_size: Annotated[int, typer.Option(help="images that are sent at once")] = 1_000,
-) -> None:
-    """Ask a trained model whether it was trained with the marks of a registry.
-
-    Exit code 0: nothing was found; 3: they were; 4: its outputs say nothing of any mark.
-    """
-    import shlex
-    import sys
-
-    from ufm import auditing, marks
-    from ufm.auditing import models, pages
-    from ufm.auditing.pools import n_queries
-    from ufm.marks.images import read_folder
-
-    if gives not in ("probabilities", "logits"):
-        raise ValueError(f"gives: {gives!r} is not one of probabilities, logits")
-    kind: Literal["probabilities", "logits"] = "logits" if gives == "logits" else "probabilities"
-    if bool(torch) == bool(endpoint) or bool(torch) != (weights is not None) or bool(endpoint) != bool(model):
-        raise ValueError("model: name either --torch and --weights, or --endpoint and --model")
-    lot, some = marks.read(registry), read_folder(images, n_images)
-    predict = models.of_torch(torch, weights) if weights else models.Endpoint(endpoint, model)
-    print(f"{n_queries(lot.n + n_unused, len(some))} queries", file=sys.stderr)
-    try:
-        report = auditing.audit(predict, lot, some, gives=kind, n_unused=n_unused, level=level, batch_size=batch_size)
-    except auditing.NotAuditable as error:
-        print(f"not auditable: {error}")
-        raise typer.Exit(4) from None
-    pages.keep(report, lot, out, model=model or torch, command=shlex.join(["ufm", *sys.argv[1:]]))
-    print(f"{pages.verdict(report)}\n{out / 'report.html'}")
-    raise typer.Exit(3 if report.found else 0)

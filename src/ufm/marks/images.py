@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ufm import features, image_files
+from ufm.marks import dicom
 from ufm.marks.registry import Planted, Registry, RegistryError
 
 if TYPE_CHECKING:
@@ -25,10 +26,11 @@ def plant(
     The registry afterwards, and the copies that are to lie in the folder `out`, under the same names; the files
     themselves stay as they are. An image that the registry has already gets its own mark again, so that what was broken
     off can be repeated. A PNG is kept to the pixel, a JPEG in its own quality, so that some of what surrounds the mark
-    changes a little.
+    changes a little; of a DICOM file every other byte stays, see `ufm.marks.dicom`.
 
     Raises ValueError: more files than marks that are left, two of one name, one that is there already and is another,
-    no PNG or JPEG of eight bits, an image on which the mark does not fit, or one planted before under another label.
+    no PNG or JPEG of eight bits and no DICOM file that `ufm.marks.dicom` can mark, an image on which the mark does not
+    fit, or one planted before under another label.
     """
     marks, contents, before = registry.marks(), {}, {one.image: one for one in registry.planted}
     used = {one.mark for one in registry.planted}
@@ -54,6 +56,8 @@ def stamped(file: Path, mark: np.ndarray, position: tuple[int, int]) -> bytes:
     from PIL import Image, JpegImagePlugin
 
     try:
+        if dicom.is_one(file):
+            return dicom.stamped(file.read_bytes(), mark, position)
         image_files.opened(file, formats=FORMATS)  # which refuses what is damaged, too large or no image
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:  # of its notes
             if image.mode not in ("L", "RGB"):

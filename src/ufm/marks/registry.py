@@ -104,6 +104,9 @@ class Registry:
             raise RegistryError("is no whole registry of marks") from error
         if registry.seal != content["seal"]:
             raise RegistryError("has another seal than its secret and settings give")
+        again = replace(registry, planted=())
+        for one in registry.planted:
+            again = again.with_planted(one)  # which refuses what could not have been planted
         return registry
 
 

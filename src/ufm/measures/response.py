@@ -46,7 +46,8 @@ class BlackBox:
         """Ask for the outputs on the images as they are.
 
         Args:
-            predict: of float images (n, C, H, W) in [0, 1], n at most `batch_size`, the outputs (n, n_classes).
+            predict: of float images (n, C, H, W) in [0, 1], n at most `batch_size`, the outputs (n, n_classes). At the
+                next call other images lie in the same memory, so that it keeps none.
             images: (n_images, C, H, W), floating in [0, 1].
             gives: what the outputs are; log-probabilities are logits too.
             position: row and column of the rectangle's top-left pixel.
@@ -54,26 +55,32 @@ class BlackBox:
             batch_size: images that are sent at once.
 
         Raises:
-            ValueError: images are none of these, or an answer, here or later, is not what was said: of another shape,
-                not finite, or of probabilities that do not sum to 1 or were rounded to zero, whose logarithm is lost.
+            ValueError: images are none of these, the rectangle reaches outside them, or an answer, here or later, is
+                not what was said: of another shape, not finite, or of probabilities that do not sum to 1 or were
+                rounded to zero, whose logarithm is lost.
         """
         if gives not in ("probabilities", "logits"):
             raise ValueError(f"gives: {gives!r} is not one of probabilities, logits")
         if not images.is_floating_point() or images.min() < 0 or images.max() > 1:
             raise ValueError("images: must be floating in [0, 1], before any normalisation")
         self.predict, self.images, self.gives, self.batch_size = predict, images, gives, batch_size
-        self.position, self.shape = position, shape
+        features.insert(images[:1], torch.zeros(shape), position=position)  # raises where it reaches outside
+        self.shape, (top, left) = shape, position
+        self.rectangle = (..., slice(top, top + shape[0]), slice(left, left + shape[1]))
+        self.room = images.new_empty(max(1, batch_size // len(images)), *images.shape)
         self.clean = self.ask(images)
 
     def logits(self, patches: torch.Tensor) -> torch.Tensor:
         """Log-probabilities or logits (n_patches, n_images, n_classes) in float64, as a `Response` has them."""
         if tuple(patches.shape[-2:]) != tuple(self.shape):
             raise ValueError(f"patches: are {tuple(patches.shape[-2:])} pixels, the rectangle is {tuple(self.shape)}")
-        at_once = max(1, self.batch_size // len(self.images))
         found = []
-        for few in patches.split(at_once):
-            stamped = torch.cat([features.insert(self.images, patch, position=self.position) for patch in few])
-            found.append(self.ask(stamped).unflatten(0, (len(few), len(self.images))))
+        for few in patches.split(len(self.room)):
+            for place, patch in zip(self.room, few, strict=False):
+                place.copy_(self.images)
+                # Of the rectangle alone, and into memory that is there already: new copies take a fifth of the time.
+                place[self.rectangle] = features.insert(self.images[self.rectangle], patch, position=(0, 0))
+            found.append(self.ask(self.room[: len(few)].flatten(0, 1)).unflatten(0, (len(few), len(self.images))))
         return torch.cat(found)
 
     @torch.no_grad()
@@ -83,7 +90,7 @@ class BlackBox:
 
     def checked(self, answer: ArrayLike, n_images: int) -> torch.Tensor:
         """An answer to so many images as log-probabilities or logits in float64."""
-        outputs = torch.as_tensor(answer, dtype=torch.float64, device=self.images.device)
+        outputs = torch.as_tensor(answer, dtype=torch.float64, device=self.images.device).clone()  # lest it is a view
         if outputs.dim() != 2 or len(outputs) != n_images:
             raise ValueError(f"predict: gave outputs of shape {tuple(outputs.shape)} for {n_images} images")
         if not outputs.isfinite().all():
