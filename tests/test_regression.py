@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from ufm import paths
 
 
@@ -22,17 +24,27 @@ def run(command, folder, **variables):
     )
 
 
-def test_a_learning_rate_changed_by_5_percent_fails_the_reference(tmp_path):
+@pytest.mark.parametrize(
+    ("file", "was", "becomes", "noticed"),
+    [
+        ("plan/profiles.py", "learning_rate=1e-3", "learning_rate=1.05e-3", "method-examples"),
+        ("plan/profiles.py", "n_ood=500", "n_ood=450", "method-examples"),
+        ("scores/effects.py", ") / 2", ") / 2.1", "effects"),
+        ("report/tables.py", "digits: int = 3)", "digits: int = 2)", "method-examples"),
+    ],
+    ids=["training", "default", "score", "table"],
+)
+def test_a_small_change_fails_the_reference(tmp_path, file, was, becomes, noticed):
     shutil.copytree(paths.ROOT / "src", tmp_path / "src")
-    profiles = tmp_path / "src" / "ufm" / "plan" / "profiles.py"
-    changed = profiles.read_text(encoding="utf-8").replace("learning_rate=1e-3", "learning_rate=1.05e-3")
-    assert changed != profiles.read_text(encoding="utf-8")
-    profiles.write_text(changed, encoding="utf-8")
+    source = tmp_path / "src" / "ufm" / file
+    changed = source.read_text(encoding="utf-8").replace(was, becomes)
+    assert changed != source.read_text(encoding="utf-8")
+    source.write_text(changed, encoding="utf-8")
     reference = paths.ROOT / "tests" / "reference" / "method.ipynb"
     options = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
     ended = run(["-m", "pytest", *options, str(reference)], tmp_path, PYTHONPATH=str(tmp_path / "src"))
     assert ended.returncode == 1, ended.stdout
-    assert "method-examples" in ended.stdout  # a table of divergences is among what differs
+    assert noticed in ended.stdout  # among what differs
 
 
 def test_no_page_shows_a_number_as_code():

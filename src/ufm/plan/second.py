@@ -152,7 +152,10 @@ def medical(profile: str) -> dict[str, Sweep]:
 def cnns(profile: str) -> dict[str, Sweep]:
     """The paper's CNNs in the paper's own setting: for a GPU, so that nothing waits for them; else small ones."""
     if profile == "embedded":
-        name, plain = "photographs-small", population(profile, "photographs", 128, ood_set="digits", n_effect=40)
+        name, plain = (
+            "photographs-small",
+            population(profile, "photographs", 128, ood_set="digits", n_ood=100, n_effect=40),
+        )
         plain = replace(plain, training=QUICK)
     else:
         name, plain = "cifar10-full", population(profile, "cifar10", ood_set="mnist")
