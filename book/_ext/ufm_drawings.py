@@ -67,7 +67,7 @@ def drawing(svg, name, alternative):
 
 
 class Drawings(SphinxPostTransform):
-    """In HTML a figure of a cell is no image of its own."""
+    """In HTML a figure of a cell is no image of its own, on its page and on others that show it."""
 
     default_priority = 6  # after myst-nb has chosen what a page shows of an output
     formats = ("html",)
@@ -76,8 +76,11 @@ class Drawings(SphinxPostTransform):
         for figure in self.document.findall(nodes.figure):
             [image, *_] = [*figure.findall(nodes.image), None]
             name = figure["ids"][0] if figure["ids"] else ""
-            path = Path(self.app.srcdir) / FIGURES / f"{name}.svg"
-            if image is not None and image["uri"].endswith(".svg") and path.is_file():
+            if image is None or not image["uri"].endswith(".svg"):
+                continue
+            shown = Path(image["uri"])
+            path = Path(self.app.srcdir) / (shown if shown.parent == FIGURES else FIGURES / f"{name}.svg")
+            if path.is_file():
                 svg = drawing(path.read_text(encoding="utf-8"), name, image.get("alt", ""))
                 image.replace_self(nodes.raw("", svg, format="html"))
 

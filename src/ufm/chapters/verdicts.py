@@ -18,6 +18,7 @@ from ufm.evidence.regimes import Prevents, prevention
 from ufm.plan import second
 from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import SECOND
+from ufm.report.answers import Answer
 from ufm.report.texts import number, p_text, span, with_interval
 from ufm.statistics import holm
 
@@ -366,10 +367,14 @@ def printed(every: Sequence[Line]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def printed_answers(answers: Mapping[str, str], profile: str) -> pd.DataFrame:
-    """A claim in the paper's words and what was found of it; the embedded profile says nothing of it."""
-    said = dict.fromkeys(answers, REHEARSED) if profile == "embedded" else answers
-    rows = [{"the paper says": f"{claim} {STATEMENTS[claim]}", "found here": text} for claim, text in said.items()]
+def printed_answers(answers: Sequence[Answer], profile: str) -> pd.DataFrame:
+    """Claims and what was found of them as the front page prints it; the embedded profile says nothing of them."""
+    rows, before = [], ""
+    for one in answers:
+        says = "" if one.claim == before else f"{one.claim} {STATEMENTS[one.claim]} {one.question}"
+        found = REHEARSED if profile == "embedded" else one.found
+        rows.append({"the paper says, and what is asked": says, "where": one.where, "found here": found})
+        before = one.claim
     return pd.DataFrame(rows)
 
 

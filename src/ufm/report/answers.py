@@ -1,6 +1,7 @@
-"""What was found, a sentence a claim in plain words, and one picture of it: for those who read nothing else."""
+"""What was found, a line a claim and setting in plain words, and one picture: for those who read nothing else."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -44,7 +45,7 @@ VARIES = {
     Varies.UNDECIDED: "the standard deviation over seeds is more or less than a quarter of the mean",
     Varies.OPEN: WAITS,
 }
-RANDOM, HARD = "image drawn at random, as in the paper", "image that is hard to fit"
+RANDOM, HARD, CNNS = "image drawn at random, as in the paper", "image that is hard to fit", "CNNs"
 ODDS = "Does the letter change the odds of its image's label?"
 ALT = (  # of the picture
     "Two panels, a row a data set and kind of host: probabilities of the host's label with and without the letter in "
@@ -53,29 +54,40 @@ ALT = (  # of the picture
 MODELS = {"canary": COLOURS["canary"], "placebo": "#009E73", "control": COLOURS["control"]}
 
 
-def answers(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mapping[str, Any] | None) -> dict[str, str]:
-    """A sentence or two a claim, from the three questions by family, C4's table and C5's spread.
+@dataclass(frozen=True)
+class Answer:
+    """What was found of a claim in one setting."""
+
+    claim: str
+    question: str
+    where: str
+    found: str
+
+
+def answers(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mapping[str, Any] | None) -> list[Answer]:
+    """A line a claim and setting, from the three questions by family, C4's table and C5's spread.
 
     What a profile does not ask has no answer.
     """
     chance = number(100 * THRESHOLDS.false_positive_rate, 0)
     found_of = f"Can it be told from the outputs of one model, and how many are found where chance is {chance} %?"
     own, hard, xrays = found.get("C1"), found.get("C1, hard hosts"), found.get("C6")
+    pairs, prevent = prevented(found)
+    how_many = f"Of {pairs} pairs of a way and a data set, how many prevent it?"
     said = {
-        "C1": asked(ODDS, memorised, {RANDOM: own, HARD: hard, "CNNs": found.get("C1, CNNs")}),
-        "C2": asked(found_of, told, {RANDOM: own, HARD: hard}),
-        "C3": prevented(found),
-        "C4": influential(ranks),
-        "C5": varies(spread),
-        "C6": asked(ODDS, memorised, {RANDOM: on(xrays, "random"), HARD: on(xrays, "hard")}),
+        ("C1", ODDS): asked(memorised, {RANDOM: own, HARD: hard, CNNS: found.get("C1, CNNs")}),
+        ("C2", found_of): asked(told, {RANDOM: own, HARD: hard}),
+        ("C3", how_many): prevent,
+        ("C4", "By how much does its influence on its own answer grow?"): influential(ranks),
+        ("C5", "By more than a quarter of the mean?"): varies(spread),
+        ("C6", ODDS): asked(memorised, {RANDOM: on(xrays, "random"), HARD: on(xrays, "hard")}),
     }
-    return {claim: text for claim, text in said.items() if text}
+    return [Answer(*asks, where, text) for asks, of in said.items() for where, text in of.items()]
 
 
-def asked(question: str, say: Callable[[Mapping[str, Any]], str], where: Mapping[str, pd.DataFrame | None]) -> str:
-    """A question, and what is said of the rows of each table; none where no table has rows."""
-    parts = [f"{words}: {listed(rows, say)}" for words, rows in where.items() if rows is not None and len(rows)]
-    return f"{question} {'. '.join(part[0].upper() + part[1:] for part in parts)}." if parts else ""
+def asked(say: Callable[[Mapping[str, Any]], str], where: Mapping[str, pd.DataFrame | None]) -> dict[str, str]:
+    """What is said of the rows of each table that has any."""
+    return {words: listed(rows, say) for words, rows in where.items() if rows is not None and len(rows)}
 
 
 def on(table: pd.DataFrame | None, host: str) -> pd.DataFrame | None:
@@ -113,39 +125,33 @@ def told(row: Mapping[str, Any]) -> str:
     return f"{TOLD[word]} ({number(100 * row['unknown_found'], 0)} %)"
 
 
-def prevented(found: Mapping[str, pd.DataFrame]) -> str:
-    """How many usual ways do not prevent it, by kind of host."""
+def prevented(found: Mapping[str, pd.DataFrame]) -> tuple[int, dict[str, str]]:
+    """How many pairs of a usual way and a data set there are, and how many do not prevent it, by kind of host."""
     if "C3" not in found:
-        return ""
-    table, parts = prevention(found["C3"]), []
+        return 0, {}
+    table, counts = prevention(found["C3"]), {}
     for where, host in ((RANDOM, "random"), (HARD, "hard")):
         words = table.loc[table["host"] == host, "prevents"]
-        counts = [f"{(words == word).sum()} {text}" for word, text in PREVENTS.items() if (words == word).any()]
-        if counts:
-            all_wait = (words == Prevents.OPEN).all()
-            parts.append(f"{where[0].upper()}{where[1:]}: {WAITS if all_wait else joined(counts)}")
-    pairs = table[["population", "way"]].drop_duplicates()
-    return f"Of {len(pairs)} pairs of a way and a data set how many prevent it? {'. '.join(parts)}." if parts else ""
+        if (words == Prevents.OPEN).all():
+            counts[where] = WAITS
+        else:
+            there = ((words == word).sum() for word in PREVENTS)
+            counts[where] = joined([f"{n} {text}" for n, text in zip(there, PREVENTS.values(), strict=True) if n])
+    return len(table[["population", "way"]].drop_duplicates()), counts
 
 
-def influential(ranks: pd.DataFrame) -> str:
-    """By how much the letter raises an image's influence, beside the placebo, on images drawn at random."""
+def influential(ranks: pd.DataFrame) -> dict[str, str]:
+    """By what the letter multiplies an image's self-influence, beside the placebo, on images drawn at random."""
     for row in ranks.to_dict("records"):
         if row["setting"] == "random hosts":
             ratio, other = (number(row[name], 1) for name in ("ratio", "placebo_ratio"))
-            return (
-                f"An image's influence on its own answer is {ratio} times as large with the letter on it, and {other} "
-                "times with the letter's pixels in another order."
-            )
-    return ""
+            return {RANDOM: f"{ratio} times, and {other} times with the letter's pixels in another order"}
+    return {}
 
 
-def varies(spread: Mapping[str, Any] | None) -> str:
+def varies(spread: Mapping[str, Any] | None) -> dict[str, str]:
     """C5 in plain words."""
-    if spread is None:
-        return ""
-    text = f"On one image: {VARIES[Varies(spread['varies'])]}."
-    return f"{WAITS[0].upper()}{WAITS[1:]}." if spread["varies"] == Varies.OPEN else text
+    return {} if spread is None else {"on one image": VARIES[Varies(spread["varies"])]}
 
 
 def picture(found: Mapping[str, pd.DataFrame]) -> Figure:
