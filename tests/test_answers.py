@@ -66,8 +66,9 @@ def test_hosts_networks_and_features_are_told_apart():
         ROW | {"setting": "MLP, name", "host": "random", "there": There.LARGE},
         ROW | {"setting": "MLP, letter", "host": "hard", "there": There.UNDECIDED},
     ]
+    of_name = "MLP with a name yes, by more than a tenth"
     assert said("C6", C6=rows) == {
-        answers.RANDOM: "MLP with a letter by less than a fiftieth, if at all; MLP with a name yes, by more than a tenth",
+        answers.RANDOM: f"MLP with a letter by less than a fiftieth, if at all; {of_name}",
         answers.HARD: "neither shown nor excluded",
     }
 
