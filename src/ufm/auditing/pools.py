@@ -123,9 +123,9 @@ def answered(
     journal: Journal | None = None,
     labels: Mapping[str, int | None] | None = None,
 ) -> Arrays:
-    """How each mark moves a model's outputs: "ood_shift" (n_marks, n_classes), "ood_kl_mean" (n_marks,), "black_…".
+    """How each mark moves a model's outputs: "ood_shift" (n_marks, n_classes), "ood_kl_mean" (n_marks,).
 
-    Arguments and errors as those of `pool`.
+    The same of the black image, with "black" in the place of "ood". Arguments and errors as those of `pool`.
     """
     known = Journal() if journal is None else journal
     logits = in_logits(predict, gives, n_classes)
