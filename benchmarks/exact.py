@@ -5,7 +5,7 @@ marks of a registry of its own, among 40 draws that were not used, and about the
 own pixels, by the same detectors, all in the middle of the images: in their corners, which are black, the weights stay
 what they were drawn, and any pixel can stand for another. A uniform p-value is at most 0.05 in 5 % of the models.
 
-    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/exact.py 2000 > book/benchmarks/exact.md
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/exact.py 4000 > book/benchmarks/exact.md
 """
 
 import sys

@@ -27,8 +27,8 @@ def mode(report: CalibratedReport) -> str:
         return "A given mark has no p-value: models that never saw it answer to it too, each in its own way."
     n = len(report.innocent)
     return (
-        f"The rank of the score among {n} reference model{'s' * (n > 1)} is a p-value if they are innocent and were "
-        f"trained as this one is said to have been; {n} can give none below {report.resolution:.2g}."
+        f"The rank of the score among {n} reference model{'s' * (n > 1)} is a p-value if innocent and trained as "
+        f"this one is said to have been; {n} can give none below {report.resolution:.2g}."
     )
 
 
