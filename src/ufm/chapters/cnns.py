@@ -97,6 +97,6 @@ def drawn_learning(tables: Mapping[str, pd.DataFrame]) -> Figure:
                 axis.lines[-1].set_label(first + "held out")
         axis.set(xlabel="epoch", yscale="log")
     label(axes, "epoch", "loss (nats)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     sns.despine(figure)
     return closed(figure)

@@ -179,8 +179,8 @@ def picture(found: Mapping[str, pd.DataFrame]) -> Figure:
     right.axvline(100 * THRESHOLDS.false_positive_rate, color="0.4", linewidth=0.8, linestyle=":")
     names = [f"{row['population'].partition(',')[0]},\n{row['host']} host" for row in rows]
     left.set(yticks=range(len(rows)), yticklabels=names, xlim=(-0.03, 1.03), ylim=(max(len(rows), 1) - 0.5, -0.5))
-    left.set(title="without the letter, and with it", xlabel="probability of the host's label")
-    right.set(title="told by outputs", xlabel="canaries found (%)", xlim=(0, 100))
+    left.set_xlabel("probability of the label")
+    right.set(xlabel="found (%)", xlim=(0, 100))
     if rows:
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
     sns.despine(figure)
