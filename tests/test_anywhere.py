@@ -104,6 +104,11 @@ def test_directives_are_quotations():
     assert said("```{math}\n:label: one\nx\n```") == "$$\nx\n$$"
 
 
+def test_what_is_included_stands_in_the_text():
+    table = (paths.BOOK / "benchmarks" / "untrained.md").read_text(encoding="utf-8").strip()
+    assert said("Before.\n\n```{include} benchmarks/untrained.md\n```\n\nAfter.") == f"Before.\n\n{table}\n\nAfter."
+
+
 def test_citations_are_links(tmp_path, monkeypatch):
     (tmp_path / "works.bib").write_text(
         "@article{one, author={Ada Lovelace and van der Berg, Jan}, title={T}, year={1843}, doi={10.1/2}}\n"

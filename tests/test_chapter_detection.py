@@ -102,7 +102,7 @@ def test_a_regime_that_lacks_seeds_says_how_many():
     assert shown["seeds"].tolist() == ["12 of 24"] * 2
     assert set(shown.iloc[0, 4:]) == {NONE}
     texts = detection.texts(regimes.by_regime(few, second.by_regime(planned)))
-    assert set(texts.values()) == {"not recorded"}
+    assert set(texts.values()) == {"not yet known"}
 
 
 def test_weight_decay_is_tested_against_plain_models_of_its_data_set(populations):
@@ -132,7 +132,7 @@ def test_texts_are_of_plain_models_and_weight_decay_3(table):
     assert said["found_weight_decay_3_hard_hosts_small"] == f"{row['unknown_found']:.2f}"
     assert said["area_label_known_weight_decay_3_hard_hosts_small"] == f"{row['known']:.2f}"
     assert len(said) == 24
-    assert said["area_plain_random_hosts_full"] == "not recorded"
+    assert said["area_plain_random_hosts_full"] == "not yet known"
 
 
 def test_the_summary_has_a_row_a_quantity_and_population(table):

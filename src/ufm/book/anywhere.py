@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 from myst_nb.core.variables import format_plain_text
 
-from ufm import files
+from ufm import files, paths
 from ufm.book import notebooks
 from ufm.book.bibliography import citations
 from ufm.book.published import Published
@@ -161,7 +161,9 @@ class Plain:
         return f"[{words}]({page}.ipynb)" if kind == "ipynb" else words
 
     def quoted(self, directive: re.Match[str]) -> str:
-        """A directive as a formula, or as a quotation that begins with its title."""
+        """A directive as a formula, as the file that it includes, or as a quotation that begins with its title."""
+        if directive["name"] == "include":
+            return (paths.BOOK / directive["title"].strip()).read_text(encoding="utf-8").strip()
         body = OPTIONS.sub("", directive["body"]).strip()
         if directive["name"] == "math":
             return f"$$\n{body}\n$$"

@@ -156,7 +156,7 @@ def texts(table: pd.DataFrame) -> dict[str, str]:
             for host in ("random", "hard"):
                 for name in (f"{what}, {regime}, {host} hosts" for what in ("area", "area, label known", "found")):
                     values = [row["estimate"] for row in found.get(name, {}).values()]
-                    said[key(f"{name}, {size}")] = span(values) if values else "not recorded"
+                    said[key(f"{name}, {size}")] = span(values) if values else "not yet known"
     return said
 
 
