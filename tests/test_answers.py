@@ -2,7 +2,8 @@
 
 import pandas as pd
 import pytest
-from test_chapter_verdicts import LACKING, ROW
+from test_chapter_verdicts import LACKING as OPEN_ROW
+from test_chapter_verdicts import ROW as FULL_ROW
 
 from ufm.chapters import verdicts
 from ufm.evidence.crossed import Varies
@@ -11,6 +12,8 @@ from ufm.evidence.regimes import Prevents
 from ufm.plan.thresholds import SECOND
 from ufm.report import answers
 
+ROW = FULL_ROW | {"paper_told": Told.NOT, "paper_found": 0.04}
+LACKING = OPEN_ROW | {"paper_told": Told.OPEN}
 NO_RANKS = pd.DataFrame(columns=["setting"])
 FOUND = {"unknown_found_low": 0.02, "unknown_found_high": 0.11}
 FASHION = ROW | {"population": "Fashion-MNIST, full"}
@@ -35,40 +38,43 @@ def test_every_word_has_an_answer_of_its_own():
 
 
 def test_rows_that_say_the_same_are_said_once_and_others_by_name():
-    assert said(C1=[ROW, FASHION]) == {answers.RANDOM: "yes, by less than a tenth"}
+    assert said(C1=[ROW, FASHION]) == {answers.RANDOM: "yes, the odds by less than a tenth"}
     assert said(C1=[ROW, FASHION | {"there": There.UNDECIDED}]) == {
-        answers.RANDOM: "MNIST yes, by less than a tenth; Fashion-MNIST neither shown nor excluded"
+        answers.RANDOM: "MNIST: yes, the odds by less than a tenth; Fashion-MNIST: neither shown nor excluded"
     }
     three = [ROW, FASHION, ROW | {"population": "X, small", "there": There.NOT}]
     assert said(C1=three) == {
-        answers.RANDOM: "MNIST and Fashion-MNIST yes, by less than a tenth; X by less than a fiftieth, if at all"
+        answers.RANDOM: f"MNIST and Fashion-MNIST: {answers.THERE[There.SMALL]}; X: {answers.THERE[There.NOT]}"
     }
     assert said(C1=[LACKING]) == {answers.RANDOM: answers.WAITS}
 
 
 def test_what_is_found_stands_beside_chance():
-    [answer] = [one for one in answers.answers({"C1": pd.DataFrame([ROW])}, NO_RANKS, None) if one.claim == "C2"]
-    assert answer.question.endswith("where chance is 5 %?")
-    assert answer.found == "no, or little better than by chance (6 %)"
-    assert said("C2", C1=[LACKING]) == {answers.RANDOM: answers.WAITS}
+    row = ROW | {"paper_told": Told.SOMETIMES, "paper_found": 0.1}
+    every = answers.answers({"C1": pd.DataFrame([row])}, NO_RANKS, None)
+    ours, papers = (one for one in every if one.claim == "C2")
+    assert ours.question.endswith("where chance is 5 %")
+    assert ours.found == "not shown to be better than chance (6 %)"
+    assert (papers.where, papers.found) == (answers.BY_THE_PAPER, "sometimes (10 %)")
+    assert set(said("C2", C1=[LACKING]).values()) == {answers.WAITS}
 
 
 def test_hosts_networks_and_features_are_told_apart():
     hard = [ROW | {"host": "hard", "there": There.LARGE}]
     cnns = [ROW | {"setting": f"CNN-{n}", "there": word} for n, word in ((1, There.NOT), (2, There.LARGE))]
     assert said(**{"C1": [ROW], "C1, hard hosts": hard, "C1, CNNs": cnns}) == {
-        answers.RANDOM: "yes, by less than a tenth",
-        answers.HARD: "yes, by more than a tenth",
-        answers.CNNS: "CNN-1 by less than a fiftieth, if at all; CNN-2 yes, by more than a tenth",
+        answers.RANDOM: "yes, the odds by less than a tenth",
+        answers.HARD: "yes, the odds by more than a tenth",
+        answers.CNNS: "CNN-1: the odds by less than a fiftieth, if at all; CNN-2: yes, the odds by more than a tenth",
     }
     rows = [
         ROW | {"setting": "MLP, letter", "host": "random", "there": There.NOT},
         ROW | {"setting": "MLP, name", "host": "random", "there": There.LARGE},
         ROW | {"setting": "MLP, letter", "host": "hard", "there": There.UNDECIDED},
     ]
-    of_name = "MLP with a name yes, by more than a tenth"
+    of_name = "MLP with a name: yes, the odds by more than a tenth"
     assert said("C6", C6=rows) == {
-        answers.RANDOM: f"MLP with a letter by less than a fiftieth, if at all; {of_name}",
+        answers.RANDOM: f"MLP with a letter: the odds by less than a fiftieth, if at all; {of_name}",
         answers.HARD: "neither shown nor excluded",
     }
 
@@ -93,12 +99,13 @@ def test_ways_are_counted_by_kind_of_host():
 def test_influence_stands_beside_the_placebo_and_the_seed_has_its_word():
     ranks = pd.DataFrame(
         [
-            {"setting": name, "ratio": value, "placebo_ratio": 1.52}
+            {"setting": name, "ratio": value, "ratio_low": 1.2, "ratio_high": 2.1}
+            | {"placebo_ratio": 1.52, "placebo_ratio_low": 1.1, "placebo_ratio_high": 2.1}
             for name, value in (("least influential hosts", 1.8), ("random hosts", 1.62))
         ]
     )
-    text = "1.6 times, and 1.5 times with the letter's pixels in another order"
-    assert said("C4", ranks) == {answers.RANDOM: text}
+    text = "1.6 (1.2 to 2.1) times, and 1.5 (1.1 to 2.1) times with the letter's pixels in another order"
+    assert said("C4", ranks) == {answers.FIRST_PLAN: text}
     assert said("C4") == {}
     assert said("C5", spread={"varies": Varies.LESS})["on one image"].endswith("is less than a quarter of the mean")
     assert said("C5") == {}
@@ -107,7 +114,7 @@ def test_influence_stands_beside_the_placebo_and_the_seed_has_its_word():
 def test_a_claim_is_named_once_and_a_rehearsal_says_nothing():
     every = answers.answers({"C1": pd.DataFrame([ROW]), "C1, hard hosts": pd.DataFrame([ROW])}, NO_RANKS, None)
     shown = verdicts.printed_answers(every, "paper")
-    assert [text[:2] for text in shown.iloc[:, 0]] == ["C1", "", "C2", ""]
+    assert [text[:2] for text in shown.iloc[:, 0]] == ["C1", "", "C2", "", ""]
     assert shown.iloc[0, 0] == f"C1 {verdicts.STATEMENTS['C1']} {answers.ODDS}"
     assert set(verdicts.printed_answers(every, "embedded")["found here"]) == {verdicts.REHEARSED}
 

@@ -14,22 +14,22 @@ from ufm.evidence.questions import There, Told, answered
 from ufm.evidence.regimes import Prevents, prevention
 from ufm.plan.thresholds import THRESHOLDS
 from ufm.report.figures import COLOURS, WIDTH, closed
-from ufm.report.texts import number
+from ufm.report.texts import number, with_interval
 
 # The two sizes on which the plan's words stand are a tenth and a fiftieth of a nat, and so, nearly, of the odds.
 WAITS = "not all models are trained yet"
 THERE = {
-    There.LARGE: "yes, by more than a tenth",
-    There.SMALL: "yes, by less than a tenth",
-    There.SIZE_OPEN: "yes, by more or by less than a tenth",
-    There.NOT: "by less than a fiftieth, if at all",
+    There.LARGE: "yes, the odds by more than a tenth",
+    There.SMALL: "yes, the odds by less than a tenth",
+    There.SIZE_OPEN: "yes, whether by a tenth of the odds is open",
+    There.NOT: "the odds by less than a fiftieth, if at all",
     There.UNDECIDED: "neither shown nor excluded",
     There.OPEN: WAITS,
 }
 TOLD = {
     Told.MOSTLY: "mostly",
     Told.SOMETIMES: "sometimes",
-    Told.NOT: "no, or little better than by chance",
+    Told.NOT: "not shown to be better than chance",
     Told.UNDECIDED: "undecided",
     Told.OPEN: WAITS,
 }
@@ -45,8 +45,10 @@ VARIES = {
     Varies.UNDECIDED: "the standard deviation over seeds is more or less than a quarter of the mean",
     Varies.OPEN: WAITS,
 }
-RANDOM, HARD, CNNS = "image drawn at random, as in the paper", "image that is hard to fit", "CNNs"
-ODDS = "Does the letter change the odds of its image's label?"
+RANDOM, HARD, CNNS = "image drawn at random, as in the released code", "image that is hard to fit", "CNNs"
+BY_THE_PAPER = "image drawn at random, by the paper's score M"
+FIRST_PLAN = "image drawn at random, small size, first plan"
+ODDS = "Does training on the letter change how much it moves, on other images, the odds of its image's label?"
 ALT = (  # of the picture
     "Two panels, a row a data set and kind of host: probabilities of the host's label with and without the letter in "
     "canaries, placebo models and controls, and the share of canaries found."
@@ -70,16 +72,16 @@ def answers(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mapp
     What a profile does not ask has no answer.
     """
     chance = number(100 * THRESHOLDS.false_positive_rate, 0)
-    found_of = f"Can it be told from the outputs of one model, and how many are found where chance is {chance} %?"
+    found_of = f"Can it be told from the outputs of one model, without the label? Found, where chance is {chance} %"
     own, hard, xrays = found.get("C1"), found.get("C1, hard hosts"), found.get("C6")
     pairs, prevent = prevented(found)
     how_many = f"Of {pairs} pairs of a way and a data set, how many prevent it?"
     said = {
         ("C1", ODDS): asked(memorised, {RANDOM: own, HARD: hard, CNNS: found.get("C1, CNNs")}),
-        ("C2", found_of): asked(told, {RANDOM: own, HARD: hard}),
+        ("C2", found_of): asked(told, {RANDOM: own, HARD: hard}) | asked(told_by_the_paper, {BY_THE_PAPER: own}),
         ("C3", how_many): prevent,
-        ("C4", "By how much does its influence on its own answer grow?"): influential(ranks),
-        ("C5", "By more than a quarter of the mean?"): varies(spread),
+        ("C4", "How many times as large is its influence on its own loss with the letter?"): influential(ranks),
+        ("C5", "Is the standard deviation over seeds more than a quarter of the mean?"): varies(spread),
         ("C6", ODDS): asked(memorised, {RANDOM: on(xrays, "random"), HARD: on(xrays, "hard")}),
     }
     return [Answer(*asks, where, text) for asks, of in said.items() for where, text in of.items()]
@@ -103,7 +105,7 @@ def listed(rows: pd.DataFrame, say: Callable[[Mapping[str, Any]], str]) -> str:
         by_text.setdefault(say(row), []).append(name)
     if len(by_text) == 1:
         return next(iter(by_text))
-    return "; ".join(f"{joined(names)} {text}" for text, names in by_text.items())
+    return "; ".join(f"{joined(names)}: {text}" for text, names in by_text.items())
 
 
 def joined(names: Sequence[str]) -> str:
@@ -117,12 +119,17 @@ def memorised(row: Mapping[str, Any]) -> str:
     return THERE[There(row["there"])]
 
 
-def told(row: Mapping[str, Any]) -> str:
-    """Whether it can be told from the outputs of one model, in plain words with the share found."""
-    word = Told(row["unknown_told"])
+def told(row: Mapping[str, Any], auditor: str = "unknown") -> str:
+    """Whether one of `questions.AUDITORS` can tell it from the outputs of one model, with the share found."""
+    word = Told(row[f"{auditor}_told"])
     if word == Told.OPEN:
         return TOLD[word]
-    return f"{TOLD[word]} ({number(100 * row['unknown_found'], 0)} %)"
+    return f"{TOLD[word]} ({number(100 * row[f'{auditor}_found'], 0)} %)"
+
+
+def told_by_the_paper(row: Mapping[str, Any]) -> str:
+    """The same of the paper's score."""
+    return told(row, "paper")
 
 
 def prevented(found: Mapping[str, pd.DataFrame]) -> tuple[int, dict[str, str]]:
@@ -144,8 +151,8 @@ def influential(ranks: pd.DataFrame) -> dict[str, str]:
     """By what the letter multiplies an image's self-influence, beside the placebo, on images drawn at random."""
     for row in ranks.to_dict("records"):
         if row["setting"] == "random hosts":
-            ratio, other = (number(row[name], 1) for name in ("ratio", "placebo_ratio"))
-            return {RANDOM: f"{ratio} times, and {other} times with the letter's pixels in another order"}
+            ratio, other = (with_interval(row, digits=1, end=name) for name in ("ratio", "placebo_ratio"))
+            return {FIRST_PLAN: f"{ratio} times, and {other} times with the letter's pixels in another order"}
     return {}
 
 
@@ -171,8 +178,8 @@ def picture(found: Mapping[str, pd.DataFrame]) -> Figure:
         for line, (model, colour) in enumerate(MODELS.items()):
             height, ends = place + 0.2 * (line - 1), [row[f"{model}_without"], row[f"{model}_with"]]
             left.plot(ends, [height] * 2, color=colour, linewidth=1.6)
-            left.scatter(ends[0], height, 24, facecolors="white", edgecolors=colour, zorder=2)
-            left.scatter(ends[1], height, 24, color=colour, zorder=3, label=model if place == 0 else "_")
+            left.scatter(ends[0], height, 56, facecolors="white", edgecolors=colour, zorder=2)
+            left.scatter(ends[1], height, 18, color=colour, zorder=3, label=model if place == 0 else "_")
         ends = [100 * row[f"unknown_found_{end}"] for end in ("low", "high")]
         right.plot(ends, [place] * 2, color=MODELS["canary"], linewidth=1.6)
         right.scatter(100 * row["unknown_found"], place, 30, color=MODELS["canary"], zorder=2)
