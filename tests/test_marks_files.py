@@ -61,13 +61,13 @@ def test_a_jpeg_keeps_its_quality_and_its_notes(folder, tmp_path):
 
 
 def test_by_command_from_new_to_stamped(folder, tmp_path):
-    made = ufm("mark", "new", "--n", 12, "--out", tmp_path / "marks")
+    made = ufm("mark", "new", "--n", 40, "--out", tmp_path / "marks")  # of which coins plant two, but for once in 10¹⁰
     assert made.exit_code == 0
     path = tmp_path / "marks" / "registry.json"
     registry = read(path)
     assert registry.seal in made.stdout
     assert path.stat().st_mode & 0o777 == 0o600  # for it holds the secret
-    assert f"12 marks, of which {registry.to_plant().sum()} are to be planted" in made.stdout
+    assert f"40 marks, of which {registry.to_plant().sum()} are to be planted" in made.stdout
     out = tmp_path / "out"
     stamped = ufm("mark", "stamp", folder["a.png"], folder["d.jpg"], "--registry", path, "--out", out, "--label", 3)
     assert stamped.exit_code == 0

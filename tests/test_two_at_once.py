@@ -112,8 +112,10 @@ def test_the_book_is_built_while_nobody_executes(monkeypatch, waits):
 
 def test_two_books_are_built_one_after_the_other(monkeypatch, waits):
     rendered = []
-    monkeypatch.setattr(library, "reference", lambda: "")
+    monkeypatch.setattr(library, "write", lambda source: [])
     monkeypatch.setattr(notebooks, "executed", lambda path: None)
+    monkeypatch.setattr(notebooks, "drawings", lambda found: {})
+    monkeypatch.setattr(site, "write_notebooks", lambda *_: None)
     folder = site.execution("embedded", "mlp")
     write_manifest(folder)
     (folder / "notebook.ipynb").write_text("executed", encoding="utf-8")
