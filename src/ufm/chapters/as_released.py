@@ -100,12 +100,17 @@ def deviations(populations: Mapping[str, Population]) -> pd.DataFrame:
         row = {"setting": setting, "n": len(canaries), "known": canaries.mean()}
         row |= {"smallest": canaries.min(), "largest": canaries.max(), "positive": (canaries > 0).mean()}
         row |= {"control": wide["control"].mean(), "moved": (canaries - first).abs().mean()}
-        row |= {"unmoved": int((canaries == first).sum()), "as_control": int((canaries == wide["control"]).sum())}
+        row |= {"unmoved": alike(canaries, first), "as_control": alike(canaries, wide["control"])}
         for role, column in {"canary": "memorisation", "control": "memorisation_control"}.items():
             of_role = scores[scores["role"] == role]
             row[column] = np.nan if memorisation is None else of_role[memorisation].mean()
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def alike(scores: pd.Series, others: pd.Series) -> int:
+    """How many scores are the others', to a millionth of a nat."""
+    return int(np.isclose(scores, others, rtol=0, atol=1e-6).sum())
 
 
 def texts(table: pd.DataFrame, deviations: pd.DataFrame) -> dict[str, str]:
