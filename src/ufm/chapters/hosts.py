@@ -20,7 +20,6 @@ from ufm.plan.sweep import Sweep
 from ufm.report import host_pictures, interactive
 from ufm.report.by_population import Quantities, interval_of, ranges
 from ufm.report.figures import (
-    COLOURS,
     HOST_COLOURS,
     HOST_MARKERS,
     HOST_MARKS,
@@ -28,6 +27,7 @@ from ufm.report.figures import (
     closed,
     forest,
     panels,
+    probabilities,
     rows_of,
     waiting,
 )
@@ -170,14 +170,8 @@ def drawn_probabilities(table: pd.DataFrame) -> Figure:
     rows = table.dropna(subset=["contrast"]).to_dict("records") if "contrast" in table else []
     if not rows:
         return waiting()
-    names = {"canary": COLOURS["canary"], "placebo": "#009E73", "control": COLOURS["control"]}  # as in `KINDS`
     figure, axis = plt.subplots(figsize=(WIDTH, 1.2 + 0.75 * len(rows)), layout="constrained")
-    for place, row in enumerate(rows):
-        for line, (model, colour) in enumerate(names.items()):
-            height, ends = place + 0.22 * (line - 1), [row[f"{model}_without"], row[f"{model}_with"]]
-            axis.plot(ends, [height] * 2, color=colour, linewidth=1.6)
-            axis.scatter(ends[0], height, 26, facecolors="white", edgecolors=colour, zorder=2)
-            axis.scatter(ends[1], height, 26, color=colour, zorder=3, label=model if place == 0 else "_")
+    probabilities(axis, rows)
     labels = [f"{row['population']}, {row['host']} hosts" for row in rows]
     axis.set(yticks=range(len(rows)), yticklabels=labels, xlabel="mean probability of the host's label")
     axis.set(xlim=(-0.03, 1.03), ylim=(len(rows) - 0.5, -0.5))

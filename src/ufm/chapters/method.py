@@ -23,7 +23,7 @@ from ufm.scores import kl_divergence
 from ufm.statistics import Interval, summary
 
 HOST = "hard"  # the kind of host on which the contrast is worked out
-STAMPS = {"canary": "#D55E00", "placebo": "#009E73"}  # what a model had stamped, and its colour
+STAMPS = {model: COLOURS[model] for model in ("canary", "placebo")}  # what a model had stamped, and its colour
 ENDS = {"": "estimate", "_low": "low", "_high": "high"}  # a name's ending → the summary's column
 
 

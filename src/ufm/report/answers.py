@@ -13,7 +13,7 @@ from ufm.evidence.crossed import Varies
 from ufm.evidence.questions import There, Told, answered
 from ufm.evidence.regimes import Prevents, prevention
 from ufm.plan.thresholds import THRESHOLDS
-from ufm.report.figures import COLOURS, WIDTH, closed
+from ufm.report.figures import COLOURS, WIDTH, closed, probabilities
 from ufm.report.texts import number, with_interval
 
 # The two sizes on which the plan's words stand are a tenth and a fiftieth of a nat, and so, nearly, of the odds.
@@ -53,7 +53,6 @@ ALT = (  # of the picture
     "Two panels, a row a data set and kind of host: probabilities of the host's label with and without the letter in "
     "canaries, placebo models and controls, and the share of canaries found."
 )
-MODELS = {"canary": COLOURS["canary"], "placebo": "#009E73", "control": COLOURS["control"]}
 
 
 @dataclass(frozen=True)
@@ -174,15 +173,11 @@ def picture(found: Mapping[str, pd.DataFrame]) -> Figure:
     figure, (left, right) = plt.subplots(
         1, 2, figsize=size, sharey=True, layout="constrained", gridspec_kw={"width_ratios": (3, 2)}
     )
+    probabilities(left, rows)
     for place, row in enumerate(rows):
-        for line, (model, colour) in enumerate(MODELS.items()):
-            height, ends = place + 0.2 * (line - 1), [row[f"{model}_without"], row[f"{model}_with"]]
-            left.plot(ends, [height] * 2, color=colour, linewidth=1.6)
-            left.scatter(ends[0], height, 56, facecolors="white", edgecolors=colour, zorder=2)
-            left.scatter(ends[1], height, 18, color=colour, zorder=3, label=model if place == 0 else "_")
         ends = [100 * row[f"unknown_found_{end}"] for end in ("low", "high")]
-        right.plot(ends, [place] * 2, color=MODELS["canary"], linewidth=1.6)
-        right.scatter(100 * row["unknown_found"], place, 30, color=MODELS["canary"], zorder=2)
+        right.plot(ends, [place] * 2, color=COLOURS["canary"], linewidth=1.6)
+        right.scatter(100 * row["unknown_found"], place, 30, color=COLOURS["canary"], zorder=2)
     right.axvline(100 * THRESHOLDS.false_positive_rate, color="0.4", linewidth=0.8, linestyle=":")
     names = [f"{row['population'].partition(',')[0]},\n{row['host']} host" for row in rows]
     left.set(yticks=range(len(rows)), yticklabels=names, xlim=(-0.03, 1.03), ylim=(max(len(rows), 1) - 0.5, -0.5))

@@ -5,7 +5,7 @@ Okabe and Ito's colours, which stay apart for colour-blind readers: what is not 
 that white is whatever the page is. Roles differ by marker too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isnan, nan
 from typing import Literal
 
@@ -19,12 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 WIDTH = 4.5  # inches; of the book's pages on a phone about as many pixels as this has points
-COLOURS = {"canary": "#D55E00", "control": "#0072B2"}
+COLOURS = {"canary": "#D55E00", "placebo": "#009E73", "control": "#0072B2"}
 MARKERS = {"canary": "o", "control": "X"}
 KINDS = {  # of model → label, colour, marker
     ("control", ""): ("control", COLOURS["control"], MARKERS["control"]),
     ("placebo", "random"): ("placebo, random host", "#56B4E9", "v"),
-    ("placebo", "hard"): ("placebo, hard host", "#009E73", "^"),
+    ("placebo", "hard"): ("placebo, hard host", COLOURS["placebo"], "^"),
     ("canary", "random"): ("canary, random host", "#E69F00", "s"),
     ("canary", "hard"): ("canary, hard host", COLOURS["canary"], MARKERS["canary"]),
 }
@@ -207,6 +207,19 @@ def called(table: pd.DataFrame) -> pd.Series:
     parts = table.reindex(columns=["population", "setting"]).fillna("").to_numpy()
     names = [", ".join(filter(None, (*row, f"{host} hosts"))) for row, host in zip(parts, table["host"], strict=True)]
     return pd.Series(names, table.index, dtype=object)
+
+
+def probabilities(axis: Axes, rows: Sequence[Mapping[str, float]]) -> None:
+    """Short lines of canary, placebo model and control, a group a row, from without the letter (hollow) to with it.
+
+    rows: canary_without, canary_with and so on, probabilities. Where both ends fall together one lies in the other.
+    """
+    for place, row in enumerate(rows):
+        for line, (model, colour) in enumerate(COLOURS.items()):
+            height, ends = place + 0.2 * (line - 1), [row[f"{model}_without"], row[f"{model}_with"]]
+            axis.plot(ends, [height] * 2, color=colour, linewidth=1.6)
+            axis.scatter(ends[0], height, 56, facecolors="white", edgecolors=colour, zorder=2)
+            axis.scatter(ends[1], height, 18, color=colour, zorder=3, label=model if place == 0 else "_")
 
 
 def contrast_cells(table: pd.DataFrame, *, smallest: float) -> Figure:
