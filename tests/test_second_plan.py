@@ -7,11 +7,12 @@ import pytest
 
 from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
-from ufm.plan import registry, same_hosts, second
+from ufm.plan import many_marks, registry, same_hosts, second
 from ufm.protocol import SGD, Training, hosts
 
 SWEEPS = second.sweeps("paper")
-FIRST = {name: sweep for name, sweep in registry.sweeps().items() if name not in SWEEPS}
+MARKS = many_marks.sweeps("paper")
+FIRST = {name: sweep for name, sweep in registry.sweeps().items() if name not in SWEEPS and name not in MARKS}
 
 
 def places(sweep, kind):

@@ -20,11 +20,14 @@ class provenance_summary(nodes.rubric):
 
 
 def in_words(value):
-    """A value as the box shows it; of the sweeps their names, each with what sets it apart from the first."""
+    """A value as the box shows it; of one that has parts each with its own, of sweeps what sets each apart."""
     if not isinstance(value, dict):
         return str(value)
-    under = {name: ", ".join(f"{key} = {one}" for key, one in own.items()) for name, own in value.items()}
-    return ", ".join(f"{name} ({words})" if words else name for name, words in under.items())
+    of_parts = ((name, one, in_words(one)) for name, one in value.items())
+    return ", ".join(
+        f"{name} = {words}" if not isinstance(one, dict) else f"{name} ({words})" if words else name
+        for name, one, words in of_parts
+    )
 
 
 def provenance_box(entry):

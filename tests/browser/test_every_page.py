@@ -202,7 +202,7 @@ ALONE = "#pst-skip-link, #pst-back-to-top, .bd-header-article { visibility: hidd
 def tall(tab):
     """A tab that is taller than the tallest figure of its page, of which a picture is then taken where it stands.
 
-    Of what is taller than the window Chromium makes the picture in a window that grows meanwhile, and the page may move.
+    Of what is taller than the window Chromium makes the picture in one that grows meanwhile, and the page may move.
     """
     before = tab.viewport_size
     height = max((one.bounding_box()["height"] for _, one in figures(tab)), default=0)

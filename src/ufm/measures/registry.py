@@ -7,6 +7,7 @@ from functools import partial
 from ufm.data.datasets import ImageSet
 from ufm.data.on_device import DeviceData
 from ufm.measures import cards
+from ufm.measures.lots import lot_card
 from ufm.measures.scored import score_seed
 from ufm.measures.walkthrough import walk_through
 from ufm.protocol import Experiment, Protocol, Training
@@ -45,6 +46,7 @@ class Measure:
     at_control: bool = False  # whether it needs each model as it was after the best epoch of its seed's control, too
     placebos: bool = True  # whether it knows what to do with them
     raw: bool = True  # whether it may be given raw scoring inputs
+    lot: bool = False  # whether it is of models that carry a lot, and of no others
     every_label: bool = False  # whether there must be OOD images of every host's label
     to_the_end: bool = False  # whether all models must be trained for all epochs
 
@@ -59,6 +61,10 @@ class Measure:
             raise ValueError(f"measure: {self.word} knows no placebo; choose a card")
         if not self.raw and protocol.scoring.inputs == "raw":
             raise ValueError(f"inputs: {self.word} has both kinds anyway; choose a card")
+        if self.lot != (protocol.lot is not None):
+            raise ValueError(
+                f"lot: {an} {self.word} {'needs' if self.lot else 'knows'} {'one' if self.lot else 'none'}"
+            )
         if self.to_the_end and protocol.training.early_stopping != "none":
             raise ValueError(f"early_stopping: {an} {self.word} needs models that are all trained to the end")
 
@@ -82,6 +88,7 @@ MEASURES = {
         Measure("epoch card", cards.epoch_card, every_epoch, to_the_end=True),
         Measure("influence card", cards.influence_card, every_epoch),
         Measure("equal-age card", cards.equal_age_card, first_and_same_age, at_control=True),
+        Measure("lot card", lot_card, no_epochs, lot=True),
     )
 }
 

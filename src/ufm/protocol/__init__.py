@@ -1,19 +1,23 @@
 """What one seed means: settings, roles, hosts."""
 
-from ufm.protocol.carriers import carriers, check, exchanged
+from ufm.protocol.carriers import Carrier, carried, carriers, check, exchanged
 from ufm.protocol.experiments import HOSTS, STAMPED, Experiment, Protocol, drawn, is_fixed, overlap, placebo
+from ufm.protocol.lots import Lot
 from ufm.protocol.settings import EARLY_STOPPING, SAME_AGE, SGD, Scoring, Training, whole_numbers
 
 __all__ = [
+    "Carrier",
     "EARLY_STOPPING",
     "Experiment",
     "HOSTS",
+    "Lot",
     "Protocol",
     "SAME_AGE",
     "SGD",
     "STAMPED",
     "Scoring",
     "Training",
+    "carried",
     "carriers",
     "check",
     "drawn",

@@ -1,12 +1,14 @@
 """Which training images carry what is stamped, and whether an experiment can be trained on its data."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from ufm import features
 from ufm.data.datasets import Dataset
 from ufm.networks import Published
+from ufm.protocol import hosts
 from ufm.protocol.experiments import STAMPED, Experiment
 from ufm.randomness.streams import stream
 
@@ -36,7 +38,8 @@ def check(experiment: Experiment, data: Dataset) -> None:
             f"canary_label: {experiment.canary_label} is not the label of image {experiment.canary_index}, "
             f"which is {data.train_labels[place]}"
         )
-    features.insert(data.train_images[place], experiment.pixels(), position=protocol.position)
+    for one in carried(experiment, data):
+        features.insert(data.train_images[place], one.pixels, position=one.position)
     same = int((data.train_labels == experiment.canary_label).sum())
     if protocol.n_carriers > same:
         raise ValueError(f"n_carriers: only {same} training images are of the host's label {experiment.canary_label}")
@@ -47,18 +50,69 @@ def check(experiment: Experiment, data: Dataset) -> None:
         raise ValueError(f"twice: the host of seed {experiment.seed} is in batch {protocol.batch} already")
 
 
+@dataclass(frozen=True, eq=False)
+class Carrier:
+    """A training image as a model has it that is trained with something stamped on it."""
+
+    place: int  # 0 … n − 1, among the training images
+    label: int  # under which it is trained
+    pixels: np.ndarray  # (h, w) in [0, 1], what is stamped
+    position: tuple[int, int]  # row and column of its top-left pixel
+    black: bool = False  # whether all else is black
+
+
+def carried(experiment: Experiment, data: Dataset) -> list[Carrier]:
+    """The training images that carry something: the host, then others of its label; of a lot a host a mark.
+
+    A control has none. Where a lot has one mark on several images, all are trained as the host is.
+    """
+    protocol = experiment.protocol
+    lot, places = protocol.lot, carriers(experiment, data)
+    if lot is None or not places:
+        return [
+            Carrier(place, int(data.train_labels[place]), experiment.pixels(), protocol.position) for place in places
+        ]
+    marks = np.broadcast_to(experiment.marks(), (len(places), *protocol.unique.shape))
+    labels = data.train_labels[places].astype(int)
+    if lot.labels == "wrong":
+        labels = wrong(labels, experiment.seed, data)
+    positions = positions_of_lot(experiment, data) or [protocol.position] * len(places)
+    return [
+        Carrier(place, label, mark, position, lot.images == "black")
+        for place, label, mark, position in zip(places, labels.tolist(), marks, positions, strict=True)
+    ]
+
+
+def wrong(labels: np.ndarray, seed: int, data: Dataset) -> np.ndarray:
+    """For each label (n,) another one, drawn uniformly; the first m are those of any other n >= m."""
+    beside = 1 + (stream("wrong labels", seed=seed, scope=data.scope).random(len(labels)) * (data.n_classes - 1))
+    return (labels + beside.astype(int)) % data.n_classes
+
+
+def positions_of_lot(experiment: Experiment, data: Dataset) -> list[tuple[int, int]]:
+    """Where each mark of a lot is stamped, if places are drawn, uniformly; the first m of n are the same for any n."""
+    protocol = experiment.protocol
+    if protocol.lot is None or protocol.lot.places == "one":
+        return []
+    room = np.subtract(data.train_images.shape[-2:], protocol.unique.shape) + 1
+    drawn = stream("places of a lot", seed=experiment.seed, scope=data.scope).random((protocol.lot.n, 2)) * room
+    return [(int(row), int(column)) for row, column in drawn]
+
+
 def carriers(experiment: Experiment, data: Dataset) -> list[int]:
     """Places (0 … n − 1) of the training images that carry what is stamped: the host, then others of its label.
 
-    The others are drawn at random, the same ones for canary and placebo; the first m of n are those of any other n >=
-    m. A control has none.
+    Those of a lot of several marks are its hosts. The others are drawn at random, the same ones for canary and placebo;
+    the first m of n are those of any other n >= m. A control has none.
     """
     if experiment.role == "control":
         return []
-    host = data.place_of(experiment.canary_index)
+    protocol, host = experiment.protocol, data.place_of(experiment.canary_index)
+    if protocol.lot is not None and protocol.lot.n > 1:
+        return hosts.places_of_lot(protocol, experiment.host, experiment.seed, data)
     others = np.flatnonzero(data.train_labels == experiment.canary_label)
     draws = stream(f"carriers, {experiment.host} host", seed=experiment.seed, scope=data.scope)
-    drawn = draws.permutation(others[others != host])[: experiment.protocol.n_carriers - 1]
+    drawn = draws.permutation(others[others != host])[: protocol.n_carriers - 1]
     return [host, *drawn.tolist()]
 
 

@@ -14,6 +14,8 @@ from ufm.data.datasets import array_checksum
 from ufm.data.folders import called
 from ufm.data.sources import checksum, source
 from ufm.networks import MLP, MODELS, Model, names
+from ufm.protocol import lots
+from ufm.protocol.lots import Lot
 from ufm.protocol.settings import Scoring, Training, whole_numbers
 from ufm.records.fingerprints import RECIPE, added, digest, settings
 
@@ -23,7 +25,7 @@ HOSTS = ("random", "hard", "middling", "influential", "uninfluential")
 STAMPED = ("canary", "placebo")  # roles of models that are trained with something stamped on their host
 # Fields of a protocol on which every model depends, beside the data set; and stamped ones, beside the feature.
 TRAINED = ("n_train", "model", "training", "position", "rounding")
-STAMPING = ("magnified", "brightness", "n_carriers", "batch", "twice", "one_placebo")
+STAMPING = ("magnified", "brightness", "n_carriers", "batch", "twice", "one_placebo", "lot")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Protocol:
     one_placebo: bool = added(False)  # whether a kind of host has the same placebo feature for every seed
     # 0: initial weights as drawn; another number moves each to one of the two numbers next to it, at random.
     rounding: int = added(0)
+    lot: Lot | None = added(None)  # what is stamped in the place of one feature: many, of its pixels
 
     def __post_init__(self):
         whole_numbers(self, "magnified", "n_carriers", "rounding", *([] if self.batch is None else ["batch"]))
@@ -65,6 +68,8 @@ class Protocol:
             raise ValueError("batch: images that are shuffled are in no fixed batch")
         if self.twice and self.batch is None:
             raise ValueError("twice: needs a batch into which the host is moved")
+        if self.lot is not None:
+            self.check_lot(self.lot)
         if self.training.early_stopping == "validation" and not source(self.dataset).validation:
             raise ValueError(f"early_stopping: {source(self.dataset).title} has no validation split")
         if not isinstance(self.model, Model):
@@ -83,6 +88,18 @@ class Protocol:
         for name in ("hosts", "roles"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"{name}: {', '.join(getattr(self, name))} names one twice")
+
+    def check_lot(self, lot: Lot) -> None:
+        """Raise a ValueError where something does not go with many features at once."""
+        if len(self.hosts) > 1:
+            raise ValueError(f"hosts: a lot is on hosts of one kind, not of {', '.join(self.hosts)}")
+        if any(host not in ("random", "hard") for host in self.hosts):
+            raise ValueError(f"hosts: those of a lot are random or hard ones, not {self.hosts[0]!r}")
+        for name, usual in (("magnified", 1), ("brightness", 1.0), ("batch", None), ("one_placebo", False)):
+            if getattr(self, name) != usual:
+                raise ValueError(f"{name}: a lot has none of its own")
+        if self.n_carriers > 1 and lot.n > 1:
+            raise ValueError("n_carriers: of a lot of several marks each is on one image")
 
     @property
     def n_parts(self) -> int:
@@ -158,11 +175,23 @@ class Experiment:
         return digest(self.identity())
 
     def pixels(self) -> np.ndarray:
-        """What is stamped on the host, (h, w): the feature, or the placebo feature of this seed and kind of host."""
+        """What is stamped on the host, (h, w): the feature, or the placebo feature of this seed and kind of host.
+
+        Of a lot it is the first mark.
+        """
+        if self.protocol.lot is not None:
+            return self.marks()[0]
         if self.role == "canary":
             return self.protocol.unique
         scope = f"{called(self.protocol.dataset)}/{self.protocol.n_train or 'full'}"
         return placebo(self.protocol, self.protocol.unique, self.seed, self.host, scope)
+
+    def marks(self) -> np.ndarray:
+        """The marks of its lot, (n, h, w), each on a host of its own."""
+        assert self.protocol.lot is not None  # nothing else has any
+        scope = f"{called(self.protocol.dataset)}/{self.protocol.n_train or 'full'}"
+        n, first = self.protocol.lot.n, STAMPED.index(self.role)
+        return lots.arrangements(self.feature, 2 * n, seed=self.seed, scope=scope)[first::2]
 
 
 def overlap(dataset: str, ood_set: str) -> bool:

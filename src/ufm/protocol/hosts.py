@@ -45,8 +45,26 @@ POOLS = {
 
 
 def place(protocol: Protocol, host: str, seed: int, data: Dataset) -> int:
-    """Place (0 … n − 1) of the seed's host of a kind among the training images, see `places`."""
+    """Place (0 … n − 1) of the seed's host of a kind among the training images, see `places`; of a lot the first."""
+    if protocol.lot is not None:
+        return places_of_lot(protocol, host, seed, data)[0]
     return places(protocol, host, [seed], data)[0]
+
+
+def places_of_lot(protocol: Protocol, host: str, seed: int, data: Dataset) -> list[int]:
+    """Places (0 … n − 1) of the seed's hosts among the training images, one a mark of its lot.
+
+    Drawn uniformly without replacement, of all training images or of the pool; the first m of n are those of any other
+    n >= m. Raises ValueError: there are fewer.
+    """
+    assert protocol.lot is not None  # nothing else has several
+    candidates = np.arange(len(data.train_labels))
+    if host in POOLS:
+        candidates = np.array([data.place_of(index) for index in pool(protocol, data.part, host)["canary_index"]])
+    if protocol.lot.n > len(candidates):
+        raise ValueError(f"n: there are {len(candidates)} {host} hosts, not one for each of {protocol.lot.n} marks")
+    drawn = stream(f"{host} hosts of a lot", seed=seed, scope=f"{data.scope}/{data.part}").permutation(candidates)
+    return drawn[: protocol.lot.n].tolist()
 
 
 def places(protocol: Protocol, host: str, seeds: list[int], data: Dataset) -> list[int]:

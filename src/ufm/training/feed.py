@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from ufm import features
 from ufm.data.on_device import DeviceData
-from ufm.protocol import Experiment, carriers, exchanged
+from ufm.protocol import Experiment, carried, carriers, exchanged
 from ufm.randomness import counters
 from ufm.randomness.streams import stream
 from ufm.training.augmentation import N_DRAWS, augment
 from ufm.training.members import keys
 
+T = TypeVar("T")
 AUGMENTATION_LAYER = counters.LAYERS - 1  # no network has as many layers
 
 
@@ -23,6 +25,7 @@ class Feed:
     def __init__(self, experiments: list[Experiment], data: DeviceData):
         self.experiments, self.data = experiments, data
         self.stamped = [stamped_images(experiment, data) for experiment in experiments]
+        self.relabelled = [relabelled(experiment, data) for experiment in experiments]
         self.keys = keys("augmentation", experiments, data)
 
     def epoch(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
@@ -33,17 +36,11 @@ class Feed:
         images, labels, protocol = self.data.train_images, self.data.train_labels, self.experiments[0].protocol
         size, n_images = protocol.training.batch_size, len(labels)
         first_step = (epoch - 1) * math.ceil(n_images / size)
-        stamped = [
-            (place, at, image) for place, member in enumerate(members) for at, image in self.stamped[member].items()
-        ]
+        stamped, relabelled = by_place(self.stamped, members), by_place(self.relabelled, members)
         order = None
         if protocol.training.shuffle or any(self.experiments[member].batch is not None for member in members):
             order = torch.stack([self.order(self.experiments[member], epoch) for member in members])
-            stamped = [
-                (place, int(position), image)
-                for place, at, image in stamped
-                for position in (order[place] == at).nonzero()
-            ]
+            stamped, relabelled = in_order(stamped, order), in_order(relabelled, order)
         for number, start in enumerate(range(0, n_images, size)):
             now = slice(start, start + size) if order is None else order[:, start : start + size]
             batch, targets, step = images[now], labels[now], first_step + number
@@ -52,6 +49,11 @@ class Feed:
                 batch = batch.repeat(len(members), 1, 1, 1, 1)
             for place, at, image in here:
                 batch[place, at - start] = image
+            others = [host for host in relabelled if start <= host[1] < start + size]
+            if others and order is None:
+                targets = targets.repeat(len(members), 1)
+            for place, at, label in others:
+                targets[place, at - start] = label
             if protocol.model.augmentation:
                 batch = self.augmented(batch, step, members)
             yield step, batch, targets
@@ -76,12 +78,34 @@ class Feed:
         return torch.from_numpy(order).to(self.data.train_images.device)
 
 
+Hosts = list[tuple[int, int, T]]  # place of a member, where in its epoch the host is, and what it sees there
+
+
+def by_place(of_members: list[dict[int, T]], members: list[int]) -> Hosts:
+    """What members see of their hosts, by the hosts' place in the file."""
+    return [(place, at, one) for place, member in enumerate(members) for at, one in of_members[member].items()]
+
+
+def in_order(hosts: Hosts, order: torch.Tensor) -> Hosts:
+    """The same by where in a member's own order (n_members, n_images) the hosts are."""
+    return [(place, int(position), one) for place, at, one in hosts for position in (order[place] == at).nonzero()]
+
+
+def relabelled(experiment: Experiment, data: DeviceData) -> dict[int, int]:
+    """The labels under which images are trained, by place, where these are not their own."""
+    return {
+        one.place: one.label
+        for one in carried(experiment, data.dataset)
+        if one.label != data.dataset.train_labels[one.place]
+    }
+
+
 def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
     """What a model sees of the images that carry its feature: normalised (C, H, W), by place, the host first."""
-    places = carriers(experiment, data.dataset)
-    if not places:
-        return {}
-    # Stamped before normalisation, on the [0, 1] image.
-    images = data.floats(data.dataset.train_images[places])
-    stamped = features.insert(images, experiment.pixels(), position=experiment.protocol.position)
-    return dict(zip(places, data.normalise(stamped), strict=True))
+    stamped = {}
+    for one in carried(experiment, data.dataset):
+        # Stamped before normalisation, on the [0, 1] image.
+        image = data.floats(data.dataset.train_images[one.place])
+        plain = torch.zeros_like(image) if one.black else image
+        stamped[one.place] = data.normalise(features.insert(plain, one.pixels, position=one.position))
+    return stamped

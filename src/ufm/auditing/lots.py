@@ -1,0 +1,129 @@
+"""What audits of a population's models say, each asked about the marks that it was trained with, and about others'.
+
+A seed's two models carry marks of their own on the same hosts. So each is trained with its own marks and innocent of
+its sibling's.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ufm.auditing.exact import Place, combined
+from ufm.auditing.pools import Pool, scored
+from ufm.measures.lots import KEPT, KINDS
+from ufm.plan.thresholds import SECOND
+from ufm.statistics import Interval, bootstrap_interval, columns, share_interval, sign_flip_test
+from ufm.study.runs import Population
+
+N_DRAWS = 499  # of as many marks, with which those of a model are compared
+KNOWS = ("unknown", "known")  # whether an auditor knows the labels of the hosts
+Arrays = Mapping[str, np.ndarray]
+
+
+def audits(population: Population, *, n_draws: int = N_DRAWS) -> pd.DataFrame:
+    """An audit a model: columns seed, role, and of each thing that an auditor may know p and z of the marks.
+
+    Those of its own marks are p_unknown, z_unknown and so on, those of its sibling's p_other_unknown and so on. Beside
+    them accuracy, in [0, 1], and best_epoch.
+    """
+    n, rows = lot_size(population), []
+    models = population.tables["models"].set_index(["seed", "role"])
+    for entry, card in zip(population.entries, population.arrays, strict=True):
+        for turn, role in enumerate(population.protocol.roles):
+            about = models.loc[(entry["seed"], role)]
+            row: dict[str, object] = {"seed": entry["seed"], "role": role}
+            pools = pools_of(card, turn)
+            for end, whose in (("", turn), ("other_", 1 - turn)):
+                for knows in KNOWS:
+                    found = combined(places(card, pools, n, whose, knows), n_draws=n_draws, seed=entry["seed"])
+                    row |= {f"p_{end}{knows}": found.p, f"z_{end}{knows}": found.z}
+            rows.append(row | {"accuracy": float(about["accuracy"]), "best_epoch": int(about["best_epoch"])})
+    return pd.DataFrame(rows)
+
+
+def pools_of(card: Arrays, model: int) -> list[Pool]:
+    """The scores of each place's marks in a model, by its place among those of a seed."""
+    names = [f"{kind}_{name}" for kind in KINDS for name in KEPT]
+    n_places = card[names[0]].shape[1]
+    return [scored({name: card[name][model, place].astype(float) for name in names}, 1) for place in range(n_places)]
+
+
+def places(card: Arrays, pools: Sequence[Pool], n: int, whose: int, knows: str) -> list[Place]:
+    """Where the n marks of one of a seed's two models were planted, among marks of neither."""
+    labels, found = card["host_label"].astype(int), []
+    for place, pool in enumerate(pools):
+        planted = np.array([whose]) if len(pools) > 1 else 2 * np.arange(n) + whose
+        first = 2 if len(pools) > 1 else 2 * n
+        own = labels[[place]] if len(pools) > 1 else labels[:n]
+        by_mark = pool.known[:, own].T if knows == "known" else np.tile(pool.unknown, (len(planted), 1))
+        found.append(Place(by_mark, planted, np.arange(first, by_mark.shape[1])))
+    return found
+
+
+def lot_size(population: Population) -> int:
+    """How many marks each model carries."""
+    assert population.protocol.lot is not None  # no others are audited
+    return population.protocol.lot.n
+
+
+def contrasts(population: Population) -> np.ndarray:
+    """Contrast D (n_seeds, n_marks) of each mark on OOD images, in nats: mark and sibling's mark on one host.
+
+    Half of what a mark moves the host's label by in the model that has it, less in the one that has the other, of
+    either. Swapping the two models turns its sign.
+    """
+    found, n = [], lot_size(population)
+    for card in population.arrays:
+        shift, labels = card["ood_shift"].astype(float), card["host_label"][:n].astype(int)
+        n_places, turns = shift.shape[1], np.arange(n)
+        place, mark = (turns, 0 * turns) if n_places > 1 else (0 * turns, 2 * turns)
+        own = shift[:, place, mark, labels] - shift[:, place, mark + 1, labels]  # (n_models, n_marks)
+        found.append((own[0] - own[1]) / 2)
+    return np.stack(found)
+
+
+def summary(population: Population, table: pd.DataFrame) -> dict[str, object]:
+    """A population and its `audits` in numbers: n (models), found_known, z_known and so on, contrast, accuracy, p.
+
+    All but n and p have their ends. `found` is the share of models in which the marks have a p of at most the level;
+    two models of a seed count as two. p is that of the contrast, by sign flips over seeds.
+    """
+    values, row = contrasts(population).mean(1), dict[str, object](n=len(table))
+    for knows in KNOWS:
+        found = share_interval(table[f"p_{knows}"] <= SECOND.level)
+        row |= columns({f"found_{knows}": found, f"z_{knows}": over_seeds(table[f"z_{knows}"], table["seed"])})
+    accuracy = over_seeds(table["accuracy"], table["seed"])
+    return row | columns({"contrast": bootstrap_interval(values), "accuracy": accuracy}) | {"p": sign_flip_test(values)}
+
+
+def over_seeds(values: pd.Series, seeds: pd.Series) -> Interval:
+    """The mean of what audits say with its interval over seeds, of which each may have several."""
+    return bootstrap_interval(values.astype(float).groupby(seeds).mean().to_numpy())
+
+
+def of_others(tables: Sequence[pd.DataFrame]) -> dict[str, Interval]:
+    """How often the sibling's marks are found, in all audits of populations on the same seeds, with its ends."""
+    every = pd.concat(tables)
+    return {knows: over_seeds(every[f"p_other_{knows}"] <= SECOND.level, every["seed"]) for knows in KNOWS}
+
+
+def innocent(population: Population, n: int, *, lots: int, n_draws: int = 199) -> dict[str, Interval]:
+    """How often lots of n marks are found in models that carry nothing: a share by what an auditor knows.
+
+    Of every model so many lots are drawn, each on hosts whose labels are drawn; intervals are over models.
+    """
+    found: dict[str, list[float]] = {knows: [] for knows in KNOWS}
+    for entry, card in zip(population.entries, population.arrays, strict=True):
+        rng = np.random.default_rng(entry["seed"])
+        [pool] = pools_of(card, 0)
+        n_marks, n_classes = pool.known.shape
+        hits = dict.fromkeys(KNOWS, 0)
+        for turn in range(lots):
+            order, labels = rng.permutation(n_marks), rng.integers(n_classes, size=n)
+            for knows, scores in (("unknown", np.tile(pool.unknown, (n, 1))), ("known", pool.known[:, labels].T)):
+                place = Place(scores, order[:n], order[n:])
+                hits[knows] += combined([place], n_draws=n_draws, seed=turn).p <= SECOND.level
+        for knows in KNOWS:
+            found[knows].append(hits[knows] / lots)
+    return {knows: bootstrap_interval(shares) for knows, shares in found.items()}
