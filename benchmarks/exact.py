@@ -18,9 +18,10 @@ from scipy import stats
 
 from ufm import features
 from ufm.auditing import Place, combined, mark_p_values
-from ufm.auditing.pools import KINDS, moved, scored
+from ufm.auditing.pools import moved
 from ufm.data.datasets import load, ood_images
 from ufm.data.on_device import to_device
+from ufm.evidence.marks import KINDS, scored
 from ufm.marks import Registry
 from ufm.measures.shifts import patched
 from ufm.networks import MLP

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from ufm import features
-from ufm.auditing import lots as audited
-from ufm.auditing.pools import Pool
 from ufm.data.datasets import load, ood_images
 from ufm.data.on_device import to_device
+from ufm.evidence import lots as audited
+from ufm.evidence.marks import Pool
 from ufm.measures.lots import UNUSED, lot_card, of_places
 from ufm.measures.registry import measure_of
 from ufm.networks import MLP

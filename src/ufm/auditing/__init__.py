@@ -1,9 +1,10 @@
 """What any model says of marks that were drawn before its training."""
 
-from ufm.auditing.exact import Combined, Place, combined, mark_p_values
 from ufm.auditing.given import CalibratedReport, calibrated
-from ufm.auditing.pools import NotAuditable, Pool, pool
+from ufm.auditing.pools import pool
 from ufm.auditing.reports import AuditReport, MarkResult, audit
+from ufm.evidence.exact import Combined, Place, combined, mark_p_values
+from ufm.evidence.marks import NotAuditable, Pool
 
 __all__ = [
     "AuditReport",

@@ -13,8 +13,9 @@ import torch
 from ufm import features
 from ufm.auditing import populations
 from ufm.auditing.journals import Journal
-from ufm.auditing.pools import Arrays, Gives, NotAuditable, Predict, answered, n_queries
+from ufm.auditing.pools import Gives, Predict, answered
 from ufm.evidence.answers import Answers
+from ufm.evidence.marks import Arrays, NotAuditable, n_queries
 from ufm.statistics import permutation_p_value
 
 

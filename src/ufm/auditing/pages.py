@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ufm.auditing.exact import Combined
 from ufm.auditing.reports import AuditReport
+from ufm.evidence.exact import Combined
 from ufm.files import write
 from ufm.marks import Registry
 from ufm.report.texts import number, p_text

@@ -1,10 +1,6 @@
-"""How a model answers each mark of a pool: those of a registry and as many more that were never stamped.
-
-Every mark is treated alike, so that if the model depends on none of them their scores are exchangeable.
-"""
+"""How a model answers each mark of a pool: those of a registry and as many more that were never stamped."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,56 +8,19 @@ import torch
 from numpy.typing import ArrayLike
 
 from ufm.auditing.journals import Journal
-from ufm.evidence.detectors import DEFAULT, LABEL_KNOWN
+from ufm.evidence.marks import KINDS, Arrays, Pool, scored
 from ufm.measures.response import BlackBox, Response
 from ufm.measures.shifts import kl_divergence
 from ufm.progress import progress
-from ufm.scores import CLIP, SUM_TOLERANCE, detection
+from ufm.scores import CLIP, SUM_TOLERANCE
 
 MARKS_AT_ONCE = 8
 HALF_A_DIGIT = 0.005  # by which a probability of two decimals may be off
 
-KINDS = ("ood", "black")  # of images: those that are given, and a black one
 GIVES = ("probabilities", "logits", "class")
 
 Predict = Callable[[torch.Tensor], ArrayLike]
 Gives = Literal["probabilities", "logits", "class"]
-Arrays = dict[str, np.ndarray]
-
-
-class NotAuditable(ValueError):
-    """The outputs say nothing about any mark."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """Scores of a model for each mark, higher = more like a model that was trained with it."""
-
-    unknown: np.ndarray  # (n_marks,) where the label of the image is not known
-    known: np.ndarray  # (n_marks, n_classes) by the label that it has
-    n_queries: int  # images that were sent to the model
-
-
-@dataclass(frozen=True, eq=False)
-class Among:
-    """What `ufm.evidence.answers.Answers` gives to detectors, of every mark, standardised by all of them."""
-
-    arrays: dict[str, np.ndarray]  # "ood_shift" (n_marks, n_classes), "ood_kl_mean" (n_marks,) and so on
-    labels: np.ndarray | None = None  # that broadcast to (n_marks,)
-
-    def shifts(self, images: str) -> np.ndarray:
-        """Standardised shift by each mark on images of a kind, (n_marks, n_classes)."""
-        return standardised(self.arrays[f"{images}_shift"])
-
-    def divergence(self, images: str) -> np.ndarray:
-        """Standardised divergence by each mark, (n_marks,)."""
-        kl = self.arrays[f"{images}_kl_mean"]
-        return standardised(np.log(np.maximum(kl, CLIP)))
-
-    def on_label(self, values: np.ndarray) -> np.ndarray:
-        """values (n_marks, n_classes) at the label, (n_marks,)."""
-        assert self.labels is not None  # where a detector asks for it
-        return detection.on_class(values, self.labels)
 
 
 def pool(
@@ -99,17 +58,6 @@ def pool(
     return scored(
         answered(predict, marks, images, gives, n_classes, position, batch_size, journal, labels), len(images)
     )
-
-
-def scored(arrays: Arrays, n_images: int) -> Pool:
-    """The scores of marks by how they move the outputs on so many images. Raises NotAuditable as `pool` does."""
-    n_marks = len(arrays["ood_shift"])
-    if not any(arrays[f"{kind}_shift"].any() for kind in KINDS):
-        raise NotAuditable(f"predict: none of {n_marks} marks moves the outputs on any of {n_images} images")
-    among = Among(arrays)
-    labels = range(arrays["ood_shift"].shape[-1])
-    known = [LABEL_KNOWN.statistic(replace(among, labels=np.array(label))) for label in labels]
-    return Pool(DEFAULT.statistic(among), np.stack(known, -1), n_queries(n_marks, n_images))
 
 
 def answered(
@@ -154,11 +102,6 @@ def require_labels(labels: Mapping[str, int | None], n_classes: int) -> None:
             raise ValueError(f"label: {label}{whose} is none of the model's {n_classes} classes, from 0")
 
 
-def n_queries(n_marks: int, n_images: int) -> int:
-    """How many images are sent for so many marks: each with every mark and without, and a black one."""
-    return (1 + n_marks) * (1 + n_images)
-
-
 def moved(answers: Response, marks: torch.Tensor) -> Arrays:
     """Mean shift (n_marks, n_classes) and mean KL divergence (n_marks,) of a model's outputs by each mark, in nats."""
     logits, log_clean = answers.logits(marks), answers.clean.log_softmax(-1)
@@ -166,12 +109,6 @@ def moved(answers: Response, marks: torch.Tensor) -> Arrays:
     shift = shift - shift.mean(-1, keepdim=True)
     divergence = kl_divergence(log_clean, logits.log_softmax(-1)).double().mean(1)
     return {"shift": shift.numpy(force=True), "kl_mean": divergence.numpy(force=True)}
-
-
-def standardised(values: np.ndarray) -> np.ndarray:
-    """Values (n_marks, …) less their mean, over their standard deviation; 0 where all are equal."""
-    spread = values.std(0, ddof=1)
-    return (values - values.mean(0)) / np.where(spread > 0, spread, 1)
 
 
 def in_logits(predict: Predict, gives: Gives, n_classes: int | None = None) -> Predict:

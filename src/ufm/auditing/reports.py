@@ -6,9 +6,10 @@ from math import ceil
 import numpy as np
 import torch
 
-from ufm.auditing.exact import Combined, Place, combined, mark_p_values
 from ufm.auditing.journals import Journal
-from ufm.auditing.pools import Gives, NotAuditable, Predict, pool
+from ufm.auditing.pools import Gives, Predict, pool
+from ufm.evidence.exact import Combined, Place, combined, mark_p_values
+from ufm.evidence.marks import NotAuditable
 from ufm.marks import Registry
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.auditing import lots
+from ufm.evidence import lots
 from ufm.plan.many_marks import HOSTS, NOTHING, PLAIN, cell_of
 from ufm.plan.thresholds import SECOND
 from ufm.report.figures import LINES, closed, forest, panels, rows_of, waiting
@@ -29,7 +29,7 @@ def cells(populations: Mapping[str, Population], audits: Mapping[str, pd.DataFra
     """A row a population whose models carry marks.
 
     Columns: population (data set and size), setting, marks, hosts, training, places, images (that each mark is on),
-    planned (models), what `ufm.auditing.lots.summary` says, unknown_told and known_told (the plan's words).
+    planned (models), what `ufm.evidence.lots.summary` says, unknown_told and known_told (the plan's words).
     """
     rows = []
     for name, table in audits.items():

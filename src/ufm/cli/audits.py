@@ -50,8 +50,9 @@ def audit(
 
     from ufm import auditing, marks
     from ufm.auditing import given_pages, journals, pages
-    from ufm.auditing.pools import in_logits, n_queries
+    from ufm.auditing.pools import in_logits
     from ufm.cli.marks import pair
+    from ufm.evidence.marks import n_queries
     from ufm.features import FIXED
     from ufm.marks.images import read_folder
 

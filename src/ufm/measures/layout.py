@@ -47,6 +47,11 @@ CARDS = {  # by the word of the measure; one of another word keeps no card
 }
 
 
+# Of a lot card: on which images models are asked, those that are given and a black one, and what is kept of them.
+LOT_IMAGES = ("ood", "black")
+LOT_KEPT = ("shift", "kl_mean")
+
+
 def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:
     """The features of a card, (n_features, 1, h, w).
 

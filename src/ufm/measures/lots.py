@@ -11,14 +11,13 @@ from torch import nn
 from ufm import features
 from ufm.data.datasets import Dataset, ImageSet
 from ufm.data.on_device import DeviceData
+from ufm.measures.layout import LOT_IMAGES, LOT_KEPT
 from ufm.measures.scored import model_row
 from ufm.measures.shifts import half, kinds, patched, shifts
 from ufm.protocol import Carrier, Protocol, carried, lots
 from ufm.records import Measured
 from ufm.training import Trained, log_probabilities
 
-KINDS = ("ood", "black")  # of images on which models are asked
-KEPT = ("shift", "kl_mean")
 UNUSED = {"one": 200, "drawn": 60}  # marks beside the lot's that were never stamped, by where those are stamped
 
 
@@ -33,7 +32,7 @@ def lot_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: 
     pools = of_places(protocol, trained[0].experiment.seed, data.dataset, next(iter(of_roles.values()), []))
     images = kinds(protocol, data, ood)
     arrays: dict[str, list[np.ndarray]] = {}
-    for kind in KINDS:
+    for kind in LOT_IMAGES:
         for one in trained:
             found = [
                 shifts(
@@ -43,7 +42,7 @@ def lot_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: 
                 )
                 for position, marks in pools
             ]
-            for name in KEPT:
+            for name in LOT_KEPT:
                 arrays.setdefault(f"{kind}_{name}", []).append(np.stack([of_place[name] for of_place in found]))
     shared = {"position": np.array([position for position, _ in pools], np.int16)}
     if of_roles:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ufm.auditing.exact import Place, combined
-from ufm.auditing.pools import Pool, scored
-from ufm.measures.lots import KEPT, KINDS
+from ufm.evidence.exact import Place, combined
+from ufm.evidence.marks import Pool, scored
+from ufm.measures.layout import LOT_IMAGES, LOT_KEPT
 from ufm.plan.thresholds import SECOND
 from ufm.statistics import Interval, bootstrap_interval, columns, share_interval, sign_flip_test
 from ufm.study.runs import Population
@@ -44,7 +44,7 @@ def audits(population: Population, *, n_draws: int = N_DRAWS) -> pd.DataFrame:
 
 def pools_of(card: Arrays, model: int) -> list[Pool]:
     """The scores of each place's marks in a model, by its place among those of a seed."""
-    names = [f"{kind}_{name}" for kind in KINDS for name in KEPT]
+    names = [f"{kind}_{name}" for kind in LOT_IMAGES for name in LOT_KEPT]
     n_places = card[names[0]].shape[1]
     return [scored({name: card[name][model, place].astype(float) for name in names}, 1) for place in range(n_places)]
 
