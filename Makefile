@@ -32,6 +32,9 @@ book: $(READY) ## execute the notebooks and build the book: PROFILE=embedded or 
 	$(BIN)/doit -n 2 execute "profile=$(PROFILE)"
 	$(UFM) book --profile "$(PROFILE)" $(if $(STRICT),--strict)
 
+pdf: $(READY) ## print the book that was built last as one file, _build/book.pdf, with Chromium
+	$(UFM) pdf
+
 test: lint unit regression ## lint, unit tests, the notebooks against their references, the book of the embedded profile
 	UFM_RUNS="$$PWD/_build/regression/runs" $(MAKE) book # which need not train again what the regression has trained
 	$(MAKE) browser
@@ -98,4 +101,4 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml (needs uv)
 clean: ## remove what was built; .venv and data stay
 	rm -rf _build
 
-.PHONY: help install book test lint unit browser coverage floors regression run compare notebooks reference baseline bench readme lock clean
+.PHONY: help install book pdf test lint unit browser coverage floors regression run compare notebooks reference baseline bench readme lock clean

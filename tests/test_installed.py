@@ -34,6 +34,7 @@ CHECKOUT = "use a checkout of it, where `make install` sets up all"
 LACKING = {
     "run method": "notebooks",
     "book": "notebooks",
+    "pdf": "_build/html",
     "ipynb out": "notebooks",
     "readme": "README.md",
     "reproduce --list": "book/records",

@@ -27,6 +27,7 @@ app.command()(records.reproduce)
 app.command()(images.hosts)
 app.command()(site.pictures)
 app.command()(site.book)
+app.command()(site.pdf)
 app.command()(site.readme)
 app.command()(site.ipynb)
 

@@ -20,6 +20,13 @@ def book(profile: str = "embedded", strict: bool = False) -> None:
         print(site.build(profile))
 
 
+def pdf() -> None:
+    """Print the book that was built last as one PDF file, with Chromium."""
+    from ufm.book import printed
+
+    print(printed.pdf())
+
+
 def readme() -> None:
     """Renew the README's table of results from the records."""
     from ufm.book.readme import renew
