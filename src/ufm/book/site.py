@@ -22,7 +22,7 @@ from ufm.progress import duration
 from ufm.records import MANIFEST, committed
 from ufm.study import manifest, pictures
 
-STATIC = ("_assets", "_ext")
+STATIC = ("_assets", "_ext", "_templates")
 CITED = ("references.bib", "bibliography.md")  # what the citations of a page of its own lead to
 REHEARSAL = (
     "A rehearsal: small models on images that come with scikit-learn. This page shows that the method runs and says "
