@@ -87,8 +87,8 @@ def test_ways_are_counted_by_kind_of_host():
     rows += [way("dropout", "random", There.NOT), way("batch norm", "random", There.SMALL)]
     rows += [way("dropout", "hard", There.UNDECIDED), way("batch norm", "hard", There.OPEN)]
     assert said("C3", C3=rows) == {
-        answers.RANDOM: "1 do not prevent it and 1 prevent it",
-        answers.HARD: "1 are undecided and 1 wait for models",
+        answers.RANDOM: "1 not preventing it and 1 preventing it",
+        answers.HARD: "1 undecided and 1 waiting for models",
     }
     [question] = {one.question for one in answers.answers({"C3": pd.DataFrame(rows)}, NO_RANKS, None)}
     assert question.startswith("Of 2 pairs ")

@@ -34,10 +34,10 @@ TOLD = {
     Told.OPEN: WAITS,
 }
 PREVENTS = {
-    Prevents.NOT: "do not prevent it",
-    Prevents.PREVENTS: "prevent it",
-    Prevents.UNDECIDED: "are undecided",
-    Prevents.OPEN: "wait for models",
+    Prevents.NOT: "not preventing it",
+    Prevents.PREVENTS: "preventing it",
+    Prevents.UNDECIDED: "undecided",
+    Prevents.OPEN: "waiting for models",
 }
 VARIES = {
     Varies.MORE: "yes, the standard deviation over seeds is more than a quarter of the mean",

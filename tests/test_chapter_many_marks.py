@@ -1,0 +1,118 @@
+"""The page of many marks: the plan's words, what is drawn and printed, and that its plan says what is trained."""
+
+import re
+
+import pandas as pd
+import pytest
+from test_lots import made_up
+
+from ufm import paths
+from ufm.chapters import many_marks as chapter
+from ufm.evidence import lots
+from ufm.plan import many_marks as plan
+from ufm.protocol import Lot
+
+
+@pytest.mark.parametrize(
+    ("low", "word"),
+    [(0.51, chapter.MOSTLY), (0.5, chapter.SOMETIMES), (0.051, chapter.SOMETIMES), (0.05, chapter.NOT_TOLD)],
+)
+def test_the_word_is_that_of_the_low_end(low, word):
+    assert chapter.told({"found_known_low": low, "found_unknown_low": 0.0}, "known") == word
+    assert chapter.told({"found_known_low": 0.9, "found_unknown_low": low}, "unknown") == word
+
+
+@pytest.fixture(scope="module")
+def populations():
+    """Two cells of ten seeds, one of them not whole, and no models without marks."""
+    found = {}
+    for n, planned in ((3, 10), (5, 20)):
+        population = made_up(effect=3, n=n, lot=Lot(n, labels="wrong"))
+        sweep = plan.Sweep(population.protocol, range(planned), planned, 0, f"{n} marks on mislabelled hosts")
+        found[f"of-{n}"] = type(population)(sweep, population.tables, population.arrays, population.entries)
+    return found
+
+
+def test_a_row_a_cell_and_no_word_before_it_is_whole(populations):
+    audits = chapter.audited(populations)
+    table = chapter.cells(populations, audits)
+    assert table["marks"].tolist() == [3, 5]
+    assert set(table["hosts"]) == {"mislabelled"}
+    assert table["n"].tolist() == [20, 20]
+    assert table["planned"].tolist() == [20, 40]
+    assert table["known_told"].iloc[0] in (chapter.MOSTLY, chapter.SOMETIMES)
+    assert table["known_told"].iloc[1] == table["unknown_told"].iloc[1] == chapter.WAITS
+    expected = lots.summary(populations["of-3"], audits["of-3"])
+    assert table["found_known"].iloc[0] == expected["found_known"]
+    printed = chapter.printed(table)
+    assert printed["found, label known"].iloc[0].startswith(f"{expected['found_known']:.2f} (")
+    assert chapter.of_setting(table, "3 marks on mislabelled hosts", "known") == printed["found, label known"].iloc[0]
+    assert chapter.of_setting(table, "30 marks on mislabelled hosts", "known") == "not recorded"
+
+
+def test_the_first_row_of_false_alarms_is_of_all_audits(populations):
+    audits = chapter.audited(populations)
+    [row] = chapter.false_alarms(populations, audits).to_dict("records")
+    every = pd.concat(audits.values())
+    assert row["audits"] == 40
+    assert row["unknown"] == pytest.approx((every["p_other_unknown"] <= 0.05).mean())
+
+
+def test_lines_are_drawn_for_each_kind_of_host(populations):
+    table = chapter.cells(populations, chapter.audited(populations))
+    figure = chapter.drawn_power(table)
+    assert [axis.get_title() for axis in figure.axes] == ["label unknown", "label known"]
+    for axis, knows in zip(figure.axes, lots.KNOWS, strict=True):
+        [line] = [one for one in axis.lines if len(one.get_xdata()) == 2 and one.get_linestyle() == "-."]
+        assert list(line.get_ydata()) == table[f"found_{knows}"].tolist()
+    [axis] = chapter.drawn_contrasts(table).axes
+    assert any(list(one.get_ydata()) == table["contrast"].tolist() for one in axis.lines)
+
+
+def test_cells_that_mark_otherwise_are_drawn_apart():
+    rows = pd.DataFrame(
+        {"population": ["a", "a", "a", "b"], "places": ["one", "drawn", "one", "one"], "images": [1, 1, 10, 1]}
+    )
+    assert chapter.usual(rows).index.tolist() == [0]
+    assert chapter.others(rows).index.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("profile", ["embedded", "paper"])
+def test_a_cell_can_be_read_from_what_is_trained(profile):
+    for (dataset, n_train), cells in plan.CELLS[profile].items():
+        plain = plan.population(profile, dataset, n_train)
+        assert [plan.cell_of(cell.of(plain)) for cell in cells] == list(cells)
+        assert len({cell.setting for cell in cells}) == len(cells)
+
+
+def test_the_plan_says_what_is_trained():
+    page = (paths.BOOK / "marks-plan.md").read_text(encoding="utf-8")
+    sweeps = plan.sweeps("paper")
+    cells = {name: plan.cell_of(sweep.protocol) for name, sweep in sweeps.items()}
+    small = {
+        (cell.hosts, cell.marks, cell.training)
+        for name, cell in cells.items()
+        if cell and name.startswith("mnist-small") and cell.places == "one" and cell.images == 1
+    }
+    for hosts, numbers in {
+        "random": (1, 3, 10, 30, 100, 300),
+        "mislabelled": (1, 3, 10, 30, 100, 300),
+        "hard": (1, 3, 10, 30),
+        "blank": (1, 10, 100),
+    }.items():
+        assert {one for one in small if one[0] == hosts} == {
+            (hosts, n, training) for n in numbers for training in ("plain", "weight decay 3")
+        }
+    for name, sweep in sweeps.items():
+        assert (len(sweep.seeds) * sweep.protocol.n_models, sweep.seeds.start) in {(40, 6000), (40, 6100)}, name
+        assert bool(sweep.needed) == (not name.startswith("cifar10"))
+        assert sweep.protocol.scoring.n_effect == 300
+    for words in (
+        "40 a row",
+        "from 6000 on",
+        "from 6100 on",
+        "on 300\nout-of-distribution images",
+        "200 that were never",
+    ):
+        assert words in page, words
+    assert re.search(r"\*mostly found\*.* above one half, \*sometimes found\* .* above the level", page)
