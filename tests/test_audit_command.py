@@ -1,6 +1,8 @@
 """An audit by command: of files and of an endpoint, its report, its exit codes, going on where it broke off."""
 
+import hashlib
 import json
+import re
 
 import numpy as np
 import onnx
@@ -34,6 +36,13 @@ def test_marks_that_were_learnt_are_found_and_the_page_stands_alone(here):
         planted,
     )
     assert told["p"] == told["known"]["p"] < 0.001
+    weights = hashlib.sha256((here / "guilty.pt").read_bytes()).hexdigest()
+    assert told["digests"]["model"] == weights
+    text = (here / "report" / "report.html").read_text(encoding="utf-8")
+    assert all(f"<code>{digest}</code>" in text for digest in told["digests"].values())
+    assert page.tags.count("circle") == 2 * planted
+    [place] = [float(one) for one in re.findall(r'cx="([\d.]+)"', text)][:1]
+    assert place == pytest.approx(4 + 92 * (1 - told["marks"][0]["p"]), abs=0.06)
     for file in ("report.html", "report.json"):
         assert "0123456789abcdef" not in (here / "report" / file).read_text(encoding="utf-8")  # the secret
 

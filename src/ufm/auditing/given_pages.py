@@ -9,15 +9,16 @@ import numpy as np
 
 from ufm import features
 from ufm.auditing.given import CalibratedReport
-from ufm.auditing.pages import SCHEMA, document, picture, row
+from ufm.auditing.pages import SCHEMA, Asked, document, picture, repeated, row
 from ufm.files import write
 from ufm.report.texts import number, p_text
 
 
-def keep(report: CalibratedReport, folder: Path, *, model: str, command: str) -> None:
-    """Write report.html and report.json into a folder; arguments as those of `ufm.auditing.pages.keep`."""
-    write(folder / "report.html", page(report, model=model, command=command).encode())
-    content = {"schema": SCHEMA, "mode": "calibrated", "model": model, "found": report.found} | asdict(report)
+def keep(report: CalibratedReport, folder: Path, asked: Asked) -> None:
+    """Write report.html and report.json into a folder."""
+    write(folder / "report.html", page(report, asked).encode())
+    about = {"schema": SCHEMA, "mode": "calibrated", "model": asked.model, "digests": asked.digests}
+    content = about | {"found": report.found} | asdict(report)
     write(folder / "report.json", (json.dumps(content, indent=1) + "\n").encode())
 
 
@@ -49,7 +50,7 @@ def verdict(report: CalibratedReport) -> str:
     )
 
 
-def page(report: CalibratedReport, *, model: str, command: str) -> str:
+def page(report: CalibratedReport, asked: Asked) -> str:
     """The report as HTML that needs no other file."""
     mark = np.nan_to_num(features.feature(report.feature))[None]
     cells = [
@@ -66,7 +67,7 @@ def page(report: CalibratedReport, *, model: str, command: str) -> str:
     label = "unknown" if report.label is None else str(report.label)
     heads = ["population", "hosts", "innocent models that score as high", "models trained with their mark that do"]
     return document(
-        model,
+        asked.model,
         f"""<p>Mode: <strong>calibrated</strong>. {mode(report)}</p>
 <p><strong>{escape(verdict(report))}</strong></p>
 <p>The mark, {escape(report.feature)}:</p>
@@ -77,10 +78,7 @@ def page(report: CalibratedReport, *, model: str, command: str) -> str:
 <caption>Shares of the book's plain MLPs, with the letter A on one training image or without it, that score at least as
 high. They say what such a score means of models like these, and nothing of others.{classes}</caption>
 <thead>{row(heads, "th")}</thead><tbody>{"".join(map(row, cells))}</tbody></table></div>
-<h2>How to repeat it</h2>
-<p>{report.n_queries} queries.</p>
-<p><code>{escape(command)}</code></p>
-""",
+{repeated(f"{report.n_queries} queries.", asked)}""",
     )
 
 

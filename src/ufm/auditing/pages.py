@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
@@ -29,18 +29,25 @@ code { overflow-wrap: anywhere; }
 """
 
 
-def keep(report: AuditReport, registry: Registry, folder: Path, *, model: str, command: str) -> None:
-    """Write report.html and report.json into a folder, neither with the registry's secret.
+@dataclass(frozen=True)
+class Asked:
+    """What an audit asked, and how it is repeated."""
 
-    model: what was audited, in words; command: how to repeat it.
-    """
-    write(folder / "report.html", page(report, registry, model=model, command=command).encode())
-    write(folder / "report.json", (json.dumps(content(report, model), indent=1) + "\n").encode())
+    model: str  # its name
+    digests: dict[str, str]  # SHA-256 of the model's files and of the images; of an endpoint its address
+    command: str
 
 
-def content(report: AuditReport, model: str) -> dict[str, object]:
+def keep(report: AuditReport, registry: Registry, folder: Path, asked: Asked) -> None:
+    """Write report.html and report.json into a folder, neither with the registry's secret."""
+    write(folder / "report.html", page(report, registry, asked).encode())
+    write(folder / "report.json", (json.dumps(content(report, asked), indent=1) + "\n").encode())
+
+
+def content(report: AuditReport, asked: Asked) -> dict[str, object]:
     """The report as JSON has it."""
-    return {"schema": SCHEMA, "mode": "exact", "model": model, "found": report.found, "p": report.p} | asdict(report)
+    about = {"schema": SCHEMA, "mode": "exact", "model": asked.model, "digests": asked.digests}
+    return about | {"found": report.found, "p": report.p} | asdict(report)
 
 
 def verdict(report: AuditReport) -> str:
@@ -58,7 +65,7 @@ def verdict(report: AuditReport) -> str:
     )
 
 
-def page(report: AuditReport, registry: Registry, *, model: str, command: str) -> str:
+def page(report: AuditReport, registry: Registry, asked: Asked) -> str:
     """The report as HTML that needs no other file."""
     known = report.known is not None
     decided = "for the labels of the images are known" if known else "for no label of the images is known"
@@ -66,11 +73,12 @@ def page(report: AuditReport, registry: Registry, *, model: str, command: str) -
     marks, singles = registry.marks(), []
     for one in report.marks:
         cells = [picture(marks[one.mark], one.mark), escape(one.image), "–" if one.label is None else str(one.label)]
-        cells += [p_text(one.p)] + ([p_text(one.p_known)] if one.p_known is not None else [])
+        cells += [ranked(one.p)] + ([ranked(one.p_known)] if one.p_known is not None else [])
         singles.append(row(cells))
     alone = ["mark", "image", "label", "p, label unknown"] + (["p, label known"] if known else [])
+    cost = f"{report.n_images} images, {report.n_unused} draws that were never stamped, {report.n_queries} queries."
     return document(
-        model,
+        asked.model,
         f"""<p>Mode: <strong>exact</strong>. The marks were drawn at random before training, under the seal
 <code>{report.seal}</code>. Of models that were trained without them a share of {report.level:g} at most is called
 found, whatever they are.</p>
@@ -79,12 +87,29 @@ found, whatever they are.</p>
 <thead>{row(["test", "marks", "z", "p"], "th")}</thead><tbody>{"".join(reversed(rows))}</tbody></table></div>
 <h2>Mark by mark</h2>
 <div class="wide"><table>
-<caption>Each mark's rank among the draws that were never stamped; one alone seldom shows anything</caption>
+<caption>Each mark's rank among the draws that were never stamped, on the right those that score highest; one alone
+seldom shows anything</caption>
 <thead>{row(alone, "th")}</thead><tbody>{"".join(singles)}</tbody></table></div>
-<h2>How to repeat it</h2>
-<p>{report.n_images} images, {report.n_unused} draws that were never stamped, {report.n_queries} queries.</p>
-<p><code>{escape(command)}</code></p>
-""",
+{repeated(cost, asked)}""",
+    )
+
+
+def repeated(cost: str, asked: Asked) -> str:
+    """The end of a report: what it took, on what it stands, and the command."""
+    rows = (f"<li>{escape(name)}: <code>{escape(digest)}</code></li>" for name, digest in asked.digests.items())
+    return f"""<h2>How to repeat it</h2>
+<p>{cost}</p>
+<ul>{"".join(rows)}</ul>
+<p><code>{escape(asked.command)}</code></p>
+"""
+
+
+def ranked(p: float) -> str:
+    """A p-value that is a rank, drawn as the place of a mark among draws, with its number."""
+    place = 4 + 92 * (1 - p)
+    return (
+        '<svg width="100" height="12" viewBox="0 0 100 12" aria-hidden="true"><path d="M4 6h92" stroke="#8888"/>'
+        f'<circle cx="{place:.1f}" cy="6" r="4" fill="currentColor"/></svg> {p_text(p)}'
     )
 
 

@@ -91,7 +91,8 @@ def audit(
     print(f"{n} queries", file=sys.stderr)
     settings: dict[str, Any] = {"gives": kind, "n_classes": n_classes, "level": level, "batch_size": batch_size}
     report: auditing.AuditReport | auditing.CalibratedReport
-    command = shlex.join(["ufm", *sys.argv[1:]])
+    digests = {"model": of["digest"], "images": question["images"]}
+    asked = pages.Asked(of["model"], digests, shlex.join(["ufm", *sys.argv[1:]]))
     try:
         if lot is not None:
             report = auditing.audit(predict, lot, some, n_unused=n_unused, journal=kept[0], **settings)
@@ -111,10 +112,10 @@ def audit(
         resumable(kept)
     if isinstance(report, auditing.AuditReport):
         assert lot is not None
-        pages.keep(report, lot, out, model=of["model"], command=command)
+        pages.keep(report, lot, out, asked)
         said = pages.verdict(report)
     else:
-        given_pages.keep(report, out, model=of["model"], command=command)
+        given_pages.keep(report, out, asked)
         said = f"{given_pages.mode(report)}\n{given_pages.verdict(report)}"
     forget(kept)
     print(f"{said}\n{out / 'report.html'}")
