@@ -2,15 +2,19 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from test_lots import made_up
 
 from ufm import paths
 from ufm.chapters import many_marks as chapter
 from ufm.evidence import lots
 from ufm.plan import many_marks as plan
+from ufm.plan.thresholds import SECOND
 from ufm.protocol import Lot
+from ufm.statistics import share_interval
 
 
 @pytest.mark.parametrize(
@@ -53,6 +57,7 @@ def test_a_row_a_cell_and_no_word_before_it_is_whole(populations):
 def test_the_first_row_of_false_alarms_is_of_all_audits(populations):
     audits = chapter.audited(populations)
     [row] = chapter.false_alarms(populations, audits).to_dict("records")
+    assert row["models"] == "trained with others' marks, at one place"
     every = pd.concat(audits.values())
     assert row["audits"] == 40
     assert row["unknown"] == pytest.approx((every["p_other_unknown"] <= 0.05).mean())
@@ -104,15 +109,20 @@ def test_the_plan_says_what_is_trained():
             (hosts, n, training) for n in numbers for training in ("plain", "weight decay 3")
         }
     for name, sweep in sweeps.items():
-        assert (len(sweep.seeds) * sweep.protocol.n_models, sweep.seeds.start) in {(40, 6000), (40, 6100)}, name
+        assert (len(sweep.seeds) * sweep.protocol.n_models, sweep.seeds.start) == (40, 6000), name
         assert bool(sweep.needed) == (not name.startswith("cifar10"))
         assert sweep.protocol.scoring.n_effect == 300
     for words in (
         "40 a row",
         "from 6000 on",
-        "from 6100 on",
+        "40 seeds from 6000 on",
         "on 300\nout-of-distribution images",
         "200 that were never",
     ):
         assert words in page, words
+    for n, counts in ((300, 120), (100, 67)):
+        assert round(n * 200 / (n + 200)) == counts
+        assert re.search(rf"\b{n}( marks count)? as {counts}\b", page)
+    fewest = next(n for n in range(41) if share_interval(np.arange(40) < n).low > SECOND.level)
+    assert f"a chance of {100 * stats.binom.sf(fewest - 1, 40, SECOND.level):.1f} %" in page
     assert re.search(r"\*mostly found\*.* above one half, \*sometimes found\* .* above the level", page)

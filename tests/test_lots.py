@@ -311,6 +311,8 @@ def test_numbers_of_a_population():
     assert row["n"] == 20
     assert row["found_known"] == (table["p_known"] <= 0.05).mean()
     assert row["found_known_low"] <= row["found_known"] <= row["found_known_high"]
+    weaker = audited.summary(population, table.assign(p_known=np.linspace(0.0005, 0.1, 20)))
+    assert (weaker["strictly_known"], weaker["found_known"]) == (0.05, 0.5)
     assert row["accuracy"] == pytest.approx(0.945)
     assert row["p"] < 0.01
     others = audited.of_others([table, table])
@@ -318,20 +320,40 @@ def test_numbers_of_a_population():
     assert others["known"].n == 10
 
 
-def test_in_models_that_carry_nothing_marks_are_found_as_often_as_the_level_allows():
+def test_models_that_carry_nothing_are_asked_as_if_their_lots_had_been_planted():
     rng = np.random.default_rng(2)
     arrays = []
-    for _ in range(12):
-        shift = rng.normal(size=(1, 1, 80, 10))
+    for _ in range(30):
+        shift = rng.normal(size=(1, 1, 60, 10))
         card = {"ood_shift": shift, "black_shift": shift, "host_label": np.zeros(0, int)}
-        arrays.append(card | {f"{kind}_kl_mean": rng.random((1, 1, 80)) for kind in ("ood", "black")})
-    entries = [{"seed": seed} for seed in range(12)]
-    bare = replace(PROTOCOL, hosts=(), roles=(), control=True)
-    population = Population(Sweep(bare, range(12), 12, 0), {"models": pd.DataFrame()}, arrays, entries)
-    found = audited.innocent(population, 5, lots=20)
+        arrays.append(card | {f"{kind}_kl_mean": rng.random((1, 1, 60)) for kind in ("ood", "black")})
+    entries = [{"seed": seed} for seed in range(30)]
+    bare = replace(PROTOCOL, hosts=(), roles=(), control=True, lot=Lot(10))
+    population = Population(Sweep(bare, range(30), 30, 0), {"models": pd.DataFrame()}, arrays, entries)
+    table = audited.innocent(population, (3, 10))
+    assert len(table) == 120
     for knows in ("unknown", "known"):
-        assert found[knows].n == 12
-        assert found[knows].estimate < 0.11  # 240 audits: three standard deviations above one in twenty
+        assert (table[f"p_other_{knows}"] <= 0.05).mean() < 0.11  # three standard deviations above one in twenty
+        assert 0.4 < table[f"p_other_{knows}"].mean() < 0.6
+    for card in arrays:  # as if the first of its lots had been learnt
+        card["ood_shift"][:, :, 0:6:2] += 5 * np.eye(10)[rng.integers(10, size=3)]
+    raised = audited.innocent(population, (3,))
+    assert (raised["p_other_unknown"][0::2] <= 0.05).mean() > 0.5 > (raised["p_other_unknown"][1::2] <= 0.05).mean()
+
+
+def test_no_mark_is_asked_at_two_places(data):
+    protocol = replace(PROTOCOL, lot=Lot(5, places="drawn"))
+    carriers = carried(experiments(protocol, SEED, data)[0], data)
+    pools = [marks for _, marks in of_places(protocol, SEED, data, carriers)]
+    every = [mark.tobytes() for marks in pools for mark in marks]
+    assert len(every) == len(set(every)) == 5 * (2 + UNUSED["drawn"])
+
+
+def test_hosts_that_are_fitted_are_counted_by_what_is_stamped():
+    log_p = np.log(np.array([[[0.4, 0.6, 0.3], [0.7, 0.9, 0.2]], [[0.1, 0.6, 0.8], [0.2, 0.3, 0.7]]]))
+    population = made_up(effect=0, n=2, n_seeds=1)
+    population.arrays[0]["host_log_probability"] = log_p
+    assert audited.fits(population) == {"own": 1.0, "none": 0.25, "other": 0.25}
 
 
 def test_training_moves_the_hosts_of_a_lot(data):

@@ -88,7 +88,7 @@ found, whatever they are.</p>
 <h2>Mark by mark</h2>
 <div class="wide"><table>
 <caption>Each mark's rank among the draws that were never stamped, on the right those that score highest; one alone
-seldom shows anything</caption>
+shows little on an image under its own label</caption>
 <thead>{row(alone, "th")}</thead><tbody>{"".join(singles)}</tbody></table></div>
 {repeated(cost, asked)}""",
     )

@@ -1,23 +1,22 @@
 """Many marks, one run: how often an owner of images can show from outputs alone that a model was trained on them."""
 
 from collections.abc import Mapping
+from math import nan
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
 from ufm.evidence import lots
-from ufm.plan.many_marks import HOSTS, NOTHING, PLAIN, cell_of
+from ufm.plan.many_marks import HOSTS, NOTHING, cell_of
 from ufm.plan.thresholds import SECOND
 from ufm.report.figures import LINES, closed, forest, panels, rows_of, waiting
-from ufm.report.texts import UNDECIDED, with_interval
+from ufm.report.texts import span, with_interval
 from ufm.statistics import bootstrap_interval, columns
 from ufm.study.runs import Population
 
 KNOWS = {"unknown": "label unknown", "known": "label known"}
 MARKERS = ("s", "o", "^", "D")  # of kinds of host
-LOTS_OF_INNOCENT = 25  # drawn of each model that carries nothing
-MARKS_OF_INNOCENT = 10  # of each of these lots
 
 
 def audited(populations: Mapping[str, Population]) -> dict[str, pd.DataFrame]:
@@ -42,7 +41,12 @@ def cells(populations: Mapping[str, Population], audits: Mapping[str, pd.DataFra
     return pd.DataFrame(rows)
 
 
-MOSTLY, SOMETIMES, NOT_TOLD, WAITS = "mostly found", "sometimes found", "not told from chance", "waits for seeds"
+MOSTLY, SOMETIMES, NOT_TOLD, WAITS = (
+    "mostly found",
+    "sometimes found",
+    "not found more often than by chance",
+    "waits for seeds",
+)
 
 
 def told(row: Mapping[str, object], knows: str) -> str:
@@ -138,6 +142,10 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
             "marks": row["setting"],
             "models": row["n"],
             **{f"found, {words}": with_interval(row, end=f"found_{knows}") for knows, words in KNOWS.items()},
+            **{
+                f"at {100 * lots.STRICT:g} %, {words}": with_interval(row, end=f"strictly_{knows}")
+                for knows, words in KNOWS.items()
+            },
             **{f"in words, {words}": row[f"{knows}_told"] for knows, words in KNOWS.items()},
         }
         for row in table.to_dict("records")
@@ -166,13 +174,23 @@ def false_alarms(populations: Mapping[str, Population], audits: Mapping[str, pd.
     Columns: models, audits (how many), unknown and known with their ends: shares with intervals over seeds. Models of
     the first population alone.
     """
-    ours = [table for name, table in audits.items() if populations[name].trained_on == first(populations)]
-    rows = [{"models": "trained with others' marks", "audits": sum(map(len, ours))} | columns(lots.of_others(ours))]
+    ours = {name: table for name, table in audits.items() if populations[name].trained_on == first(populations)}
+    asked: dict[str, list[pd.DataFrame]] = {}
+    for name, table in ours.items():
+        cell = cell_of(populations[name].protocol)
+        assert cell is not None  # which is audited
+        where = "at places drawn" if cell.places == "drawn" else "at one place"
+        asked.setdefault(f"trained with others' marks, {where}", []).append(table)
+    numbers = sorted(set(cells(populations, ours)["marks"]))
     for one in populations.values():
         if cell_of(one.protocol) is None:
-            row = {"models": one.setting, "audits": LOTS_OF_INNOCENT * len(one.entries)}
-            rows.append(row | columns(lots.innocent(one, MARKS_OF_INNOCENT, lots=LOTS_OF_INNOCENT)))
-    return pd.DataFrame(rows)
+            asked[f"trained with {one.setting}"] = [lots.innocent(one, numbers)]
+    return pd.DataFrame(
+        [
+            {"models": models, "audits": sum(map(len, tables))} | columns(lots.of_others(tables))
+            for models, tables in asked.items()
+        ]
+    )
 
 
 def first(populations: Mapping[str, Population]) -> str:
@@ -190,32 +208,41 @@ def printed_false_alarms(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def cost(table: pd.DataFrame, populations: Mapping[str, Population]) -> str:
-    """For the text: accuracy of models with the most marks on mislabelled hosts, beside that of models without any."""
-    rows = usual(table)
-    rows = rows[(rows["hosts"] == "mislabelled") & (rows["training"] == PLAIN)].sort_values("marks")
-    without = [one for one in populations.values() if cell_of(one.protocol) is None and one.setting == NOTHING]
-    if rows.empty or not without:
-        return UNDECIDED
-    most = rows.iloc[-1]
-    bare = bootstrap_interval(without[0].tables["models"]["accuracy"].astype(float).to_numpy())
-    return f"{with_interval(most, end='accuracy', digits=4)} with {most['marks']} marks on mislabelled hosts, " + (
-        f"{with_interval(columns({'bare': bare}), end='bare', digits=4)} without any"
+def cost(populations: Mapping[str, Population], setting: str) -> str:
+    """For the text: accuracy of models of a setting less that of models of the same seeds without marks, in points."""
+    named = {one.setting: one for one in populations.values() if one.trained_on == first(populations)}
+    if setting not in named or NOTHING not in named:
+        return "not recorded"
+    marked, bare = (
+        named[one].tables["models"].astype({"accuracy": float}).groupby("seed")["accuracy"].mean()
+        for one in (setting, NOTHING)
     )
+    points = 100 * (marked - bare).dropna().to_numpy()
+    return with_interval(columns({"points": bootstrap_interval(points)}), end="points")
 
 
-def of_setting(table: pd.DataFrame, setting: str, knows: str) -> str:
+def of_setting(table: pd.DataFrame, setting: str, knows: str, *, what: str = "found") -> str:
     """For the text: the share of models of the first population in which the marks of a setting are found."""
     rows = table[(table["setting"] == setting) & (table["population"] == table["population"].iloc[0])]
-    return with_interval(rows.iloc[0], end=f"found_{knows}") if len(rows) else "not recorded"
+    return with_interval(rows.iloc[0], end=f"{what}_{knows}") if len(rows) else "not recorded"
+
+
+def fitted(populations: Mapping[str, Population], setting: str) -> dict[str, str]:
+    """For the text: shares of the hosts of a setting that are fitted, by what is stamped on them."""
+    found = [one for one in populations.values() if (one.trained_on, one.setting) == (first(populations), setting)]
+    shares = lots.fits(found[0]) if found else dict.fromkeys(("own", "none", "other"), nan)
+    return {f"fitted_{what}": span([share]) for what, share in shares.items()}
 
 
 def texts(table: pd.DataFrame, alarms: pd.DataFrame, populations: Mapping[str, Population]) -> dict[str, str]:
     """For the text, by the names that it has there."""
     found = {"images": "; ".join(dict.fromkeys(one.trained_on for one in populations.values()))}
     found["models"] = str(sum(len(one.entries) * one.protocol.n_models for one in populations.values()))
-    found["cost"] = cost(table, populations)
+    setting = "10 marks on {} hosts".format
     for hosts in ("mislabelled", "random"):
-        found |= {f"{hosts}_{knows}": of_setting(table, f"10 marks on {hosts} hosts", knows) for knows in KNOWS}
+        found |= {f"{hosts}_{knows}": of_setting(table, setting(hosts), knows) for knows in KNOWS}
+        found[f"cost_{hosts}"] = cost(populations, setting(hosts))
+    strictly = of_setting(table, setting("mislabelled"), "unknown", what="strictly")
+    found |= {"strictly": strictly, "strict": f"{100 * lots.STRICT:g}"} | fitted(populations, setting("mislabelled"))
     others = alarms.iloc[0].to_dict()
     return found | {f"false_{knows}": with_interval(others, end=knows, digits=3) for knows in KNOWS}

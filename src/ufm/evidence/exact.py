@@ -45,7 +45,8 @@ def combined(places: Sequence[Place], *, n_draws: int = 99_999, seed: int = 0) -
     """Whether the planted marks score higher than as many others, drawn from planted and unused ones alike.
 
     Every draw gives each image another mark of the pool of its place, no mark twice. Exact whatever the model and
-    however many draws are made (Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9, 2010).
+    however many draws are made (Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9, 2010),
+    if no mark is in the pools of two places: what is drawn at one would else say something of the other.
 
     Raises ValueError: nothing was planted, or a pool holds nothing else.
     """

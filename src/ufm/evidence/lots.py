@@ -16,7 +16,8 @@ from ufm.plan.thresholds import SECOND
 from ufm.statistics import Interval, bootstrap_interval, columns, share_interval, sign_flip_test
 from ufm.study.runs import Population
 
-N_DRAWS = 499  # of as many marks, with which those of a model are compared
+N_DRAWS = 1_999  # of as many marks, with which those of a model are compared
+STRICT = 0.001  # a level at which more than a suspicion is said
 KNOWS = ("unknown", "known")  # whether an auditor knows the labels of the hosts
 Arrays = Mapping[str, np.ndarray]
 
@@ -36,7 +37,9 @@ def audits(population: Population, *, n_draws: int = N_DRAWS) -> pd.DataFrame:
             pools = pools_of(card, turn)
             for end, whose in (("", turn), ("other_", 1 - turn)):
                 for knows in KNOWS:
-                    found = combined(places(card, pools, n, whose, knows), n_draws=n_draws, seed=entry["seed"])
+                    found = combined(
+                        places(card, pools, n, whose, knows), n_draws=n_draws, seed=2 * entry["seed"] + turn
+                    )
                     row |= {f"p_{end}{knows}": found.p, f"z_{end}{knows}": found.z}
             rows.append(row | {"accuracy": float(about["accuracy"]), "best_epoch": int(about["best_epoch"])})
     return pd.DataFrame(rows)
@@ -70,8 +73,8 @@ def lot_size(population: Population) -> int:
 def contrasts(population: Population) -> np.ndarray:
     """Contrast D (n_seeds, n_marks) of each mark on OOD images, in nats: mark and sibling's mark on one host.
 
-    Half of what a mark moves the host's label by in the model that has it, less in the one that has the other, of
-    either. Swapping the two models turns its sign.
+    The mean over the host's two marks of what each moves the host's label by in the model that has it, less in the
+    other. Swapping the two models turns its sign.
     """
     found, n = [], lot_size(population)
     for card in population.arrays:
@@ -86,12 +89,14 @@ def contrasts(population: Population) -> np.ndarray:
 def summary(population: Population, table: pd.DataFrame) -> dict[str, object]:
     """A population and its `audits` in numbers: n (models), found_known, z_known and so on, contrast, accuracy, p.
 
-    All but n and p have their ends. `found` is the share of models in which the marks have a p of at most the level;
-    two models of a seed count as two. p is that of the contrast, by sign flips over seeds.
+    All but n and p have their ends. `found` is the share of models in which the marks have a p of at most the level,
+    `strictly` of at most STRICT; two models of a seed count as two. p is that of the contrast, by sign flips.
     """
     values, row = contrasts(population).mean(1), dict[str, object](n=len(table))
     for knows in KNOWS:
         found = share_interval(table[f"p_{knows}"] <= SECOND.level)
+        strictly = share_interval(table[f"p_{knows}"] <= STRICT)
+        row |= columns({f"strictly_{knows}": strictly})
         row |= columns({f"found_{knows}": found, f"z_{knows}": over_seeds(table[f"z_{knows}"], table["seed"])})
     accuracy = over_seeds(table["accuracy"], table["seed"])
     return row | columns({"contrast": bootstrap_interval(values), "accuracy": accuracy}) | {"p": sign_flip_test(values)}
@@ -103,27 +108,38 @@ def over_seeds(values: pd.Series, seeds: pd.Series) -> Interval:
 
 
 def of_others(tables: Sequence[pd.DataFrame]) -> dict[str, Interval]:
-    """How often the sibling's marks are found, in all audits of populations on the same seeds, with its ends."""
+    """How often marks that a model was not trained with are found, over the seeds of several tables of audits."""
     every = pd.concat(tables)
     return {knows: over_seeds(every[f"p_other_{knows}"] <= SECOND.level, every["seed"]) for knows in KNOWS}
 
 
-def innocent(population: Population, n: int, *, lots: int, n_draws: int = 199) -> dict[str, Interval]:
-    """How often lots of n marks are found in models that carry nothing: a share by what an auditor knows.
+def innocent(population: Population, numbers: Sequence[int]) -> pd.DataFrame:
+    """Audits of models that carry nothing, two a model and number of marks: as if its lots had been planted.
 
-    Of every model so many lots are drawn, each on hosts whose labels are drawn; intervals are over models.
+    Hosts' labels are drawn. Columns: seed, marks, p_other_unknown and p_other_known.
     """
-    found: dict[str, list[float]] = {knows: [] for knows in KNOWS}
+    rows, last = [], lot_size(population)
     for entry, card in zip(population.entries, population.arrays, strict=True):
-        rng = np.random.default_rng(entry["seed"])
         [pool] = pools_of(card, 0)
         n_marks, n_classes = pool.known.shape
-        hits = dict.fromkeys(KNOWS, 0)
-        for turn in range(lots):
-            order, labels = rng.permutation(n_marks), rng.integers(n_classes, size=n)
-            for knows, scores in (("unknown", np.tile(pool.unknown, (n, 1))), ("known", pool.known[:, labels].T)):
-                place = Place(scores, order[:n], order[n:])
-                hits[knows] += combined([place], n_draws=n_draws, seed=turn).p <= SECOND.level
-        for knows in KNOWS:
-            found[knows].append(hits[knows] / lots)
-    return {knows: bootstrap_interval(shares) for knows, shares in found.items()}
+        labels = np.random.default_rng(entry["seed"]).integers(n_classes, size=last)
+        for n in numbers:
+            for turn in range(2):
+                row: dict[str, object] = {"seed": entry["seed"], "marks": n}
+                planted = 2 * np.arange(n) + turn
+                for knows in KNOWS:
+                    scores = pool.known[:, labels[:n]].T if knows == "known" else np.tile(pool.unknown, (n, 1))
+                    place = Place(scores, planted, np.arange(2 * last, n_marks))
+                    row[f"p_other_{knows}"] = combined([place], n_draws=N_DRAWS, seed=2 * entry["seed"] + turn).p
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def fits(population: Population) -> dict[str, float]:
+    """Of all models and hosts the share that is fitted, with a probability above one half, by what is stamped on it.
+
+    Its own mark ("own"), nothing ("none"), or the sibling's mark ("other").
+    """
+    log_p = np.stack([card["host_log_probability"].astype(float) for card in population.arrays])
+    seen = {"own": log_p[:, [0, 1], :, [1, 2]], "none": log_p[..., 0], "other": log_p[:, [0, 1], :, [2, 1]]}
+    return {what: float((values > np.log(0.5)).mean()) for what, values in seen.items()}

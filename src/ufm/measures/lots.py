@@ -64,17 +64,22 @@ def of_places(
     """The places at which a seed's models are asked, each with its marks (n_marks, 1, h, w) in the order of a card.
 
     At one place: the canary's and the placebo's first mark, both second ones, and so on, then those that were never
-    stamped. Where places are drawn each has one mark of either, and those that were never stamped.
+    stamped. Where places are drawn each has one mark of either, and others that were never stamped: what is random at
+    one place is then random whatever is drawn at another.
     """
     lot = protocol.lot
     assert lot is not None  # nothing else has marks
-    n, unused = lot.n, UNUSED[lot.places]
-    marks = lots.arrangements(protocol.feature, 2 * n + unused, seed=seed, scope=data.scope)[:, None]
-    if lot.places == "one" or not carriers:
+    n, unused, positions = lot.n, UNUSED[lot.places], [one.position for one in carriers]
+    if lot.places == "one":
+        positions = [protocol.position]
+    n_marks = 2 * n + unused * len(positions)
+    marks = lots.arrangements(protocol.feature, n_marks, seed=seed, scope=data.scope)[:, None]
+    if lot.places == "one":
         return [(protocol.position, marks)]
+    others = marks[2 * n :].reshape(n, unused, *marks.shape[1:])
     return [
-        (one.position, np.concatenate([marks[2 * turn : 2 * turn + 2], marks[2 * n :]]))
-        for turn, one in enumerate(carriers)
+        (position, np.concatenate([marks[2 * turn : 2 * turn + 2], others[turn]]))
+        for turn, position in enumerate(positions)
     ]
 
 

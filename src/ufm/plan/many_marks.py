@@ -10,7 +10,7 @@ from ufm.protocol import Lot, Protocol
 
 PLACE = {"embedded": 12, "paper": 12}
 SEEDS = {"embedded": range(900, 908), "paper": range(6000, 6020)}
-INNOCENT = {"embedded": range(920, 928), "paper": range(6100, 6140)}  # seeds of models that carry nothing
+INNOCENT = {"embedded": SEEDS["embedded"], "paper": range(6000, 6040)}  # seeds of models that carry nothing
 IMAGES = {"embedded": 100, "paper": 300}  # on which every model is asked
 TURN = 25
 # Hosts in words: their kind, under which label they are trained, and what the mark is stamped on.
