@@ -17,6 +17,29 @@ from ufm.protocol import Lot
 from ufm.statistics import share_interval
 
 
+def rows(some):
+    """A table of cells: so many numbers of marks as populations, on two kinds of host, and one at places drawn."""
+    found = []
+    for n in (1, 10, 100, 300)[: len(some)]:
+        for hosts, share in (("random", 0.2), ("mislabelled", 0.7)):
+            cell = plan.Cell(n, hosts)
+            found.append({"setting": cell.setting, "marks": n, "hosts": hosts, "places": "one", "share": share})
+    found.append({"setting": "10 marks, places drawn", "marks": 10, "hosts": "random", "places": "drawn", "share": 0.3})
+    table = pd.DataFrame(found).assign(population="MNIST, small", training="plain", images=1)
+    for name, times in (("found_known", 1.2), ("found_unknown", 1.0), ("contrast", 0.5)):
+        middle = table["share"] * times
+        table = table.assign(**{name: middle, f"{name}_low": middle - 0.1, f"{name}_high": middle + 0.1})
+    return table.drop(columns="share")
+
+
+DRAWN = {
+    "drawn_power": lambda some: [rows(some)],
+    "drawn_contrasts": lambda some: [rows(some)],
+    "drawn_others": lambda some: [rows(some)],
+}
+PANELS = {"drawn_power": 2, "drawn_contrasts": 1, "drawn_others": 1}
+
+
 @pytest.mark.parametrize(
     ("low", "word"),
     [(0.51, chapter.MOSTLY), (0.5, chapter.SOMETIMES), (0.051, chapter.SOMETIMES), (0.05, chapter.NOT_TOLD)],

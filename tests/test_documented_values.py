@@ -88,7 +88,7 @@ def elsewhere(sweep, planned, seed):
 
     They must be those of a planned sweep, on the images and in the part for which it was planned.
     """
-    if not sweep.protocol.hosts[0].isdecimal():
+    if not any(host.isdecimal() for host in sweep.protocol.hosts):
         return sweep.protocol
     asked = (sweep.protocol.dataset, sweep.protocol.n_train, sweep.protocol.hosts, seed % sweep.protocol.n_parts)
     assert asked in {

@@ -134,5 +134,7 @@ from ufm.networks.build import build
 assert repr(build.__annotations__["dtype"]) == "torch.dtype"
 """
     without = WITHOUT.format(names={"dask", "distributed", "torch", "torchvision"})
-    done = subprocess.run([sys.executable, "-c", without + code], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", without + code], check=False, capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr

@@ -7,11 +7,12 @@ import pytest
 import tiny
 
 from ufm.measures.registry import MEASURES, Measure, every_epoch, measure_of
-from ufm.protocol import Scoring, Training
+from ufm.protocol import Lot, Scoring, Training
 from ufm.records import Measured
 from ufm.study import seeds
 
-CARDS = [word for word in MEASURES if "card" in word]
+LOT_CARD = "lot card"
+CARDS = [word for word in MEASURES if "card" in word and word != LOT_CARD]
 STOPPING = Training(epochs=30, patience=4, early_stopping="half")
 
 
@@ -78,8 +79,9 @@ def test_what_a_measure_cannot_do_is_refused_before_anything_is_trained(word, ch
 @pytest.mark.parametrize("word", MEASURES)
 def test_ood_images_of_every_label_are_asked_for_where_they_are_needed(word):
     """One image has one label, and the host another."""
-    roles = ("canary", "placebo") if word in CARDS else ("canary",)
+    roles = ("canary", "placebo") if "card" in word else ("canary",)
     protocol = replace(tiny.PROTOCOL, measure=word, roles=roles, scoring=replace(tiny.PROTOCOL.scoring, n_ood=1))
+    protocol = replace(protocol, lot=Lot(2) if word == LOT_CARD else None)
     if word in ("scores", "walkthrough", "card"):
         with pytest.raises(ValueError, match="^n_ood: none of the 1 images has the label . of a host of seed 1$"):
             seeds.finish(protocol, [1])

@@ -67,13 +67,14 @@ def others(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(usual(table).index)
 
 
-def lines(table: pd.DataFrame, names: Mapping[tuple[str, str], str], y: str, level: float) -> Figure:
+def lines(table: pd.DataFrame, names: Mapping[tuple[str, str], str], y: str, level: float) -> Figure | None:
     """Estimates against the number of marks, a line a kind of host, a panel a training and a name of `names`.
 
-    names: what is drawn, by title and then the word of training.
+    names: what is drawn, by title and then the word of training. None where there is no estimate.
     """
+    table = table.dropna(subset=["marks"])
     if table.empty:
-        return waiting()
+        return None
     figure, axes = panels(list(dict.fromkeys(title for title, _ in names)), height=2.4, share=True)
     titles = [axis.get_title() for axis in axes]
     for (title, training), name in names.items():
@@ -113,14 +114,14 @@ def drawn_power(table: pd.DataFrame) -> Figure:
         for training in dict.fromkeys(rows["training"])
         for knows, words in KNOWS.items()
     }
-    return lines(rows, names, "share of models found", SECOND.level)
+    return lines(rows, names, "share of models found", SECOND.level) or waiting()
 
 
 def drawn_contrasts(table: pd.DataFrame) -> Figure:
     """Mean contrast D of a mark, against how many there are."""
     rows = usual(table)
     names = {(training, training): "contrast" for training in dict.fromkeys(rows["training"])}
-    return lines(rows, names, "D a mark (nats)", 0.0)
+    return lines(rows, names, "D a mark (nats)", 0.0) or waiting()
 
 
 def drawn_others(table: pd.DataFrame) -> Figure:

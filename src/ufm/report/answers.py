@@ -17,27 +17,27 @@ from ufm.report.figures import COLOURS, WIDTH, closed, probabilities
 from ufm.report.texts import number, with_interval
 
 # The two sizes on which the plan's words stand are a tenth and a fiftieth of a nat, and so, nearly, of the odds.
-WAITS = "not all models are trained yet"
+WAITS = "no answer yet, not all its models are trained"
 THERE = {
-    There.LARGE: "yes, the odds by more than a tenth",
-    There.SMALL: "yes, the odds by less than a tenth",
-    There.SIZE_OPEN: "yes, whether by a tenth of the odds is open",
-    There.NOT: "the odds by less than a fiftieth, if at all",
+    There.LARGE: "yes, by more than a tenth",
+    There.SMALL: "yes, by less than a tenth",
+    There.SIZE_OPEN: "yes, whether by a tenth is open",
+    There.NOT: "by less than a fiftieth, if at all",
     There.UNDECIDED: "neither shown nor excluded",
     There.OPEN: WAITS,
 }
 TOLD = {
-    Told.MOSTLY: "mostly",
-    Told.SOMETIMES: "sometimes",
+    Told.MOSTLY: "most are",
+    Told.SOMETIMES: "better than chance",
     Told.NOT: "not shown to be better than chance",
     Told.UNDECIDED: "undecided",
     Told.OPEN: WAITS,
 }
 PREVENTS = {
-    Prevents.NOT: "not preventing it",
-    Prevents.PREVENTS: "preventing it",
+    Prevents.NOT: "there all the same",
+    Prevents.PREVENTS: "prevented",
     Prevents.UNDECIDED: "undecided",
-    Prevents.OPEN: "waiting for models",
+    Prevents.OPEN: "not trained yet",
 }
 VARIES = {
     Varies.MORE: "yes, the standard deviation over seeds is more than a quarter of the mean",
@@ -45,10 +45,15 @@ VARIES = {
     Varies.UNDECIDED: "the standard deviation over seeds is more or less than a quarter of the mean",
     Varies.OPEN: WAITS,
 }
-RANDOM, HARD, CNNS = "image drawn at random, as in the released code", "image that is hard to fit", "CNNs"
-BY_THE_PAPER = "image drawn at random, by the paper's score M"
-FIRST_PLAN = "image drawn at random, small size, first plan"
-ODDS = "Does training on the letter change how much it moves, on other images, the odds of its image's label?"
+RANDOM, HARD = "image drawn at random", "image that is hard to fit"
+OWN, HARD_OWN, CNNS = f"MLPs, {RANDOM}, as in the released code", f"MLPs, {HARD}", "CNNs"
+BY_THE_PAPER = f"MLPs, {RANDOM}, by the paper's score M"
+FIRST_PLAN = f"small size, first plan, {RANDOM}"
+ODDS = (
+    "Stamped on other images, does the mark raise the odds of its training image's label more in a model that was "
+    "trained with it than in one that was trained with its pixels in another order?"
+)
+HOSTS = ((RANDOM, "random"), (HARD, "hard"))  # in words, and as the plan has them
 ALT = (  # of the picture
     "Two panels, a row a data set and kind of host: probabilities of the host's label with and without the letter in "
     "canaries, placebo models and controls, and the share of canaries found."
@@ -71,17 +76,20 @@ def answers(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mapp
     What a profile does not ask has no answer.
     """
     chance = number(100 * THRESHOLDS.false_positive_rate, 0)
-    found_of = f"Can it be told from the outputs of one model, without the label? Found, where chance is {chance} %"
+    found_of = (
+        "Can it be told from the outputs of one model, without the label? Share of marked models found, where chance "
+        f"is {chance} %, by a score of this project where no other is named"
+    )
     own, hard, xrays = found.get("C1"), found.get("C1, hard hosts"), found.get("C6")
     pairs, prevent = prevented(found)
-    how_many = f"Of {pairs} pairs of a way and a data set, how many prevent it?"
+    how_many = f"Of {pairs} pairs of a usual way and a data set, in how many is it there all the same?"
     said = {
-        ("C1", ODDS): asked(memorised, {RANDOM: own, HARD: hard, CNNS: found.get("C1, CNNs")}),
-        ("C2", found_of): asked(told, {RANDOM: own, HARD: hard}) | asked(told_by_the_paper, {BY_THE_PAPER: own}),
+        ("C1", ODDS): asked(memorised, {OWN: own, HARD_OWN: hard, CNNS: found.get("C1, CNNs")}),
+        ("C2", found_of): asked(told, {OWN: own, HARD_OWN: hard}) | asked(told_by_the_paper, {BY_THE_PAPER: own}),
         ("C3", how_many): prevent,
-        ("C4", "How many times as large is its influence on its own loss with the letter?"): influential(ranks),
+        ("C4", "How many times as large as without the letter is its influence on its own loss?"): influential(ranks),
         ("C5", "Is the standard deviation over seeds more than a quarter of the mean?"): varies(spread),
-        ("C6", ODDS): asked(memorised, {RANDOM: on(xrays, "random"), HARD: on(xrays, "hard")}),
+        ("C6", ODDS): asked(memorised, {f"chest X-rays, {words}": on(xrays, host) for words, host in HOSTS}),
     }
     return [Answer(*asks, where, text) for asks, of in said.items() for where, text in of.items()]
 
@@ -136,13 +144,17 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> tuple[int, dict[str, str]]:
     if "C3" not in found:
         return 0, {}
     table, counts = prevention(found["C3"]), {}
-    for where, host in ((RANDOM, "random"), (HARD, "hard")):
+    for words_of, host in HOSTS:
+        where = f"small size, {words_of}"
         words = table.loc[table["host"] == host, "prevents"]
         if (words == Prevents.OPEN).all():
             counts[where] = WAITS
         else:
-            there = ((words == word).sum() for word in PREVENTS)
-            counts[where] = joined([f"{n} {text}" for n, text in zip(there, PREVENTS.values(), strict=True) if n])
+            there = {text: int((words == word).sum()) for word, text in PREVENTS.items()}
+            shown = [Prevents.NOT, Prevents.PREVENTS]  # also where there are none
+            counts[where] = "; ".join(
+                f"{text}: {there[text]}" for word, text in PREVENTS.items() if there[text] or word in shown
+            )
     return len(table[["population", "way"]].drop_duplicates()), counts
 
 
@@ -151,7 +163,7 @@ def influential(ranks: pd.DataFrame) -> dict[str, str]:
     for row in ranks.to_dict("records"):
         if row["setting"] == "random hosts":
             ratio, other = (with_interval(row, digits=1, end=name) for name in ("ratio", "placebo_ratio"))
-            return {FIRST_PLAN: f"{ratio} times, and {other} times with the letter's pixels in another order"}
+            return {FIRST_PLAN: f"{ratio} times; {other} times with its pixels in another order, which occur once too"}
     return {}
 
 
