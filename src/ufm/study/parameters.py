@@ -14,6 +14,7 @@ from ufm.plan.sensitivity import SCORED, fitted, varied_in
 from ufm.plan.sweep import Sweep
 from ufm.protocol import Protocol, Training, hosts, overlap
 
+CLASSES = 10  # as most images have
 NARROW = {one.name: one for one in (PROFILES["embedded"].model, *QUARTER)}  # networks of the embedded profile by name
 
 
@@ -90,11 +91,16 @@ def on_images(protocol: Protocol, dataset: str | None, n_train: int | None) -> P
 
 
 def is_possible(protocol: Protocol) -> bool:
-    """Whether its feature fits its images, and its host can be moved to another batch if it shall be."""
+    """Whether its feature fits its images, they are enough for its marks, and its host can be moved if it shall be.
+
+    Of a mark on several images of one label it is guessed how many there are, from a tenth of all.
+    """
     (_, height, width), (rows, columns) = sources.source(protocol.dataset).shape, protocol.unique.shape
     top, left = protocol.position
     fits = 0 <= top <= height - rows and 0 <= left <= width - columns
-    return fits and not (protocol.twice and part_size(protocol) <= protocol.training.batch_size)
+    lot, n_images = protocol.lot, part_size(protocol)
+    marked = max(lot.n, CLASSES * protocol.n_carriers) if lot is not None and protocol.hosts else 0
+    return fits and marked <= n_images and not (protocol.twice and n_images <= protocol.training.batch_size)
 
 
 def scored_on(protocol: Protocol, ood_set: str | None, n_ood: int | None) -> Protocol:
