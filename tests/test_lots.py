@@ -155,7 +155,9 @@ def test_a_model_sees_its_hosts_with_their_marks_and_all_else_as_it_is(data, lot
         ({}, {"hosts": ("middling",)}, "hosts: those of a lot are random or hard ones, not 'middling'"),
         ({}, {"magnified": 2}, "magnified: a lot has none"),
         ({}, {"batch": 3}, "batch: a lot has none"),
-        ({"n": 2}, {"n_carriers": 2}, "n_carriers: of a lot of several marks each is on one image"),
+        ({"n": 2}, {"n_carriers": 2}, "n_carriers: on several images is one mark alone"),
+        ({"places": "drawn"}, {"n_carriers": 2}, "n_carriers: on several images is one mark alone"),
+        ({"labels": "wrong"}, {"n_carriers": 2}, "n_carriers: on several images is one mark alone"),
     ],
 )
 def test_what_does_not_go_together_is_refused(lot, changes, fault):

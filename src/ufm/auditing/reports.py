@@ -44,7 +44,7 @@ class AuditReport:
 
     @property
     def found(self) -> bool:
-        """Whether the marks are found: so they are in at most that share of the models that depend on none of them."""
+        """Whether the marks are found, as they are in at most that share of models that depend on none of them."""
         return self.p <= self.level
 
 

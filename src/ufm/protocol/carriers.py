@@ -8,7 +8,7 @@ import numpy as np
 from ufm import features
 from ufm.data.datasets import Dataset
 from ufm.networks import Published
-from ufm.protocol import hosts
+from ufm.protocol import hosts, lots
 from ufm.protocol.experiments import STAMPED, Experiment
 from ufm.randomness.streams import stream
 
@@ -64,7 +64,7 @@ class Carrier:
 def carried(experiment: Experiment, data: Dataset) -> list[Carrier]:
     """The training images that carry something: the host, then others of its label; of a lot a host a mark.
 
-    A control has none. Where a lot has one mark on several images, all are trained as the host is.
+    A control has none.
     """
     protocol = experiment.protocol
     lot, places = protocol.lot, carriers(experiment, data)
@@ -75,28 +75,15 @@ def carried(experiment: Experiment, data: Dataset) -> list[Carrier]:
     marks = np.broadcast_to(experiment.marks(), (len(places), *protocol.unique.shape))
     labels = data.train_labels[places].astype(int)
     if lot.labels == "wrong":
-        labels = wrong(labels, experiment.seed, data)
-    positions = positions_of_lot(experiment, data) or [protocol.position] * len(places)
+        labels = lots.wrong(labels, n_classes=data.n_classes, seed=experiment.seed, scope=data.scope)
+    positions = [protocol.position] * len(places)
+    if lot.places == "drawn":
+        room = np.subtract(data.train_images.shape[-2:], protocol.unique.shape) + 1
+        positions = lots.positions(len(places), room, seed=experiment.seed, scope=data.scope)
     return [
         Carrier(place, label, mark, position, lot.images == "black")
         for place, label, mark, position in zip(places, labels.tolist(), marks, positions, strict=True)
     ]
-
-
-def wrong(labels: np.ndarray, seed: int, data: Dataset) -> np.ndarray:
-    """For each label (n,) another one, drawn uniformly; the first m are those of any other n >= m."""
-    beside = 1 + (stream("wrong labels", seed=seed, scope=data.scope).random(len(labels)) * (data.n_classes - 1))
-    return (labels + beside.astype(int)) % data.n_classes
-
-
-def positions_of_lot(experiment: Experiment, data: Dataset) -> list[tuple[int, int]]:
-    """Where each mark of a lot is stamped, if places are drawn, uniformly; the first m of n are the same for any n."""
-    protocol = experiment.protocol
-    if protocol.lot is None or protocol.lot.places == "one":
-        return []
-    room = np.subtract(data.train_images.shape[-2:], protocol.unique.shape) + 1
-    drawn = stream("places of a lot", seed=experiment.seed, scope=data.scope).random((protocol.lot.n, 2)) * room
-    return [(int(row), int(column)) for row, column in drawn]
 
 
 def carriers(experiment: Experiment, data: Dataset) -> list[int]:

@@ -98,8 +98,8 @@ class Protocol:
         for name, usual in (("magnified", 1), ("brightness", 1.0), ("batch", None), ("one_placebo", False)):
             if getattr(self, name) != usual:
                 raise ValueError(f"{name}: a lot has none of its own")
-        if self.n_carriers > 1 and lot.n > 1:
-            raise ValueError("n_carriers: of a lot of several marks each is on one image")
+        if self.n_carriers > 1 and (lot.n, lot.labels, lot.places) != (1, "own", "one"):
+            raise ValueError("n_carriers: on several images is one mark alone, at one place, under their own label")
 
     @property
     def n_parts(self) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ufm.marks import families
 from ufm.protocol.settings import whole_numbers
+from ufm.randomness.streams import stream
 
 LABELS = ("own", "wrong")
 IMAGES = ("own", "black")
@@ -39,3 +40,15 @@ def arrangements(feature: str, n: int, *, seed: int, scope: str) -> np.ndarray:
     The lot's marks are among them: the canary model's are 0, 2, 4, …, the placebo model's 1, 3, 5, …
     """
     return families.drawn(f"{scope}/{seed}", n, family="permutations", of=feature)[:, 0]
+
+
+def wrong(labels: np.ndarray, *, n_classes: int, seed: int, scope: str) -> np.ndarray:
+    """For each label (n,) another one, drawn uniformly; the first m are those of any other n >= m."""
+    beside = 1 + stream("wrong labels", seed=seed, scope=scope).random(len(labels)) * (n_classes - 1)
+    return (labels + beside.astype(int)) % n_classes
+
+
+def positions(n: int, room: np.ndarray, *, seed: int, scope: str) -> list[tuple[int, int]]:
+    """n places (row, column) below `room` (2,), drawn uniformly; the first m are those of any other n >= m."""
+    drawn = stream("places of a lot", seed=seed, scope=scope).random((n, 2)) * room
+    return [(int(row), int(column)) for row, column in drawn]
