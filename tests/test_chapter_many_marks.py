@@ -15,6 +15,7 @@ from ufm.plan import many_marks as plan
 from ufm.plan.thresholds import SECOND
 from ufm.protocol import Lot
 from ufm.statistics import share_interval
+from ufm.study.runs import NotYetRun, Run
 
 
 def rows(some):
@@ -75,6 +76,15 @@ def test_a_row_a_cell_and_no_word_before_it_is_whole(populations):
     assert printed["found, label known"].iloc[0].startswith(f"{expected['found_known']:.2f} (")
     assert chapter.of_setting(table, "3 marks on mislabelled hosts", "known") == printed["found, label known"].iloc[0]
     assert chapter.of_setting(table, "30 marks on mislabelled hosts", "known") == "not recorded"
+
+
+def test_a_cell_of_few_seeds_is_not_shown(populations):
+    few = made_up(effect=3, n=4, n_seeds=7, lot=Lot(4))
+    assert list(chapter.audited(populations | {"few": few})) == list(populations)
+    with pytest.raises(NotYetRun, match="^Fewer than 8 seeds are recorded yet"):
+        chapter.audited({"few": few})
+    with pytest.raises(ValueError, match="^n_seeds: evidence needs at least 8 seeds"):
+        Run("many-marks", {"n_seeds": 7})
 
 
 def test_the_first_row_of_false_alarms_is_of_all_audits(populations):

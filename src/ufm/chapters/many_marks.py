@@ -9,19 +9,27 @@ from matplotlib.figure import Figure
 
 from ufm.evidence import lots
 from ufm.plan.many_marks import HOSTS, NOTHING, cell_of
-from ufm.plan.thresholds import SECOND
+from ufm.plan.thresholds import SECOND, THRESHOLDS
 from ufm.report.figures import LINES, closed, forest, panels, rows_of, waiting
 from ufm.report.texts import span, with_interval
 from ufm.statistics import bootstrap_interval, columns
-from ufm.study.runs import Population
+from ufm.study.runs import NotYetRun, Population
 
 KNOWS = {"unknown": "label unknown", "known": "label known"}
 MARKERS = ("s", "o", "^", "D")  # of kinds of host
 
 
 def audited(populations: Mapping[str, Population]) -> dict[str, pd.DataFrame]:
-    """The audits of each population whose models carry marks."""
-    return {name: lots.audits(one) for name, one in populations.items() if cell_of(one.protocol) is not None}
+    """The audits of each population whose models carry marks. Raises NotYetRun where none has seeds enough."""
+    ours = {name: one for name, one in populations.items() if cell_of(one.protocol) is not None and enough(one)}
+    if not ours:
+        raise NotYetRun(f"Fewer than {THRESHOLDS.fewest_seeds} seeds are recorded yet; `ufm reproduce` trains them.")
+    return {name: lots.audits(one) for name, one in ours.items()}
+
+
+def enough(population: Population) -> bool:
+    """Whether a population has so many seeds that anything is shown of it."""
+    return len(population.entries) >= THRESHOLDS.fewest_seeds
 
 
 def cells(populations: Mapping[str, Population], audits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -184,7 +192,7 @@ def false_alarms(populations: Mapping[str, Population], audits: Mapping[str, pd.
         asked.setdefault(f"trained with others' marks, {where}", []).append(table)
     numbers = sorted(set(cells(populations, ours)["marks"]))
     for one in populations.values():
-        if cell_of(one.protocol) is None:
+        if cell_of(one.protocol) is None and enough(one):
             asked[f"trained with {one.setting}"] = [lots.innocent(one, numbers)]
     return pd.DataFrame(
         [
@@ -211,7 +219,8 @@ def printed_false_alarms(table: pd.DataFrame) -> pd.DataFrame:
 
 def cost(populations: Mapping[str, Population], setting: str) -> str:
     """For the text: accuracy of models of a setting less that of models of the same seeds without marks, in points."""
-    named = {one.setting: one for one in populations.values() if one.trained_on == first(populations)}
+    ours = [one for one in populations.values() if one.trained_on == first(populations) and enough(one)]
+    named = {one.setting: one for one in ours}
     if setting not in named or NOTHING not in named:
         return "not recorded"
     marked, bare = (

@@ -67,7 +67,8 @@ class Run:
             features.insert(image, sweep.protocol.unique, position=sweep.protocol.position)
             features.require_placebo(sweep.protocol.feature)
             hosts.require_hosts(sweep.protocol, sweep.seeds)
-        with_cards = any(sweep.protocol.measure in CARDS for sweep in self.sweeps.values())
+        protocols = [sweep.protocol for sweep in self.sweeps.values()]
+        with_cards = any(one.measure in CARDS or one.lot is not None for one in protocols)
         if with_cards and not registry.of_one_seed(notebook):
             require_seeds(max(len(sweep.seeds) for sweep in self.sweeps.values()))
         self.device = resolve(device) if self.train else known(device)
