@@ -17,6 +17,8 @@ from ufm.study.runs import NotYetRun, Population
 
 KNOWS = {"unknown": "label unknown", "known": "label known"}
 MARKERS = ("s", "o", "^", "D")  # of kinds of host
+MOSTLY, SOMETIMES = "mostly found", "sometimes found"
+NOT_TOLD, WAITS = "not found more often than by chance", "waits for seeds"
 
 
 def audited(populations: Mapping[str, Population]) -> dict[str, pd.DataFrame]:
@@ -49,14 +51,6 @@ def cells(populations: Mapping[str, Population], audits: Mapping[str, pd.DataFra
     return pd.DataFrame(rows)
 
 
-MOSTLY, SOMETIMES, NOT_TOLD, WAITS = (
-    "mostly found",
-    "sometimes found",
-    "not found more often than by chance",
-    "waits for seeds",
-)
-
-
 def told(row: Mapping[str, object], knows: str) -> str:
     """The plan's word on the share of models in which marks are found, by the low end of its interval."""
     low = row[f"found_{knows}_low"]
@@ -66,8 +60,8 @@ def told(row: Mapping[str, object], knows: str) -> str:
 
 def usual(table: pd.DataFrame) -> pd.DataFrame:
     """The cells of the first population of which each mark is on one image, all marks at one place."""
-    first = table["population"] == table["population"].iloc[0]
-    return table[first & (table["places"] == "one") & (table["images"] == 1)]
+    ours = table["population"] == table["population"].iloc[0]
+    return table[ours & (table["places"] == "one") & (table["images"] == 1)]
 
 
 def others(table: pd.DataFrame) -> pd.DataFrame:
@@ -183,17 +177,17 @@ def false_alarms(populations: Mapping[str, Population], audits: Mapping[str, pd.
     Columns: models, audits (how many), unknown and known with their ends: shares with intervals over seeds. Models of
     the first population alone.
     """
-    ours = {name: table for name, table in audits.items() if populations[name].trained_on == first(populations)}
     asked: dict[str, list[pd.DataFrame]] = {}
-    for name, table in ours.items():
+    numbers = set()
+    for name, table in audits.items():
         cell = cell_of(populations[name].protocol)
-        assert cell is not None  # which is audited
-        where = "at places drawn" if cell.places == "drawn" else "at one place"
-        asked.setdefault(f"trained with others' marks, {where}", []).append(table)
-    numbers = sorted(set(cells(populations, ours)["marks"]))
+        if cell is not None and populations[name].trained_on == first(populations):
+            where = "at places drawn" if cell.places == "drawn" else "at one place"
+            asked.setdefault(f"trained with others' marks, {where}", []).append(table)
+            numbers.add(cell.marks)
     for one in populations.values():
         if cell_of(one.protocol) is None and enough(one):
-            asked[f"trained with {one.setting}"] = [lots.innocent(one, numbers)]
+            asked[f"trained with {one.setting}"] = [lots.innocent(one, sorted(numbers))]
     return pd.DataFrame(
         [
             {"models": models, "audits": sum(map(len, tables))} | columns(lots.of_others(tables))
@@ -228,6 +222,8 @@ def cost(populations: Mapping[str, Population], setting: str) -> str:
         for one in (setting, NOTHING)
     )
     points = 100 * (marked - bare).dropna().to_numpy()
+    if len(points) < THRESHOLDS.fewest_seeds:
+        return "not recorded"
     return with_interval(columns({"points": bootstrap_interval(points)}), end="points")
 
 

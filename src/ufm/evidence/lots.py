@@ -16,13 +16,14 @@ from ufm.plan.thresholds import SECOND
 from ufm.statistics import Interval, bootstrap_interval, columns, share_interval, sign_flip_test
 from ufm.study.runs import Population
 
+N_INNOCENT = 10  # lots of a number of marks, at most, of which a model that carries nothing is asked
 N_DRAWS = 1_999  # of as many marks, with which those of a model are compared
 STRICT = 0.001  # a level at which more than a suspicion is said
 KNOWS = ("unknown", "known")  # whether an auditor knows the labels of the hosts
 Arrays = Mapping[str, np.ndarray]
 
 
-def audits(population: Population, *, n_draws: int = N_DRAWS) -> pd.DataFrame:
+def audits(population: Population) -> pd.DataFrame:
     """An audit a model: columns seed, role, and of each thing that an auditor may know p and z of the marks.
 
     Those of its own marks are p_unknown, z_unknown and so on, those of its sibling's p_other_unknown and so on. Beside
@@ -38,7 +39,7 @@ def audits(population: Population, *, n_draws: int = N_DRAWS) -> pd.DataFrame:
             for end, whose in (("", turn), ("other_", 1 - turn)):
                 for knows in KNOWS:
                     found = combined(
-                        places(card, pools, n, whose, knows), n_draws=n_draws, seed=2 * entry["seed"] + turn
+                        places(card, pools, n, whose, knows), n_draws=N_DRAWS, seed=2 * entry["seed"] + turn
                     )
                     row |= {f"p_{end}{knows}": found.p, f"z_{end}{knows}": found.z}
             rows.append(row | {"accuracy": float(about["accuracy"]), "best_epoch": int(about["best_epoch"])})
@@ -114,9 +115,9 @@ def of_others(tables: Sequence[pd.DataFrame]) -> dict[str, Interval]:
 
 
 def innocent(population: Population, numbers: Sequence[int]) -> pd.DataFrame:
-    """Audits of models that carry nothing, two a model and number of marks: as if its lots had been planted.
+    """Audits of models that carry nothing: of each number of marks so many lots as if they had been planted.
 
-    Hosts' labels are drawn. Columns: seed, marks, p_other_unknown and p_other_known.
+    Lots of a number share no mark. Hosts' labels are drawn. Columns: seed, marks, p_other_unknown and p_other_known.
     """
     rows, last = [], lot_size(population)
     for entry, card in zip(population.entries, population.arrays, strict=True):
@@ -124,13 +125,15 @@ def innocent(population: Population, numbers: Sequence[int]) -> pd.DataFrame:
         n_marks, n_classes = pool.known.shape
         labels = np.random.default_rng(entry["seed"]).integers(n_classes, size=last)
         for n in numbers:
-            for turn in range(2):
+            for turn in range(min(N_INNOCENT, 2 * last // n)):
                 row: dict[str, object] = {"seed": entry["seed"], "marks": n}
-                planted = 2 * np.arange(n) + turn
+                planted = n * turn + np.arange(n)
                 for knows in KNOWS:
                     scores = pool.known[:, labels[:n]].T if knows == "known" else np.tile(pool.unknown, (n, 1))
                     place = Place(scores, planted, np.arange(2 * last, n_marks))
-                    row[f"p_other_{knows}"] = combined([place], n_draws=N_DRAWS, seed=2 * entry["seed"] + turn).p
+                    row[f"p_other_{knows}"] = combined(
+                        [place], n_draws=N_DRAWS, seed=N_INNOCENT * entry["seed"] + turn
+                    ).p
                 rows.append(row)
     return pd.DataFrame(rows)
 

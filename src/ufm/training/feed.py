@@ -41,15 +41,15 @@ class Feed:
         if protocol.training.shuffle or any(self.experiments[member].batch is not None for member in members):
             order = torch.stack([self.order(self.experiments[member], epoch) for member in members])
             stamped, relabelled = in_order(stamped, order), in_order(relabelled, order)
+        stamped_in, relabelled_in = in_batches(stamped, size), in_batches(relabelled, size)
         for number, start in enumerate(range(0, n_images, size)):
             now = slice(start, start + size) if order is None else order[:, start : start + size]
             batch, targets, step = images[now], labels[now], first_step + number
-            here = [host for host in stamped if start <= host[1] < start + size]
+            here, others = stamped_in.get(number, []), relabelled_in.get(number, [])
             if here and order is None:
                 batch = batch.repeat(len(members), 1, 1, 1, 1)
             for place, at, image in here:
                 batch[place, at - start] = image
-            others = [host for host in relabelled if start <= host[1] < start + size]
             if others and order is None:
                 targets = targets.repeat(len(members), 1)
             for place, at, label in others:
@@ -89,6 +89,14 @@ def by_place(of_members: list[dict[int, T]], members: list[int]) -> Hosts:
 def in_order(hosts: Hosts, order: torch.Tensor) -> Hosts:
     """The same by where in a member's own order (n_members, n_images) the hosts are."""
     return [(place, int(position), one) for place, at, one in hosts for position in (order[place] == at).nonzero()]
+
+
+def in_batches(hosts: Hosts, size: int) -> dict[int, Hosts]:
+    """The same by the number of the batch that they are in."""
+    found: dict[int, Hosts] = {}
+    for host in hosts:
+        found.setdefault(host[1] // size, []).append(host)
+    return found
 
 
 def relabelled(experiment: Experiment, data: DeviceData) -> dict[int, int]:
