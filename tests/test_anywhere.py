@@ -277,7 +277,7 @@ def test_the_foot_of_a_page_says_how_it_is_run_again(extension, tmp_path, profil
     arguments = shlex.split(command)
     assert arguments[:3] == ["make", "run", "NOTEBOOK=mlp"]
     given = runs.pairs(shlex.split(arguments[3].removeprefix("ARGS="))) if arguments[3:] else {}
-    assert notebooks.typed("mlp", given) == site.given(profile)
+    assert notebooks.typed("mlp", given) == site.given(profile, "mlp")
     links = dict(re.findall(r'<a href="([^"]+)"(?: download)?>([^<]+)</a>', html))
     assert list(links.values()) == [
         "Notebook (.ipynb)",
@@ -287,6 +287,8 @@ def test_the_foot_of_a_page_says_how_it_is_run_again(extension, tmp_path, profil
         "Edit this page",
     ]
     assert list(links)[:2] == ["notebooks/mlp.ipynb", "notebooks/mlp.md"]
+    [tutorial] = notebooks.TUTORIALS  # which knows no profile
+    assert site.running(profile, {tutorial: tmp_path}, GITHUB)[tutorial]["command"] == f"make run NOTEBOOK={tutorial}"
     html = extension.block(site.running(profile, {"mlp": tmp_path}, NOWHERE)["mlp"])
     assert "http" not in html
     (tmp_path / "pending.txt").touch()

@@ -72,7 +72,7 @@ def test_the_recorded_seeds_of_a_population_are_found():
 def test_the_recorded_models_of_every_sweep_are_found(sweep, monkeypatch):
     protocol = registry.sweeps()[sweep].protocol
     for seed, rows in pd.read_csv(RECORDS / sweep / "models.csv", dtype={"host": str}).groupby("seed"):
-        stamped = pd.DataFrame({"canary_index": 0, "canary_label": 0}, list(protocol.hosts))  # of models that carry nothing
+        stamped = pd.DataFrame({"canary_index": 0, "canary_label": 0}, list(protocol.hosts))  # of no feature
         if protocol.roles:
             stamped = rows[rows["role"] != "control"].drop_duplicates("host").set_index("host")
         data = SimpleNamespace(

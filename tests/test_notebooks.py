@@ -68,7 +68,9 @@ def code_cells(name):
 
 
 def test_every_chapter_has_a_notebook():
-    assert set(notebooks.NAMES) == set(chapters()) <= {path.stem for path in paths.NOTEBOOKS.iterdir()}
+    there = {path.stem for path in paths.NOTEBOOKS.iterdir()}
+    assert {*chapters(), *notebooks.TUTORIALS} == set(notebooks.NAMES) <= there
+    assert set(chapters()).isdisjoint(notebooks.TUTORIALS)
 
 
 @pytest.mark.parametrize("name", notebooks.NAMES)
@@ -107,7 +109,7 @@ def saved(notebook):
     return jupytext.writes(kept, fmt="md:myst", config=load_jupytext_config(str(paths.NOTEBOOKS / "any.md")))
 
 
-@pytest.mark.parametrize("name", notebooks.NAMES)
+@pytest.mark.parametrize("name", sorted(chapters()))
 def test_parameters_are_declared_as_in_the_table(name):
     declared = notebooks.parameters(name)
     assert list(declared) == [parameter for parameter in PARAMETERS if parameter in declared]
@@ -124,7 +126,7 @@ def test_a_chapter_offers_what_there_is(name):
             assert set(offered.split(", ")) <= there
 
 
-@pytest.mark.parametrize("name", notebooks.NAMES)
+@pytest.mark.parametrize("name", sorted(chapters()))
 def test_all_parameters_are_given_and_no_variable_is_taken_for_one(name):
     cell, *others = [ast.parse(cell.source) for cell in code_cells(name)]
     declared = [target.id for statement in cell.body for target in statement.targets]
@@ -137,7 +139,7 @@ def test_all_parameters_are_given_and_no_variable_is_taken_for_one(name):
     assert not bound & set(PARAMETERS)
 
 
-@pytest.mark.parametrize("name", notebooks.NAMES)
+@pytest.mark.parametrize("name", sorted(chapters()))
 def test_the_first_number_is_twenty_lines_of_code_away(name):
     """Parameters apart, of which each has its line."""
     code = "\n".join(cell.source for cell in code_cells(name)[1:])
@@ -195,7 +197,7 @@ def test_every_figure_has_caption_name_and_alt_text(name):
 PICTURES = re.compile(r"^(figures\.pictures|chapter\.drawn_(images|rows|models))\(", re.MULTILINE)  # without table
 
 
-@pytest.mark.parametrize("name", notebooks.NAMES)
+@pytest.mark.parametrize("name", sorted(chapters()))
 def test_every_figure_names_the_tables_that_it_is_drawn_from(name):
     """Which the notebook keeps; so does a printed table that names any."""
     kept = set(re.findall(r'run\.keep_table\(\s*"([\w-]+)"', "\n".join(cell.source for cell in code_cells(name))))
@@ -421,7 +423,7 @@ def test_the_manifest_says_what_an_execution_stands_on(twice):
 
 def test_showing_records_imports_no_torch(tmp_path):
     """It takes seconds in each chapter of the paper's book, which trains nothing."""
-    cells = [cell.source for name in notebooks.NAMES for cell in notebooks.read(name).cells if cell.cell_type == "code"]
+    cells = [cell.source for name in chapters() for cell in code_cells(name)]
     imports = sorted({line for cell in cells for line in cell.splitlines() if re.match("from ufm.* import ", line)})
     shown = "Run('method', {'profile': 'paper', 'train': False}).populations()"
     script = "\n".join([*imports, shown, "import sys", "assert 'torch' not in sys.modules"])

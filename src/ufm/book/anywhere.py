@@ -41,7 +41,7 @@ import sys
 
 if importlib.util.find_spec("ufm") is None:
     !git clone --quiet --depth 1 --branch {branch} {repository}.git ufm-book
-    %pip install --quiet --editable ./ufm-book myst-nb
+    %pip install --quiet --editable ./ufm-book[audit] myst-nb
     sys.path.insert(0, "ufm-book/src")  # which a kernel that is running does not find by itself"""
 
 

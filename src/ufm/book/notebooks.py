@@ -15,7 +15,8 @@ from ufm.book import kernel
 from ufm.plan import registry
 from ufm.study.notebook_parameters import Parameter
 
-NAMES = tuple(sorted(registry.chapters()))  # of the book's; notebooks of one's own may lie beside them
+TUTORIALS = ("audit-your-own",)  # which show what they do themselves, whatever the profile: no sweep, no manifest
+NAMES = tuple(sorted([*registry.chapters(), *TUTORIALS]))  # of the book's; notebooks of one's own may lie beside them
 
 
 def source(name: str) -> Path:
@@ -27,7 +28,7 @@ def source(name: str) -> Path:
 
 
 def others() -> list[str]:
-    """Names of the notebooks that are no chapter's, such as copies to try something in."""
+    """Names of the notebooks that are not the book's, such as copies to try something in."""
     return sorted({path.stem for path in paths.NOTEBOOKS.glob("*.md")} - set(NAMES))
 
 

@@ -45,12 +45,12 @@ def execute(profile: str, name: str) -> None:
     """Execute a notebook for the book. The paper profile trains nothing: its pages show what is recorded."""
     folder = execution(profile, name)
     with locked(folder, tell=True):
-        notebooks.execute(name, given(profile), folder, threads=1)
+        notebooks.execute(name, given(profile, name), folder, threads=1)
 
 
-def given(profile: str) -> dict[str, object]:
-    """The parameters of the book's own execution of every notebook."""
-    return {} if profile == "embedded" else {"profile": profile, "train": False}
+def given(profile: str, name: str) -> dict[str, object]:
+    """The parameters of the book's own execution of a notebook."""
+    return {} if profile == "embedded" or name in notebooks.TUTORIALS else {"profile": profile, "train": False}
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def inputs(profile: str, name: str) -> list[Path]:
     Raises ValueError for an unknown profile or notebook.
     """
     folders = []
-    if profiles.known(profile) == "paper":
+    if profiles.known(profile) == "paper" and name not in notebooks.TUTORIALS:
         folders = [*map(committed, registry.chapter(name, profile)), pictures.store()]
     records = (path for store in folders for path in store.folder.rglob("*.*") if path.name[0] != ".")
     return [notebooks.source(name), paths.ROOT / "requirements.lock", *sorted(records)]
@@ -77,7 +77,12 @@ def inputs(profile: str, name: str) -> list[Path]:
 def is_there(profile: str, name: str) -> bool:
     """Whether the book's execution of a notebook has left what the site is built from."""
     there = {path.name for path in execution(profile, name).glob("*.*")}
-    return "pending.txt" in there or {MANIFEST, "notebook.ipynb"} <= there
+    return "pending.txt" in there or left(name) <= there
+
+
+def left(name: str) -> set[str]:
+    """What every whole execution of a notebook leaves."""
+    return {"notebook.ipynb"} if name in notebooks.TUTORIALS else {MANIFEST, "notebook.ipynb"}
 
 
 def missing(profile: str) -> list[str]:
@@ -87,11 +92,11 @@ def missing(profile: str) -> list[str]:
         folder = execution(profile, name)
         if (folder / "pending.txt").exists():
             lines.append(f"{name}: not yet run")
-        elif not (folder / MANIFEST).exists():
+        elif not is_there(profile, name):
             raise ValueError(
                 f"{name} was not executed under the profile {profile!r}: run `make book PROFILE={profile}`"
             )
-        else:
+        elif name not in notebooks.TUTORIALS:
             found = manifest.read(folder)
             if found.seeds < found.planned:
                 lines.append(f"{name}: {found.seeds} of {found.planned} planned seeds")
@@ -113,7 +118,8 @@ def build(profile: str) -> Path:
         entries = {
             name: overview(profile, folders) for name in [*(path.stem for path in paths.BOOK.glob("*.md")), *rooms]
         }
-        entries |= {name: overview(profile, {}) for name in folders} | provenance(folders)
+        entries |= {name: overview(profile, {}) for name in folders if name not in notebooks.TUTORIALS}
+        entries |= provenance(folders)
         note = {"Note": REHEARSAL} if profile == "embedded" else {}
         noted = {name: entry | note for name, entry in entries.items()}
         (source / "provenance.json").write_text(json.dumps(noted), encoding="utf-8")
@@ -189,7 +195,7 @@ def provenance(folders: dict[str, Path]) -> dict[str, dict[str, object]]:
     """What stands under the title of each executed notebook, from its manifest."""
     entries: dict[str, dict[str, object]] = {}
     for name, folder in folders.items():
-        if there_is_one(folder):
+        if there_is_one(folder) and name not in notebooks.TUTORIALS:
             found = manifest.read(folder)
             entries[name] = {
                 "Profile": found.profile,
@@ -206,9 +212,9 @@ def provenance(folders: dict[str, Path]) -> dict[str, dict[str, object]]:
 
 def running(profile: str, folders: dict[str, Path], where: Published) -> dict[str, dict[str, object]]:
     """What stands at the foot of each notebook's page: how it is run again, here and elsewhere."""
-    arguments = " ".join(f"-p {name} {value}" for name, value in given(profile).items())
     entries: dict[str, dict[str, object]] = {}
     for name, folder in folders.items():
+        arguments = " ".join(f"-p {one} {value}" for one, value in given(profile, name).items())
         command = f"make run NOTEBOOK={name}" + (f' ARGS="{arguments}"' if arguments else "")
         entries[name] = {"command": command}
         if there_is_one(folder):

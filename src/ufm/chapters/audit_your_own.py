@@ -1,0 +1,148 @@
+"""Audit your own model: marks on small images, two networks of scikit-learn, and what both say of the marks."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from ufm import features
+from ufm.marks import Planted, Registry
+from ufm.randomness.streams import stream
+from ufm.report.figures import COLOURS, WIDTH, closed, pictures
+from ufm.report.texts import p_text
+
+if TYPE_CHECKING:
+    import torch
+    from IPython.display import HTML
+    from sklearn.neural_network import MLPClassifier
+
+    from ufm.auditing import AuditReport
+    from ufm.auditing.onnx_models import OnnxModel
+
+SECRET = sha256(b"audit your own model").hexdigest()  # else drawn by the operating system, and kept
+N_OWN, N_OTHERS = 1_000, 200  # images that are handed over, and that an auditor sends
+SHOWN = 5  # marked images
+
+
+def digits() -> tuple[np.ndarray, np.ndarray, "torch.Tensor"]:
+    """Images of digits that come with scikit-learn: one's own, their labels, and others.
+
+    Own ones (1000, 1, 8, 8) uint8 with labels (1000,); others (200, 1, 8, 8) float32 in [0, 1].
+    """
+    import torch
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    images = (pixels.reshape(-1, 1, 8, 8) * 15).astype(np.uint8)
+    return images[:N_OWN], labels[:N_OWN], torch.from_numpy(images[-N_OTHERS:]).float() / 255
+
+
+def planted(
+    registry: Registry, images: np.ndarray, labels: np.ndarray, *, seed: int
+) -> tuple[Registry, np.ndarray, np.ndarray]:
+    """Stamp each mark that is to be planted on an image of its own, drawn at random, under a wrong label.
+
+    The registry afterwards, which calls images by their numbers; images (n, 1, H, W) and labels (n,) as they are
+    handed over. Raises ValueError: fewer images than marks.
+    """
+    rng = stream("images with marks of one's own", seed=seed)
+    own = np.flatnonzero(registry.to_plant())
+    if len(own) > len(images):
+        raise ValueError(f"n_marks: {len(own)} marks are to be planted on {len(images)} images; draw fewer")
+    hosts = rng.permutation(len(images))[: len(own)]
+    marked, handed, marks = images.copy(), labels.copy(), registry.marks()
+    handed[hosts] = (labels[hosts] + rng.integers(1, 10, len(hosts))) % 10
+    for mark, host in zip(own.tolist(), hosts.tolist(), strict=True):
+        marked[host] = features.insert(images[host], marks[mark], position=registry.position)
+        registry = registry.with_planted(Planted(mark, str(host), int(handed[host])))
+    return registry, marked, handed
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    """Features (n, C · H · W) in [0, 1], as scikit-learn takes them, of images uint8."""
+    return images.reshape(len(images), -1) / 255
+
+
+def exported(folder: Path, networks: Mapping[str, "MLPClassifier"]) -> dict[str, "OnnxModel"]:
+    """Networks as ONNX files in a folder, and read again as whoever is given the files reads them."""
+    from skl2onnx import to_onnx
+
+    from ufm.auditing.onnx_models import OnnxModel
+
+    models = {}
+    for name, network in networks.items():
+        path, one = folder / f"{name}.onnx", np.zeros((1, network.n_features_in_), np.float32)
+        path.write_bytes(to_onnx(network, one, options={"zipmap": False}).SerializeToString())
+        models[name] = OnnxModel(path)
+    return models
+
+
+def drawn_marked(registry: Registry, images: np.ndarray, labels: np.ndarray, marked: np.ndarray) -> Figure:
+    """Some images as they were, and with their marks, with the labels that both have."""
+    some = [(int(one.image), one.label) for one in registry.planted[:SHOWN]]
+    before = [(images[host], f"a {labels[host]}") for host, _ in some]
+    after = [(marked[host], f"called {label}") for host, label in some]
+    return pictures({"as they were": before, "as they are handed over": after})
+
+
+def answers(reports: Mapping[str, "AuditReport"]) -> pd.DataFrame:
+    """A row a model: marks, p of all together without and with the labels, whether they are found."""
+    return pd.DataFrame(
+        {
+            "model": name,
+            "marks": report.unknown.n,
+            "p, labels unknown": p_text(report.unknown.p),
+            "p, labels known": p_text(report.p),
+            "found": "yes" if report.found else "no",
+        }
+        for name, report in reports.items()
+    )
+
+
+def p_values(reports: Mapping[str, "AuditReport"]) -> pd.DataFrame:
+    """A row a mark and one for all together, of each model: model, mark (its number, or "all"), p, level.
+
+    The labels are known where the registry says them.
+    """
+    rows = []
+    for name, report in reports.items():
+        alone = {str(one.mark): one.p if one.p_known is None else one.p_known for one in report.marks}
+        rows += [{"model": name, "mark": mark, "p": p} for mark, p in (alone | {"all": report.p}).items()]
+    return pd.DataFrame(rows).assign(level=next(iter(reports.values())).level)
+
+
+def drawn_marks(table: pd.DataFrame) -> Figure:
+    """p of every mark alone and of all together, a row a model, from `p_values`; the dotted line is the level."""
+    models = list(dict.fromkeys(table["model"]))
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.5 * len(models) + 1.1), layout="constrained")
+    for word, marks, marker, colour in (
+        ("one mark", table[table["mark"] != "all"], "o", COLOURS["control"]),
+        ("all together", table[table["mark"] == "all"], "D", COLOURS["canary"]),
+    ):
+        rows = marks["model"].map(models.index)
+        axis.plot(marks["p"], rows, marker, color=colour, fillstyle="none", label=word)
+    axis.axvline(table["level"].iloc[0], color="0.4", linewidth=0.8, linestyle=":")
+    axis.set(xscale="log", xlabel="p", yticks=range(len(models)), yticklabels=models)
+    axis.set_ylim(len(models) - 0.5, -0.5)
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)
+
+
+def report_page(report: "AuditReport", registry: Registry, name: str) -> "HTML":
+    """The page that `ufm audit` writes, in a frame."""
+    from IPython.display import HTML
+
+    from ufm.auditing import pages
+
+    asked = pages.Asked(name, {"model": "an endpoint of this notebook's own"}, "this notebook")
+    page, title = escape(pages.page(report, registry, asked)), f"The report of {escape(name)}"
+    paper = "color-scheme: light; background: white"  # else some browsers put light words on a light ground at night
+    return HTML(f'<div><iframe title="{title}" srcdoc="{page}" width="100%" height="420" style="{paper}"></iframe></div>')
