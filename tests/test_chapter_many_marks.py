@@ -76,6 +76,9 @@ def test_a_row_a_cell_and_no_word_before_it_is_whole(populations):
     assert printed["found, label known"].iloc[0].startswith(f"{expected['found_known']:.2f} (")
     assert chapter.of_setting(table, "3 marks on mislabelled hosts", "known") == printed["found, label known"].iloc[0]
     assert chapter.of_setting(table, "30 marks on mislabelled hosts", "known") == "not recorded"
+    assert chapter.told_of(table, "3 marks on mislabelled hosts", "known") == table["known_told"].iloc[0]
+    assert chapter.told_of(table, "5 marks on mislabelled hosts", "unknown") == chapter.WAITS
+    assert chapter.told_of(table, "30 marks on mislabelled hosts", "known") == "not recorded"
 
 
 def test_a_cell_of_few_seeds_is_not_shown(populations):

@@ -233,6 +233,12 @@ def of_setting(table: pd.DataFrame, setting: str, knows: str, *, what: str = "fo
     return with_interval(rows.iloc[0], end=f"{what}_{knows}") if len(rows) else "not recorded"
 
 
+def told_of(table: pd.DataFrame, setting: str, knows: str) -> str:
+    """For the text: the plan's word on a setting of the first population."""
+    rows = table[(table["setting"] == setting) & (table["population"] == table["population"].iloc[0])]
+    return str(rows[f"{knows}_told"].iloc[0]) if len(rows) else "not recorded"
+
+
 def fitted(populations: Mapping[str, Population], setting: str) -> dict[str, str]:
     """For the text: shares of the hosts of a setting that are fitted, by what is stamped on them."""
     found = [one for one in populations.values() if (one.trained_on, one.setting) == (first(populations), setting)]
@@ -247,6 +253,7 @@ def texts(table: pd.DataFrame, alarms: pd.DataFrame, populations: Mapping[str, P
     setting = "10 marks on {} hosts".format
     for hosts in ("mislabelled", "random"):
         found |= {f"{hosts}_{knows}": of_setting(table, setting(hosts), knows) for knows in KNOWS}
+        found |= {f"told_{hosts}_{knows}": told_of(table, setting(hosts), knows) for knows in KNOWS}
         found[f"cost_{hosts}"] = cost(populations, setting(hosts))
     strictly = of_setting(table, setting("mislabelled"), "unknown", what="strictly")
     found |= {"strictly": strictly, "strict": f"{100 * lots.STRICT:g}"} | fitted(populations, setting("mislabelled"))
