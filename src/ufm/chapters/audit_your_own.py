@@ -145,4 +145,6 @@ def report_page(report: "AuditReport", registry: Registry, name: str) -> "HTML":
     asked = pages.Asked(name, {"model": "an endpoint of this notebook's own"}, "this notebook")
     page, title = escape(pages.page(report, registry, asked)), f"The report of {escape(name)}"
     paper = "color-scheme: light; background: white"  # else some browsers put light words on a light ground at night
-    return HTML(f'<div><iframe title="{title}" srcdoc="{page}" width="100%" height="420" style="{paper}"></iframe></div>')
+    return HTML(
+        f'<div><iframe title="{title}" srcdoc="{page}" width="100%" height="420" style="{paper}"></iframe></div>'
+    )

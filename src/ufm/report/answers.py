@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import exp
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -51,7 +52,7 @@ BY_THE_PAPER = f"MLPs, {RANDOM}, by the paper's score M"
 FIRST_PLAN = f"small size, first plan, {RANDOM}"
 ODDS = (
     "Stamped on other images, does the mark raise the odds of its training image's label more in a model that was "
-    "trained with it than in one that was trained with its pixels in another order?"
+    "trained with it than in one that was trained with its pixels in another order, and how many times (95 % interval)?"
 )
 HOSTS = ((RANDOM, "random"), (HARD, "hard"))  # in words, and as the plan has them
 ALT = (  # of the picture
@@ -122,8 +123,12 @@ def joined(names: Sequence[str]) -> str:
 
 
 def memorised(row: Mapping[str, Any]) -> str:
-    """Whether it is there, in plain words."""
-    return THERE[There(row["there"])]
+    """Whether it is there, in plain words, and by what the odds are multiplied."""
+    word = There(row["there"])
+    if word == There.OPEN:
+        return THERE[word]
+    ends = ("contrast", "contrast_low", "contrast_high")
+    return f"{THERE[word]}, × {with_interval({end: exp(row[end]) for end in ends}, end='contrast')}"
 
 
 def told(row: Mapping[str, Any], auditor: str = "unknown") -> str:
