@@ -20,10 +20,13 @@ TIMES = ", × 1.04 (1.02 to 1.05)"  # of the contrast 0.0346 (0.0212 to 0.0521)
 FASHION = ROW | {"population": "Fashion-MNIST, full"}
 
 
-def said(claim="C1", ranks=NO_RANKS, spread=None, **found):
-    """What is found of a claim by where, from rows by family."""
+def said(claim="C1", ranks=NO_RANKS, spread=None, told=False, **found):
+    """What is found of a claim by where, from rows by family; of C6 whether it is there, or whether it can be told."""
     tables = {name: pd.DataFrame(rows) for name, rows in found.items()}
-    return {one.where: one.found for one in answers.answers(tables, ranks, spread) if one.claim == claim}
+    ours = [one for one in answers.answers(tables, ranks, spread) if one.claim == claim]
+    return {
+        one.where: one.found for one in ours if one.question.startswith("Can it be told") == (told or claim == "C2")
+    }
 
 
 def test_every_word_has_an_answer_of_its_own():
@@ -78,6 +81,7 @@ def test_hosts_networks_and_features_are_told_apart():
         f"chest X-rays, {answers.RANDOM}": f"MLP with a letter: by less than a fiftieth, if at all{TIMES}; {of_name}",
         f"chest X-rays, {answers.HARD}": f"neither shown nor excluded{TIMES}",
     }
+    assert set(said("C6", told=True, C6=rows).values()) == {"not shown to be better than chance (6 %)"}
 
 
 def test_ways_are_counted_by_kind_of_host():
@@ -112,12 +116,14 @@ def test_influence_stands_beside_the_placebo_and_the_seed_has_its_word():
     assert said("C5") == {}
 
 
-def test_a_claim_is_named_once_and_a_rehearsal_says_nothing():
+def test_claims_and_questions_are_said_once_and_a_rehearsal_says_nothing():
     every = answers.answers({"C1": pd.DataFrame([ROW]), "C1, hard hosts": pd.DataFrame([ROW])}, NO_RANKS, None)
     shown = verdicts.printed_answers(every, "paper")
     assert [text[:2] for text in shown.iloc[:, 0]] == ["C1", "", "C2", "", ""]
     assert shown.iloc[0, 0] == f"C1 {verdicts.STATEMENTS['C1']} {answers.ODDS}"
     assert set(verdicts.printed_answers(every, "embedded")["found here"]) == {verdicts.REHEARSED}
+    of_two = verdicts.printed_answers(answers.answers({"C6": pd.DataFrame([ROW])}, NO_RANKS, None), "paper").iloc[:, 0]
+    assert [text.partition(" ")[0] for text in of_two] == ["C6", "Can"]  # a second question is asked in its turn
 
 
 def test_the_picture_has_a_line_a_model_and_what_is_found():

@@ -369,12 +369,14 @@ def printed(every: Sequence[Line]) -> pd.DataFrame:
 
 def printed_answers(answers: Sequence[Answer], profile: str) -> pd.DataFrame:
     """Claims and what was found of them as the front page prints it; the embedded profile says nothing of them."""
-    rows, before = [], ""
+    rows: list[dict[str, str]] = []
+    claim = question = ""
     for one in answers:
-        says = "" if one.claim == before else f"{one.claim} {STATEMENTS[one.claim]} {one.question}"
+        says = f"{one.claim} {STATEMENTS[one.claim]} {one.question}" if one.claim != claim else one.question
+        says = "" if (one.claim, one.question) == (claim, question) else says
         found = REHEARSED if profile == "embedded" else one.found
         rows.append({"the paper says, and what is asked": says, "where": one.where, "found here": found})
-        before = one.claim
+        claim, question = one.claim, one.question
     return pd.DataFrame(rows)
 
 

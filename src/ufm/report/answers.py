@@ -82,6 +82,7 @@ def answers(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mapp
         f"is {chance} %, by a score of this project where no other is named"
     )
     own, hard, xrays = found.get("C1"), found.get("C1, hard hosts"), found.get("C6")
+    by_host = {f"chest X-rays, {words}": on(xrays, host) for words, host in HOSTS}
     pairs, prevent = prevented(found)
     how_many = f"Of {pairs} pairs of a usual way and a data set, in how many is it there all the same?"
     said = {
@@ -90,7 +91,8 @@ def answers(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mapp
         ("C3", how_many): prevent,
         ("C4", "How many times as large as without the letter is its influence on its own loss?"): influential(ranks),
         ("C5", "Is the standard deviation over seeds more than a quarter of the mean?"): varies(spread),
-        ("C6", ODDS): asked(memorised, {f"chest X-rays, {words}": on(xrays, host) for words, host in HOSTS}),
+        ("C6", ODDS): asked(memorised, by_host),
+        ("C6", found_of): asked(told, by_host),
     }
     return [Answer(*asks, where, text) for asks, of in said.items() for where, text in of.items()]
 
