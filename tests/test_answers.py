@@ -16,7 +16,7 @@ ROW = FULL_ROW | {"paper_told": Told.NOT, "paper_found": 0.04}
 LACKING = OPEN_ROW | {"paper_told": Told.OPEN}
 NO_RANKS = pd.DataFrame(columns=["setting"])
 FOUND = {"unknown_found_low": 0.02, "unknown_found_high": 0.11}
-TIMES = ", × 1.04 (1.02 to 1.05)"  # of the contrast 0.0346 (0.0212 to 0.0521)
+TIMES = ", ×1.04 (1.02 to 1.05)"  # of the contrast 0.0346 (0.0212 to 0.0521)
 FASHION = ROW | {"population": "Fashion-MNIST, full"}
 
 

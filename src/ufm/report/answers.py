@@ -130,7 +130,7 @@ def memorised(row: Mapping[str, Any]) -> str:
     if word == There.OPEN:
         return THERE[word]
     ends = ("contrast", "contrast_low", "contrast_high")
-    return f"{THERE[word]}, × {with_interval({end: exp(row[end]) for end in ends}, end='contrast')}"
+    return f"{THERE[word]}, ×{with_interval({end: exp(row[end]) for end in ends}, end='contrast')}"
 
 
 def told(row: Mapping[str, Any], auditor: str = "unknown") -> str:
