@@ -67,12 +67,12 @@ regression: $(READY) ## re-run the reference notebooks and compare every output
 	OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= UFM_RUNS="$$PWD/_build/regression/runs" UFM_RECORDS="$$PWD/_build/regression/records" \
 	$(BIN)/pytest -n 2 --dist loadscope --nbval --nbval-current-env tests/reference/*.ipynb
 
-run: $(READY) ## execute one notebook: NOTEBOOK=mlp ARGS="-p dataset mnist -p n_seeds 8"
-	@test -n "$(NOTEBOOK)" || { echo 'make run: say which, e.g. make run NOTEBOOK=mlp ARGS="-p n_seeds 8"' >&2; exit 2; }
+run: $(READY) ## execute one notebook: NOTEBOOK=controls ARGS="-p dataset mnist -p n_seeds 8"
+	@test -n "$(NOTEBOOK)" || { echo 'make run: say which, e.g. make run NOTEBOOK=controls ARGS="-p n_seeds 8"' >&2; exit 2; }
 	$(UFM) run "$(NOTEBOOK)" $(ARGS)
 
 compare: $(READY) ## set a re-run's numbers beside the book's: RUN=_build/runs/…
-	@test -n "$(RUN)" || { echo 'make compare: say which, e.g. make compare RUN=_build/runs/mlp' >&2; exit 2; }
+	@test -n "$(RUN)" || { echo 'make compare: say which, e.g. make compare RUN=_build/runs/controls' >&2; exit 2; }
 	$(UFM) compare "$(RUN)"
 
 notebooks: $(READY) ## write the notebooks as .ipynb files that read and run outside the book

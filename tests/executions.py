@@ -3,8 +3,8 @@
 import json
 
 MANIFEST = {
-    "notebook": "mlp",
-    "parameters": {"profile": "paper", "n_seeds": 20, "fresh": False, "sweeps": {"mlp": {}}},
+    "notebook": "controls",
+    "parameters": {"profile": "paper", "n_seeds": 20, "fresh": False, "sweeps": {"controls": {}}},
     "profile": "paper",
     "dataset": "MNIST, full size",
     "device": "A processor, 1 thread",

@@ -36,7 +36,7 @@ def notebook(*texts, outputs=(), **metadata):
 
 
 def flat(one, where=NOWHERE, **others):
-    return anywhere.anywhere("mlp", {"mlp": one} | others, where)
+    return anywhere.anywhere("controls", {"controls": one} | others, where)
 
 
 def said(markdown, where=NOWHERE, outputs=(), **others):
@@ -55,7 +55,7 @@ def test_numbers_stand_in_the_text_as_on_the_page():
 
 
 def test_a_number_that_no_cell_gives_is_one_line():
-    with pytest.raises(ValueError, match=r"^mlp: no cell gives 'gone', which its text shows$"):
+    with pytest.raises(ValueError, match=r"^controls: no cell gives 'gone', which its text shows$"):
         said("{glue:text}`gone`")
 
 
@@ -88,8 +88,10 @@ def test_links_to_other_pages_lead_where_these_are(where, chapter, page):
 
 
 def test_references_are_words():
-    figure = {"mystnb": {"figure": {"name": "fig-mlp-scores", "caption": "Of $D$,\n{term}`seeds <seed>`.\n"}}}
-    one = notebook("(label)=\n## A {term}`canary`\n\nSee {numref}`fig-mlp-scores`, {numref}`Table %s <tab-hosts-all>`.")
+    figure = {"mystnb": {"figure": {"name": "fig-controls-null", "caption": "Of $D$,\n{term}`seeds <seed>`.\n"}}}
+    one = notebook(
+        "(label)=\n## A {term}`canary`\n\nSee {numref}`fig-controls-null`, {numref}`Table %s <tab-hosts-all>`."
+    )
     one.cells[-1].metadata = figure
     text, code, caption = flat(one).cells
     assert text.source == "## A canary\n\nSee Figure 1, Table."
@@ -196,11 +198,11 @@ def test_a_notebook_runs_anywhere(tmp_path, monkeypatch):
 
 
 def test_links_need_the_repository_and_lead_to_what_is_published():
-    assert NOWHERE.links("mlp") == {}
-    assert GITHUB.links("mlp") == {
-        "Open in Colab": "https://colab.research.google.com/github/owner/name/blob/notebooks/mlp.ipynb",
-        "Open in Binder": "https://mybinder.org/v2/gh/owner/name/notebooks?urlpath=lab/tree/mlp.ipynb",
-        "Edit this page": "https://github.com/owner/name/edit/main/notebooks/mlp.md",
+    assert NOWHERE.links("controls") == {}
+    assert GITHUB.links("controls") == {
+        "Open in Colab": "https://colab.research.google.com/github/owner/name/blob/notebooks/controls.ipynb",
+        "Open in Binder": "https://mybinder.org/v2/gh/owner/name/notebooks?urlpath=lab/tree/controls.ipynb",
+        "Edit this page": "https://github.com/owner/name/edit/main/notebooks/controls.md",
     }
 
 
@@ -244,17 +246,17 @@ def test_references_are_written_as_they_were_executed():
 
 def test_what_is_written_is_for_anywhere(tmp_path, monkeypatch):
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(notebooks, "NAMES", ("method", "mlp"))
+    monkeypatch.setattr(notebooks, "NAMES", ("method", "controls"))
     executed = notebook("{glue:text}`share`", outputs=[glue("share", "'0.25'")])
     executed.cells[-1].execution_count = 1
     (tmp_path / "runs" / "book" / "paper" / "method").mkdir(parents=True)
     (tmp_path / "runs" / "book" / "paper" / "method" / "pending.txt").write_text("trained by nobody", encoding="utf-8")
-    (tmp_path / "runs" / "book" / "paper" / "mlp").mkdir()
-    nbformat.write(executed, tmp_path / "runs" / "book" / "paper" / "mlp" / "notebook.ipynb")
-    assert site.write_notebooks("paper", tmp_path / "out") == [tmp_path / "out" / "mlp.ipynb"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mlp.ipynb", "mlp.md"]
-    assert nbformat.read(tmp_path / "out" / "mlp.ipynb", 4).cells[0].source == "0.25"
-    assert (tmp_path / "out" / "mlp.md").read_bytes() == notebooks.source("mlp").read_bytes()
+    (tmp_path / "runs" / "book" / "paper" / "controls").mkdir()
+    nbformat.write(executed, tmp_path / "runs" / "book" / "paper" / "controls" / "notebook.ipynb")
+    assert site.write_notebooks("paper", tmp_path / "out") == [tmp_path / "out" / "controls.ipynb"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["controls.ipynb", "controls.md"]
+    assert nbformat.read(tmp_path / "out" / "controls.ipynb", 4).cells[0].source == "0.25"
+    assert (tmp_path / "out" / "controls.md").read_bytes() == notebooks.source("controls").read_bytes()
     with pytest.raises(ValueError, match="method/notebook.ipynb: no executed notebook"):
         site.write_notebooks("embedded", tmp_path / "out")
 
@@ -271,13 +273,13 @@ def extension():
 @pytest.mark.parametrize("profile", ["embedded", "paper"])
 def test_the_foot_of_a_page_says_how_it_is_run_again(extension, tmp_path, profile):
     """The command is the one by which the book itself executes; what is not there has no link."""
-    entries = site.running(profile, {"mlp": tmp_path}, GITHUB)
-    html = unescape(extension.block(entries["mlp"]))
+    entries = site.running(profile, {"controls": tmp_path}, GITHUB)
+    html = unescape(extension.block(entries["controls"]))
     [command] = re.findall(r"<pre>(.*)</pre>", html)
     arguments = shlex.split(command)
-    assert arguments[:3] == ["make", "run", "NOTEBOOK=mlp"]
+    assert arguments[:3] == ["make", "run", "NOTEBOOK=controls"]
     given = runs.pairs(shlex.split(arguments[3].removeprefix("ARGS="))) if arguments[3:] else {}
-    assert notebooks.typed("mlp", given) == site.given(profile, "mlp")
+    assert notebooks.typed("controls", given) == site.given(profile, "controls")
     links = dict(re.findall(r'<a href="([^"]+)"(?: download)?>([^<]+)</a>', html))
     assert list(links.values()) == [
         "Notebook (.ipynb)",
@@ -286,14 +288,14 @@ def test_the_foot_of_a_page_says_how_it_is_run_again(extension, tmp_path, profil
         "Open in Binder",
         "Edit this page",
     ]
-    assert list(links)[:2] == ["notebooks/mlp.ipynb", "notebooks/mlp.md"]
+    assert list(links)[:2] == ["notebooks/controls.ipynb", "notebooks/controls.md"]
     [tutorial] = notebooks.TUTORIALS  # which knows no profile
     assert site.running(profile, {tutorial: tmp_path}, GITHUB)[tutorial]["command"] == f"make run NOTEBOOK={tutorial}"
-    html = extension.block(site.running(profile, {"mlp": tmp_path}, NOWHERE)["mlp"])
+    html = extension.block(site.running(profile, {"controls": tmp_path}, NOWHERE)["controls"])
     assert "http" not in html
     (tmp_path / "pending.txt").touch()
-    html = extension.block(site.running(profile, {"mlp": tmp_path}, GITHUB)["mlp"])
-    assert "make run NOTEBOOK=mlp" in html
+    html = extension.block(site.running(profile, {"controls": tmp_path}, GITHUB)["controls"])
+    assert "make run NOTEBOOK=controls" in html
     assert "<a " not in html
 
 
@@ -302,12 +304,12 @@ def test_the_foot_stands_on_the_page_and_not_in_the_search(extension, tmp_path):
         srcdir = tmp_path
 
     (tmp_path / "running.json").write_text(
-        json.dumps(site.running("paper", {"mlp": tmp_path}, NOWHERE)), encoding="utf-8"
+        json.dumps(site.running("paper", {"controls": tmp_path}, NOWHERE)), encoding="utf-8"
     )
     bodies = {}
-    for page in ("mlp", "index"):
+    for page in ("controls", "index"):
         context = {"body": "<p>text</p>"}
         extension.add_block(App, page, "page.html", context, object())
         bodies[page] = context["body"]
     assert bodies["index"] == "<p>text</p>"
-    assert re.fullmatch(r'<p>text</p><aside class="running".*</aside>\n', bodies["mlp"], re.DOTALL)
+    assert re.fullmatch(r'<p>text</p><aside class="running".*</aside>\n', bodies["controls"], re.DOTALL)

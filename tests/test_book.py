@@ -18,26 +18,26 @@ LABELS = ["Profile", "Data", "Models", "Device", "Versions", "Duration", "Date"]
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """One executed notebook, `mlp`, and one that was not yet run, `method`: all that the book keeps."""
-    monkeypatch.setattr(notebooks, "NAMES", ("method", "mlp"))
+    """One executed notebook, `controls`, and one that was not yet run, `method`: all that the book keeps."""
+    monkeypatch.setattr(notebooks, "NAMES", ("method", "controls"))
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
-    found = {name: site.execution("paper", name) for name in ("method", "mlp")}
+    found = {name: site.execution("paper", name) for name in ("method", "controls")}
     for folder in found.values():
         folder.mkdir(parents=True)
     (found["method"] / "pending.txt").write_text(
         "None of the 1 planned seeds is recorded. To train: `make run`.\n", encoding="utf-8"
     )
-    executed = notebooks.read("mlp")
+    executed = notebooks.read("controls")
     for number, cell in enumerate((cell for cell in executed.cells if cell.cell_type == "code"), start=1):
         cell.execution_count = number
-    nbformat.write(executed, found["mlp"] / "notebook.ipynb")
-    write_manifest(found["mlp"])
+    nbformat.write(executed, found["controls"] / "notebook.ipynb")
+    write_manifest(found["controls"])
     return found
 
 
 def test_what_is_missing_is_counted(folders):
-    assert site.missing("paper") == ["method: not yet run", "mlp: 5 of 20 planned seeds"]
-    write_manifest(folders["mlp"], seeds=20)
+    assert site.missing("paper") == ["method: not yet run", "controls: 5 of 20 planned seeds"]
+    write_manifest(folders["controls"], seeds=20)
     (folders["method"] / "pending.txt").unlink()
     write_manifest(folders["method"], seeds=1, planned=1)
     assert site.missing("paper") == []
@@ -59,11 +59,11 @@ def test_a_page_not_yet_run_says_so(folders, tmp_path):
 
 def test_a_page_is_the_executed_notebook(folders, tmp_path):
     site.stage(tmp_path, folders)
-    assert (tmp_path / "mlp.ipynb").read_bytes() == (folders["mlp"] / "notebook.ipynb").read_bytes()
+    assert (tmp_path / "controls.ipynb").read_bytes() == (folders["controls"] / "notebook.ipynb").read_bytes()
 
 
 def test_an_unexecuted_cell_is_refused(folders, tmp_path):
-    path = folders["mlp"] / "notebook.ipynb"
+    path = folders["controls"] / "notebook.ipynb"
     notebook = nbformat.read(path, as_version=4)
     [cell for cell in notebook.cells if cell.cell_type == "code"][-1].execution_count = None
     nbformat.write(notebook, path)
@@ -73,9 +73,9 @@ def test_an_unexecuted_cell_is_refused(folders, tmp_path):
 
 def test_provenance_of_a_page(folders):
     entries = site.provenance(folders)
-    assert entries.keys() == {"mlp"}  # nothing is known of a notebook that was not run
-    assert list(entries["mlp"]) == [*LABELS, "Parameters"]
-    assert entries["mlp"] == {
+    assert entries.keys() == {"controls"}  # nothing is known of a notebook that was not run
+    assert list(entries["controls"]) == [*LABELS, "Parameters"]
+    assert entries["controls"] == {
         "Profile": "paper",
         "Data": "MNIST, full size",
         "Models": "10 (5 of 20 planned seeds)",
@@ -107,7 +107,7 @@ def test_provenance_of_the_whole_book(folders):
 
 
 def test_the_whole_book_before_anything_was_run(tmp_path):
-    assert site.overview("paper", {"mlp": tmp_path}) == {"Profile": "paper", "Models": "none yet"}
+    assert site.overview("paper", {"controls": tmp_path}) == {"Profile": "paper", "Models": "none yet"}
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def extension():
 
 
 def test_the_box_shows_every_label(extension, folders):
-    entry = site.provenance(folders)["mlp"]
+    entry = site.provenance(folders)["controls"]
     box = extension.provenance_box(entry)
     assert isinstance(box, extension.provenance)
     assert "provenance" in box["classes"]
@@ -129,7 +129,7 @@ def test_the_box_shows_every_label(extension, folders):
     for label in LABELS:
         assert label in text
         assert entry[label] in text
-    for name, value in (MANIFEST["parameters"] | {"sweeps": "mlp"}).items():
+    for name, value in (MANIFEST["parameters"] | {"sweeps": "controls"}).items():
         assert f"{name} = {value}" in text
     summary, fields = box.children
     assert summary.astext() == "Profile: paper · Models: 10 (5 of 20 planned seeds) · Date: 2026-01-31"
@@ -148,7 +148,7 @@ def test_the_box_of_a_page_without_parameters_shows_every_label(extension, folde
     for label in LABELS:
         assert label in text
         assert entry[label] in text
-    nothing = extension.provenance_box(site.overview("paper", {"mlp": paths.ROOT / "nowhere"}))
+    nothing = extension.provenance_box(site.overview("paper", {"controls": paths.ROOT / "nowhere"}))
     assert nothing.astext() == "Profile: paper · Models: none yet"
 
 
@@ -157,13 +157,13 @@ def test_the_box_stands_under_the_first_title(extension, folders):
     from docutils.utils import new_document
 
     class Environment:
-        docname = "mlp"
+        docname = "controls"
         ufm_provenance = site.provenance(folders)
 
     class App:
         env = Environment
 
-    document = new_document("mlp")
+    document = new_document("controls")
     document += nodes.section("", nodes.title("", "MLPs"), nodes.paragraph("", "text"), ids=["mlps"])
     extension.insert_provenance(App, document)
     title, box, paragraph = document[0].children
@@ -183,10 +183,10 @@ def test_what_must_be_read_first_stands_above_the_box(extension):
 
     class App:
         class env:
-            docname = "mlp"
-            ufm_provenance = {"mlp": {"Profile": "embedded", "Note": site.REHEARSAL}}
+            docname = "controls"
+            ufm_provenance = {"controls": {"Profile": "embedded", "Note": site.REHEARSAL}}
 
-    document = new_document("mlp")
+    document = new_document("controls")
     document += nodes.section("", nodes.title("", "MLPs"), ids=["mlps"])
     extension.insert_provenance(App, document)
     _, note, box = document[0].children
@@ -211,13 +211,13 @@ def test_every_page_has_its_provenance(folders, monkeypatch):
 
     monkeypatch.setattr(site, "render", keep)
     monkeypatch.setattr(site, "write_notebooks", lambda *_: [])  # see test_anywhere.py
-    monkeypatch.setattr(paths, "BUILD", folders["mlp"].parents[3] / "build")
+    monkeypatch.setattr(paths, "BUILD", folders["controls"].parents[3] / "build")
     site.build("paper")
     pages = {path.stem for path in Path(paths.BOOK).glob("*.md")}
     rooms = {f"api/{room}" for room in library.rooms()}
-    assert entries.keys() == {*pages, *rooms, "method", "mlp"}
+    assert entries.keys() == {*pages, *rooms, "method", "controls"}
     assert entries["method"] == {"Profile": "paper", "Models": "none yet"}
-    assert entries["mlp"]["Device"] == entries["api"]["Device"] == MANIFEST["device"]
+    assert entries["controls"]["Device"] == entries["api"]["Device"] == MANIFEST["device"]
     assert entries["index"]["Profile"] == "paper"
 
 
@@ -235,8 +235,8 @@ def test_no_page_mixes_profiles(folders, monkeypatch):
     asked = []
     monkeypatch.setattr(notebooks, "execute", lambda name, given, folder, **_: asked.append((given, folder)))
     for profile in ("embedded", "paper"):
-        site.execute(profile, "mlp")
+        site.execute(profile, "controls")
     (embedded, paper) = asked
-    assert embedded == ({}, site.execution("embedded", "mlp"))
-    assert paper == ({"profile": "paper", "train": False}, site.execution("paper", "mlp"))
+    assert embedded == ({}, site.execution("embedded", "controls"))
+    assert paper == ({"profile": "paper", "train": False}, site.execution("paper", "controls"))
     assert embedded[1] != paper[1]

@@ -1,10 +1,12 @@
 """The chapter Controls, from rows small enough to work by hand."""
 
+from dataclasses import replace
 from math import nan
 
 import numpy as np
 import pandas as pd
 import planted
+import pytest
 
 from ufm.chapters import controls
 from ufm.evidence import controls as null
@@ -13,6 +15,21 @@ from ufm.statistics import Interval
 
 UNDECIDED = "cannot be decided"
 ONE = {"estimate": 0.4666, "low": 0.346, "high": 0.5849, "n": 30}
+CANARY = {"random": [0.1, 0.2, 0.6], "hard": [0.3, 0.3, -0.3]}
+CONTROL = [0.0, -0.1, 0.4]
+
+
+@pytest.fixture
+def cards():
+    """Three seeds whose scores M are known; with raw inputs they have the other sign."""
+    found = planted.cards(3, title="MNIST, small", effect=0.3)
+    score = found.arrays["score_memorisation"].copy()
+    for model, values in ((0, CONTROL), (1, CANARY["random"]), (3, CANARY["hard"])):
+        score[:, model, 0, -1], score[:, model, 1, -1] = values, -np.array(values)
+    models = found.models.copy()
+    models["accuracy"] = [0.9, 0.8, 0.5, 0.9, 0.5, 0.9, 0.9, 0.5, 0.9, 0.5, 0.9, 1.0, 0.5, 0.9, 0.5]
+    models["best_epoch"] = [5, 3, 1, 5, 1, 2, 2, 1, 2, 1, 4, 8, 1, 4, 1]
+    return replace(found, arrays=dict(found.arrays) | {"score_memorisation": score}, models=models)
 
 
 def test_published_rules_are_shown_on_all_images():
@@ -34,7 +51,8 @@ def test_quantities_are_rules_siblings_and_labels():
     rates = pd.DataFrame([{"rule": "M > 0", "inputs": "normalised", "n_images": 500} | ONE])
     correlation = {"correlation": [0.75], "correlation_low": [0.5], "correlation_high": [0.875]}
     siblings = pd.DataFrame({"pair": ["control and placebo"], "n": [30], "area": [0.5]} | correlation)
-    found = controls.quantities({"a": rates}, {"a": siblings}, {"a": Interval(0.5, 0.4, 0.6, 30)})
+    found = controls.quantities({"a": rates}, {"hard": {"a": siblings}}, {"a": Interval(0.5, 0.4, 0.6, 30)})
+    assert "correlation of control and placebo, hard hosts" in found
     table = by_population.summary(found)
     assert table["estimate"].tolist() == [0.4666, 0.75, 0.5]
     assert table["n"].tolist() == [30] * 3
@@ -91,6 +109,58 @@ def test_labels_are_a_row_a_population():
     assert table.to_numpy().tolist() == [["a", "0.50 (0.45 to 0.55)"], ["b", UNDECIDED]]
 
 
+def test_canaries_stand_beside_the_controls_of_their_seeds(cards):
+    pairs = controls.pairs(cards, "random", "normalised")
+    assert pairs["seed"].tolist() == [1000, 1001, 1002]
+    np.testing.assert_allclose(pairs[["canary", "control"]].T, [CANARY["random"], CONTROL])
+    raw = controls.pairs(cards, "hard", "raw")
+    np.testing.assert_allclose(raw["canary"], -np.array(CANARY["hard"]))
+
+
+def test_scores_beside_controls_by_hand(cards):
+    table = controls.beside_controls(cards).set_index(["host", "inputs"])
+    assert list(table.index) == [(host, inputs) for host in ("random", "hard") for inputs in ("normalised", "raw")]
+    row = table.loc["random", "normalised"]
+    # Canaries: mean 0.3; controls: mean 0.1; differences 0.1, 0.3 and 0.2.
+    assert [row[name] for name in controls.MEANS] == pytest.approx([0.3, 0.1, 0.2])
+    assert 0.099 < row["difference_low"] < 0.2 < row["difference_high"] < 0.301  # the ends of what was seen
+    # All three above their controls: the exact interval reaches down to the cube root of 0.025.
+    assert [row["above"], row["above_low"], row["above_high"]] == pytest.approx([1, 0.025 ** (1 / 3), 1])
+    raw = table.loc["random", "raw"]
+    assert [raw[name] for name in controls.MEANS] == pytest.approx([-0.3, -0.1, -0.2])
+    assert raw["above"] == 0
+    assert table.loc["hard", "normalised"]["above"] == pytest.approx(2 / 3)
+    assert (table["n"] == 3).all()
+
+
+def test_models_and_distances_by_hand(cards):
+    models = controls.models(cards).set_index(["role", "host"])
+    assert models.loc[("control", ""), "accuracy"] == pytest.approx(0.9)
+    assert models.loc[("canary", "random"), "epoch"] == pytest.approx(13 / 3)
+    distances = controls.distances(cards)
+    assert distances["accuracy"]["estimate"] == pytest.approx(0.2 / 3)
+    assert distances["best epoch"]["estimate"] == pytest.approx((2 + 0 + 4) / 3)
+
+
+def test_tables_and_summary_of_pairs_say_the_same(cards):
+    beside, title = {"MNIST, small": controls.beside_controls(cards)}, "MNIST, small"
+    shown = controls.printed_beside_controls(beside)
+    assert list(zip(shown["hosts"], shown["inputs"], strict=True)) == [
+        (host, inputs) for host in ("random", "hard") for inputs in ("normalised", "raw")
+    ]
+    assert shown["M, canaries"][0].startswith("0.300 (")
+    assert shown["canary above control"][0].startswith("1.00 (")
+    assert shown["M, canaries"][1].startswith("−0.300 (")
+    models = controls.printed_models({title: controls.models(cards)})
+    assert models["models"].tolist()[:2] == ["control", "canary, random host"]
+    found = controls.quantities_of_pairs(beside, {title: controls.distances(cards)})
+    values = by_population.ranges(found, digits=3)
+    assert values["m_controls"] == "0.100"
+    assert values["canary_less_control_on_random_hosts"] == "0.200"
+    assert values["best_epoch_distance"] == "2.000"
+    assert not by_population.summary(found)["quantity"].duplicated().any()
+
+
 # What its figures are drawn from, given populations (tests/test_figures.py).
 DRAWN = {
     "drawn_scores": lambda some: [planted.each(some, null.scores_by_role)],
@@ -99,7 +169,8 @@ DRAWN = {
     "drawn_p_values": lambda some: [planted.each(some, null.permutation_p_values)],
     "drawn_above_zero": lambda some: [controls.above_zero(planted.each(some, null.scores_by_role))],
     "drawn_rules": lambda some: [planted.each(some, null.false_positive_rates)],
+    "drawn_differences": lambda some: [planted.each(some, controls.beside_controls)],
     "drawn_small_p_values": lambda some: [planted.each(some, null.permutation_p_values)],
     "drawn_labels": lambda some: [controls.labels(planted.each(some, null.label_check, "hard"))],
 }
-PANELS = {"drawn_small_p_values": 2, "drawn_labels": 1}
+PANELS = {"drawn_small_p_values": 2, "drawn_labels": 1, "drawn_differences": 1}

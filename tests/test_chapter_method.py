@@ -176,7 +176,7 @@ def test_each_model_had_its_own_stamp_on_its_own_host(monkeypatch):
 
 
 def test_the_placebo_feature_is_the_one_that_was_trained_with():
-    population = Run("mlp", {"profile": "paper", "train": False}).recorded()["mnist-small"]
+    population = Run("controls", {"profile": "paper", "train": False}).recorded()["mnist-small"]
     seed, card = population.entries[0]["seed"], population.arrays[0]
     for kind, host in enumerate(population.protocol.hosts):
         np.testing.assert_array_equal(

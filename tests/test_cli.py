@@ -53,7 +53,7 @@ def ufm(monkeypatch, capfd):
 def execution(folder, estimate=0.5, half=0.1, **changes):
     """What an execution leaves: a manifest and a summary table of one quantity."""
     (folder / "tables").mkdir(parents=True, exist_ok=True)
-    parameters = {"profile": "embedded", "dataset": "digits", "n_seeds": 4, "sweeps": {"mlp": {}}} | changes
+    parameters = {"profile": "embedded", "dataset": "digits", "n_seeds": 4, "sweeps": {"controls": {}}} | changes
     write_manifest(folder, profile="embedded", parameters=parameters)
     row = ("M, canaries", estimate, estimate - half, estimate + half, 4)
     pd.DataFrame([row], columns=list(SUMMARY_COLUMNS)).to_csv(folder / "tables" / "summary.csv", index=False)
@@ -69,13 +69,13 @@ def books(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("run nonsense", ["'nonsense'", "method, mlp"]),
-        ("run mlp -p nonsense 1", ["'nonsense'", "n_seeds (int or None, None)"]),
-        ("run mlp -p n_seeds many", ["n_seeds", "int or None", "'many'", "profile (str"]),
-        ("run mlp -p fresh 1", ["fresh", "bool", "'1'"]),
-        ("run mlp -p profile", ["-p NAME VALUE", "-p profile"]),
-        ("run mlp profile paper", ["-p NAME VALUE", "profile paper"]),
-        ("run mlp -q seed 1", ["-p NAME VALUE", "-q seed 1"]),
+        ("run nonsense", ["'nonsense'", "method, regularisers"]),
+        ("run controls -p nonsense 1", ["'nonsense'", "n_seeds (int or None, None)"]),
+        ("run controls -p n_seeds many", ["n_seeds", "int or None", "'many'", "profile (str"]),
+        ("run controls -p fresh 1", ["fresh", "bool", "'1'"]),
+        ("run controls -p profile", ["-p NAME VALUE", "-p profile"]),
+        ("run controls profile paper", ["-p NAME VALUE", "profile paper"]),
+        ("run controls -q seed 1", ["-p NAME VALUE", "-q seed 1"]),
         ("data nonsense", ["'nonsense'", "mnist, fashion_mnist, cifar10"]),
         ("data mnist nonsense", ["'nonsense'", "mnist, fashion_mnist, cifar10"]),
         ("compare /nowhere", ["/nowhere", "manifest.json"]),
@@ -162,11 +162,11 @@ def test_bad_folders_to_compare_are_named(ufm, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("profile", "../../../book/records"), ("notebook", "../mlp"), ("profile", 3), ("notebook", None)],
+    [("profile", "../../../book/records"), ("notebook", "../controls"), ("profile", 3), ("notebook", None)],
 )
 def test_a_manifest_cannot_lead_out_of_the_books_executions(ufm, tmp_path, monkeypatch, name, value):
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "_build" / "runs"))
-    precious = tmp_path / "book" / "records" / "mlp" / "manifest.json"
+    precious = tmp_path / "book" / "records" / "controls" / "manifest.json"
     precious.parent.mkdir(parents=True)
     precious.write_text("not ours", encoding="utf-8")
     folder = execution(tmp_path / "rerun")
@@ -226,7 +226,7 @@ def test_compare_says_it_in_words_and_by_its_exit_code(ufm, books, tmp_path, cha
 
 
 def test_an_earlier_execution_is_not_compared_with(ufm, books, tmp_path):
-    execution(site.execution("embedded", "mlp"), estimate=7)
+    execution(site.execution("embedded", "controls"), estimate=7)
     assert ufm("compare", execution(tmp_path / "rerun"))[0] == 0
 
 

@@ -300,8 +300,8 @@ def test_compare_runs_names_the_folder_that_lacks_something(tmp_path):
         (lambda path: path.write_text("{}", encoding="utf-8"), "notebook: Field required"),
         *((partial(changed, {name: None}), f"manifest.json: {name}: ") for name in MANIFEST),
         (partial(changed, {"parameters": {}}), "parameters: no sweeps"),
-        (partial(changed, {"parameters": {"sweeps": ["mlp"]}}), "parameters: no sweeps"),
-        (partial(changed, {"parameters": {"sweeps": {"mlp": 3}}}), "parameters: no sweeps"),
+        (partial(changed, {"parameters": {"sweeps": ["controls"]}}), "parameters: no sweeps"),
+        (partial(changed, {"parameters": {"sweeps": {"controls": 3}}}), "parameters: no sweeps"),
         (partial(changed, {"seeds": "five"}), "seeds: "),
     ],
 )
@@ -310,7 +310,7 @@ def test_a_damaged_manifest_is_named_in_one_line(tmp_path, harm, named):
     good = write_run(tmp_path / "good", {"scores": SCORES})
     bad = write_run(tmp_path / "bad", {"scores": SCORES})
     harm(bad / "manifest.json")
-    for read in (lambda: compare_runs(good, bad), lambda: site.provenance({"mlp": bad})):
+    for read in (lambda: compare_runs(good, bad), lambda: site.provenance({"controls": bad})):
         with pytest.raises(ValueError, match=f"^{bad}/manifest.json: .*; run the notebook again$") as raised:
             read()
         assert named in str(raised.value)

@@ -13,7 +13,7 @@ from ufm.plan import registry
 from ufm.records import provenance
 
 ROOT = paths.ROOT
-CHAPTERS = ("method", "mlp")
+CHAPTERS = ("method", "controls")
 BOTH = set(CHAPTERS)
 
 
@@ -96,15 +96,15 @@ def removed(path):
         (more("library/room/file.py"), BOTH, BOTH),
         (more("library/other.py"), BOTH, BOTH),
         (removed("library/room/file.py"), BOTH, BOTH),
-        (more("records/mlp/manifest.json"), set(), {"mlp"}),
-        (more("records/mlp/arrays/one.npz"), set(), {"mlp"}),
-        (more("records/mlp/arrays/other.npz"), set(), {"mlp"}),
-        (removed("records/mlp/arrays/one.npz"), set(), {"mlp"}),
-        (removed("records/mlp"), set(), {"mlp"}),
+        (more("records/controls/manifest.json"), set(), {"controls"}),
+        (more("records/controls/arrays/one.npz"), set(), {"controls"}),
+        (more("records/controls/arrays/other.npz"), set(), {"controls"}),
+        (removed("records/controls/arrays/one.npz"), set(), {"controls"}),
+        (removed("records/controls"), set(), {"controls"}),
         (more("records/pictures/arrays/one.npz"), set(), BOTH),
         (removed("records/pictures"), set(), BOTH),
         (removed("records"), set(), BOTH),
-        (more("records/mlp/.lock"), set(), set()),
+        (more("records/controls/.lock"), set(), set()),
         (more("records/elsewhere/manifest.json"), set(), set()),
     ],
 )
@@ -121,12 +121,12 @@ def test_other_versions_of_the_libraries_execute_all_again(executed, monkeypatch
 
 @pytest.mark.parametrize("lost", ["manifest.json", "notebook.ipynb"])
 def test_an_execution_of_which_something_is_lost_is_done_again(executed, profile, lost):
-    (site.execution(profile, "mlp") / lost).unlink()
-    assert executed() == {"mlp"}
+    (site.execution(profile, "controls") / lost).unlink()
+    assert executed() == {"controls"}
 
 
 def test_what_cannot_be_executed_yet_is_not_tried_again(executed, profile):
-    folder = site.execution(profile, "mlp")
+    folder = site.execution(profile, "controls")
     shutil.rmtree(folder)
     folder.mkdir()
     (folder / "pending.txt").write_text("None of the planned seeds is recorded.\n", encoding="utf-8")

@@ -139,14 +139,14 @@ def test_what_takes_long_says_so_before(monkeypatch, capfd, seconds, said):
 @pytest.mark.parametrize(
     ("notebook", "changes", "message"),
     [
-        ("mlp", {"n_seeds": 7}, "^n_seeds: evidence needs at least 8 seeds$"),
+        ("controls", {"n_seeds": 7}, "^n_seeds: evidence needs at least 8 seeds$"),
         ("first-plan", {"n_seeds": 1}, "^n_seeds: evidence needs at least 8 seeds$"),
         (
-            "mlp",
+            "controls",
             {"n_seeds": 99_999_999_999},
             "^n_seeds: the last seed 99999999998 is beyond the last host; .*; ask for",
         ),
-        ("mlp", {"n_seeds": 10**30}, "^n_seeds: the last seed 9{30} is beyond the last host"),
+        ("controls", {"n_seeds": 10**30}, "^n_seeds: the last seed 9{30} is beyond the last host"),
         ("when", {"n_seeds": 99_999_999_999}, "^n_seeds: the last seed 99999999998 is too high"),
         ("method", {"seed": 10**12}, "^seed: 1000000000000 is beyond the last host"),
     ],

@@ -58,7 +58,7 @@ def others(checkout):
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_target_leaves_the_neighbours_of_a_checkout_alone(checkout, target):
     before = others(checkout)
-    given = {"run": ["NOTEBOOK=mlp", "ARGS=-p n_seeds 8"], "compare": ["RUN=_build/runs/my 'own' & run"]}
+    given = {"run": ["NOTEBOOK=controls", "ARGS=-p n_seeds 8"], "compare": ["RUN=_build/runs/my 'own' & run"]}
     calls = run(checkout, target, *given.get(target, []))
     assert others(checkout) == before
     assert all(call[1] == str(checkout) for call in calls)

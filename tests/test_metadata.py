@@ -56,7 +56,7 @@ def site(tmp_path):
             format = "html"
 
         class env:
-            found_docs = {"mlp", "index"}
+            found_docs = {"controls", "index"}
 
     return Site
 
@@ -73,7 +73,7 @@ def told(html):
 
 
 def test_a_page_is_described_by_its_first_paragraph(extension, site):
-    found = told(head(extension, site, "mlp", 'First  "words"\nof <it>.', "Second."))
+    found = told(head(extension, site, "controls", 'First  "words"\nof <it>.', "Second."))
     assert found == {
         "description": 'First "words" of <it>.',
         "og:type": "article",
@@ -101,16 +101,16 @@ def test_nothing_needs_an_address_that_is_not_there(extension, site):
 
 def test_with_an_address_pages_say_theirs_and_show_the_card(extension, site):
     site.config.html_baseurl = f"{ADDRESS}/"
-    found = told(head(extension, site, "mlp", "Words."))
-    assert found["og:url"] == f"{ADDRESS}/mlp.html"
+    found = told(head(extension, site, "controls", "Words."))
+    assert found["og:url"] == f"{ADDRESS}/controls.html"
     assert found["og:image"] == f"{ADDRESS}/{social.CARD}"
     assert (int(found["og:image:width"]), int(found["og:image:height"])) == social.SIZE
     assert found["twitter:card"] == "summary_large_image"
     extension.write_sitemap(site, None)
     sitemap = ElementTree.parse(site.outdir / "sitemap.xml")
     assert [one.text for one in sitemap.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")] == [
+        f"{ADDRESS}/controls.html",
         f"{ADDRESS}/index.html",
-        f"{ADDRESS}/mlp.html",
     ]
     assert f"Sitemap: {ADDRESS}/sitemap.xml" in (site.outdir / "robots.txt").read_text(encoding="utf-8")
 
@@ -130,7 +130,7 @@ def test_the_front_page_is_an_article_as_the_citation_file_has_it(extension, sit
     known = json.loads(html[html.index("{") : html.rindex("}") + 1])
     assert known["author"] == [{"@type": "Person", "givenName": "Ada", "familyName": "</script>"}]
     assert (known["url"], known["identifier"]) == (f"{ADDRESS}/index.html", "https://doi.org/10.1/2")
-    assert "ScholarlyArticle" not in head(extension, site, "mlp")
+    assert "ScholarlyArticle" not in head(extension, site, "controls")
 
 
 def test_the_card_is_a_small_picture_with_one_marked_image():

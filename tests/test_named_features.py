@@ -576,7 +576,7 @@ def test_a_picture_whose_permutations_are_itself_is_refused(tmp_path, pixels):
     path = tmp_path / "flat.png"
     Image.fromarray(pixels.astype(np.uint8)).save(path)
     with pytest.raises(ValueError, match=r"^feature: the pixels of .*flat\.png' have \d+ arrangements") as error:
-        Run("mlp", {"profile": "embedded", "feature": str(path)})
+        Run("controls", {"profile": "embedded", "feature": str(path)})
     assert "\n" not in str(error.value)
 
 

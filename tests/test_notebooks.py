@@ -259,21 +259,21 @@ def test_an_ill_typed_parameter_is_an_error_that_lists_all(tiny, name, text, exp
 
 
 def test_an_unknown_parameter_is_an_error_that_lists_all():
-    with pytest.raises(ValueError, match="mlp has no parameter 'n_canary'") as raised:
-        notebooks.typed("mlp", {"seed": "1", "n_canary": "3"})
-    for known in notebooks.parameters("mlp"):
+    with pytest.raises(ValueError, match="controls has no parameter 'n_canary'") as raised:
+        notebooks.typed("controls", {"seed": "1", "n_canary": "3"})
+    for known in notebooks.parameters("controls"):
         assert f"{known} (" in str(raised.value)
 
 
 def test_an_unknown_notebook_is_an_error_that_lists_all(tmp_path):
-    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: .*method, mlp"):
+    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: .*method, regularisers"):
         notebooks.execute("nonsense", {}, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_cells_are_numbered_whoever_reads_them():
-    assert nbformat.writes(notebooks.read("mlp")) == nbformat.writes(notebooks.read("mlp"))
-    ids = [cell.id for cell in notebooks.read("mlp").cells]
+    assert nbformat.writes(notebooks.read("controls")) == nbformat.writes(notebooks.read("controls"))
+    ids = [cell.id for cell in notebooks.read("controls").cells]
     assert ids == [f"cell-{number}" for number in range(len(ids))]
 
 
@@ -329,11 +329,11 @@ def test_the_caller_keeps_its_environment_and_sees_progress(tiny, monkeypatch, c
 
 def test_notebooks_are_written_with_the_outputs_of_the_embedded_profile_where_there_are_any(tmp_path, monkeypatch):
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
-    executed = tmp_path / "runs" / "book" / "embedded" / "mlp" / "notebook.ipynb"
+    executed = tmp_path / "runs" / "book" / "embedded" / "controls" / "notebook.ipynb"
     executed.parent.mkdir(parents=True)
     nbformat.write(nbformat.v4.new_notebook(), executed)
     assert notebooks.write_ipynb(tmp_path / "out") == [tmp_path / "out" / f"{name}.ipynb" for name in notebooks.NAMES]
-    assert (tmp_path / "out" / "mlp.ipynb").read_bytes() == executed.read_bytes()
+    assert (tmp_path / "out" / "controls.ipynb").read_bytes() == executed.read_bytes()
     plain = nbformat.read(tmp_path / "out" / "method.ipynb", as_version=4)
     assert plain == notebooks.read("method")
 

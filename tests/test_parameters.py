@@ -230,7 +230,7 @@ def test_without_a_validation_split_early_stopping_does_without():
 
 @pytest.mark.parametrize(("n", "expected"), [(480, None), (600, None), (601, 600), (5_000, 600)])
 def test_a_small_data_set_is_taken_whole(of_size, n, expected):
-    assert shown("mlp", "embedded", dataset=of_size(n))["digits-small"].protocol.n_train == expected
+    assert shown("controls", "embedded", dataset=of_size(n))["digits-small"].protocol.n_train == expected
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_a_page_of_its_own_has_what_it_cites(text, there, tmp_path, monkeypatch)
     seen = {}
 
     def staged(source, folders):
-        (source / "mlp.ipynb").write_text(text, encoding="utf-8")
+        (source / "controls.ipynb").write_text(text, encoding="utf-8")
 
     def rendered(source, toc, parent, *, strict):
         seen["files"] = {path.name for path in source.iterdir()}
@@ -115,6 +115,6 @@ def test_a_page_of_its_own_has_what_it_cites(text, there, tmp_path, monkeypatch)
     monkeypatch.setattr(site, "stage", staged)
     monkeypatch.setattr(site, "provenance", lambda folders: {})
     monkeypatch.setattr(site, "render", rendered)
-    site.page("mlp", tmp_path)
+    site.page("controls", tmp_path)
     assert ({"references.bib", "bibliography.md"} <= seen["files"]) is there
     assert seen["toc"].get("chapters", []) == [{"file": "bibliography"}] * there

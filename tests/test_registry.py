@@ -90,6 +90,6 @@ def test_every_file_that_trains_has_a_place_of_its_own(profile):
 
 
 def test_an_unknown_profile_is_one_line():
-    for ask in (lambda: registry.sweeps("nonsense"), lambda: registry.chapter("mlp", "nonsense")):
+    for ask in (lambda: registry.sweeps("nonsense"), lambda: registry.chapter("controls", "nonsense")):
         with pytest.raises(ValueError, match="^profile: 'nonsense' is not one of embedded, paper$"):
             ask()

@@ -15,7 +15,7 @@ def scripts(monkeypatch):
     return ufm_scripts
 
 
-def page(scripts, body, name="mlp"):
+def page(scripts, body, name="controls"):
     """Names of the style sheets of a page with this text, and of its scripts with whether they are deferred."""
     context = {
         "body": body,
@@ -24,7 +24,7 @@ def page(scripts, body, name="mlp"):
             _JavaScript("_static/documentation_options.js"),
             _JavaScript("_static/mathjax/es5/tex-mml-chtml.js", priority=300, defer="defer"),
             _JavaScript(None, body="window.MathJax = {}"),
-            _JavaScript(None, body="DOCUMENTATION_OPTIONS.pagename = 'mlp'"),
+            _JavaScript(None, body="DOCUMENTATION_OPTIONS.pagename = 'controls'"),
             _JavaScript("_static/copybutton.js", async_="async"),
             _JavaScript("_static/reach.js", priority=800),
         ],
@@ -39,7 +39,7 @@ def test_a_page_has_what_it_uses(scripts):
     assert styles == ["_static/ufm.css"]
     assert [*files] == [
         "_static/documentation_options.js",
-        "DOCUMENTATION_OPTIONS.pagename = 'mlp'",
+        "DOCUMENTATION_OPTIONS.pagename = 'controls'",
         "_static/reach.js",
     ]
     styles, files, _ = page(scripts, '<span class="math notranslate">x</span> <details class="sd-dropdown">')
@@ -52,7 +52,7 @@ def test_a_page_has_what_it_uses(scripts):
 
 def test_scripts_wait_for_the_page_but_the_first(scripts):
     _, files, last = page(scripts, '<div class="highlight">')
-    inside = {"DOCUMENTATION_OPTIONS.pagename = 'mlp'", "_static/documentation_options.js"}
+    inside = {"DOCUMENTATION_OPTIONS.pagename = 'controls'", "_static/documentation_options.js"}
     assert {name for name, when in files.items() if when is None} == inside
     assert last.priority == 800
 

@@ -17,7 +17,7 @@ from ufm.cli import site as commands
 def folders(tmp_path, monkeypatch):
     monkeypatch.setenv("UFM_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(notebooks, "NAMES", ("mlp",))
+    monkeypatch.setattr(notebooks, "NAMES", ("controls",))
     monkeypatch.chdir(tmp_path)
 
 
@@ -71,7 +71,7 @@ def test_two_identical_runs_both_end_well(monkeypatch, waits, capsys):
     def page(name, folder):
         assert (folder / "notebook.ipynb").read_text(encoding="utf-8") == "executed"
         assert (folder / "manifest.json").exists()
-        return folder / "html" / "mlp.html"
+        return folder / "html" / "controls.html"
 
     monkeypatch.setattr(notebooks, "typed", lambda name, given: given)
     monkeypatch.setattr(notebooks, "execute", lambda *given, **how: execute(paused.until)(*given, **how))
@@ -79,12 +79,12 @@ def test_two_identical_runs_both_end_well(monkeypatch, waits, capsys):
 
     def run(pause):
         paused.until = pause
-        runs.run(SimpleNamespace(args=["-p", "n_seeds", "4"]), "mlp")
+        runs.run(SimpleNamespace(args=["-p", "n_seeds", "4"]), "controls")
 
     side_by_side(run, run, waits)
     output, errors = capsys.readouterr()
     assert output.count("page      ") == 2
-    assert errors == f"{paths.runs() / 'mlp-n_seeds=4'}: another process is at it; this one waits\n"
+    assert errors == f"{paths.runs() / 'controls-n_seeds=4'}: another process is at it; this one waits\n"
 
 
 def test_the_book_is_built_while_nobody_executes(monkeypatch, waits):
@@ -95,7 +95,7 @@ def test_the_book_is_built_while_nobody_executes(monkeypatch, waits):
 
     def executes(pause):
         paused.until = pause
-        site.execute("embedded", "mlp")
+        site.execute("embedded", "controls")
 
     def builds(pause):
         commands.book("embedded")
@@ -116,7 +116,7 @@ def test_two_books_are_built_one_after_the_other(monkeypatch, waits):
     monkeypatch.setattr(notebooks, "executed", lambda path: None)
     monkeypatch.setattr(notebooks, "drawings", lambda found: {})
     monkeypatch.setattr(site, "write_notebooks", lambda *_: None)
-    folder = site.execution("embedded", "mlp")
+    folder = site.execution("embedded", "controls")
     write_manifest(folder)
     (folder / "notebook.ipynb").write_text("executed", encoding="utf-8")
 
@@ -146,21 +146,21 @@ def test_readers_of_a_folder_do_not_wait_for_each_other(tmp_path, waits):
 @pytest.mark.parametrize(
     ("given", "name"),
     [
-        ({}, "mlp"),
-        ({"seed": "100", "n_seeds": "8"}, "mlp-n_seeds=8-seed=100"),
-        ({"fresh": "True", "feature": "B", "n_train": "None"}, "mlp-feature=B-fresh=True-n_train=None"),
-        ({"dataset": "fashion_mnist", "learning_rate": "1e-3"}, "mlp-dataset=fashion_mnist-learning_rate=1e-3"),
+        ({}, "controls"),
+        ({"seed": "100", "n_seeds": "8"}, "controls-n_seeds=8-seed=100"),
+        ({"fresh": "True", "feature": "B", "n_train": "None"}, "controls-feature=B-fresh=True-n_train=None"),
+        ({"dataset": "fashion_mnist", "learning_rate": "1e-3"}, "controls-dataset=fashion_mnist-learning_rate=1e-3"),
     ],
 )
 def test_plain_settings_are_the_name_of_a_runs_folder(given, name):
-    assert runs.label("mlp", given) == name
+    assert runs.label("controls", given) == name
 
 
 def test_other_settings_have_another_folder(tmp_path):
     texts = ["[]", "()", "_", "J. DOE", "J. Doe", "J._DOE", "DOE", "Doe", "doe", "é", "e\u0301", "a-seed=1", "../x", ""]
     given = [{"feature": text} for text in [*texts, "x" * 300, "x" * 301, "é" * 200]]
     given += [{"feature": "a", "seed": "1"}, {"dataset": "./scans"}, {"dataset": "../scans"}]
-    names = [runs.label("mlp", one) for one in given]
+    names = [runs.label("controls", one) for one in given]
     assert len({name.casefold() for name in names}) == len(names)
     for name in names:
         assert len(name.encode()) < 230
@@ -173,5 +173,5 @@ def test_a_relative_path_is_another_one_elsewhere(tmp_path, monkeypatch):
         (tmp_path / place / "scans").mkdir(parents=True)
         (tmp_path / place / "mark.png").touch()
         monkeypatch.chdir(tmp_path / place)
-        names += [runs.label("mlp", {"dataset": "./scans"}), runs.label("mlp", {"feature": "mark.png"})]
+        names += [runs.label("controls", {"dataset": "./scans"}), runs.label("controls", {"feature": "mark.png"})]
     assert len(set(names)) == 4

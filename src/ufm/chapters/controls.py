@@ -1,4 +1,4 @@
-"""The null: what published scores and p-values say of models that never saw the letter."""
+"""The null: what published scores and p-values say of models that never saw the letter, and of others beside them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -8,26 +8,112 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from ufm.evidence import Cards
+from ufm.evidence.controls import scores_by_role
+from ufm.measures.layout import INPUTS
 from ufm.report.by_population import Quantities, interval_of, joined, wide
-from ufm.report.figures import COLOURS, KINDS, LINES, closed, forest, label, panels, rows_of
+from ufm.report.figures import COLOURS, HOST_MARKS, KINDS, LINES, closed, forest, label, panels, rows_of
 from ufm.report.texts import with_interval
-from ufm.statistics import Interval, share_interval
+from ufm.statistics import Interval, bootstrap_interval, columns, share_interval
 from ufm.statistics.roc import share_interval_over_seeds
+
+MEANS = ("canaries", "controls", "difference")  # of M, and of canary less control of the same seed
 
 
 def quantities(
-    rates: Mapping[str, pd.DataFrame], siblings: Mapping[str, pd.DataFrame], checks: Mapping[str, Interval]
+    rates: Mapping[str, pd.DataFrame],
+    siblings: Mapping[str, Mapping[str, pd.DataFrame]],
+    checks: Mapping[str, Interval],
 ) -> Quantities:
-    """What the chapter found, by quantity and population."""
+    """What the chapter found, by quantity and population; siblings: by kind of host, then by population."""
     found: dict[str, dict] = {}
     for population, table in rates.items():
         for row in on_all_images(table).to_dict("records"):
             found.setdefault(row["quantity"], {})[population] = row
-    for population, table in siblings.items():
-        for row in table.to_dict("records"):
-            found.setdefault(f"correlation of {row['pair']}", {})[population] = interval_of(row, "correlation")
+    for host, tables in siblings.items():
+        for population, table in tables.items():
+            for row in table.to_dict("records"):
+                name = f"correlation of {row['pair']}, {host} hosts"
+                found.setdefault(name, {})[population] = interval_of(row, "correlation")
     found["labels of hosts"] = {population: asdict(check) for population, check in checks.items()}
     return found
+
+
+def quantities_of_pairs(
+    beside: Mapping[str, pd.DataFrame], distances: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> Quantities:
+    """What was found of canaries beside their controls, by quantity and population: scores with normalised inputs."""
+    found: dict[str, dict] = {}
+    of_canaries = {"M, canaries": "canaries", "canary less control": "difference", "above its control": "above"}
+    for population, table in beside.items():
+        for row in table[table["inputs"] == INPUTS[0]].to_dict("records"):
+            found.setdefault("M, controls", {})[population] = interval_of(row, "controls")
+            for name, column in of_canaries.items():
+                found.setdefault(f"{name} on {row['host']} hosts", {})[population] = interval_of(row, column)
+    for population, distance in distances.items():
+        for name, row in distance.items():
+            found.setdefault(f"{name}, distance", {})[population] = row
+    return found
+
+
+def pairs(cards: Cards, host: str, inputs: str) -> pd.DataFrame:
+    """Score M in nats of each seed's canary on a kind of host, and of its control: columns seed, canary, control.
+
+    inputs: "normalised" or "raw".
+    """
+    table = scores_by_role(cards)
+    score = "memorisation" if inputs == INPUTS[0] else f"memorisation_{inputs}"
+    by_role = {
+        role: table[(table["role"] == role) & (table["host"] == where)].set_index("seed")[score]
+        for role, where in (("canary", host), ("control", ""))
+    }
+    return pd.DataFrame(by_role).reset_index()
+
+
+def beside_controls(cards: Cards) -> pd.DataFrame:
+    """A row a kind of host and scoring input: columns host, inputs, n, the means above and above.
+
+    above: the share of canaries that score above their own control. All but n have a low and a high end: of bootstrap
+    intervals over seeds for means, of a Clopper–Pearson one for the share.
+    """
+    rows = []
+    for host in cards.protocol.hosts:
+        for inputs in INPUTS:
+            table = pairs(cards, host, inputs)
+            canary, control = table["canary"].to_numpy(), table["control"].to_numpy()
+            intervals = dict(zip(MEANS, map(bootstrap_interval, (canary, control, canary - control)), strict=True))
+            intervals["above"] = share_interval(canary > control)
+            rows.append({"host": host, "inputs": inputs, "n": len(table)} | columns(intervals))
+    return pd.DataFrame(rows)
+
+
+def models(cards: Cards) -> pd.DataFrame:
+    """How good the models are, a row a role and kind of host.
+
+    Columns: role, host, n; accuracy (on test images that early stopping did not see) and epoch (the best one), each
+    with its low and high end.
+    """
+    rows = []
+    for (role, host), table in cards.models.fillna({"host": ""}).groupby(["role", "host"], sort=False):
+        intervals = {
+            "accuracy": bootstrap_interval(table["accuracy"].to_numpy(float)),
+            "epoch": bootstrap_interval(table["best_epoch"].to_numpy(float)),
+        }
+        rows.append({"role": role, "host": host, "n": len(table)} | columns(intervals))
+    return pd.DataFrame(rows)
+
+
+def distances(cards: Cards) -> dict[str, dict[str, float]]:
+    """How far one changed image moves a training: mean distance of control and canary on its random host."""
+    table = cards.models.fillna({"host": ""})
+    means = {}
+    for name, column in {"accuracy": "accuracy", "best epoch": "best_epoch"}.items():
+        canary, control = (
+            table[(table["role"] == role) & (table["host"] == host)].set_index("seed")[column].astype(float)
+            for role, host in (("canary", "random"), ("control", ""))
+        )
+        means[name] = asdict(bootstrap_interval(np.abs(canary - control).to_numpy()))
+    return means
 
 
 def on_all_images(rates: pd.DataFrame) -> pd.DataFrame:
@@ -53,6 +139,35 @@ def above_zero(scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def printed_above_zero(table: pd.DataFrame) -> pd.DataFrame:
     """`above_zero` as the book prints it, a column a population."""
     return wide(dict(list(table.groupby("population", sort=False))), "kind")
+
+
+def printed_beside_controls(beside: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """`beside_controls` as the book prints it."""
+    titles = {"M, canaries": "canaries", "M, controls": "controls", "canary less control": "difference"}
+    titles |= {"canary above control": "above"}
+    rows = [
+        {"population": population, "hosts": row["host"], "inputs": row["inputs"], "seeds": row["n"]}
+        | {title: with_interval(row, digits=3 if end in MEANS else 2, end=end) for title, end in titles.items()}
+        for population, table in beside.items()
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def printed_models(models: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """`models` as the book prints them."""
+    rows = [
+        {
+            "population": population,
+            "models": f"{row['role']}, {row['host']} host" if row["host"] else row["role"],
+            "seeds": row["n"],
+            "accuracy": with_interval(row, digits=4, end="accuracy"),
+            "best epoch": with_interval(row, digits=1, end="epoch"),
+        }
+        for population, table in models.items()
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
 
 
 def constant(lit: Mapping[str, np.ndarray]) -> str:
@@ -114,6 +229,15 @@ def drawn_above_zero(table: pd.DataFrame) -> Figure:
     marks = {name: (colour, marker, True) for name, colour, marker in KINDS.values()}
     rows = rows_of(table, panel=table["population"], label=table["kind"], kind=table["kind"])
     return forest(rows, x="share with M above zero", marks=marks, lines=(0.5,), nothing=None)
+
+
+def drawn_differences(beside: Mapping[str, pd.DataFrame]) -> Figure:
+    """Mean score of the canary less that of its control, normalised inputs, a row a population."""
+    table = joined(beside)
+    table = table[table["inputs"] == INPUTS[0]]
+    rows = rows_of(table, "difference", label=table["population"], kind=table["host"] + " hosts")
+    marks = {f"{host} hosts": mark for host, mark in HOST_MARKS.items()}
+    return forest(rows, x="M of the canary less that of its control (nats)", marks=marks)
 
 
 def drawn_rules(rates: Mapping[str, pd.DataFrame]) -> Figure:

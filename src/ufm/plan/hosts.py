@@ -25,9 +25,14 @@ def full_size(profile: str) -> tuple[str, ...]:
     return tuple(name for dataset in second.FULL[profile] for name in second.full(profile, dataset))
 
 
-PICTURED = full_size  # images of their hosts are kept with the records
+def pictured(profile: str) -> tuple[str, ...]:
+    """The second plan's models of the full size, then the populations."""
+    return (*full_size(profile), *populations.names(profile))
+
+
+PICTURED = pictured  # images of their hosts are kept with the records
 
 
 def shown(profile: str) -> tuple[str, ...]:
-    """The second plan's models of the full size, the populations, then the middling hosts."""
-    return (*full_size(profile), *populations.names(profile), *sweeps(profile))
+    """Those, then the middling hosts."""
+    return (*pictured(profile), *sweeps(profile))
