@@ -70,6 +70,7 @@ AUDITS = [
     ({"--images": "texts"}, "images: texts/a.txt is no image that can be read"),
     ({"--images": "halves"}, "images: halves/a.png is no image that can be read"),
     ({"--images": "deep"}, "images: deep/a.png has greys of 16 bits; save it in 8"),
+    ({"--images": "scans"}, "images: scans/a.dcm is no DICOM file that can be read"),
     ({"--images": "small"}, "torch: mine:network gives nothing for images of 1 x 7 x 7: mat1 and mat2"),
     ({"--images": "tiny"}, "feature would cover rows 1 to 5 and columns 1 to 5 of an image of 4 x 4 pixels"),
     ({"--n-images": 0}, "n_images: must be at least 1, not 0"),
@@ -189,7 +190,7 @@ ENDPOINTS = [
 
 def spoil(here):
     """What is bad, beside what is good."""
-    for name in ("empty", "texts", "mixed", "coloured", "halves", "deep", "small", "tiny", "begun"):
+    for name in ("empty", "texts", "mixed", "coloured", "halves", "deep", "scans", "small", "tiny", "begun"):
         (here / name).mkdir()
     (here / "texts" / "a.txt").write_text("text", encoding="utf-8")
     shapes = {"mixed/a": (8, 8), "mixed/b": (9, 8), "coloured/a": (8, 8), "coloured/b": (8, 8, 3), "small/a": (7, 7)}
@@ -197,6 +198,7 @@ def spoil(here):
         Image.fromarray(np.full(shape, 9, np.uint8)).save(here / f"{name}.png")
     Image.fromarray(np.full((8, 8), 4096, np.uint16)).save(here / "deep" / "a.png")
     Image.new("LA", (5, 5)).save(here / "clear.png")
+    (here / "scans" / "a.dcm").write_bytes(b"text")
     (here / "halves" / "a.png").write_bytes((here / "images" / "00.png").read_bytes()[:60])
     (here / "begun" / "so-far.npz").write_bytes(b"")
     (here / "bad.py").write_text(NETWORKS, encoding="utf-8")

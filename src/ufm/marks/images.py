@@ -80,6 +80,8 @@ def stamped(file: Path, mark: np.ndarray, position: tuple[int, int]) -> bytes:
 def read_folder(folder: Path, n: int) -> "torch.Tensor":
     """The first n images of a folder, by name: (n, 1 or 3, H, W) float32 in [0, 1].
 
+    A DICOM file is grey, as `ufm.marks.dicom` says, and may lie among others of its size.
+
     Raises ValueError: no folder, no images in it, a file that is none, or images of several sizes or kinds.
     """
     import torch
@@ -91,11 +93,9 @@ def read_folder(folder: Path, n: int) -> "torch.Tensor":
     found: dict[Path, np.ndarray] = {}
     for file in sorted(one for one in folder.iterdir() if one.is_file() and not one.name.startswith("."))[:n]:
         try:
-            pixels = image_files.opened(file).pixels
+            pixels = dicom.grey(file.read_bytes()) if dicom.is_one(file) else in_unit(image_files.opened(file).pixels)
         except ValueError as error:
             raise ValueError(f"images: {file} {error}") from error
-        if pixels.dtype != np.uint8:
-            raise ValueError(f"images: {file} has greys of 16 bits; save it in 8")
         found[file] = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     if not found:
         raise ValueError(f"images: {folder} holds no files")
@@ -103,7 +103,14 @@ def read_folder(folder: Path, n: int) -> "torch.Tensor":
     for file, pixels in found.items():
         if pixels.shape != found[first].shape:
             raise ValueError(f"images: {file} is of {said(pixels)}, {first.name} of {said(found[first])}")
-    return torch.from_numpy(np.stack(list(found.values()))).float() / 255
+    return torch.from_numpy(np.stack(list(found.values())))
+
+
+def in_unit(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of eight bits as float32 in [0, 1]. Raises ValueError for others."""
+    if pixels.dtype != np.uint8:
+        raise ValueError("has greys of 16 bits; save it in 8")
+    return pixels.astype(np.float32) / 255
 
 
 def said(pixels: np.ndarray) -> str:
