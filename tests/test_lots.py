@@ -274,7 +274,7 @@ def test_planted_marks_are_found_and_the_siblings_are_not(places):
 @pytest.mark.parametrize("whose", [0, 1])
 @pytest.mark.parametrize("n_places", [1, 3])
 def test_marks_are_compared_with_such_as_neither_model_has(whose, n_places):
-    pools = [Pool(np.arange(26.0), np.arange(260.0).reshape(26, 10), 0)] * n_places
+    pools = [Pool(np.arange(26.0), np.arange(260.0).reshape(26, 10), 0, np.ones(10))] * n_places
     card = {"host_label": np.array([4, 5, 6])}
     found = audited.places(card, pools, 3, whose, "known")
     of_lots = {0, 1} if n_places > 1 else set(range(6))

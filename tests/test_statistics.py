@@ -25,6 +25,7 @@ from ufm.statistics import (
     sign_flip_test,
     single_models,
     smallest_detectable,
+    smallest_rise,
     summary,
 )
 
@@ -407,6 +408,9 @@ def test_bootstrap_and_sign_flips_refuse(function, values, message):
         (lambda: smallest_detectable(np.nan, 9), "sd nan, .*"),
         (lambda: smallest_detectable(1, 9, power=0.04), ".*power 0.04, .*"),
         (lambda: seeds_needed(1, -1), "sd -1, .*"),
+        (lambda: smallest_rise(0, 1, 9), "sd 0, n 1 and 9, .*need sd > 0, n ≥ 1, 0 < level < power < 1"),
+        (lambda: smallest_rise(1, 0, 9), "sd 1, n 0 and 9, .*"),
+        (lambda: smallest_rise(1, 1, 9, level=0.9), ".*level 0.9: .*"),
         (lambda: seeds_needed(0, 1), "effect must be finite and not zero, not 0"),
         (lambda: seeds_needed(np.nan, 1), "effect must be finite and not zero, not nan"),
     ],

@@ -5,6 +5,7 @@ from ufm.auditing.pools import pool
 from ufm.auditing.reports import AuditReport, MarkResult, audit
 from ufm.evidence.exact import Combined, Place, combined, mark_p_values
 from ufm.evidence.marks import NotAuditable, Pool
+from ufm.evidence.power import Power
 
 __all__ = [
     "AuditReport",
@@ -14,6 +15,7 @@ __all__ = [
     "NotAuditable",
     "Place",
     "Pool",
+    "Power",
     "audit",
     "calibrated",
     "combined",

@@ -10,6 +10,7 @@ from ufm.auditing.journals import Journal
 from ufm.auditing.pools import Gives, Predict, pool
 from ufm.evidence.exact import Combined, Place, combined, mark_p_values
 from ufm.evidence.marks import NotAuditable
+from ufm.evidence.power import Power, power
 from ufm.marks import Registry
 
 
@@ -36,6 +37,7 @@ class AuditReport:
     n_images: int
     n_unused: int
     n_queries: int
+    power: Power | None  # of the test that decides; None where no unused draw moves the model otherwise than another
 
     @property
     def p(self) -> float:
@@ -103,6 +105,7 @@ def audit(
         known = Place(asked.known[:, np.array(labels, int)].T, planted, kept)
     together = combined([unknown]), None if known is None else combined([known])
     decides = together[1] or together[0]
+    slope = None if gives == "class" or known is None else asked.slope[np.array(labels, int)]
     if decides.smallest > level:
         raise NotAuditable(
             f"predict: so few of {len(marks)} marks move the outputs that even those that do most would have a p of "
@@ -118,4 +121,5 @@ def audit(
         len(images),
         n_unused,
         asked.n_queries,
+        power(known or unknown, level, slope),
     )

@@ -25,6 +25,9 @@ class Pool:
     unknown: np.ndarray  # (n_marks,) where the label of the image is not known
     known: np.ndarray  # (n_marks, n_classes) by the label that it has
     n_queries: int  # images that were sent to the model
+    slope: (
+        np.ndarray
+    )  # (n_classes,) by how much `known` rises with each nat that a mark moves a class by, on all images
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +52,29 @@ class Among:
         return detection.on_class(values, self.labels)
 
 
+class Slopes(Among):
+    """In the place of each standardised shift, by how much it rises with a nat; 0 where no mark moves a class."""
+
+    def shifts(self, images: str) -> np.ndarray:
+        """(1, n_classes)."""
+        spread = self.arrays[f"{images}_shift"].std(0, ddof=1, keepdims=True)
+        return np.divide(1, spread, out=np.zeros_like(spread), where=spread > 0)
+
+
 def scored(arrays: Arrays, n_images: int) -> Pool:
     """The scores of marks by how they move the outputs on so many images. Raises NotAuditable as `pool` does."""
     n_marks = len(arrays["ood_shift"])
     if not any(arrays[f"{kind}_shift"].any() for kind in KINDS):
         raise NotAuditable(f"predict: none of {n_marks} marks moves the outputs on any of {n_images} images")
     among = Among(arrays)
-    labels = range(arrays["ood_shift"].shape[-1])
-    known = [LABEL_KNOWN.statistic(replace(among, labels=np.array(label))) for label in labels]
-    return Pool(DEFAULT.statistic(among), np.stack(known, -1), n_queries(n_marks, n_images))
+    [slope] = by_label(Slopes(arrays))  # which a detector that is linear in the shifts gives in the place of a score
+    return Pool(DEFAULT.statistic(among), by_label(among), n_queries(n_marks, n_images), slope)
+
+
+def by_label(among: Among) -> np.ndarray:
+    """The score (n_marks, n_classes) of every mark where the label of its image is known, for each that it may have."""
+    labels = range(among.arrays["ood_shift"].shape[-1])
+    return np.stack([LABEL_KNOWN.statistic(replace(among, labels=np.array(label))) for label in labels], -1)
 
 
 def n_queries(n_marks: int, n_images: int) -> int:

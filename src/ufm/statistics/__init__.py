@@ -11,7 +11,7 @@ from ufm.statistics.intervals import (
     share_interval,
 )
 from ufm.statistics.multiplicity import benjamini_hochberg, holm, single_models
-from ufm.statistics.power import seeds_needed, smallest_detectable
+from ufm.statistics.power import seeds_needed, smallest_detectable, smallest_rise
 from ufm.statistics.summaries import SUMMARY_COLUMNS, columns, summary
 from ufm.statistics.tests import permutation_p_value, sign_flip_test
 
@@ -37,5 +37,6 @@ __all__ = [
     "sign_flip_test",
     "single_models",
     "smallest_detectable",
+    "smallest_rise",
     "summary",
 ]

@@ -1,4 +1,4 @@
-"""How many seeds find which effect."""
+"""How many seeds find which effect, and what so many marks of one model find."""
 
 from bisect import bisect_left
 
@@ -47,3 +47,18 @@ def seeds_needed(effect: float, sd: float, *, power: float = 0.8, alpha: float =
     while not enough(most):
         most *= 2
     return 2 + bisect_left(range(2, most), True, key=enough)
+
+
+def smallest_rise(sd: float, n: int, n_others: int, *, power: float = 0.8, level: float = 0.05) -> float:
+    """Smallest rise of the mean of n values above that of others that a one-sided test finds with this power.
+
+    (z_{1−level} + z_power) · sd · √(1/n + 1/n_others), in the unit of `sd`, of values whose mean is normal, that all
+    have the standard deviation `sd` and of which the n rise alike; for tests by ranks among others it is an
+    approximation.
+
+    Raises ValueError: sd not above zero, no values, or not 0 < level < power < 1.
+    """
+    if not (0 < sd < np.inf and n >= 1 and n_others >= 1 and 0 < level < power < 1):
+        values = f"sd {sd}, n {n} and {n_others}, power {power}, level {level}"
+        raise ValueError(f"{values}: need sd > 0, n ≥ 1, 0 < level < power < 1")
+    return float((stats.norm.isf(level) + stats.norm.ppf(power)) * sd * np.sqrt(1 / n + 1 / n_others))
