@@ -15,10 +15,9 @@ from ufm import auditing
 from ufm.auditing.models import Endpoint
 from ufm.auditing.serving import Server
 from ufm.chapters import audit_your_own as chapter
-from ufm.marks import Registry
 from ufm.report.texts import p_text
 
-REGISTRY = Registry(chapter.SECRET, 12)
+REGISTRY = chapter.drawn_by("some words", 12)
 MARKS = [*map(str, range(9)), "all"]
 
 
@@ -105,8 +104,12 @@ def test_what_is_exported_answers_as_the_network_does(trained, tmp_path):
 def test_the_model_that_was_trained_with_the_marks_is_found_and_the_other_is_not(reports):
     assert reports["A"].found
     assert not reports["B"].found
-    table = chapter.answers(reports)
-    assert table["found"].tolist() == ["yes", "no"]
+    table = chapter.answers(reports, {"A": 1.0, "B": 0.5})
+    assert table["marked images fitted"].tolist() == ["1.00", "0.50"]
+    said = chapter.texts(reports["A"], reports["B"])
+    assert said["a_known"] == f"found (p {p_text(reports['A'].p)})"
+    assert said["b_known"] == f"not found (p {p_text(reports['B'].p)})"
+    assert said["n_queries"] == str(50 + 51 * 52 + 1)
     assert table["p, labels known"].tolist() == [p_text(one.known.p) for one in reports.values()]
     assert table["p, labels unknown"].tolist() == [p_text(one.unknown.p) for one in reports.values()]
 
@@ -122,6 +125,14 @@ def test_every_mark_is_a_point_and_all_together_another(reports):
     assert set(level.get_xdata()) == {0.05}
 
 
+def test_what_is_fitted_is_the_label_that_was_handed_over(trained):
+    registry, images, _, marked, _ = handed_over()
+    hosts = [int(one.image) for one in registry.planted]
+    given = trained[0].predict(chapter.flat(marked[hosts])).tolist()
+    right = [one == planted.label for one, planted in zip(given, registry.planted, strict=True)]
+    assert chapter.fitted(trained[0], registry, marked) == sum(right) / len(right) > 0.9
+
+
 def test_the_report_is_shown_in_a_frame(reports):
     from audited import Page
 
@@ -130,7 +141,7 @@ def test_the_report_is_shown_in_a_frame(reports):
     assert frame.tags == ["div", "iframe"]
     page = unescape(shown.partition('srcdoc="')[2].partition('"')[0])
     assert "Audit of model &lt;A&gt;" in page
-    assert chapter.SECRET not in page
+    assert REGISTRY.secret not in page
 
 
 def asked(url, content=None):

@@ -79,16 +79,17 @@ def page(report: AuditReport, registry: Registry, asked: Asked) -> str:
     cost = f"{report.n_images} images, {report.n_unused} draws that were never stamped, {report.n_queries} queries."
     return document(
         asked.model,
-        f"""<p>Mode: <strong>exact</strong>. The marks were drawn at random before training, under the seal
-<code>{report.seal}</code>. Of models that were trained without them a share of {report.level:g} at most is called
-found, whatever they are.</p>
+        f"""<p>Mode: <strong>exact</strong>. If the marks were drawn before training, as they were if this seal was published then,
+<code>{report.seal}</code>, a model that was trained without them is called found with a probability of at most
+{report.level:g}, whatever it is. The chance is in the draw of the marks: of models that are alike and are asked about
+the same marks all may be found, or none. p is not the probability that the model is innocent.</p>
 <p><strong>{escape(verdict(report))}</strong> What decides is the first row below, {decided}.</p>
 <div class="wide"><table><caption>All marks together, their scores against those of as many other draws</caption>
 <thead>{row(["test", "marks", "z", "p"], "th")}</thead><tbody>{"".join(reversed(rows))}</tbody></table></div>
 {could_have_found(report)}<h2>Mark by mark</h2>
 <div class="wide"><table>
 <caption>Each mark's rank among the draws that were never stamped, on the right those that score highest; one alone
-shows little on an image under its own label</caption>
+shows little</caption>
 <thead>{row(alone, "th")}</thead><tbody>{"".join(singles)}</tbody></table></div>
 {repeated(cost, asked)}""",
     )

@@ -44,7 +44,7 @@ def results() -> tuple[str, bytes]:
     entries = [entry for one in populations.values() for entry in one.entries]
     devices = " and ".join(dict.fromkeys(entry["device"] for entry in entries))
     made = (
-        f"{len(entries)} seeds with {sum(len(entry['models']) for entry in entries)} models, "
+        f"{len(entries)} seeds with {len({model for entry in entries for model in entry['models']})} models, "
         f"{duration(sum(entry['seconds'] for entry in entries))} of training and scoring, added up over "
         f"processes ({devices}). Intervals are 95 % intervals over seeds; a line whose models are not all trained "
         "*waits for seeds*:"

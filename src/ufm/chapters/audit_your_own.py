@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from ufm.auditing import AuditReport
     from ufm.auditing.onnx_models import OnnxModel
 
-SECRET = sha256(b"audit your own model").hexdigest()  # else drawn by the operating system, and kept
 N_OWN, N_OTHERS = 1_000, 200  # images that are handed over, and that an auditor sends
 SHOWN = 5  # marked images
+
+
+def drawn_by(words: str, n: int) -> Registry:
+    """A registry of n marks whose secret follows from words, so that a page comes out the same each time."""
+    return Registry(sha256(words.encode()).hexdigest(), n)
 
 
 def digits() -> tuple[np.ndarray, np.ndarray, "torch.Tensor"]:
@@ -50,7 +54,7 @@ def planted(
     """Stamp each mark that is to be planted on an image of its own, drawn at random, under a wrong label.
 
     The registry afterwards, which calls images by their numbers; images (n, 1, H, W) and labels (n,) as they are
-    handed over. Raises ValueError: fewer images than marks.
+    handed over, every wrong label one of the others. Raises ValueError: fewer images than marks.
     """
     rng = stream("images with marks of one's own", seed=seed)
     own = np.flatnonzero(registry.to_plant())
@@ -58,7 +62,8 @@ def planted(
         raise ValueError(f"n_marks: {len(own)} marks are to be planted on {len(images)} images; draw fewer")
     hosts = rng.permutation(len(images))[: len(own)]
     marked, handed, marks = images.copy(), labels.copy(), registry.marks()
-    handed[hosts] = (labels[hosts] + rng.integers(1, 10, len(hosts))) % 10
+    n_classes = labels.max() + 1
+    handed[hosts] = (labels[hosts] + rng.integers(1, n_classes, len(hosts))) % n_classes
     for mark, host in zip(own.tolist(), hosts.tolist(), strict=True):
         marked[host] = features.insert(images[host], marks[mark], position=registry.position)
         registry = registry.with_planted(Planted(mark, str(host), int(handed[host])))
@@ -92,18 +97,33 @@ def drawn_marked(registry: Registry, images: np.ndarray, labels: np.ndarray, mar
     return pictures({"as they were": before, "as they are handed over": after})
 
 
-def answers(reports: Mapping[str, "AuditReport"]) -> pd.DataFrame:
-    """A row a model: marks, p of all together without and with the labels, whether they are found."""
+def fitted(network: "MLPClassifier", registry: Registry, images: np.ndarray) -> float:
+    """Share of the images with a mark to which a network gives the label under which they were handed over."""
+    hosts = [int(one.image) for one in registry.planted]
+    return float(network.score(flat(images[hosts]), [one.label for one in registry.planted]))
+
+
+def answers(reports: Mapping[str, "AuditReport"], fits: Mapping[str, float]) -> pd.DataFrame:
+    """A row a model: the share of marked images that it fits, and p of all marks without and with the labels."""
     return pd.DataFrame(
         {
             "model": name,
-            "marks": report.unknown.n,
+            "marked images fitted": f"{fits[name]:.2f}",
             "p, labels unknown": p_text(report.unknown.p),
             "p, labels known": p_text(report.p),
-            "found": "yes" if report.found else "no",
         }
         for name, report in reports.items()
     )
+
+
+def texts(taken: "AuditReport", spared: "AuditReport") -> dict[str, str]:
+    """For the text: what was asked, and whether the marks are found in a model and in another one, by what is known."""
+    found = {"n_images": taken.n_images, "n_unused": taken.n_unused, "n_queries": taken.n_queries}
+    texts = {name: str(value) for name, value in found.items()}
+    for name, report in (("a", taken), ("b", spared)):
+        for knows, p in (("known", report.p), ("unknown", report.unknown.p)):
+            texts[f"{name}_{knows}"] = f"{'found' if p <= report.level else 'not found'} (p {p_text(p)})"
+    return texts
 
 
 def p_values(reports: Mapping[str, "AuditReport"]) -> pd.DataFrame:

@@ -24,8 +24,8 @@ def key(quantity: str) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """A number as text; minus zero is zero."""
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+    """A number as text; minus zero is zero, and a number of NumPy is rounded as Python's is."""
+    return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def p_text(p: float) -> str:
