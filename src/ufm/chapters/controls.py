@@ -8,8 +8,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards
-from ufm.evidence.controls import scores_by_role
+from ufm.evidence import Cards, each
+from ufm.evidence.controls import scores_by_role, shared_initialisation
 from ufm.measures.layout import INPUTS
 from ufm.report.by_population import Quantities, interval_of, joined, wide
 from ufm.report.figures import COLOURS, HOST_MARKS, KINDS, LINES, closed, forest, label, panels, rows_of
@@ -17,6 +17,7 @@ from ufm.report.texts import with_interval
 from ufm.statistics import Interval, bootstrap_interval, columns, share_interval
 from ufm.statistics.roc import share_interval_over_seeds
 
+HOSTS = ("random", "hard")
 MEANS = ("canaries", "controls", "difference")  # of M, and of canary less control of the same seed
 
 
@@ -37,6 +38,11 @@ def quantities(
                 found.setdefault(name, {})[population] = interval_of(row, "correlation")
     found["labels of hosts"] = {population: asdict(check) for population, check in checks.items()}
     return found
+
+
+def siblings(populations: Mapping[str, Cards]) -> dict[str, dict[str, pd.DataFrame]]:
+    """How alike the scores of models of one seed are, by kind of host and population, see `shared_initialisation`."""
+    return {host: each(shared_initialisation, populations, host) for host in HOSTS}
 
 
 def quantities_of_pairs(
