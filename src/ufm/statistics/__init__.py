@@ -12,6 +12,7 @@ from ufm.statistics.intervals import (
 )
 from ufm.statistics.multiplicity import benjamini_hochberg, holm, single_models
 from ufm.statistics.power import seeds_needed, smallest_detectable, smallest_rise
+from ufm.statistics.privacy import epsilon_bound, epsilon_of_gaussian, gaussian_bound, guessing_p_value
 from ufm.statistics.summaries import SUMMARY_COLUMNS, columns, summary
 from ufm.statistics.tests import permutation_p_value, sign_flip_test
 
@@ -26,7 +27,11 @@ __all__ = [
     "bootstrap_t_interval",
     "columns",
     "correlation_interval",
+    "epsilon_bound",
+    "epsilon_of_gaussian",
     "finite_sample",
+    "gaussian_bound",
+    "guessing_p_value",
     "holm",
     "mean_interval",
     "permutation_p_value",
