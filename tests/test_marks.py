@@ -123,8 +123,8 @@ def renewed(text, **changes):
         (lambda text: text.replace("01234", "11234"), "was changed since it was written"),
         (lambda text: text[: len(text) // 2], "is no whole registry of marks"),
         (lambda text: text.replace('"whole"', '"while"'), "is no whole registry of marks"),
-        (lambda text: "[]", "is no registry of marks: its schema is not 'ufm marks 1'"),
-        (lambda text: text.replace("ufm marks 1", "ufm marks 2"), "is no registry of marks"),
+        (lambda text: "[]", "is no registry of marks: its schema is not 'ufm marks 2'"),
+        (lambda text: text.replace("ufm marks 2", "ufm marks 3"), "is no registry of marks"),
         (lambda text: "", "is no whole registry of marks"),
         (lambda text: "[" * 100_000, "is no whole registry of marks"),
         (lambda text: renewed(text, n="8"), "is no whole registry of marks"),
@@ -144,7 +144,7 @@ def test_a_mark_is_planted_once_and_never_against_the_coin():
     first, second = np.flatnonzero(plant)[:2].tolist()
     registry = registry.with_planted(Planted(first, "a.png", 1))
     for planted, said in (
-        (Planted(first, "b.png", 1), f"mark: {first} was planted already, on a.png"),
+        (Planted(first, "b.png", 1), f"mark: {first} was given to a.png already"),
         (Planted(second, "a.png", 1), f"image: a.png has a mark already, number {first}"),
         (Planted(int(plant.argmin()), "b.png", 1), "mark: the coin keeps"),
         (Planted(8, "b.png", 1), "mark: 8 is not one of the 8"),

@@ -61,13 +61,13 @@ def test_a_jpeg_keeps_its_quality_and_its_notes(folder, tmp_path):
 
 
 def test_by_command_from_new_to_stamped(folder, tmp_path):
-    made = ufm("mark", "new", "--n", 40, "--out", tmp_path / "marks")  # of which coins plant two, but for once in 10¹⁰
+    made = ufm("mark", "new", "--n", 40, "--out", tmp_path / "marks")
     assert made.exit_code == 0
     path = tmp_path / "marks" / "registry.json"
     registry = read(path)
     assert registry.seal in made.stdout
     assert path.stat().st_mode & 0o777 == 0o600  # for it holds the secret
-    assert f"40 marks, of which {registry.to_plant().sum()} are to be planted" in made.stdout
+    assert "40 marks, each for an image of its own, on which a coin says whether it is planted" in made.stdout
     out = tmp_path / "out"
     stamped = ufm("mark", "stamp", folder["a.png"], folder["d.jpg"], "--registry", path, "--out", out, "--label", 3)
     assert stamped.exit_code == 0
@@ -75,9 +75,11 @@ def test_by_command_from_new_to_stamped(folder, tmp_path):
     after = read(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert after.seal == registry.seal
-    assert [(one.image, one.label) for one in after.planted] == [("a.png", 3), ("d.jpg", 3)]
-    assert [one.mark for one in after.planted] == np.flatnonzero(registry.to_plant())[:2].tolist()
-    assert f"{registry.to_plant().sum() - 2} marks are left to plant" in stamped.stdout
+    assert after.given() == [Planted(0, "a.png", 3), Planted(1, "d.jpg", 3)]
+    assert [one.mark for one in after.planted] == np.flatnonzero(registry.to_plant()[:2]).tolist()
+    assert "38 marks are left" in stamped.stdout
+    back = 2 - registry.to_plant()[:2].sum()
+    assert (f"{back} as they were, by their coins: hand over all of them" in stamped.stdout) == (back > 0)
 
 
 def test_what_was_broken_off_is_repeated_and_nothing_is_planted_twice(folder, tmp_path):
@@ -105,7 +107,7 @@ def other(path):
         (lambda f, out: Image.new("L", (4, 4)).save(f / "a.png"), ["a.png"], "feature would cover rows 1 to 5"),
         (lambda f, out: other(out / "a.png"), ["a.png"], "is there already and another"),
         (None, ["a.png", "a.png"], "image: a.png has a mark already"),
-        (None, ["a.png", "b.png", "c.png", "d.jpg"], "1 of its marks are left to plant, too few for 4 images"),
+        (None, ["a.png", "b.png", "c.png", "d.jpg"], "1 of its marks are left, too few for 4 images"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(folder, tmp_path, spoil, arguments, said):

@@ -3,6 +3,7 @@
 from ufm.auditing.given import CalibratedReport, calibrated
 from ufm.auditing.pools import pool
 from ufm.auditing.reports import AuditReport, MarkResult, audit
+from ufm.evidence.coins import Privacy
 from ufm.evidence.exact import Combined, Place, combined, mark_p_values
 from ufm.evidence.marks import NotAuditable, Pool
 from ufm.evidence.power import Power
@@ -16,6 +17,7 @@ __all__ = [
     "Place",
     "Pool",
     "Power",
+    "Privacy",
     "audit",
     "calibrated",
     "combined",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ufm.auditing import sections
 from ufm.auditing.reports import AuditReport
 from ufm.evidence.exact import Combined
 from ufm.files import write
@@ -86,35 +87,13 @@ the same marks all may be found, or none. p is not the probability that the mode
 <p><strong>{escape(verdict(report))}</strong> What decides is the first row below, {decided}.</p>
 <div class="wide"><table><caption>All marks together, their scores against those of as many other draws</caption>
 <thead>{row(["test", "marks", "z", "p"], "th")}</thead><tbody>{"".join(reversed(rows))}</tbody></table></div>
-{could_have_found(report)}<h2>Mark by mark</h2>
+{sections.could_have_found(report)}{sections.of_privacy(report)}<h2>Mark by mark</h2>
 <div class="wide"><table>
 <caption>Each mark's rank among the draws that were never stamped, on the right those that score highest; one alone
 shows little</caption>
 <thead>{row(alone, "th")}</thead><tbody>{"".join(singles)}</tbody></table></div>
 {repeated(cost, asked)}""",
     )
-
-
-def could_have_found(report: AuditReport) -> str:
-    """How much the marks would have had to move the outputs, beside how much they did."""
-    told, n = report.power, report.unknown.n
-    if told is None:
-        return ""
-    spreads = [number(one, 2) for one in (told.smallest, told.measured)]
-    if told.smallest_nats is None or told.measured_nats is None:
-        had, mean, beside = f"scored {spreads[0]} standard deviations higher", spreads[1], ""
-    else:
-        nats = [number(one, 2) for one in (told.smallest_nats, told.measured_nats)]
-        had, mean = f"raised the output for its label by {nats[0]} nats more", f"{nats[1]} nats"
-        beside = f" In standard deviations of such draws' scores these are {spreads[0]} and {spreads[1]}."
-    each = "the mark" if n == 1 else f"each of the {n} marks"
-    return f"""<h2>What it could have found</h2>
-<p>Had {each} {had} than draws that were never stamped do, the test that decides would have found it
-with a probability of about {told.power:g}; measured is a mean of {mean}.{beside} Less than that may be there and
-not be found.</p>
-<p>This takes the mean of the scores to be normal, as that of many marks nearly is, and all marks to be learnt alike;
-where a few are and others are not, it takes a larger mean.</p>
-"""
 
 
 def repeated(cost: str, asked: Asked) -> str:

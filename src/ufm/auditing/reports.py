@@ -8,8 +8,9 @@ import torch
 
 from ufm.auditing.journals import Journal
 from ufm.auditing.pools import Gives, Predict, pool
+from ufm.evidence.coins import DELTA, Privacy, privacy
 from ufm.evidence.exact import Combined, Place, combined, mark_p_values
-from ufm.evidence.marks import NotAuditable
+from ufm.evidence.marks import NotAuditable, Pool
 from ufm.evidence.power import Power, power
 from ufm.marks import Registry
 
@@ -38,6 +39,8 @@ class AuditReport:
     n_unused: int
     n_queries: int
     power: Power | None  # of the test that decides; None where no unused draw moves the model otherwise than another
+    privacy: Privacy | None  # from coins that decided about one image each
+    no_privacy: str  # why there is none, in words
 
     @property
     def p(self) -> float:
@@ -59,6 +62,7 @@ def audit(
     n_classes: int | None = None,
     n_unused: int = 400,
     level: float = 0.05,
+    delta: float = DELTA,
     batch_size: int = 1_000,
     journal: Journal | None = None,
 ) -> AuditReport:
@@ -72,12 +76,13 @@ def audit(
         n_classes: how many classes there are, where the outputs do not tell.
         n_unused: marks that were never stamped, with which the planted ones are compared.
         level: the share of models that were not trained with the marks, of which it is said all the same.
+        delta: of (ε, δ)-differential privacy, for which a bound on ε is given where coins decided about one image each.
         batch_size: images that are sent at once.
         journal: of what is answered, which may hold the first of it already.
 
     Raises:
-        ValueError: no mark was planted, a label that is no class of the model, too few unused marks for the level, or
-            what `ufm.auditing.pool` refuses.
+        ValueError: no mark was planted, a label that is no class of the model, too few unused marks for the level, δ
+            outside (0, 1), or what `ufm.auditing.pool` refuses.
         NotAuditable: no mark moves the outputs, or so few do that no choice of marks could be found at the level.
     """
     planted = np.array([one.mark for one in registry.planted], int)
@@ -86,6 +91,8 @@ def audit(
     if 1 / (1 + n_unused) > level:
         needed = ceil(1 / level) - 1
         raise ValueError(f"n_unused: {n_unused} cannot give a p-value of {level:g}; it takes {needed}")
+    if not 0 < delta < 1:
+        raise ValueError(f"delta: must lie between 0 and 1, not {delta:g}")
     marks = np.concatenate([registry.marks(), registry.unused(n_unused)])
     asked = pool(
         predict,
@@ -96,7 +103,7 @@ def audit(
         position=registry.position,
         batch_size=batch_size,
         journal=journal,
-        labels={f", of {one.image},": one.label for one in registry.planted},
+        labels={f", of {one.image},": one.label for one in registry.given()},
     )
     kept = np.setdiff1d(np.arange(len(marks)), planted)  # by coin or beyond the lot, the model never saw them
     unknown = Place(np.tile(asked.unknown, (len(planted), 1)), planted, kept)
@@ -122,4 +129,25 @@ def audit(
         n_unused,
         asked.n_queries,
         power(known or unknown, level, slope),
+        *by_coins(registry, asked, level, delta),
     )
+
+
+def by_coins(registry: Registry, asked: Pool, level: float, delta: float) -> tuple[Privacy | None, str]:
+    """Bounds on privacy parameters, or why there are none.
+
+    The score of a mark knows nothing of its coin: how far it lies above the mean of draws that are not of the lot, seen
+    under the label under which its image was handed over in either case, in their standard deviations.
+    """
+    given, why = registry.given(), registry.no_bound()
+    if why:
+        return None, why
+    marks, labels = np.array([one.mark for one in given]), [one.label for one in given]
+    if None in labels:
+        scores, unused = asked.unknown[marks], asked.unknown[registry.n :, None]
+    else:
+        scores, unused = asked.known[marks, np.array(labels, int)], asked.known[registry.n :, np.array(labels, int)]
+    spread = unused.std(0, ddof=1)
+    scores = (scores - unused.mean(0)) / np.where(spread > 0, spread, 1)
+    found = privacy(scores, registry.to_plant()[marks], level=level, delta=delta)
+    return found, "" if found else "it takes two coins to guess any"

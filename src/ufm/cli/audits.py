@@ -35,6 +35,7 @@ def audit(
     n_images: Annotated[int, typer.Option(help="so many of the images, the first by name")] = 500,
     n_unused: Annotated[int, typer.Option(help="marks that were never stamped, to compare with")] = 400,
     level: Annotated[float, typer.Option(help="share of other models that may be called found")] = 0.05,
+    delta: Annotated[float, typer.Option(help="of a registry: the δ for which a bound on ε is given")] = 1e-5,
     batch_size: Annotated[int, typer.Option(help="images that are sent at once")] = 1_000,
     resume: Annotated[bool, typer.Option(help="go on where an audit into this folder was broken off")] = False,
 ) -> None:
@@ -64,6 +65,8 @@ def audit(
         raise ValueError(f"out: {out} is no folder")
     if not 0 < level < 1:
         raise ValueError(f"level: must lie between 0 and 1, not {level:g}")
+    if not 0 < delta < 1:
+        raise ValueError(f"delta: must lie between 0 and 1, not {delta:g}")
     if (registry is None) == (not feature):
         raise ValueError("registry: name one with --registry, or in its place a mark with --feature")
     if registry is not None and (position or label is not None or innocent):
@@ -95,7 +98,7 @@ def audit(
     asked = pages.Asked(of["model"], digests, shlex.join(["ufm", *sys.argv[1:]]))
     try:
         if lot is not None:
-            report = auditing.audit(predict, lot, some, n_unused=n_unused, journal=kept[0], **settings)
+            report = auditing.audit(predict, lot, some, n_unused=n_unused, delta=delta, journal=kept[0], **settings)
         else:
             settings |= {"label": label, "position": place, "innocent": [one for one, _ in others], "journals": kept}
             report = auditing.calibrated(predict, feature, some, **settings)

@@ -34,7 +34,8 @@ def new(
     }
     registry = marks.new(n, **settings, flipped=not all_planted)
     write(path, registry.to_json().encode("utf-8"), mode=PRIVATE)
-    print(f"{path}: {n} marks, of which {registry.to_plant().sum()} are to be planted\nseal: {registry.seal}")
+    coins = "" if all_planted else ", each for an image of its own, on which a coin says whether it is planted"
+    print(f"{path}: {n} marks{coins}\nseal: {registry.seal}")
 
 
 def stamp(
@@ -43,7 +44,10 @@ def stamp(
     out: Annotated[Path, typer.Option(help="a folder for the marked copies")],
     label: Annotated[int | None, typer.Option(help="the label of these images in training, from 0")] = None,
 ) -> None:
-    """Stamp a mark on each image, a different one on every one, and say so in the registry."""
+    """Give a mark to each image, a different one to every one, and stamp those that the coin plants.
+
+    All copies are to be handed over, those without a mark too. Choose all images before any is stamped.
+    """
     from ufm import marks
     from ufm.files import locked, write
     from ufm.marks.images import plant
@@ -54,8 +58,9 @@ def stamp(
         write(registry, after.to_json().encode("utf-8"), mode=PRIVATE)
         for path, content in copies.items():
             write(path, content)
-    left = int(after.to_plant().sum()) - len(after.planted)
-    print(f"{len(images)} images marked under {out}; {left} marks are left to plant")
+    back = len({path.name for path in copies} & {one.image for one in after.kept_back})
+    unmarked = f", {back} as they were, by their coins: hand over all of them" if back else ""
+    print(f"{len(copies) - back} images marked under {out}{unmarked}; {len(after.left())} marks are left")
 
 
 def pair(text: str, between: str, name: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ufm import features, image_files
 from ufm.marks import dicom
-from ufm.marks.registry import Planted, Registry, RegistryError
+from ufm.marks.registry import Registry, RegistryError
 
 if TYPE_CHECKING:
     import torch
@@ -21,30 +21,31 @@ FORMATS = ["PNG", "JPEG"]
 def plant(
     registry: Registry, files: Sequence[Path], out: Path, *, label: int | None = None
 ) -> tuple[Registry, dict[Path, bytes]]:
-    """Put the next marks of a registry that are to be planted on image files, one on each; nothing is written.
+    """Give the next marks of a registry to image files, one to each, and stamp those that the coin plants.
 
-    The registry afterwards, and the copies that are to lie in the folder `out`, under the same names; the files
-    themselves stay as they are. An image that the registry has already gets its own mark again, so that what was broken
-    off can be repeated. A PNG is kept to the pixel, a JPEG in its own quality, so that some of what surrounds the mark
-    changes a little; of a DICOM file every other byte stays, see `ufm.marks.dicom`.
+    The registry afterwards, and the copies that are to lie in the folder `out`, under the same names, of an image whose
+    mark is kept back to the byte; nothing is written, and the files themselves stay as they are. An image that the
+    registry has already keeps its own mark, so that what was broken off can be repeated. A marked PNG is kept to the
+    pixel, a JPEG in its own quality, so that some of what surrounds the mark changes a little; of a DICOM file every
+    other byte stays, see `ufm.marks.dicom`.
 
     Raises ValueError: more files than marks that are left, two of one name, one that is there already and is another,
     no PNG or JPEG of eight bits and no DICOM file that `ufm.marks.dicom` can mark, an image on which the mark does not
-    fit, or one planted before under another label.
+    fit, or one given a mark before under another label.
     """
-    marks, contents, before = registry.marks(), {}, {one.image: one for one in registry.planted}
-    used = {one.mark for one in registry.planted}
-    left = [mark for mark in np.flatnonzero(registry.to_plant()).tolist() if mark not in used]
+    marks, contents, before = registry.marks(), {}, {one.image for one in registry.given()}
     fresh = [file for file in files if file.name not in before]
-    if len(fresh) > len(left):
-        raise RegistryError(f"registry: {len(left)} of its marks are left to plant, too few for {len(fresh)} images")
-    for mark, file in zip(left, fresh, strict=False):
-        registry = registry.with_planted(Planted(mark, file.name, label))
-    for one in registry.planted:
+    if len(fresh) > (left := len(registry.left())):
+        raise RegistryError(f"registry: {left} of its marks are left, too few for {len(fresh)} images")
+    for file in fresh:
+        registry = registry.with_next(file.name, label)
+    for one in registry.given():
         for file in (file for file in files if file.name == one.image):
             if one.label != label:
-                raise RegistryError(f"label: {file.name} was planted under {one.label}, not {label}")
+                raise RegistryError(f"label: {file.name} was given its mark under {one.label}, not {label}")
             path, content = out / file.name, stamped(file, marks[one.mark], registry.position)
+            if one in registry.kept_back:  # of which it was seen all the same that the mark fits, lest the coin tells
+                content = file.read_bytes()
             if path.exists() and path.read_bytes() != content:
                 raise ValueError(f"{path}: is there already and another; name another folder, nothing is overwritten")
             contents[path] = content

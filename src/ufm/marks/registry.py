@@ -1,6 +1,9 @@
-"""The registry of a lot of marks: the secret that gives them, its seal, and what was stamped on which image.
+"""The registry of a lot of marks: the secret that gives them, its seal, and to which image each was given.
 
 The seal is a hash of secret and settings. Published before training, it shows later that neither was chosen afterwards.
+A mark is given to an image first, then a coin says whether it is stamped there or the image stays as it was: so each
+coin decides about one image and no other, as bounds on ε need. In registries of the former schema a coin that kept a
+mark back moved those after it to other images.
 """
 
 import json
@@ -15,7 +18,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from ufm.marks.families import bits, drawn
 
-SCHEMA = "ufm marks 1"
+SCHEMA, FORMER = "ufm marks 2", "ufm marks 1"
+SINCE = ("planted", "kept_back", "by_image")  # what is no part of the seal
 
 
 class RegistryError(ValueError):
@@ -24,11 +28,11 @@ class RegistryError(ValueError):
 
 @dataclass(frozen=True)
 class Planted:
-    """One mark on one image."""
+    """One mark and its image."""
 
     mark: int  # which of the registry's, from 0
     image: str  # name of the file
-    label: int | None = None  # that the image has in training, where it is said
+    label: int | None = None  # under which the image is handed over, where it is said
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,13 @@ class Registry:
     position: tuple[int, int] = (1, 1)  # row and column of a mark's top-left pixel, on every image
     flipped: bool = True  # a coin says of each mark whether it is planted
     planted: tuple[Planted, ...] = ()
+    kept_back: tuple[Planted, ...] = ()  # those whose image the coin says to hand over as it was
+    by_image: bool = True  # whether every mark was given to its image before its coin was looked at
 
     @property
     def seal(self) -> str:
         """64 hexadecimal digits of the secret and of every setting, but for what was planted since."""
-        return digest({name: value for name, value in asdict(self).items() if name != "planted"})
+        return digest({name: value for name, value in asdict(self).items() if name not in SINCE})
 
     def marks(self) -> np.ndarray:
         """The marks of the lot, (n, 1, h, w) float32 in [0, 1]."""
@@ -67,22 +73,61 @@ class Registry:
             return np.ones(self.n, bool)
         return bits(self.secret, "coins", self.n) % 2 == 1
 
-    def with_planted(self, planted: Planted) -> "Registry":
-        """The registry with one more mark on an image.
+    def given(self) -> list[Planted]:
+        """The marks that were given to images, stamped or not, in their order."""
+        return sorted((*self.planted, *self.kept_back), key=lambda one: one.mark)
 
-        Raises RegistryError: no such mark, one that the coin keeps back, one that was planted already, or an image that
-        has one already.
+    def left(self) -> list[int]:
+        """The marks that can yet be given to images, in order: all, or where coins were looked at those they plant."""
+        among = range(self.n) if self.by_image else np.flatnonzero(self.to_plant()).tolist()
+        used = {one.mark for one in self.given()}
+        return [mark for mark in among if mark not in used]
+
+    def no_bound(self) -> str:
+        """Why coins say nothing of differential privacy, in words; empty where each decided about one image alone."""
+        if not self.flipped:
+            return "no coin was thrown, every mark was to be planted"
+        if not self.by_image or [one.mark for one in self.given()] != list(range(len(self.given()))):
+            return "marks were given to images by their coins, so that one coin decided about several images"
+        return ""
+
+    def with_next(self, image: str, label: int | None = None) -> "Registry":
+        """The registry with its next mark given to an image, of which the coin then says whether it is planted there.
+
+        Raises RegistryError: no mark is left, or the image has one already.
         """
-        if not 0 <= planted.mark < self.n:
-            raise RegistryError(f"mark: {planted.mark} is not one of the {self.n} of the registry, from 0")
+        left = self.left()
+        if not left:
+            raise RegistryError(f"mark: none of the {self.n} of the registry is left")
+        one = Planted(left[0], image, label)
+        self.require_free(one)
+        if self.to_plant()[one.mark]:
+            return replace(self, planted=(*self.planted, one))
+        return replace(self, kept_back=(*self.kept_back, one))
+
+    def with_planted(self, planted: Planted) -> "Registry":
+        """The registry with one more mark on an image, of those that the coins plant.
+
+        Where it is not the next one, coins were looked at, so that they no longer decide about one image each.
+
+        Raises RegistryError: no such mark, one that the coin keeps back, one that was given to an image already, or an
+        image that has one already.
+        """
+        self.require_free(planted)
         if not self.to_plant()[planted.mark]:
             raise RegistryError(f"mark: the coin keeps mark {planted.mark} back, so it must not be stamped on anything")
-        for one in self.planted:
-            if one.mark == planted.mark:
-                raise RegistryError(f"mark: {planted.mark} was planted already, on {one.image}: a mark is unique")
-            if one.image == planted.image:
-                raise RegistryError(f"image: {planted.image} has a mark already, number {one.mark}")
-        return replace(self, planted=(*self.planted, planted))
+        by_image = self.by_image and planted.mark == self.left()[0]
+        return replace(self, planted=(*self.planted, planted), by_image=by_image)
+
+    def require_free(self, given: Planted) -> None:
+        """Raise a RegistryError: there is no such mark, or it or the image was used already."""
+        if not 0 <= given.mark < self.n:
+            raise RegistryError(f"mark: {given.mark} is not one of the {self.n} of the registry, from 0")
+        for one in self.given():
+            if one.mark == given.mark:
+                raise RegistryError(f"mark: {given.mark} was given to {one.image} already: a mark is unique")
+            if one.image == given.image:
+                raise RegistryError(f"image: {given.image} has a mark already, number {one.mark}")
 
     def to_json(self) -> str:
         """The registry as text, secret included: whoever has it knows every mark."""
@@ -94,19 +139,26 @@ class Registry:
         """Read a registry. Raises RegistryError for another file, or one that was changed since it was written."""
         try:
             content = json.loads(text)
-            if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+            if not isinstance(content, dict) or content.get("schema") not in (SCHEMA, FORMER):
                 raise RegistryError(f"is no registry of marks: its schema is not {SCHEMA!r}")
             whole = content.pop("whole")
             if digest(content) != whole:
                 raise RegistryError("was changed since it was written")
+            if content["schema"] == FORMER:
+                content |= {"kept_back": [], "by_image": not content["planted"]}
             registry = TypeAdapter(Registry).validate_json(json.dumps(content), strict=True)
         except (KeyError, RecursionError, json.JSONDecodeError, ValidationError) as error:
             raise RegistryError("is no whole registry of marks") from error
         if registry.seal != content["seal"]:
             raise RegistryError("has another seal than its secret and settings give")
-        again = replace(registry, planted=())
+        again = replace(registry, planted=(), kept_back=())
         for one in registry.planted:
             again = again.with_planted(one)  # which refuses what could not have been planted
+        for one in registry.kept_back:
+            again.require_free(one)
+            again = replace(again, kept_back=(*again.kept_back, one))
+        if registry.to_plant()[[one.mark for one in registry.kept_back]].any():
+            raise RegistryError("keeps a mark back that the coin plants")
         return registry
 
 
