@@ -24,7 +24,7 @@ MARKS = [*map(str, range(9)), "all"]
 def handed_over():
     """Images, labels and what is handed over, of so few images that tests are fast."""
     images, labels, _ = chapter.digits()
-    registry, marked, handed = chapter.planted(REGISTRY, images[:200], labels[:200], seed=0)
+    registry, marked, handed = chapter.handed_over(REGISTRY, images[:200], labels[:200], seed=0)
     return registry, images[:200], labels[:200], marked, handed
 
 
@@ -63,27 +63,32 @@ def reports(trained, tmp_path_factory):
     return found
 
 
-def test_every_planted_mark_is_on_an_image_of_its_own_under_a_wrong_label():
+def test_every_mark_has_an_image_of_its_own_under_a_wrong_label_and_coins_stamp_them():
     registry, images, labels, marked, handed = handed_over()
-    hosts = [int(one.image) for one in registry.planted]
-    assert [one.mark for one in registry.planted] == np.flatnonzero(REGISTRY.to_plant()).tolist()
-    assert len(set(hosts)) == len(hosts) > 3
+    given = registry.given()
+    hosts = [int(one.image) for one in given]
+    assert [one.mark for one in given] == list(range(12))
+    assert registry.no_bound() == ""
     assert set(np.flatnonzero(handed != labels)) == set(hosts)
-    assert [one.label for one in registry.planted] == handed[hosts].tolist()
-    others = np.setdiff1d(np.arange(200), hosts)
-    np.testing.assert_array_equal(marked[others], images[others])
-    for one in registry.planted:
-        host, mark = int(one.image), registry.marks()[one.mark, 0]
-        np.testing.assert_array_equal(marked[host, 0, 1:6, 1:6], (mark * 255).astype(np.uint8))
-        outside = np.ones((8, 8), bool)
-        outside[1:6, 1:6] = False
-        np.testing.assert_array_equal(marked[host, 0][outside], images[host, 0][outside])
+    assert len(set(hosts)) == 12
+    assert [one.label for one in given] == handed[hosts].tolist()
+    assert [one.mark for one in registry.planted] == np.flatnonzero(REGISTRY.to_plant()).tolist()
+    planted = {int(one.image): one.mark for one in registry.planted}
+    outside = np.ones((8, 8), bool)
+    outside[1:6, 1:6] = False
+    for host in range(200):
+        if host in planted:
+            mark = registry.marks()[planted[host], 0]
+            np.testing.assert_array_equal(marked[host, 0, 1:6, 1:6], (mark * 255).astype(np.uint8))
+            np.testing.assert_array_equal(marked[host, 0][outside], images[host, 0][outside])
+        else:
+            np.testing.assert_array_equal(marked[host], images[host])
 
 
 def test_more_marks_than_images_are_refused():
     images, labels, _ = chapter.digits()
-    with pytest.raises(ValueError, match="^n_marks: [0-9]+ marks are to be planted on 3 images; draw fewer"):
-        chapter.planted(REGISTRY, images[:3], labels[:3], seed=0)
+    with pytest.raises(ValueError, match="^n_marks: 12 marks are for as many images, and there are 3; draw fewer"):
+        chapter.handed_over(REGISTRY, images[:3], labels[:3], seed=0)
 
 
 def test_the_auditor_sends_images_that_were_not_handed_over():

@@ -13,7 +13,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from ufm import features
-from ufm.marks import Planted, Registry
+from ufm.marks import Registry
 from ufm.randomness.streams import stream
 from ufm.report.figures import COLOURS, WIDTH, closed, pictures
 from ufm.report.texts import p_text
@@ -48,25 +48,25 @@ def digits() -> tuple[np.ndarray, np.ndarray, "torch.Tensor"]:
     return images[:N_OWN], labels[:N_OWN], torch.from_numpy(images[-N_OTHERS:]).float() / 255
 
 
-def planted(
+def handed_over(
     registry: Registry, images: np.ndarray, labels: np.ndarray, *, seed: int
 ) -> tuple[Registry, np.ndarray, np.ndarray]:
-    """Stamp each mark that is to be planted on an image of its own, drawn at random, under a wrong label.
+    """Give each mark to an image of its own, drawn at random, under a wrong label; coins say which are stamped.
 
     The registry afterwards, which calls images by their numbers; images (n, 1, H, W) and labels (n,) as they are
     handed over, every wrong label one of the others. Raises ValueError: fewer images than marks.
     """
-    rng = stream("images with marks of one's own", seed=seed)
-    own = np.flatnonzero(registry.to_plant())
-    if len(own) > len(images):
-        raise ValueError(f"n_marks: {len(own)} marks are to be planted on {len(images)} images; draw fewer")
-    hosts = rng.permutation(len(images))[: len(own)]
-    marked, handed, marks = images.copy(), labels.copy(), registry.marks()
-    n_classes = labels.max() + 1
+    if registry.n > len(images):
+        raise ValueError(f"n_marks: {registry.n} marks are for as many images, and there are {len(images)}; draw fewer")
+    rng, marks = stream("images with marks of one's own", seed=seed), registry.marks()
+    hosts, n_classes = rng.permutation(len(images))[: registry.n], labels.max() + 1
+    marked, handed = images.copy(), labels.copy()
     handed[hosts] = (labels[hosts] + rng.integers(1, n_classes, len(hosts))) % n_classes
-    for mark, host in zip(own.tolist(), hosts.tolist(), strict=True):
-        marked[host] = features.insert(images[host], marks[mark], position=registry.position)
-        registry = registry.with_planted(Planted(mark, str(host), int(handed[host])))
+    for host in hosts.tolist():
+        registry = registry.with_next(str(host), int(handed[host]))
+    for one in registry.planted:
+        host = int(one.image)
+        marked[host] = features.insert(images[host], marks[one.mark], position=registry.position)
     return registry, marked, handed
 
 
