@@ -80,8 +80,9 @@ def page(report: AuditReport, registry: Registry, asked: Asked) -> str:
     cost = f"{report.n_images} images, {report.n_unused} draws that were never stamped, {report.n_queries} queries."
     return document(
         asked.model,
-        f"""<p>Mode: <strong>exact</strong>. If the marks were drawn before training, as they were if this seal was published
-then, <code>{report.seal}</code>, a model that was trained without them is called found with a probability of at most
+        f"""<p>Mode: <strong>exact</strong>.
+If the marks were drawn before training, as they were if this seal was published then,
+<code>{report.seal}</code>, a model that was trained without them is called found with a probability of at most
 {report.level:g}, whatever it is. The chance is in the draw of the marks: of models that are alike and are asked about
 the same marks all may be found, or none. p is not the probability that the model is innocent.</p>
 <p><strong>{escape(verdict(report))}</strong> What decides is the first row below, {decided}.</p>
