@@ -84,6 +84,7 @@ AUDITS = [
     ({"--delta": "nan"}, "delta: must lie between 0 and 1, not nan"),
     ({"--level": "nan"}, "level: must lie between 0 and 1, not nan"),
     ({"--level": 0.001}, "n_unused: 400 cannot give a p-value of 0.001; it takes 999"),
+    ({"--n-unused": 30, "--stop-early": ""}, "n_unused: 30 cannot give a p-value of 0.05; it takes 39"),
     ({"--n-unused": 10}, "n_unused: 10 cannot give a p-value of 0.05; it takes 19"),
     ({"--gives": "scores"}, "gives: 'scores' is not one of probabilities, logits, class"),
     ({"--gives": "class"}, "n_classes: of a class alone it must be said of how many, two or more"),
@@ -134,6 +135,7 @@ AUDITS = [
     (FEATURE | {"--feature": "gone.png"}, "feature: there is no file gone.png"),
     (FEATURE | {"--feature": "clear.png"}, "feature: "),
     (FEATURE | {"--feature": "JOHN DOE"}, "feature would cover rows"),
+    (FEATURE | {"--stop-early": ""}, "stop_early: is of --registry; a feature has no unused marks"),
     (FEATURE | {"--position": "5,1"}, "feature would cover rows 5 to 9"),
     (FEATURE | {"--position": "1;1"}, "position: '1;1' is not of the form 5,5"),
     (FEATURE | {"--label": 3}, "label: 3 is none of the model's 3 classes, from 0"),
@@ -259,7 +261,7 @@ def models(here):
 def line(monkeypatch, capsys, options):
     """What an audit says that is refused."""
     given = GIVEN | options
-    flat = [str(part) for pair in given.items() if pair[1] is not None for part in pair]
+    flat = [str(part) for pair in given.items() if pair[1] is not None for part in pair if part != ""]
     monkeypatch.setattr("sys.argv", ["ufm", "audit", *flat])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -37,7 +37,7 @@ def p_values(some):
 
 
 DRAWN = {"drawn_marks": lambda some: [p_values(some)], "drawn_marked": lambda some: list(handed_over()[:4])}
-PANELS = {"drawn_marks": 1, "drawn_marked": 10}
+PANELS = {"drawn_marks": 1, "drawn_marked": 2 * min(chapter.SHOWN, int(REGISTRY.to_plant().sum()))}
 
 
 @pytest.fixture(scope="module")

@@ -34,13 +34,17 @@ def site(styles, tmp_path):
     for part in styles.PARTS:
         path = static / part.replace("*", "0123")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'@charset "UTF-8";.of-{path.stem.split(".")[0]}{{top:0}}/*# sourceMappingURL=x.map*/')
+        path.write_text(
+            f'@charset "UTF-8";.of-{path.stem.split(".")[0]}{{top:0}}/*# sourceMappingURL=x.map*/', encoding="utf-8"
+        )
     for name in ("styles/pydata-sphinx-theme.css", *styles.SCRIPTS[:1]):
         (static / name).parent.mkdir(exist_ok=True)
         (static / name).write_bytes((THEME / name).read_bytes())
-    (static / styles.SCRIPTS[1]).write_text("")
+    (static / styles.SCRIPTS[1]).touch()
     (static / "vendor").symlink_to(THEME / "vendor")
-    (tmp_path / "index.html").write_text('<i class="fa-solid fa-bars"></i> <i class="fa-solid fa-sun fa-lg"></i>')
+    (tmp_path / "index.html").write_text(
+        '<i class="fa-solid fa-bars"></i> <i class="fa-solid fa-sun fa-lg"></i>', encoding="utf-8"
+    )
     return SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html"))
 
 
@@ -83,7 +87,7 @@ def test_the_font_has_every_letter_that_is_left_and_is_in_the_sheet(styles, site
 
 
 def test_a_style_of_icons_that_a_page_shows_keeps_its_font(styles, site):
-    (site.outdir / "more.html").write_text('<i class="fa-brands fa-github"></i>')
+    (site.outdir / "more.html").write_text('<i class="fa-brands fa-github"></i>', encoding="utf-8")
     assert len(re.findall(r"@font-face\{[^}]*base64", sheet(styles, site))) == 2
 
 

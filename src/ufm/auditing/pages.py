@@ -78,6 +78,8 @@ def page(report: AuditReport, registry: Registry, asked: Asked) -> str:
         singles.append(row(cells))
     alone = ["mark", "image", "label", "p, label unknown"] + (["p, label known"] if known else [])
     cost = f"{report.n_images} images, {report.n_unused} draws that were never stamped, {report.n_queries} queries."
+    looks = f" Each p is multiplied by {report.looks}, the number of looks after which the audit may stop."
+    looks *= report.looks > 1
     return document(
         asked.model,
         f"""<p>Mode: <strong>exact</strong>.
@@ -85,7 +87,7 @@ If the marks were drawn before training, as they were if this seal was published
 <code>{report.seal}</code>, a model that was trained without them is called found with a probability of at most
 {report.level:g}, whatever it is. The chance is in the draw of the marks: of models that are alike and are asked about
 the same marks all may be found, or none. p is not the probability that the model is innocent.</p>
-<p><strong>{escape(verdict(report))}</strong> What decides is the first row below, {decided}.</p>
+<p><strong>{escape(verdict(report))}</strong> What decides is the first row below, {decided}.{looks}</p>
 <div class="wide"><table><caption>All marks together, their scores against those of as many other draws</caption>
 <thead>{row(["test", "marks", "z", "p"], "th")}</thead><tbody>{"".join(reversed(rows))}</tbody></table></div>
 {sections.could_have_found(report)}{sections.of_privacy(report)}<h2>Mark by mark</h2>

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from ufm.auditing.journals import Journal
 from ufm.evidence.marks import KINDS, Arrays, Pool, scored
+from ufm.measures.layout import LOT_KEPT as KEPT
 from ufm.measures.response import BlackBox, Response
 from ufm.measures.shifts import kl_divergence
 from ufm.progress import progress
@@ -79,7 +80,7 @@ def answered(
     logits = in_logits(predict, gives, n_classes)
     stamped = torch.as_tensor(marks, dtype=images.dtype, device=images.device)
     some = dict(zip(KINDS, (images, torch.zeros_like(images[:1])), strict=True))
-    left = sum((len(stamped) - known.n(kind)) * len(some[kind]) for kind in KINDS)
+    left = sum(max(0, len(stamped) - known.n(kind)) * len(some[kind]) for kind in KINDS)
     with progress(None, "audit, queries", total=left) as bar:
         for kind in KINDS:
             answers = BlackBox(
@@ -92,7 +93,7 @@ def answered(
             for few in stamped[known.n(kind) :].split(MARKS_AT_ONCE):
                 known.add(kind, moved(answers, few))
                 bar.update(len(few) * len(some[kind]))
-    return known.arrays
+    return {f"{kind}_{name}": known.arrays[f"{kind}_{name}"][: len(stamped)] for kind in KINDS for name in KEPT}
 
 
 def require_labels(labels: Mapping[str, int | None], n_classes: int) -> None:

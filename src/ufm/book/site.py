@@ -92,7 +92,7 @@ def missing(profile: str) -> list[str]:
         folder = execution(profile, name)
         if (folder / "pending.txt").exists():
             lines.append(f"{name}: not yet run")
-        elif not is_there(profile, name):
+        elif not all((folder / file).exists() for file in left(name)):
             raise ValueError(
                 f"{name} was not executed under the profile {profile!r}: run `make book PROFILE={profile}`"
             )

@@ -34,6 +34,7 @@ def audit(
     ] = None,
     n_images: Annotated[int, typer.Option(help="so many of the images, the first by name")] = 500,
     n_unused: Annotated[int, typer.Option(help="marks that were never stamped, to compare with")] = 400,
+    stop_early: Annotated[bool, typer.Option(help="of a registry: look at few of the unused marks first")] = False,
     level: Annotated[float, typer.Option(help="share of other models that may be called found")] = 0.05,
     delta: Annotated[float, typer.Option(help="of a registry: the δ for which a bound on ε is given")] = 1e-5,
     batch_size: Annotated[int, typer.Option(help="images that are sent at once")] = 1_000,
@@ -73,6 +74,8 @@ def audit(
         raise ValueError(
             "position, label, innocent: are of --feature; a registry says the first two and needs no third"
         )
+    if feature and stop_early:
+        raise ValueError("stop_early: is of --registry; a feature has no unused marks")
     lot = None if registry is None else marks.read(registry)
     some = read_folder(images, n_images)
     named: dict[str, Any] = {"onnx": onnx, "torch": torch, "weights": weights, "endpoint": endpoint, "model": model}
@@ -83,7 +86,7 @@ def audit(
     question: dict[str, Any] = {"images": digest(some), "gives": gives, "n_classes": n_classes}
     if lot is not None:
         question |= {"marks": lot.seal, "n_unused": n_unused}
-        n = n_queries(lot.n + n_unused, len(some))
+        n = n_queries(lot.n + n_unused, len(some)) + stop_early * (1 + len(some))
     else:
         question |= {"marks": feature, "position": list(place)}
         n = (1 + len(others)) * n_queries(1 + FIXED, len(some))
@@ -91,14 +94,15 @@ def audit(
     for number, (_, whose) in enumerate([(predict, of), *others]):
         path = out / (journals.NAME if number == 0 else f"so-far-{number}.npz")
         kept.append(journals.Journal(path, whose | question, resume=resume))
-    print(f"{n} queries", file=sys.stderr)
+    print(f"{'at most ' * stop_early}{n} queries", file=sys.stderr)
     settings: dict[str, Any] = {"gives": kind, "n_classes": n_classes, "level": level, "batch_size": batch_size}
     report: auditing.AuditReport | auditing.CalibratedReport
     digests = {"model": of["digest"], "images": question["images"]}
     asked = pages.Asked(of["model"], digests, shlex.join(["ufm", *sys.argv[1:]]))
     try:
         if lot is not None:
-            report = auditing.audit(predict, lot, some, n_unused=n_unused, delta=delta, journal=kept[0], **settings)
+            settings |= {"n_unused": n_unused, "delta": delta, "stop_early": stop_early}
+            report = auditing.audit(predict, lot, some, journal=kept[0], **settings)
         else:
             settings |= {"label": label, "position": place, "innocent": [one for one, _ in others], "journals": kept}
             report = auditing.calibrated(predict, feature, some, **settings)
