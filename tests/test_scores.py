@@ -30,8 +30,8 @@ N_IMAGES, N_CLASSES = 3, 4
 
 
 def logits(*leading):
-    # Up to ±30, so that many probabilities fall below the clip.
-    return arrays(np.float64, (*leading, N_IMAGES, N_CLASSES), elements=st.floats(-30, 30))
+    # 60 apart, so that many probabilities fall below the clip; none above zero, for four quarters are no logits.
+    return arrays(np.float64, (*leading, N_IMAGES, N_CLASSES), elements=st.floats(-60, 0))
 
 
 def probabilities(*leading):
