@@ -20,7 +20,7 @@ from torch.nn import functional as f
 from ufm.networks.trunk import Trunk
 from ufm.randomness.counters import uniforms
 from ufm.training import operations
-from ufm.training.operations import joined, parted
+from ufm.training.operations import arranged, joined, parted
 from ufm.training.weights import Weights
 
 # Whether all members' convolutions are one in groups. On a CPU one member's whole batch keeps the device busy, and
@@ -166,11 +166,11 @@ def own(x: Images, n_members: int) -> Images:
 
 
 def apart(x: Images, n_members: int) -> list[torch.Tensor]:
-    """A list with each member's images, their channels last in memory."""
+    """A list with each member's images, in memory as convolutions take them."""
     if isinstance(x, list):
         return x
     each = [x] * n_members if shared(x) else list(x)
-    return [images.contiguous(memory_format=torch.channels_last) if images.dim() == 4 else images for images in each]
+    return [arranged(images) if images.dim() == 4 else images for images in each]
 
 
 def together(x: Images) -> torch.Tensor:

@@ -10,6 +10,9 @@ import torch
 from torch.autograd import Function
 from torch.nn import functional as f
 
+# What lies last in memory of the images that a convolution is given. On a CPU oneDNN is faster with channels last.
+LAST = {"cpu": torch.channels_last, "cuda": torch.channels_last}
+
 Geometry = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]  # stride, padding, dilation of a convolution
 
 
@@ -64,7 +67,7 @@ class GroupedConvolution(Function):
     """The convolutions of all members as one, for x (n_images, C, H, W) or (n_members, n_images, C, H, W).
 
     Members are groups of channels; images that they share need no groups. The result (n_members, n_images, C, H, W) has
-    all members' channels last in memory, so that the next layer joins them without a copy.
+    all members' channels side by side in memory, so that the next layer joins them without a copy.
     """
 
     @staticmethod
@@ -72,7 +75,7 @@ class GroupedConvolution(Function):
         ctx.n_members, ctx.shared = len(weight), x.dim() == 4
         ctx.groups = 1 if ctx.shared else ctx.n_members
         images = x if ctx.shared else joined(x)
-        images, kernels = in_precision(images.contiguous(memory_format=torch.channels_last), weight.flatten(0, 1))
+        images, kernels = in_precision(arranged(images), weight.flatten(0, 1))
         ctx.save_for_backward(images, kernels)
         ctx.buffers, ctx.geometry = (weight_gradient.flatten(0, 1), bias_gradient.view(-1)), geometry
         stride, padding, dilation = geometry
@@ -122,6 +125,11 @@ def parted(x: torch.Tensor, n_members: int) -> torch.Tensor:
     return x.unflatten(1, (n_members, -1)).transpose(0, 1)
 
 
+def arranged(images: torch.Tensor) -> torch.Tensor:
+    """Images (n_images, C, H, W) as they lie in memory where a convolution on their device is fastest."""
+    return images.contiguous(memory_format=LAST[images.device.type])
+
+
 def in_precision(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """The tensors as a product takes them: in autocast's precision where it is on."""
     device = tensors[0].device.type
@@ -148,7 +156,7 @@ def convolution_backward(
     needed: bool,
 ) -> torch.Tensor | None:
     """Write the gradients of kernels and biases to the buffers; return that of x where it is needed."""
-    output = output.contiguous(memory_format=torch.channels_last)
+    output = arranged(output)
     inputs, *gradients = torch.ops.aten.convolution_backward(
         output, x, kernels, buffers[1].shape, *geometry, False, (0, 0), groups, (needed, True, True)
     )
