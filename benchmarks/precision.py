@@ -69,9 +69,7 @@ def show(folder: Path, name: str) -> None:
     }
     [device] = {records.entries()[one]["device"] for records in of_way.values() for one in common}
     print(f"{name}, {len(common)} seeds, {protocol.n_models * len(common)} models a way; {device}.\n")
-    print(
-        "| quantity | mean, float32 | another rounding | TF32 | moved by rounding, r.m.s. | by TF32 | spread over seeds, s.d. |"
-    )
+    print("| quantity | mean, float32 | another rounding | TF32 | moved by rounding, r.m.s. | by TF32 | spread, s.d. |")
     print("|---|---|---|---|---|---|---|")
     for what, ours in found[REFERENCE].items():
         means = [values.mean() for values in (found[way][what] for way in WAYS)]
