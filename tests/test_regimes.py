@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import planted
 import pytest
-from scipy import integrate
+from scipy import integrate, special
 from scipy.stats import norm
 
 from ufm.evidence import LETTER, PLAIN, planned_as, regimes
@@ -124,6 +124,13 @@ def test_no_other_rule_passes_it():
         for rule in (np.max, np.sum, lambda x, axis: np.sort(x, axis)[:, -1] - np.sort(x, axis)[:, -2]):
             area = (rule(canaries, axis=1) > rule(others, axis=1)).mean()
             assert area < regimes.best_area(d_prime) + 0.005
+
+
+@pytest.mark.parametrize("d_prime", [0.0, 1.3, 80.0])
+def test_the_likelihood_ratio_is_scipys(d_prime):
+    shifts = np.random.default_rng(2).standard_normal((50, 10))
+    expected = special.logsumexp(d_prime * shifts, axis=1)
+    np.testing.assert_allclose(regimes.log_ratio(d_prime, shifts), expected, rtol=1e-12)
 
 
 def test_an_infinite_d_prime_is_refused():

@@ -1,4 +1,4 @@
-"""The reference notebooks notice a change, and the library trains where nothing of the book is installed."""
+"""The reference notebooks notice a change."""
 
 import os
 import re
@@ -9,19 +9,6 @@ import sys
 import pytest
 
 from ufm import paths
-
-
-def run(command, folder, **variables):
-    """Run a Python command with executions and records of its own."""
-    own = {"UFM_RUNS": str(folder / "runs"), "UFM_RECORDS": str(folder / "records"), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *command],
-        env=os.environ | own | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        encoding="utf-8",
-    )
 
 
 @pytest.mark.parametrize(
@@ -42,7 +29,15 @@ def test_a_small_change_fails_the_reference(tmp_path, file, was, becomes, notice
     source.write_text(changed, encoding="utf-8")
     reference = paths.ROOT / "tests" / "reference" / "method.ipynb"
     options = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
-    ended = run(["-m", "pytest", *options, str(reference)], tmp_path, PYTHONPATH=str(tmp_path / "src"))
+    own = {"UFM_RUNS": str(tmp_path / "runs"), "UFM_RECORDS": str(tmp_path / "records"), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(reference)],
+        env=os.environ | own | {"PYTHONPATH": str(tmp_path / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+    )
     assert ended.returncode == 1, ended.stdout
     assert noticed in ended.stdout, ended.stdout[-3000:]  # among what differs
 
@@ -52,25 +47,3 @@ def test_no_page_shows_a_number_as_code():
     assert len(references) > 10
     for reference in references:
         assert not re.search(r"np\.(float|int|str|bool)", reference.read_text(encoding="utf-8")), reference.name
-
-
-def test_training_needs_nothing_of_the_book(tmp_path):
-    code = """
-import sys
-
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in BOOK:
-            raise ImportError(f"{name} is not on this machine")
-
-BOOK = {"IPython", "doit", "ipykernel", "jupyter_book", "jupytext", "myst_nb", "nbformat", "papermill", "sphinx"}
-sys.meta_path.insert(0, Missing())
-from ufm import cli
-from ufm.book import compare
-from ufm.plan import registry
-from ufm.report import figures, tables
-from ufm.study import runs, seeds
-seeds.finish(registry.sweeps("embedded")["method"].protocol, [0])
-"""
-    ended = run(["-c", code], tmp_path)
-    assert ended.returncode == 0, ended.stderr

@@ -7,10 +7,10 @@ in units of what the classes shift anyway, and `best_area` what follows for the 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
+from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
 from scipy.stats import mannwhitneyu, norm
 
 from ufm.data import sources
@@ -210,10 +210,26 @@ def best_area(d_prime: float, n_classes: int = 10, *, n_draws: int = 100_000) ->
     """
     if not np.isfinite(d_prime):
         raise ValueError(f"d_prime: must be finite, not {d_prime}")
-    others, canaries = stream("best area", seed=n_classes).standard_normal((2, n_draws, n_classes))
-    canaries[:, 0] += d_prime
-    ratios = [logsumexp(d_prime * shifts, axis=1) for shifts in (canaries, others)]
+    others, canaries = draws(n_classes, n_draws)
+    canaries = canaries + d_prime * np.eye(1, n_classes)  # whose first class stands for any
+    ratios = [log_ratio(d_prime, shifts) for shifts in (canaries, others)]
     return float(mannwhitneyu(*ratios, method="asymptotic").statistic / n_draws**2)
+
+
+def log_ratio(d_prime: float, shifts: np.ndarray) -> np.ndarray:
+    """Logarithm (n_draws,) of the likelihood ratio of shifts (n_draws, n_classes), but for a constant.
+
+    As `scipy.special.logsumexp` has it, in a fifth of the time.
+    """
+    exponents = d_prime * shifts
+    largest = exponents.max(1, keepdims=True)
+    return np.log(np.exp(exponents - largest).sum(1)) + largest[:, 0]
+
+
+@cache
+def draws(n_classes: int, n_draws: int) -> np.ndarray:
+    """How the classes of models of each kind shift that know no letter, (2, n_draws, n_classes)."""
+    return stream("best area", seed=n_classes).standard_normal((2, n_draws, n_classes))
 
 
 def known_area(d_prime: float) -> float:
