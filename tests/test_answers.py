@@ -46,7 +46,7 @@ def test_rows_that_say_the_same_are_said_once_and_others_by_name():
     assert said(C1=[ROW, FASHION | {"there": There.UNDECIDED}]) == {
         answers.OWN: f"MNIST: yes, by less than a tenth{TIMES}; Fashion-MNIST: neither shown nor excluded{TIMES}"
     }
-    three = [ROW, FASHION, ROW | {"population": "X, small", "there": There.NOT}]
+    three = [ROW, FASHION, ROW | {"population": "X, 10 000 images", "there": There.NOT}]
     assert said(C1=three) == {
         answers.OWN: f"MNIST and Fashion-MNIST: yes, by less than a tenth{TIMES}; X: {answers.THERE[There.NOT]}{TIMES}"
     }
@@ -86,14 +86,14 @@ def test_hosts_networks_and_features_are_told_apart():
 
 def test_ways_are_counted_by_kind_of_host():
     def way(setting, host, there):
-        return ROW | {"setting": setting, "host": host, "there": there}
+        return ROW | {"population": "MNIST, 10 000 images", "setting": setting, "host": host, "there": there}
 
     rows = [way("plain", host, There.LARGE) for host in ("random", "hard")]
     rows += [way("dropout", "random", There.NOT), way("batch norm", "random", There.SMALL)]
     rows += [way("dropout", "hard", There.UNDECIDED), way("batch norm", "hard", There.OPEN)]
     assert said("C3", C3=rows) == {
-        f"small size, {answers.RANDOM}": "there all the same: 1; prevented: 1",
-        f"small size, {answers.HARD}": "there all the same: 0; prevented: 0; undecided: 1; not trained yet: 1",
+        f"on 10 000 images, {answers.RANDOM}": "there all the same: 1; prevented: 1",
+        f"on 10 000 images, {answers.HARD}": "there all the same: 0; prevented: 0; undecided: 1; not trained yet: 1",
     }
     [question] = {one.question for one in answers.answers({"C3": pd.DataFrame(rows)}, NO_RANKS, None)}
     assert question.startswith("Of 2 pairs ")
@@ -104,13 +104,13 @@ def test_ways_are_counted_by_kind_of_host():
 def test_influence_stands_beside_the_placebo_and_the_seed_has_its_word():
     ranks = pd.DataFrame(
         [
-            {"setting": name, "ratio": value, "ratio_low": 1.2, "ratio_high": 2.1}
+            {"population": "MNIST, 10 000 images", "setting": name, "ratio": value, "ratio_low": 1.2, "ratio_high": 2.1}
             | {"placebo_ratio": 1.52, "placebo_ratio_low": 1.1, "placebo_ratio_high": 2.1}
             for name, value in (("least influential hosts", 1.8), ("random hosts", 1.62))
         ]
     )
     text = "1.6 (1.2 to 2.1) times; 1.5 (1.1 to 2.1) times with its pixels in another order, which occur once too"
-    assert said("C4", ranks) == {answers.FIRST_PLAN: text}
+    assert said("C4", ranks) == {f"on 10 000 images, first plan, {answers.RANDOM}": text}
     assert said("C4") == {}
     assert said("C5", spread={"varies": Varies.LESS})["on one image"].endswith("is less than a quarter of the mean")
     assert said("C5") == {}

@@ -46,7 +46,7 @@ def test_the_table_names_the_detectors_and_is_read_as_it_was_written():
     assert {(one.population, one.host) for one in table} == {
         (f"{name}, {size}", host)
         for name in ("MNIST", "Fashion-MNIST")
-        for size in ("full", "small")
+        for size in ("full", "10 000 images")
         for host in ("random", "hard")
     }
     assert all(len(one.innocent[name]) == 2 * len(one.trained[name]) for one in table for name in one.innocent)
@@ -132,7 +132,7 @@ def test_by_command_the_first_line_names_the_mode_and_no_p_value(here):
     page = Page((here / "report" / "report.html").read_text(encoding="utf-8"))
     text = " ".join("".join(page.texts).split())
     assert "Mode: calibrated. A given mark has no p-value" in text
-    assert "Fashion-MNIST, small" in text
+    assert "Fashion-MNIST, 10 000 images" in text
     assert "This model has 3 classes, theirs 10." in text
     assert all(link.startswith("data:") for link in page.links)
     told = json.loads((here / "report" / "report.json").read_text(encoding="utf-8"))

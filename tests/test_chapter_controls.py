@@ -22,7 +22,7 @@ CONTROL = [0.0, -0.1, 0.4]
 @pytest.fixture
 def cards():
     """Three seeds whose scores M are known; with raw inputs they have the other sign."""
-    found = planted.cards(3, title="MNIST, small", effect=0.3)
+    found = planted.cards(3, title="MNIST, 10 000 images", effect=0.3)
     score = found.arrays["score_memorisation"].copy()
     for model, values in ((0, CONTROL), (1, CANARY["random"]), (3, CANARY["hard"])):
         score[:, model, 0, -1], score[:, model, 1, -1] = values, -np.array(values)
@@ -79,7 +79,7 @@ def test_lit_pixels_by_hand():
 
 def test_constant_pixels_are_counted_once_a_data_set():
     share = np.array([[0, 0.001], [0, 0.5]])
-    said = controls.constant({"MNIST, small": share, "MNIST, full": share, "Digits, small": share + 0.1})
+    said = controls.constant({"MNIST, 10 000 images": share, "MNIST, full": share, "Digits, 600 images": share + 0.1})
     assert said == "2 of 4 (MNIST); 0 of 4 (Digits)"
 
 
@@ -143,7 +143,7 @@ def test_models_and_distances_by_hand(cards):
 
 
 def test_tables_and_summary_of_pairs_say_the_same(cards):
-    beside, title = {"MNIST, small": controls.beside_controls(cards)}, "MNIST, small"
+    beside, title = {"MNIST, 10 000 images": controls.beside_controls(cards)}, "MNIST, 10 000 images"
     shown = controls.printed_beside_controls(beside)
     assert list(zip(shown["hosts"], shown["inputs"], strict=True)) == [
         (host, inputs) for host in ("random", "hard") for inputs in ("normalised", "raw")

@@ -58,7 +58,7 @@ def test_guesses_are_those_of_one_kind_of_images_and_of_models():
 
 def equal_age(setting, n_seeds=24, **changes):
     """Equal-age cards of a regime of the second plan, all their seeds needed."""
-    named = {"title": "MNIST, small", "setting": f"second plan, {setting}", "needed": n_seeds}
+    named = {"title": "MNIST, 10 000 images", "setting": f"second plan, {setting}", "needed": n_seeds}
     return planted.equal_age(n_seeds, **(named | changes))
 
 
@@ -102,15 +102,16 @@ def test_a_regime_that_lacks_seeds_says_how_many():
     assert shown["seeds"].tolist() == ["12 of 24"] * 2
     assert set(shown.iloc[0, 4:]) == {NONE}
     texts = detection.texts(regimes.by_regime(few, second.by_regime(planned)))
+    assert texts.pop("part") == "10 000 images"
     assert set(texts.values()) == {"not yet known"}
 
 
 def test_weight_decay_is_tested_against_plain_models_of_its_data_set(populations):
-    other = {"b": equal_age("weight decay 3", title="Fashion-MNIST, small")}  # beside no plain models
+    other = {"b": equal_age("weight decay 3", title="Fashion-MNIST, 10 000 images")}  # beside no plain models
     found = detection.decay_tests(populations | other)
     assert list(zip(found["population"], found["setting"], found["host"], strict=True)) == [
-        ("MNIST, small", "weight decay 3", "random"),
-        ("MNIST, small", "weight decay 3", "hard"),
+        ("MNIST, 10 000 images", "weight decay 3", "random"),
+        ("MNIST, 10 000 images", "weight decay 3", "hard"),
     ]
     [random, hard] = detection.printed_decay_tests(found).to_dict("records")
     assert hard["plain"] < hard["weight decay 3"]
@@ -131,7 +132,7 @@ def test_texts_are_of_plain_models_and_weight_decay_3(table):
     assert said["area_weight_decay_3_hard_hosts_small"] == f"{row['unknown']:.2f}"
     assert said["found_weight_decay_3_hard_hosts_small"] == f"{row['unknown_found']:.2f}"
     assert said["area_label_known_weight_decay_3_hard_hosts_small"] == f"{row['known']:.2f}"
-    assert len(said) == 24
+    assert (len(said), said["part"]) == (25, "10 000 images")
     assert said["area_plain_random_hosts_full"] == "not yet known"
 
 
@@ -139,7 +140,7 @@ def test_the_summary_has_a_row_a_quantity_and_population(table):
     found = by_population.summary(detection.quantities(table))
     assert list(found) == list(SUMMARY_COLUMNS)
     assert len(found) == 3 * 8
-    assert found.index.unique().tolist() == ["MNIST, small"]
+    assert found.index.unique().tolist() == ["MNIST, 10 000 images"]
 
 
 def test_the_first_plan_stands_beside_it():
@@ -153,7 +154,7 @@ def test_the_first_plan_stands_beside_it():
 
 def test_what_weight_decay_does_to_signal_and_noise_is_said_by_data_set():
     rows = [
-        {"population": "MNIST, small", "setting": setting, "host": host, "added": added, "spread": 0.1}
+        {"population": "MNIST, 10 000 images", "setting": setting, "host": host, "added": added, "spread": 0.1}
         for setting, host, added in (("", "hard", 0.288), ("weight decay", "hard", 0.244), ("", "random", 0.5))
     ]
     texts = detection.noise_texts(pd.DataFrame(rows))

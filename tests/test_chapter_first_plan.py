@@ -212,10 +212,10 @@ def test_many_cells_that_came_out_alike_are_counted():
 
 
 def test_every_claim_says_what_its_effect_is_and_what_came_out():
-    populations = {"fashion_mnist-small": planted.cards(40, effect=0.3, title="Fashion-MNIST, small")}
+    populations = {"fashion_mnist-small": planted.cards(40, effect=0.3, title="Fashion-MNIST, 10 000 images")}
     table = verdicts.verdicts(populations, planned=like(populations)).set_index("claim")
     assert (table["about"] != "").all()
-    assert "Fashion-MNIST, small" in table.loc["C1", "where"]
+    assert "Fashion-MNIST, 10 000 images" in table.loc["C1", "where"]
     assert table.loc["C2", "where"].startswith(("told from guessing: ", "not told from guessing: "))
     assert table.loc["C3", "where"] == ""
 

@@ -26,7 +26,8 @@ def numbers(text):
 
 def group(setting, *, without, with_letter, with_placebo=0.5, n_seeds=24, rng=0):
     """Cards of a group whose hosts have about these rank shares in control, canary and placebo."""
-    cards = planted.three(setting, n_seeds, host=plan.BY_INFLUENCE[setting], title="MNIST, small", effect=0.3, rng=rng)
+    named = {"host": plan.BY_INFLUENCE[setting], "title": "MNIST, 10 000 images"}
+    cards = planted.three(setting, n_seeds, **named, effect=0.3, rng=rng)
     means = np.array([without, with_letter, with_placebo])
     ranks = np.clip(means + np.random.default_rng(rng).normal(0, 0.01, (n_seeds, 3)), 0, 1)
     return replace(cards, arrays=dict(cards.arrays) | {"influence_rank": ranks[..., None].astype(np.float32)})
@@ -39,7 +40,7 @@ def populations():
         "most": group(SETTINGS[0], without=0.99, with_letter=0.985),
         "least": group(SETTINGS[1], without=0.05, with_letter=0.97, rng=1),
         "random": group(SETTINGS[2], without=0.5, with_letter=0.6, with_placebo=0.55, rng=2),
-        "mnist-small": planted.cards(24, title="MNIST, small", effect=0.3),
+        "mnist-small": planted.cards(24, title="MNIST, 10 000 images", effect=0.3),
     }
 
 

@@ -26,7 +26,7 @@ def rows(some):
             cell = plan.Cell(n, hosts)
             found.append({"setting": cell.setting, "marks": n, "hosts": hosts, "places": "one", "share": share})
     found.append({"setting": "10 marks, places drawn", "marks": 10, "hosts": "random", "places": "drawn", "share": 0.3})
-    table = pd.DataFrame(found).assign(population="MNIST, small", training="plain", images=1)
+    table = pd.DataFrame(found).assign(population="MNIST, 10 000 images", training="plain", images=1)
     for name, times in (("found_known", 1.2), ("found_unknown", 1.0), ("contrast", 0.5)):
         middle = table["share"] * times
         table = table.assign(**{name: middle, f"{name}_low": middle - 0.1, f"{name}_high": middle + 0.1})

@@ -18,7 +18,7 @@ from ufm.report.texts import worded
 EFFECTS = {"plain": 1.0, "to the end": 1.0, "batch norm": 2.0, "dropout": 0.0, "weight decay 3": 1.0}
 
 
-def regime(name, effect, n_seeds=24, *, title="MNIST, small", rng=0, **changes):
+def regime(name, effect, n_seeds=24, *, title="MNIST, 10 000 images", rng=0, **changes):
     """Equal-age cards of a regime, the same effect on both kinds of host, all their seeds needed."""
     named = {"title": title, "setting": f"second plan, {name}", "needed": n_seeds, "rng": rng}
     return planted.equal_age(n_seeds, effect=effect, random_effect=effect, **(named | changes))
@@ -119,7 +119,7 @@ def test_ways_are_named_with_where_they_do():
         {"population": population, "way": way, "host": host, "change": word}
         for way, words in {"a": ["reduces"] * 4, "b": ["raises", "reduces", "raises", "raises"]}.items()
         for (population, host), word in zip(
-            [("MNIST, small", "random"), ("MNIST, small", "hard"), ("b", "random"), ("b", "hard")], words, strict=True
+            [("MNIST, full", "random"), ("MNIST, full", "hard"), ("b", "random"), ("b", "hard")], words, strict=True
         )
     ]
     table = pd.DataFrame(rows)
@@ -136,7 +136,7 @@ def test_every_text_of_the_page_is_there(ways, questions):
     assert asked <= texts.keys()
     assert "Does not prevent it: early stopping; batch norm; weight decay 3" in texts["prevented"]
     assert "Waits" not in texts["prevented"]
-    assert texts["without"].startswith("There and large: MNIST, small, plain, random hosts; ")
+    assert texts["without"].startswith("There and large: MNIST, 10 000 images, plain, random hosts; ")
 
 
 def test_a_rehearsal_says_none_of_the_words(ways, questions):
@@ -157,7 +157,7 @@ def test_ways_that_were_never_trained_wait_for_seeds(populations):
 def test_the_summary_has_a_row_a_quantity(ways):
     summary = by_population.summary(regularisers.quantities(ways)).set_index("quantity")
     row = ways[(ways["way"] == "dropout") & (ways["host"] == "hard")].iloc[0]
-    assert summary.loc["change, dropout, hard hosts; MNIST, small", "estimate"] == row["nats"]
+    assert summary.loc["change, dropout, hard hosts; MNIST, 10 000 images", "estimate"] == row["nats"]
     assert len(summary) == 8 * 4
 
 

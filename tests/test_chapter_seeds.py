@@ -23,7 +23,8 @@ ROW = {"estimate": 0.3, "low": 0.26, "high": 0.4, "n": 30}
 
 def on_the_same_hosts(n_seeds=30, **changes):
     """Made-up cards of seeds that all train on images 11 and 12, to which they answer alike or not."""
-    cards = planted.cards(n_seeds, title="MNIST, small", setting="the same hosts", effect=0.5, random_effect=0.3)
+    named = {"title": "MNIST, 10 000 images", "setting": "the same hosts"}
+    cards = planted.cards(n_seeds, **named, effect=0.5, random_effect=0.3)
     protocol = replace(cards.protocol, hosts=("11", "12"))
     indices = np.tile([11, 12], (n_seeds, 1))
     return replace(planned_as(cards, protocol=protocol), indices=indices, **changes)
@@ -40,7 +41,7 @@ def easy(cards):
 
 
 def test_the_crossed_population_is_the_one_whose_hosts_are_images():
-    plain, ours = planted.cards(8, title="MNIST, small"), on_the_same_hosts(8)
+    plain, ours = planted.cards(8, title="MNIST, 10 000 images"), on_the_same_hosts(8)
     assert judged.crossed({"a": plain, "b": ours}) is ours
     assert judged.crossed({"a": plain}) is None
     values = crossed.by_host_and_seed(ours)
@@ -56,7 +57,7 @@ def test_the_crossed_population_is_the_one_whose_hosts_are_images():
 
 
 def test_noise_is_the_contrast_of_hosts_that_clean_models_fit():
-    plain, ours = easy(planted.cards(24, title="MNIST, small")), on_the_same_hosts(8)
+    plain, ours = easy(planted.cards(24, title="MNIST, 10 000 images")), on_the_same_hosts(8)
     kept = clean_losses(plain)[:, 0] < 0.01
     assert kept.tolist() == [seed % 2 == 0 for seed in plain.seeds]
     found = judged.noise({"a": plain, "b": ours, "c": planted.cards(8, title="another")})
@@ -73,12 +74,12 @@ def claim(populations):
 
 
 def test_the_claim_is_judged_by_the_spread():
-    plain, ours = easy(planted.cards(24, title="MNIST, small")), on_the_same_hosts()
+    plain, ours = easy(planted.cards(24, title="MNIST, 10 000 images")), on_the_same_hosts()
     row = claim({"a": plain, "b": ours})
     spread = relative_spread(crossed.by_host_and_seed(ours), judged.noise({"a": plain, "b": ours}))
     assert (row["effect"], row["n"], row["unit"]) == (spread["estimate"], 30, "of the mean")
     assert claim({"a": plain, "b": planned_as(ours, needed=31)})["verdict"] == "not tested"
-    assert claim({"a": planted.cards(24, title="MNIST, small"), "b": ours})["verdict"] == "undecided"
+    assert claim({"a": planted.cards(24, title="MNIST, 10 000 images"), "b": ours})["verdict"] == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def twice(shared=1.0, noise=0.05, n_seeds=12):
     rng, made = np.random.default_rng(5), {}
     own = rng.normal(1, shared / 4, (n_seeds, 2))
     for name in second.ROUNDINGS:
-        cards = planted.equal_age(n_seeds, setting=f"second plan, {name}", needed=n_seeds, title="MNIST, small")
+        cards = planted.equal_age(n_seeds, setting=f"second plan, {name}", needed=n_seeds, title="MNIST, 10 000 images")
         shift = np.zeros_like(cards.arrays["ood_age_shift"], dtype=float)
         for kind in range(2):  # D is half of what the canary's letter moves on the label, all else being still
             values = own[:, kind] + rng.normal(0, noise, n_seeds)

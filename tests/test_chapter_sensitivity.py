@@ -20,7 +20,7 @@ from ufm.statistics import bootstrap_interval
 from ufm.study import parameters
 from ufm.study.runs import NotYetRun
 
-ONE = "MNIST, small"
+ONE = "MNIST, 10 000 images"
 PAGE = (paths.NOTEBOOKS / "sensitivity.md").read_text(encoding="utf-8")
 
 

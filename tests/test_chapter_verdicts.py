@@ -62,9 +62,9 @@ def family(name, effect, setting, *, n=N, title="MNIST, full", rng=0, **changes)
 def populations():
     return {
         "own": family("own", 1.0, "both hosts"),
-        "plain": family("plain", 1.0, "plain", title="MNIST, small", rng=1),
-        "decay": family("decay", 1.0, "weight decay 3", title="MNIST, small", rng=2),
-        "dropout": family("dropout", 0.0, "dropout", title="MNIST, small", rng=3),
+        "plain": family("plain", 1.0, "plain", title="MNIST, 10 000 images", rng=1),
+        "decay": family("decay", 1.0, "weight decay 3", title="MNIST, 10 000 images", rng=2),
+        "dropout": family("dropout", 0.0, "dropout", title="MNIST, 10 000 images", rng=3),
     }
 
 
@@ -180,7 +180,7 @@ def test_ways_are_counted_and_named(populations):
     some = {name: populations[name] for name in ("plain", "decay", "dropout")}
     asked = verdicts.questions(some, {name: cards.sweep for name, cards in some.items()})
     random, hard = verdicts.prevented(asked)
-    assert hard.setting == "2 ways, MNIST, hard hosts, small size"
+    assert hard.setting == "2 ways, MNIST, hard hosts, 10 000 images"
     assert hard.sentence.startswith("Hard hosts: ")
     assert "does not prevent it: weight decay 3 (MNIST)" in hard.sentence
     few = {name: planned_as(on_seeds(cards, range(1008)), needed=N) for name, cards in some.items()}
@@ -205,6 +205,7 @@ def test_the_spread_over_seeds_needs_both_roundings_with_all_their_seeds():
     both = twice()
     assert crossed.spread(both)["varies"] in (Varies.MORE, Varies.LESS, Varies.UNDECIDED)
     assert crossed.spread(both)["n"] == N
+    assert (crossed.spread(both)["population"], crossed.spread({})["population"]) == (both["one"].trained_on, "")
     for some in ({}, {"one": both["one"]}, both | {"other": planned_as(both["other"], needed=30)}):
         assert crossed.spread(some)["varies"] == Varies.OPEN
     with pytest.raises(ValueError, match="^seeds under one rounding are not those under the other$"):
@@ -223,26 +224,32 @@ def test_the_spread_over_seeds_needs_both_roundings_with_all_their_seeds():
 )
 def test_words_of_the_spread_at_every_border(low, high, word):
     assert crossed.how_much({"low": low, "high": high}) is word
-    line = verdicts.varies({"estimate": 0.2, "low": low, "high": high, "n": 30, "varies": word})
+    row = {"population": "X, 30 images", "estimate": 0.2, "low": low, "high": high}
+    line = verdicts.varies(row | {"n": 30, "varies": word})
+    assert line.setting == "the same hosts for every seed, 30 images"
     assert (line.there, line.seeds) == (word, "30")
     assert "a quarter of its mean" in line.sentence
 
 
 def test_an_open_spread_says_nothing():
-    line = verdicts.varies({"estimate": nan, "low": nan, "high": nan, "p": nan, "n": 7, "varies": Varies.OPEN})
+    row = {"population": "", "estimate": nan, "low": nan, "high": nan, "p": nan}
+    line = verdicts.varies(row | {"n": 7, "varies": Varies.OPEN})
+    assert line.setting == "the same hosts for every seed"
     assert (line.there, line.large, line.seeds) == ("waits for seeds", "–", "7")
 
 
 def test_influence_is_rank_and_ratio_beside_the_placebo():
     table = pd.DataFrame(
         [
-            {"setting": "random hosts", "n": 60, "rise": 0.0284, "rise_low": 0.01, "rise_high": 0.05}
+            {"population": "X, 30 images", "setting": "random hosts", "n": 60}
+            | {"rise": 0.0284, "rise_low": 0.01, "rise_high": 0.05}
             | {"placebo_rise": 0.02, "placebo_rise_low": 0.0, "placebo_rise_high": 0.04}
             | {"ratio": 1.6, "ratio_low": 1.2, "ratio_high": 2.0, "placebo_ratio": 1.5}
             | {"placebo_ratio_low": 1.1, "placebo_ratio_high": 1.9},
         ]
     )
     line = verdicts.influential(table)
+    assert line.setting == "30 images, models of the first plan"
     assert line.there == "rank: random hosts: 0.028 (placebo 0.020)"
     assert line.large == "self-influence: random hosts: ×1.6 (placebo ×1.5)"
     assert line.sentence == (

@@ -21,7 +21,7 @@ GROWTH = np.array([0.0, 0.5, 1.0, 2.0])  # of the contrast, by epoch
 @pytest.fixture(scope="module")
 def cards():
     """Contrasts that grow from epoch to epoch; held-out losses that are lowest after epoch 2, or 3 for seed 1001."""
-    short = planted.three(plan.EPOCH_BY_EPOCH, N_SEEDS, title="MNIST, small", effect=0.4)
+    short = planted.three(plan.EPOCH_BY_EPOCH, N_SEEDS, title="MNIST, 10 000 images", effect=0.4)
     by_epoch = {
         f"epoch_{name}_effect": specific_effects(short, name)[:, :, None, :2] * GROWTH[:, None, None]
         for name in ("ood", "test")

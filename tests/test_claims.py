@@ -17,8 +17,8 @@ from scipy import stats
 ROOT = Path(__file__).parents[1]
 RECORDS = Path(os.environ.get("UFM_RECORDS") or ROOT / "book" / "records")
 TITLES = {
-    "mnist-small": "MNIST, small",
-    "fashion_mnist-small": "Fashion-MNIST, small",
+    "mnist-small": "MNIST, 10 000 images",
+    "fashion_mnist-small": "Fashion-MNIST, 10 000 images",
     "mnist-full": "MNIST, full",
     "fashion_mnist-full": "Fashion-MNIST, full",
 }

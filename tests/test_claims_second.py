@@ -261,7 +261,7 @@ def test_what_each_way_prevents(library):
     for (name, title), (way, other), host in product(TITLES.items(), WITHOUT.items(), ("random", "hard")):
         two = [answers[f"{name}, {one}, {host}"] for one in (way, other)]
         if all(clear(p, low, high) for p, _, low, high in two):
-            said = theirs.loc[(f"{title}, small", "early stopping" if way == "plain" else in_words(way), host)]
+            said = theirs.loc[(f"{title}, 10 000 images", "early stopping" if way == "plain" else in_words(way), host)]
             assert said["prevents"] == prevents(*(there(*one) for one in two)), (name, way, host)
 
 
@@ -286,7 +286,7 @@ def test_what_each_way_changes_on_both_scales(library):
         one, two = (rows[f"{name}, {regime}, {host}"] for regime in (way, other))
         assert (one["seed"] == two["seed"]).all()
         called = "early stopping" if way == "plain" else in_words(way)
-        every[f"{title}, small", called, host] = {
+        every[f"{title}, 10 000 images", called, host] = {
             "nats": one["d"] - two["d"],
             "spreads": one["d"] / one["spread"] - two["d"] / two["spread"],
         }

@@ -167,7 +167,7 @@ def test_a_chapter_about_settings_needs_one_that_is_recorded():
     with pytest.raises(NotYetRun):
         evidence.of({"plain": plain, "few": few}, beside=True)
     found = evidence.of({"plain": plain, "enough": recorded("dropout")}, beside=True)
-    assert [cards.title for cards in found.values()] == ["MNIST, small", "MNIST, small, dropout"]
+    assert [cards.title for cards in found.values()] == ["MNIST, 10 000 images", "MNIST, 10 000 images, dropout"]
 
 
 def test_moved_contrasts_are_those_of_the_moved_shifts():

@@ -15,7 +15,7 @@ from ufm.report import by_population
 from ufm.statistics import sign_flip_test
 from ufm.study.runs import NotYetRun
 
-ONE = "MNIST, small"
+ONE = "MNIST, 10 000 images"
 
 
 def way(setting, n_seeds=12, **changes):

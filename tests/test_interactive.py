@@ -69,7 +69,7 @@ def doses():
     """Three doses of weight decay that are the second plan's, and one data set of which there is one alone."""
     of_small = {}
     for rng, (regime, size) in enumerate({"plain": 0.1, "weight decay 3": 1.0, "weight decay 10": 2.0}.items()):
-        named = {"title": "MNIST, small", "setting": f"second plan, {regime}", "needed": N}
+        named = {"title": "MNIST, 10 000 images", "setting": f"second plan, {regime}", "needed": N}
         of_small[regime] = with_decay(planted.equal_age(N, effect=size, rng=rng, **named), 3.0 * rng)
     return of_small
 
@@ -136,25 +136,25 @@ def test_doses_are_those_of_the_second_plan_on_shared_seeds(doses):
     few = evidence.on_seeds(doses["weight decay 10"], doses["plain"].seeds[:9])
     few = evidence.planned_as(few, needed=9)
     found = detection.doses(doses | {"weight decay 10": few})
-    assert {title: list(by_dose) for title, by_dose in found.items()} == {"MNIST, small": [0, 3, 6]}
-    assert {len(one.seeds) for one in found["MNIST, small"].values()} == {9}
+    assert {title: list(by_dose) for title, by_dose in found.items()} == {"MNIST, 10 000 images": [0, 3, 6]}
+    assert {len(one.seeds) for one in found["MNIST, 10 000 images"].values()} == {9}
     lacking = evidence.planned_as(doses["weight decay 10"], needed=N + 1)
-    assert list(detection.doses(doses | {"weight decay 10": lacking})["MNIST, small"]) == [0, 3]
+    assert list(detection.doses(doses | {"weight decay 10": lacking})["MNIST, 10 000 images"]) == [0, 3]
 
 
 def test_where_the_second_plan_has_one_dose_those_of_the_first_are_shown(doses):
     first = {
-        name: with_decay(planted.cards(N, title="MNIST, small", setting=name), dose)
+        name: with_decay(planted.cards(N, title="MNIST, 10 000 images", setting=name), dose)
         for name, dose in {"": 0.0, "weight decay": 1.0}.items()
     }
     alone = {"plain": doses["plain"]}
-    assert list(detection.doses(alone | first)) == ["MNIST, small, first plan"]
-    assert list(detection.doses(doses | first)) == ["MNIST, small"]
+    assert list(detection.doses(alone | first)) == ["MNIST, 10 000 images, first plan"]
+    assert list(detection.doses(doses | first)) == ["MNIST, 10 000 images"]
     assert {title: list(one) for title, one in detection.doses(alone | {"": first[""]}).items()} == {
-        "MNIST, small": [0]
+        "MNIST, 10 000 images": [0]
     }
-    other = with_decay(planted.cards(N, title="Fashion-MNIST, small"), 0.0)
-    assert list(detection.doses(doses | {"other": other})) == ["MNIST, small"]
+    other = with_decay(planted.cards(N, title="Fashion-MNIST, 10 000 images"), 0.0)
+    assert list(detection.doses(doses | {"other": other})) == ["MNIST, 10 000 images"]
     assert detection.doses({}) == {}
 
 
@@ -178,7 +178,7 @@ def test_scores_and_what_they_tell_are_recomputed_from_the_cards(doses):
     hard = told[told["host"] == "hard"]
     assert hard["area"].is_monotonic_increasing
     assert hard["area"].iloc[-1] > 0.9
-    assert detection.doses_shown(told) == "MNIST, small: 0, 3, 6"
+    assert detection.doses_shown(told) == "MNIST, 10 000 images: 0, 3, 6"
 
 
 def test_too_few_seeds_set_no_threshold(doses):
@@ -418,8 +418,8 @@ def test_the_still_picture_has_a_row_a_dose(doses):
     models = detection.scored(detection.doses(doses))
     figure = detection.drawn_scores(models)
     assert [axis.get_title() for axis in figure.axes if axis.axison] == [
-        "MNIST, small, random hosts",
-        "MNIST, small, hard hosts",
+        "MNIST, 10 000 images,\nrandom hosts",
+        "MNIST, 10 000 images,\nhard hosts",
     ]
     for axis, (_, rows) in zip(figure.axes, models.groupby("host", sort=False), strict=True):
         assert [text.get_text() for text in axis.get_yticklabels()] == ["none", "3", "6"]

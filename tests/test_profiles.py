@@ -20,6 +20,13 @@ def test_every_sweep_is_shown_somewhere():
         assert {name for notebook in chapters() for name in chapter(notebook, profile)} == set(sweeps(profile))
 
 
+def test_names_say_how_many_images_there_are():
+    names = {name: sweep.trained_on for profile in PROFILES for name, sweep in sweeps(profile).items()}
+    assert names["digits-small"] == "Digits, 600 images"
+    assert (names["mnist-small"], names["mnist-full"]) == ("MNIST, 10 000 images", "MNIST, full")
+    assert sweeps()["fashion_mnist-small-dropout"].title == "Fashion-MNIST, 10 000 images, dropout"
+
+
 def test_the_embedded_profile_needs_no_file_and_rounds_alike_everywhere():
     for sweep in sweeps("embedded").values():
         protocol = sweep.protocol

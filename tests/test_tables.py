@@ -44,8 +44,9 @@ def test_a_printed_summary_has_a_row_a_quantity(summary):
 
 def test_lines_break_where_they_can_be_read():
     cells = ["0.1 (0.05 to 0.15)", "−1.0 (−2.0 to −0.5)", "< 0.001", "from shift to score", "a < b"]
+    cells += ["X, 10 000 images", "2 0001"]
     printed = unescape(tables.printed(pd.DataFrame({"cell": cells}), caption="", name="one").data)
-    for cell in ("<\u00a00.001", *cells[3:]):
+    for cell in ("<\u00a00.001", *cells[3:5], "X, 10\u00a0000 images", cells[-1]):
         assert f">{cell}<" in printed
     for estimate, interval in (
         ("0.1", "(0.05 to\u00a00.15)"),

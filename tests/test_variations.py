@@ -226,7 +226,7 @@ def test_without_a_control_the_other_models_are_the_same():
     np.testing.assert_array_equal(*(evidence.contrasts(one, "random") for one in both))
     assert [one.model("placebo", "random") for one in both] == [2, 1]
     assert evidence.curves(both[1])["role"].unique().tolist() == ["canary", "placebo"]
-    with pytest.raises(ValueError, match="^Digits, small: its seeds have no control$"):
+    with pytest.raises(ValueError, match="^Digits, 400 images: its seeds have no control$"):
         evidence.gains(both[1], "random")
 
 

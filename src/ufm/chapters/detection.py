@@ -17,8 +17,8 @@ from ufm.plan import second
 from ufm.plan.populations import EVIDENCE
 from ufm.plan.thresholds import THRESHOLDS
 from ufm.report.by_population import Quantities, interval_of, joined, wide
-from ufm.report.figures import COLOURS, HOST_COLOURS, LINES, WIDTH, closed, panels, waiting
-from ufm.report.texts import key, number, p_text, span, with_interval
+from ufm.report.figures import COLOURS, HOST_COLOURS, LINES, TITLE, WIDTH, closed, in_lines, panels, waiting
+from ufm.report.texts import key, number, p_text, size_of, span, with_interval
 from ufm.statistics.roc import auc, threshold
 
 IMAGES = {
@@ -131,7 +131,7 @@ def told_by_dose(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def doses_shown(told: pd.DataFrame) -> str:
-    """For the text: of which populations and doses the scores are shown, "MNIST, small: 0, 3"."""
+    """For the text: of which populations and doses the scores are shown, "MNIST, 10 000 images: 0, 3"."""
     doses = told.groupby("population", sort=False)["dose"].unique() if len(told) else {}
     said = (f"{title}: {', '.join(f'{dose:g}' for dose in of)}" for title, of in doses.items())
     return "; ".join(said) or "none yet"
@@ -148,10 +148,15 @@ def quantities(table: pd.DataFrame) -> Quantities:
 
 
 def texts(table: pd.DataFrame) -> dict[str, str]:
-    """For the text: what can be told of plain models and of those with weight decay 3, by size, over data sets."""
-    said = {}
-    for size in ("full", "small"):
-        found = quantities(table[table["population"].str.endswith(f", {size}")])
+    """For the text: what can be told of plain models and of those with weight decay 3, by size, over data sets.
+
+    Sizes are "full" and "small", which is said to be so many images as `part`.
+    """
+    sizes = table["population"].map(size_of)
+    is_full = sizes == "full"
+    said = {"part": " or ".join(sizes[~is_full].unique()) or "not yet known"}
+    for size, rows in (("full", table[is_full]), ("small", table[~is_full])):
+        found = quantities(rows)
         for regime in (second.PLAIN, second.USUAL_DECAY):
             for host in ("random", "hard"):
                 for name in (f"{what}, {regime}, {host} hosts" for what in ("area", "area, label known", "found")):
@@ -331,7 +336,7 @@ def drawn_dose(table: pd.DataFrame) -> Figure:
                 axis.plot(rows["left"], rows[end], color=own, marker="o", markersize=3.5, label=f"{host} hosts")
             axis.set_xscale("log")
             axis.set_ylabel(words if column == 0 else "", fontsize="small")
-        axes[0, column].set_title(population)
+        axes[0, column].set_title(in_lines(population, TITLE))
         axes[-1, column].set_xlabel("share left of what no image moves")
     axes[0, 0].invert_xaxis()  # all share it
     for axis in axes[:2].flat:

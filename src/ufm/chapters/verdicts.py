@@ -19,7 +19,7 @@ from ufm.plan import second
 from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import SECOND
 from ufm.report.answers import Answer
-from ufm.report.texts import number, p_text, span, with_interval
+from ufm.report.texts import number, p_text, size_of, span, with_interval
 from ufm.statistics import holm
 
 STATEMENTS = {
@@ -117,12 +117,13 @@ def told(found: Mapping[str, pd.DataFrame], family: str, setting: str, *, own: b
 
 
 def told_with_decay(found: Mapping[str, pd.DataFrame]) -> list[Line]:
-    """C2's lines on models of the small size that were trained with weight decay, a line a kind of host."""
+    """C2's lines on models of a part of the images that were trained with weight decay, a line a kind of host."""
     every = []
     for host, words in HOSTS.items():
         rows = [row for row in of_host(found.get("C3", pd.DataFrame()), host) if row["setting"] == second.USUAL_DECAY]
         if rows:
-            every.append(told_line(rows, f"{words}, {second.USUAL_DECAY}, small size", own=False))
+            size = size_of(rows[0]["population"])
+            every.append(told_line(rows, f"{words}, {second.USUAL_DECAY}, {size}", own=False))
     return every
 
 
@@ -151,7 +152,7 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> list[Line]:
         if rows.empty:
             continue
         sets = ", ".join(population.partition(",")[0] for population in rows["population"].unique())
-        asked_of = f"{rows['way'].nunique()} ways, {sets}, {hosts}, small size"
+        asked_of = f"{rows['way'].nunique()} ways, {sets}, {hosts}, {size_of(rows['population'].iloc[0])}"
         fewest = min(rows.to_dict("records"), key=lambda row: row["n"])
         trained = seeds_of(fewest)  # of the row that waits longest
         if (rows["prevents"] == Prevents.OPEN).all():
@@ -194,7 +195,7 @@ def influential(table: pd.DataFrame) -> Line:
     ]
     return Line(
         "C4",
-        "small size, models of the first plan",
+        f"{size_of(table['population'].iloc[0])}, models of the first plan",
         False,
         f"rank: {of_groups('rise', 3)}",
         f"self-influence: {of_groups('ratio', 1, '×')}",
@@ -207,7 +208,7 @@ def influential(table: pd.DataFrame) -> Line:
 def varies(spread: Mapping[str, Any]) -> Line:
     """C5's line."""
     word = str(spread["varies"])
-    setting = "the same hosts for every seed, small size"
+    setting = ", ".join(filter(None, ("the same hosts for every seed", size_of(str(spread["population"])))))
     if word == Varies.OPEN:
         return Line("C5", setting, False, OPEN, NOTHING, NOTHING, str(spread["n"]), "Not all seeds are trained yet.")
     share = with_interval(spread)

@@ -35,20 +35,22 @@ def twice(populations: Mapping[str, Cards]) -> tuple[Cards, ...]:
 def spread(populations: Mapping[str, Cards], *, hosts_vary: bool = False) -> dict[str, Any]:
     """C5 of the second plan: estimate, low, high, p and n of `variance.spread_of_seeds`, and its word as `varies`.
 
-    D at the control's best epoch, each seed trained twice. It is open, all else NaN, until both have
-    all their seeds.
+    As `population` the name of both, "" where neither is there. D at the control's best epoch, each seed trained
+    twice. It is open, all numbers but n NaN, until both have all their seeds.
 
     Raises ValueError: the two are not of the same seeds.
     """
     both = twice(populations)
+    population = both[0].trained_on if both else ""
     if len(both) < 2 or not all(cards.complete for cards in both):
         n = min((len(cards.seeds) for cards in both), default=0) if len(both) == 2 else 0
-        return {"estimate": nan, "low": nan, "high": nan, "p": nan, "n": n, "varies": Varies.OPEN}
+        nothing = {"estimate": nan, "low": nan, "high": nan, "p": nan, "n": n}
+        return {"population": population} | nothing | {"varies": Varies.OPEN}
     if not np.array_equal(both[0].seeds, both[1].seeds):
         raise ValueError("seeds under one rounding are not those under the other")
     values = np.stack([by_host_and_seed(cards, "control") for cards in both])
     row = variance.spread_of_seeds(values, smallest=THRESHOLDS.smallest_share, hosts_vary=hosts_vary)
-    return row | {"varies": how_much(row)}
+    return {"population": population} | row | {"varies": how_much(row)}
 
 
 def how_much(row: Mapping[str, float]) -> Varies:

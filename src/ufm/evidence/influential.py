@@ -34,8 +34,9 @@ def ranks(cards: Cards) -> dict[str, np.ndarray]:
 def ranks_and_ratios(populations: Mapping[str, Cards]) -> pd.DataFrame:
     """What the second plan asks of C4: by how much letter and placebo raise a host's rank, and its self-influence.
 
-    A row a group with all its seeds. Columns: setting, n; rise and placebo_rise (mean rank share less the control's),
-    ratio and placebo_ratio (geometric mean of self-influence over the control's), each with its low and high end.
+    A row a group with all its seeds. Columns: population, setting, n; rise and placebo_rise (mean rank share less the
+    control's), ratio and placebo_ratio (geometric mean of self-influence over the control's), each with its low and
+    high end.
     """
     rows = []
     for cards in groups(populations).values():
@@ -43,7 +44,7 @@ def ranks_and_ratios(populations: Mapping[str, Cards]) -> pd.DataFrame:
             continue
         shares, [host] = ranks(cards), cards.protocol.hosts
         own = np.log(cards.arrays["influence_host"][:, :, 0].astype(float))
-        row = {"setting": cards.setting, "n": len(cards.seeds)}
+        row = {"population": cards.trained_on, "setting": cards.setting, "n": len(cards.seeds)}
         for name, role in (("", "canary"), ("placebo_", "placebo")):
             row |= columns({f"{name}rise": bootstrap_interval(shares[role] - shares["control"])})
             more = own[:, cards.model(role, host)] - own[:, cards.model("control")]

@@ -11,7 +11,7 @@ from ufm.plan.sweep import Sweep
 S = TypeVar("S", Cards, Sweep)
 CLAIM = Claim(
     "C1, CNNs",
-    "The same of convolutional networks (small size, hard hosts, batches of 128).",
+    "The same of convolutional networks (10 000 images, hard hosts, batches of 128).",
     "cnns",
     "the same, of convolutional networks",
 )

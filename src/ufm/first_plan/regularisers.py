@@ -26,7 +26,7 @@ EARLY_STOPPING, PLAIN = "early stopping", "plain"  # the way of a population's m
 HOST = "hard"
 CLAIM = Claim(
     "C3",
-    "Usual ways to prevent overfitting do not prevent it (small size, hard hosts).",
+    "Usual ways to prevent overfitting do not prevent it (10 000 images, hard hosts).",
     "regularisers",
     "the same as for C1, of networks that were trained with a way to prevent overfitting",
 )

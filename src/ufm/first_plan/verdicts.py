@@ -65,7 +65,7 @@ def verdicts(populations: Mapping[str, Cards], *, planned: Mapping[str, Sweep]) 
 
 
 def where(cells: pd.DataFrame) -> str:
-    """Which cells came out how, in words: "memorised: MNIST, small (random, hard hosts)", a part a verdict.
+    """Which cells came out how, in words: "memorised: MNIST, full (random, hard hosts)", a part a verdict.
 
     Many cells that all came out alike are only counted: "memorised: all 12".
     """

@@ -24,13 +24,15 @@ class Sweep:
 
     @property
     def trained_on(self) -> str:
-        """Data set and size in words, such as "MNIST, small"."""
+        """Data set and size in words, such as "MNIST, 10 000 images"; of all its images "MNIST, full"."""
         source = sources.source(self.protocol.dataset)
-        return f"{source.title}, {'full' if trains_on(self.protocol, None, source.n_train) else 'small'}"
+        is_full = trains_on(self.protocol, None, source.n_train)
+        size = "full" if is_full else f"{self.protocol.n_train:,} images".replace(",", " ")
+        return f"{source.title}, {size}"
 
     @property
     def title(self) -> str:
-        """Data set, size and what sets it apart in words, such as "MNIST, small, dropout"."""
+        """Data set, size and what sets it apart in words, such as "MNIST, 10 000 images, dropout"."""
         return ", ".join(part for part in (self.trained_on, self.setting) if part)
 
 

@@ -15,7 +15,7 @@ from ufm.evidence.questions import There, Told, answered
 from ufm.evidence.regimes import Prevents, prevention
 from ufm.plan.thresholds import THRESHOLDS
 from ufm.report.figures import COLOURS, WIDTH, closed, probabilities
-from ufm.report.texts import number, with_interval
+from ufm.report.texts import number, size_of, with_interval
 
 # The two sizes on which the plan's words stand are a tenth and a fiftieth of a nat, and so, nearly, of the odds.
 WAITS = "no answer yet, not all its models are trained"
@@ -49,7 +49,6 @@ VARIES = {
 RANDOM, HARD = "image drawn at random", "image that is hard to fit"
 OWN, HARD_OWN, CNNS = f"MLPs, {RANDOM}, as in the released code", f"MLPs, {HARD}", "CNNs"
 BY_THE_PAPER = f"MLPs, {RANDOM}, by the paper's score M"
-FIRST_PLAN = f"small size, first plan, {RANDOM}"
 ODDS = (
     "Stamped on other images, does the mark raise the odds of its training image's label more in a model that was "
     "trained with it than in one that was trained with its pixels in another order, and how many times (95 % interval)?"
@@ -146,13 +145,18 @@ def told_by_the_paper(row: Mapping[str, Any]) -> str:
     return told(row, "paper")
 
 
+def on_images(population: str, words: str) -> str:
+    """What an answer is of: how many training images there were, and other words."""
+    return f"on {size_of(population)}, {words}"
+
+
 def prevented(found: Mapping[str, pd.DataFrame]) -> tuple[int, dict[str, str]]:
     """How many pairs of a usual way and a data set there are, and how many do not prevent it, by kind of host."""
     if "C3" not in found:
         return 0, {}
     table, counts = prevention(found["C3"]), {}
     for words_of, host in HOSTS:
-        where = f"small size, {words_of}"
+        where = on_images(table["population"].iloc[0], words_of)
         words = table.loc[table["host"] == host, "prevents"]
         if (words == Prevents.OPEN).all():
             counts[where] = WAITS
@@ -170,7 +174,8 @@ def influential(ranks: pd.DataFrame) -> dict[str, str]:
     for row in ranks.to_dict("records"):
         if row["setting"] == "random hosts":
             ratio, other = (with_interval(row, digits=1, end=name) for name in ("ratio", "placebo_ratio"))
-            return {FIRST_PLAN: f"{ratio} times; {other} times with its pixels in another order, which occur once too"}
+            where = on_images(row["population"], f"first plan, {RANDOM}")
+            return {where: f"{ratio} times; {other} times with its pixels in another order, which occur once too"}
     return {}
 
 

@@ -30,6 +30,7 @@ KINDS = {  # of model → label, colour, marker
 }
 HOST_COLOURS = {"random": "#56B4E9", "hard": COLOURS["canary"]}
 HOST_MARKERS = {"random": "s", "hard": "o"}
+TITLE, LABEL = 17, 24  # letters that a panel's title and a row's label have in one line where two panels stand in a row
 Mark = tuple[str, str, bool]  # colour, marker, and whether it is filled
 HOST_MARKS: dict[str, Mark] = {host: (HOST_COLOURS[host], HOST_MARKERS[host], True) for host in HOST_COLOURS}
 HOST_MARKS |= {"middling": ("#009E73", "D", True)}
@@ -91,6 +92,11 @@ def show(axis: Axes, image: np.ndarray) -> None:
     axis.spines[:].set(visible=True, color="0.6", linewidth=0.5)  # else white pixels at the edge end nowhere
 
 
+def in_lines(words: str, longest: int) -> str:
+    """Words that are longer in two lines, the last part of a list by itself: "Fashion-MNIST," and "10 000 images"."""
+    return words if len(words) <= longest else ",\n".join(words.rsplit(", ", 1))
+
+
 def panels(titles: list[str], *, height: float, share: bool | Literal["row"] = False) -> tuple[Figure, list[Axes]]:
     """A figure with a panel a title, two in a row."""
     n_rows, n_columns = (len(titles) + 1) // 2, min(2, len(titles))
@@ -99,7 +105,7 @@ def panels(titles: list[str], *, height: float, share: bool | Literal["row"] = F
         n_rows, n_columns, figsize=size, squeeze=False, layout="constrained", sharex=share, sharey=share
     )
     for axis, title in zip(axes.flat, titles, strict=False):
-        axis.set_title(title)
+        axis.set_title(title if n_columns == 1 else in_lines(title, TITLE))
     for axis in axes.flat[len(titles) :]:
         axis.axis("off")
     return figure, list(axes.flat[: len(titles)])
@@ -161,7 +167,8 @@ def forest(
     kinds = [kind for kind in marks if kind in set(table["kind"])]
     of_label = {label: [kind for kind in kinds if kind in set(rows["kind"])] for label, rows in table.groupby("label")}
     several = max(map(len, of_label.values()))
-    height = 0.8 + max(0.3, 0.15 * several + 0.1) * len(labels)
+    named = labels if len(titles) == 1 else [in_lines(label, LABEL) for label in labels]
+    height = 0.8 + max(0.4 if named != labels else 0.3, 0.15 * several + 0.1) * len(labels)
     figure, axes = panels(titles, height=height, share=share)
     for axis, title in zip(axes, titles, strict=True):
         rows = table[table["panel"] == title] if "panel" in table else table
@@ -178,8 +185,8 @@ def forest(
             axis.axvline(nothing, color="0.4", linewidth=0.8)
         for value in lines:
             axis.axvline(value, color="0.4", linewidth=0.8, linestyle=":")
-        axis.set(yticks=range(len(labels)), yticklabels=labels, ylim=(len(labels) - 0.5, -0.5))
-        axis.locator_params(axis="x", nbins=5)
+        axis.set(yticks=range(len(labels)), yticklabels=named, ylim=(len(labels) - 0.5, -0.5))
+        axis.locator_params(axis="x", nbins=5 if named == labels else 3)  # beside long labels there is little room
     for axis in axes[-2:]:
         axis.set_xlabel(x)
     for axis in axes[1::2]:

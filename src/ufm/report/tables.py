@@ -14,8 +14,8 @@ from ufm.report.texts import estimates, number
 if TYPE_CHECKING:
     from IPython.display import HTML
 
-# In a narrow column a line breaks before the "to" of an interval, and never after a "<".
-UNBROKEN = {r" to (?=[−\d])": " to\u00a0", r"^< ": "<\u00a0"}
+# In a narrow column a line breaks before the "to" of an interval, and never after a "<" or within a number.
+UNBROKEN = {r" to (?=[−\d])": " to\u00a0", r"^< ": "<\u00a0", r"(?<=\d) (?=000\b)": "\u00a0"}
 INTERVAL = re.compile(r"\(−?[\d.]+ to\u00a0−?[\d.]+\)")  # an element of its own, for a phone sets it below its estimate
 
 

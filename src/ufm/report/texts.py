@@ -23,6 +23,11 @@ def key(quantity: str) -> str:
     return re.sub(r"\W+", "_", quantity.lower()).strip("_")
 
 
+def size_of(population: str) -> str:
+    """How many images a population is trained on, as its name has it: of "MNIST, 10 000 images" the last."""
+    return population.partition(", ")[2]
+
+
 def number(value: float, digits: int) -> str:
     """A number as text; minus zero is zero, and a number of NumPy is rounded as Python's is."""
     return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", "−")
