@@ -42,7 +42,7 @@ def test_every_word_has_an_answer_of_its_own():
 
 
 def test_rows_that_say_the_same_are_said_once_and_others_by_name():
-    assert said(C1=[ROW, FASHION]) == {answers.OWN: f"yes, by less than a tenth{TIMES}"}
+    assert said(C1=[ROW, FASHION]) == {answers.OWN: f"MNIST and Fashion-MNIST: yes, by less than a tenth{TIMES}"}
     assert said(C1=[ROW, FASHION | {"there": There.UNDECIDED}]) == {
         answers.OWN: f"MNIST: yes, by less than a tenth{TIMES}; Fashion-MNIST: neither shown nor excluded{TIMES}"
     }
@@ -81,7 +81,11 @@ def test_hosts_networks_and_features_are_told_apart():
         f"chest X-rays, {answers.RANDOM}": f"MLP with a letter: by less than a fiftieth, if at all{TIMES}; {of_name}",
         f"chest X-rays, {answers.HARD}": f"neither shown nor excluded{TIMES}",
     }
-    assert set(said("C6", told=True, C6=rows).values()) == {"not shown to be better than chance (6 %)"}
+    chance = "not shown to be better than chance (6 %)"
+    assert list(said("C6", told=True, C6=rows).values()) == [
+        f"MLP with a letter and MLP with a name: {chance}",
+        chance,  # of a single row
+    ]
 
 
 def test_ways_are_counted_by_kind_of_host():
@@ -110,7 +114,7 @@ def test_influence_stands_beside_the_placebo_and_the_seed_has_its_word():
         ]
     )
     text = "1.6 (1.2 to 2.1) times; 1.5 (1.1 to 2.1) times with its pixels in another order, which occur once too"
-    assert said("C4", ranks) == {f"on 10 000 images, first plan, {answers.RANDOM}": text}
+    assert said("C4", ranks) == {f"on 10 000 images, {answers.RANDOM}": text}
     assert said("C4") == {}
     assert said("C5", spread={"varies": Varies.LESS})["on one image"].endswith("is less than a quarter of the mean")
     assert said("C5") == {}

@@ -190,7 +190,7 @@ def test_ways_are_counted_and_named(populations):
     part = verdicts.prevented(
         verdicts.questions(some | {"dropout": few["dropout"]}, {n: c.sweep for n, c in some.items()})
     )
-    assert [line.seeds for line in part] == ["8 of 24"] * 2  # not those of the rows that are there
+    assert [line.seeds for line in part] == ["24; waiting: 8 of 24"] * 2
     assert "1 of 2: waits for seeds" in part[1].there
 
 
@@ -279,3 +279,13 @@ def test_the_figure_has_the_rows_of_c1_and_c6_that_have_their_seeds(found):
     shown = verdicts.rows(found | {"C6": pd.DataFrame([LACKING | {"claim": "C6"}])})
     assert shown["population"].tolist() == ["MNIST, full"] * 2
     assert verdicts.rows({}).empty
+
+
+def test_seeds_of_rows_that_are_there_and_of_those_that_wait():
+    def said(*numbers):
+        return verdicts.seeds_of_all(pd.DataFrame({"n": numbers, "needed": 24}))
+
+    assert said(24, 24) == "24"
+    assert said(24, 16) == "24; waiting: 16 of 24"
+    assert said(24, 0, 3, 25) == "24; waiting: 0 to 3 of 24"
+    assert said(1, 1) == "1 of 24"

@@ -153,8 +153,7 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> list[Line]:
             continue
         sets = ", ".join(population.partition(",")[0] for population in rows["population"].unique())
         asked_of = f"{rows['way'].nunique()} ways, {sets}, {hosts}, {size_of(rows['population'].iloc[0])}"
-        fewest = min(rows.to_dict("records"), key=lambda row: row["n"])
-        trained = seeds_of(fewest)  # of the row that waits longest
+        trained = seeds_of_all(rows)
         if (rows["prevents"] == Prevents.OPEN).all():
             said = f"{hosts.capitalize()}: not all seeds are trained yet."
             every.append(Line("C3", asked_of, False, OPEN, NOTHING, NOTHING, trained, said))
@@ -255,6 +254,13 @@ def names(rows: pd.DataFrame) -> str:
 def seeds_of(row: Mapping) -> str:
     """How many seeds a row has, and how many it needs where these are more."""
     return str(row["n"]) if row["n"] >= row["needed"] else f"{row['n']} of {row['needed']}"
+
+
+def seeds_of_all(rows: pd.DataFrame) -> str:
+    """How many seeds rows of equal need have: those that have all, then those that wait."""
+    needed, waiting = rows["needed"].max(), rows.loc[rows["n"] < rows["needed"], "n"]
+    waits = f"{' to '.join(map(str, sorted({waiting.min(), waiting.max()})))} of {needed}" if len(waiting) else ""
+    return "; waiting: ".join(filter(None, (str(needed) if len(waiting) < len(rows) else "", waits)))
 
 
 def how_large(row: Mapping[str, float]) -> str:

@@ -107,12 +107,12 @@ def on(table: pd.DataFrame | None, host: str) -> pd.DataFrame | None:
 
 
 def listed(rows: pd.DataFrame, say: Callable[[Mapping[str, Any]], str]) -> str:
-    """What is said of each row after its name, once where it is the same of several."""
+    """What is said of each row after its name, once where it is the same of several; of a single row without it."""
     by_text: dict[str, list[str]] = {}
     for row in rows.to_dict("records"):
         name = row["setting"].replace(", ", " with a ") or row["population"].partition(",")[0]
         by_text.setdefault(say(row), []).append(name)
-    if len(by_text) == 1:
+    if len(rows) == 1:
         return next(iter(by_text))
     return "; ".join(f"{joined(names)}: {text}" for text, names in by_text.items())
 
@@ -174,7 +174,7 @@ def influential(ranks: pd.DataFrame) -> dict[str, str]:
     for row in ranks.to_dict("records"):
         if row["setting"] == "random hosts":
             ratio, other = (with_interval(row, digits=1, end=name) for name in ("ratio", "placebo_ratio"))
-            where = on_images(row["population"], f"first plan, {RANDOM}")
+            where = on_images(row["population"], RANDOM)
             return {where: f"{ratio} times; {other} times with its pixels in another order, which occur once too"}
     return {}
 
