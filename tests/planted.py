@@ -63,6 +63,7 @@ def population(
             card[f"{images}_early_shift"] = card[f"{images}_shift"][:, :N_SHORT]
             card[f"{images}_kl_mean"] = (np.abs(shift).sum(-1) / 10).astype(np.float16)
             card[f"{images}_probability"] = (card[f"{images}_shift"][:, :N_SHORT] / 10).astype(np.float16)
+            card[f"{images}_probability_by_label"] = np.repeat(card[f"{images}_probability"][:, :3, None], N_CLASSES, 2)
         n_subsets = len([n for n in SUBSETS if n < n_images]) + 1
         score = rng.normal(0, 0.1, (1, 2, 1)) + rng.normal(0, 0.02, (5, 2, n_subsets))
         score[3] += effect / 2

@@ -50,6 +50,18 @@ class SecondPlan:
 SECOND = SecondPlan()
 
 
+@dataclass(frozen=True)
+class OtherMeasures:
+    """The same of the plan of other measures (book/other-measures-plan.md)."""
+
+    agrees: float = 0.3  # Spearman's rank correlation: an interval above it agrees, one below it does not [Words]
+    counterfactual: float = 0.25  # probability by which an example counts as memorised [What is compared]
+    false_positive_rate: float = 0.05  # at which LiRA, RMIA and this book's detectors are asked [What is compared]
+
+
+OTHERS = OtherMeasures()
+
+
 def require_seeds(n: int) -> None:
     """Raise a ValueError where a population of so many seeds would not be shown."""
     if n < THRESHOLDS.fewest_seeds:

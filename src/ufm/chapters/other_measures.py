@@ -1,0 +1,112 @@
+"""Do other measures of memorisation agree with the contrast D, and do they spare models that never saw the letter?"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from math import isnan
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ufm.evidence.questions import ends
+from ufm.plan.thresholds import OTHERS
+from ufm.report.figures import forest, rows_of
+from ufm.report.texts import key, number, span, with_interval
+
+
+class Word(StrEnum):
+    """Does a measure agree with D?"""
+
+    NONE = "no word"
+    AGREES = "agrees"
+    SHARED = "agrees, perhaps by shared noise"
+    NOT = "does not agree"
+    UNDECIDED = "undecided"
+
+
+def word(row: Mapping[str, float]) -> Word:
+    """The plan's word on a row of `ufm.evidence.others.cells`."""
+    (_, halves_low, _), (_, half_low, _) = ends(row, "halves"), ends(row, "placebo_half")
+    correlation, low, high = ends(row, "correlation")
+    if isnan(correlation) or not halves_low > 0:
+        return Word.NONE
+    if low > OTHERS.agrees:
+        return Word.AGREES if half_low > 0 else Word.SHARED
+    return Word.NOT if high < OTHERS.agrees else Word.UNDECIDED
+
+
+def with_words(table: pd.DataFrame) -> pd.DataFrame:
+    """`ufm.evidence.others.cells` with a column `verdict`."""
+    return table.assign(verdict=[word(row) for row in table.to_dict("records")])
+
+
+def quantities(table: pd.DataFrame) -> dict[str, list[float]]:
+    """For the text, by quantity: values over populations, of each kind of host."""
+    found: dict[str, list[float]] = {}
+    for row in table.to_dict("records"):
+        for what in ("correlation", "placebo_half", "innocent", "area", "found", "false_controls", "false_placebos"):
+            found.setdefault(key(f"{what} {row['measure']} {row['host']}"), []).append(row[what])
+        found.setdefault(key(f"halves {row['host']}"), []).append(row["halves"])
+    return found
+
+
+def texts(table: pd.DataFrame) -> dict[str, str]:
+    """For the text: `quantities` over populations, and which measures each word is said of, by kind of host."""
+    said = {name: span(values) for name, values in quantities(table).items()}
+    for host, rows in table.groupby("host", sort=False):
+        for one in Word:
+            some = rows[rows["verdict"] == one]
+            names = (
+                f"{measure} ({', '.join(of['population'])})" for measure, of in some.groupby("measure", sort=False)
+            )
+            said[key(f"{one} {host}")] = "; ".join(names) or "none"
+    return said
+
+
+def drawn_correlations(table: pd.DataFrame) -> Figure:
+    """Rank correlation of each measure's paired excess with D, random and hard hosts, a panel a population."""
+    rows = rows_of(table, "correlation", label=table["measure"], kind=table["host"], panel=table["population"])
+    return forest(rows, x="rank correlation with D", lines=(OTHERS.agrees,))
+
+
+def plainly(value: float) -> str:
+    """A number without an interval; a dash where there is none."""
+    return "–" if isnan(value) else number(value, 2)
+
+
+def printed_agreement(table: pd.DataFrame) -> pd.DataFrame:
+    """How far measures and D go together, as the book prints it."""
+    rows = [
+        {
+            "population": row["population"],
+            "hosts": row["host"],
+            "measure": row["measure"],
+            "agrees?": row["verdict"],
+            "seeds": row["n"],
+            "with D": with_interval(row, end="correlation"),
+            "with the placebo half": with_interval(row, end="placebo_half"),
+            "innocent models": plainly(row["innocent"]),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def printed_detection(table: pd.DataFrame) -> pd.DataFrame:
+    """What measures tell of single models, as the book prints it."""
+    rows = [
+        {
+            "population": row["population"],
+            "hosts": row["host"],
+            "measure": row["measure"],
+            "knows also": row["knows"] or "–",
+            "area": with_interval(row, end="area"),
+            "controls": plainly(row["against_controls"]),
+            "placebo models": plainly(row["against_placebos"]),
+            "canaries called": plainly(row["found"]),
+            "controls called": with_interval(row, end="false_controls"),
+            "placebo models called": with_interval(row, end="false_placebos"),
+            "promised": plainly(row["nominal"]),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
