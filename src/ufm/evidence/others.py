@@ -33,7 +33,8 @@ class Measure:
     knows: str  # what it needs beside the letter and the model's outputs
     values: Callable[[Cards, str], np.ndarray]  # of a kind of host, (n_seeds, n_models)
     limit: Callable[[Cards], float] | None  # above which its rule says memorised; None: one that other seeds set
-    nominal: Callable[[Cards], float] = lambda cards: nan  # share of innocent models above, where the rule promises one
+    # Share of innocent models above it on a kind of host, where the rule promises one.
+    nominal: Callable[[Cards, str], float] = lambda cards, host: nan
 
 
 def of_letters(cards: Cards) -> slice:
@@ -60,7 +61,7 @@ def exposed(others: Callable[[Cards], slice], *, known: bool, name: str) -> Meas
     def limit(cards: Cards) -> float:
         return expected_exposure(candidates(cards))
 
-    def nominal(cards: Cards) -> float:
+    def nominal(cards: Cards, host: str) -> float:
         n = candidates(cards)
         ranks = np.log2(n) - np.log2(np.arange(1, n + 1))
         return float((ranks > limit(cards)).mean())
@@ -88,7 +89,16 @@ def detector(one: Detector, name: str, limit: Callable[[Cards], float] | None = 
     def values(cards: Cards, host: str) -> np.ndarray:
         return one.score(cards, host, np.ones(len(cards.seeds), bool))
 
-    return Measure(name, one.knows, values, limit, lambda cards: nominal)
+    return Measure(name, one.knows, values, limit, lambda cards, host: nominal)
+
+
+def dominant(cards: Cards, host: str) -> float:
+    """Share of seeds whose host reaches more than 95 % of the others if each place among them is as likely."""
+    shares = [
+        (np.arange(n + 1) > (1 - OTHERS.false_positive_rate) * n).mean()
+        for n in stamped.others_asked(cards, host).sum(1)
+    ]
+    return float(np.mean(shares))
 
 
 SHADOWS = "label, host and other models"
@@ -105,8 +115,8 @@ MEASURES = (
         lambda *of: stamped.counterfactual(*of, log=False),
         lambda cards: OTHERS.counterfactual,
     ),
-    Measure("LiRA", SHADOWS, stamped.lira, lambda cards: float(stats.norm.isf(RATE)), lambda cards: RATE),
-    Measure("RMIA", SHADOWS, stamped.rmia, lambda cards: 1 - RATE, lambda cards: RATE),
+    Measure("LiRA", SHADOWS, stamped.lira, lambda cards: float(stats.norm.isf(RATE)), lambda cards, host: RATE),
+    Measure("RMIA", SHADOWS, stamped.rmia, lambda cards: 1 - RATE, dominant),
     follow_up("test", known=True, name="follow-up, test, label", knows="label, test images"),
     follow_up("test", known=False, name="follow-up, test", knows="test images"),
     follow_up("ood", known=True, name="follow-up, OOD, label", knows="label"),
@@ -174,7 +184,7 @@ def of_measure(measure: Measure, cards: Cards, host: str) -> dict[str, float]:
         row |= columns(
             {name: share_interval(flags[:, place]) if not np.isnan(flags).any() else Interval(nan, nan, nan, 0)}
         )
-    return row | {"nominal": measure.nominal(cards)}
+    return row | {"nominal": measure.nominal(cards, host)}
 
 
 def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:

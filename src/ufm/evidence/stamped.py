@@ -43,6 +43,13 @@ def out_models(values: np.ndarray, cards: Cards, host: str) -> np.ndarray:
     return np.moveaxis(kept, -1, 0).reshape(values.shape[-1], 1, -1)
 
 
+def others_asked(cards: Cards, host: str) -> np.ndarray:
+    """Which seeds' hosts RMIA compares that of each seed with, (n_seeds, n_seeds): other images of the same part."""
+    images = cards.indices[:, cards.protocol.hosts.index(host)]
+    there = ~np.isnan(log_probabilities(cards, host)).any(1)
+    return there & (images != images[:, None])
+
+
 def own(values: np.ndarray) -> np.ndarray:
     """values (n_seeds, n_models, n_seeds) of each seed's own host, (n_seeds, n_models)."""
     return np.moveaxis(np.diagonal(values, axis1=0, axis2=2), -1, 0)
@@ -72,12 +79,12 @@ def rmia(cards: Cards, host: str) -> np.ndarray:
     the model had nothing stamped. No model of the seed in question is among their reference models.
     """
     p, out = np.exp(log_probabilities(cards, host)), outside(cards, host)
-    images = cards.indices[:, cards.protocol.hosts.index(host)]
+    asked = others_asked(cards, host)
     own_ratio = over_mean(own(p), out_models(p, cards, host))
     scores = np.empty(own_ratio.shape)
     for place, of_seed in enumerate(p):
         reference = np.where(out, p, np.nan)
         reference[place] = np.nan
         ratios = over_mean(of_seed, np.moveaxis(reference, -1, 0).reshape(1, p.shape[-1], -1))
-        scores[place] = dominating(own_ratio[place], np.where(out[place] & (images != images[place]), ratios, np.nan))
+        scores[place] = dominating(own_ratio[place], np.where(out[place] & asked[place], ratios, np.nan))
     return scores
