@@ -133,6 +133,19 @@ def test_no_word_is_said_where_nothing_is_held(memorised):
     assert (shared > 0.4).all(axis=None)
 
 
+def test_the_rule_says_nothing_of_models_that_saw_neither_feature():
+    """Though what is read from the same answers goes together with D in them too."""
+    table = others.innocent_cells({"mnist-small": unlike(spread=1.5)})
+    assert len(table) == 2 * len(others.MEASURES)
+    words = chapter.with_words(table)
+    assert Word.AGREES not in set(words["verdict"])
+    shared = table.set_index("measure").loc[list(OOD_MEASURES[:2]), "correlation"]
+    assert (shared > 0.3).all()
+    said = chapter.innocent_texts(table)
+    assert said == {"innocent_rows": 30, "innocent_agree": 0, "alone": (table["correlation_low"] > 0.3).sum()}
+    assert said["alone"] > 0
+
+
 def test_rules_keep_what_they_promise_where_it_holds(memorised):
     promised = memorised[memorised["nominal"].notna()]
     error = np.sqrt(promised["nominal"] * (1 - promised["nominal"]) / N_SEEDS)
@@ -147,7 +160,7 @@ def test_rules_keep_what_they_promise_where_it_holds(memorised):
 def test_halves_make_d():
     cards = planted.cards(9, effect=0.4)
     for host in cards.protocol.hosts:
-        letter, placebo, _ = others.halves(cards, host)
+        letter, placebo = others.halves(cards, host, cards.model("canary", host), cards.model("placebo", host))
         np.testing.assert_allclose((letter + placebo) / 2, contrasts(cards, host))
 
 
@@ -183,7 +196,8 @@ def test_a_measure_without_numbers_is_a_row_without():
 def test_the_page_has_what_it_says(memorised):
     said = chapter.texts(memorised)
     page = (paths.NOTEBOOKS / "other-measures.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"glue:text}`(\w+)`", page)) - {"seeds", "line"} <= said.keys()
+    innocent = {"innocent_rows", "innocent_agree", "alone"}
+    assert set(re.findall(r"glue:text}`(\w+)`", page)) - {"seeds", "line"} - innocent <= said.keys()
     assert "LiRA (MNIST, small)" in said["agrees_hard"]
     assert said["agrees_random"] == "none"
 

@@ -62,6 +62,13 @@ def texts(table: pd.DataFrame) -> dict[str, str]:
     return said
 
 
+def innocent_texts(table: pd.DataFrame) -> dict[str, int]:
+    """For the text, of `ufm.evidence.others.innocent_cells`: rows, rows called to agree, and rows that D alone would."""
+    words = with_words(table)["verdict"]
+    alone = (table["correlation_low"] > OTHERS.agrees).sum()
+    return {"innocent_rows": len(table), "innocent_agree": int((words == Word.AGREES).sum()), "alone": int(alone)}
+
+
 def drawn_correlations(table: pd.DataFrame) -> Figure:
     """Rank correlation of each measure's paired excess with D, random and hard hosts, a panel a population."""
     rows = rows_of(table, "correlation", label=table["measure"], kind=table["host"], panel=table["population"])

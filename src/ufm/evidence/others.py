@@ -5,6 +5,7 @@ A measure is computed of the models of `ufm.evidence.questions.MODELS`, in this 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import permutations
 from math import nan
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy import stats
 from ufm.evidence import detectors, stamped
 from ufm.evidence.cards import Cards
 from ufm.evidence.detectors import Detector
-from ufm.evidence.effects import contrasts, on_label, specific_effects
+from ufm.evidence.effects import on_label, specific_effects
 from ufm.evidence.performance import between
 from ufm.evidence.questions import CANARY, CONTROL, PLACEBO, enough, flagged, places
 from ufm.plan.thresholds import OTHERS
@@ -127,21 +128,15 @@ MEASURES = (
 )
 
 
-def halves(cards: Cards, host: str) -> np.ndarray:
-    """The two halves of D and the letter half of innocent models, (3, n_seeds), in nats, OOD images.
+def halves(cards: Cards, host: str, canary: int, placebo: int) -> tuple[np.ndarray, np.ndarray]:
+    """The halves (n_seeds,) of D, which is their mean, in nats on OOD images, for two models of a seed.
 
-    e_L(canary) − e_L(placebo model), e_P(placebo model) − e_P(canary), and e_L(control) − e_L(placebo model), specific
-    effects on the host's label. D is the mean of the first two.
+    e_L(canary) − e_L(placebo model) and e_P(placebo model) − e_P(canary), specific effects on the host's label; canary,
+    placebo: places among the models of a seed, of those two or of others that stand for them.
     """
     effects = on_label(specific_effects(cards), cards.label(host))
-    letter, placebo = (effects[:, places(cards, host), feature] for feature in (0, cards.placebo(host)))
-    return np.stack(
-        [
-            letter[:, CANARY] - letter[:, PLACEBO],
-            placebo[:, PLACEBO] - placebo[:, CANARY],
-            letter[:, CONTROL] - letter[:, PLACEBO],
-        ]
-    )
+    letter, feature = effects[:, :, 0], effects[:, :, cards.placebo(host)]
+    return letter[:, canary] - letter[:, placebo], feature[:, placebo] - feature[:, canary]
 
 
 def correlated(first: np.ndarray, second: np.ndarray) -> Interval:
@@ -159,31 +154,34 @@ def above(measure: Measure, values: np.ndarray, cards: Cards) -> np.ndarray:
     return np.column_stack([found, innocent]).astype(float)
 
 
+def usable(values: np.ndarray) -> bool:
+    """Whether a measure says anything of models: all have a number, and not all the same."""
+    return bool(np.isfinite(values).all() and np.ptp(values) > 0)
+
+
+def agreement(excess: np.ndarray, of_d: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
+    """Rank correlations of a paired excess (n_seeds,) with D and with its placebo half, from the halves of D."""
+    both = {"correlation": (of_d[0] + of_d[1]) / 2, "placebo_half": of_d[1]}
+    return columns({name: correlated(excess, values) for name, values in both.items()})
+
+
 def of_measure(measure: Measure, cards: Cards, host: str) -> dict[str, float]:
-    """The numbers of one measure on one kind of host, see `cells`; none where it has no values or all are equal."""
+    """The numbers of one measure on one kind of host, see `cells`; none where it says nothing."""
     values = measure.values(cards, host)[:, places(cards, host)]
-    if not np.isfinite(values).all() or np.ptp(values) == 0:
+    if not usable(values):
         return {}
-    _, placebo_half, innocent_half = halves(cards, host)
-    excess = values[:, CANARY] - values[:, PLACEBO]
+    canary, control, placebo = places(cards, host)
     positive, seeds = np.tile([True, False, False], len(values)), np.repeat(cards.seeds, 3)
-    row = columns(
-        {
-            "area": auc_interval(values.ravel(), positive, seeds),
-            "correlation": correlated(excess, contrasts(cards, host)),
-            "placebo_half": correlated(excess, placebo_half),
-        }
-    )
+    row = agreement(values[:, CANARY] - values[:, PLACEBO], halves(cards, host, canary, placebo))
+    row |= columns({"area": auc_interval(values.ravel(), positive, seeds)})
     row["against_controls"], row["against_placebos"] = (
         between(values[:, CANARY], values[:, other]) for other in (CONTROL, PLACEBO)
     )
-    innocent = values[:, CONTROL] - values[:, PLACEBO]
-    row["innocent"] = float(stats.spearmanr(innocent, innocent_half).statistic) if np.ptp(innocent) else nan
+    innocent, (letter_half, _) = values[:, CONTROL] - values[:, PLACEBO], halves(cards, host, control, placebo)
+    row["innocent"] = float(stats.spearmanr(innocent, letter_half).statistic) if np.ptp(innocent) else nan
     flags = above(measure, values, cards)
     for place, name in ((CANARY, "found"), (CONTROL, "false_controls"), (PLACEBO, "false_placebos")):
-        row |= columns(
-            {name: share_interval(flags[:, place]) if not np.isnan(flags).any() else Interval(nan, nan, nan, 0)}
-        )
+        row |= columns({name: Interval(nan, nan, nan, 0) if np.isnan(flags).any() else share_interval(flags[:, place])})
     return row | {"nominal": measure.nominal(cards, host)}
 
 
@@ -200,10 +198,29 @@ def cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
     rows = []
     for cards in populations.values():
         for host in cards.protocol.hosts:
-            letter_half, placebo_half, _ = halves(cards, host)
+            canary, _, placebo = places(cards, host)
             of_host = {"population": cards.title, "host": host}
-            agree = columns({"halves": correlated(letter_half, placebo_half)})
+            agree = columns({"halves": correlated(*halves(cards, host, canary, placebo))})
             for measure in MEASURES:
                 about = {"measure": measure.name, "knows": measure.knows, "n": len(cards.seeds)}
                 rows.append(of_host | about | agree | of_measure(measure, cards, host))
+    return pd.DataFrame(rows)
+
+
+def innocent_cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """The same of two models that saw neither the letter nor the placebo feature of the host.
+
+    The control stands for the canary and the placebo model of another kind of host for the placebo model. Columns:
+    population, host, measure; halves, correlation and placebo_half with their ends.
+    """
+    rows = []
+    for cards in populations.values():
+        for host, other in permutations(cards.protocol.hosts, 2):
+            pair = cards.model("control"), cards.model("placebo", other)
+            of_d = halves(cards, host, *pair)
+            agree = columns({"halves": correlated(*of_d)})
+            for measure in MEASURES:
+                values = measure.values(cards, host)[:, pair]
+                of_measure = agreement(values[:, 0] - values[:, 1], of_d) if usable(values) else {}
+                rows.append({"population": cards.title, "host": host, "measure": measure.name} | agree | of_measure)
     return pd.DataFrame(rows)
