@@ -18,6 +18,7 @@ from ufm.plan import other_measures as plan
 from ufm.plan import populations
 from ufm.plan.profiles import PROFILES
 from ufm.plan.thresholds import OTHERS
+from ufm.report.texts import REHEARSED, worded
 
 N_SEEDS = 48
 OOD_MEASURES = ("exposure, letters, label", "exposure, marks, label", "this book's, label")
@@ -35,6 +36,7 @@ def rows(some):
 
 
 DRAWN = {"drawn_correlations": lambda some: [rows(some)]}
+PANELS = {"drawn_correlations": 2}
 
 
 def row(correlation=(0.5, 0.4, 0.6), placebo_half=(0.2, 0.1, 0.3), halves=(0.2, 0.1, 0.3)):
@@ -198,21 +200,32 @@ def test_the_page_has_what_it_says(memorised):
     page = (paths.NOTEBOOKS / "other-measures.md").read_text(encoding="utf-8")
     innocent = {"innocent_rows", "innocent_agree", "alone"}
     assert set(re.findall(r"glue:text}`(\w+)`", page)) - {"seeds", "line"} - innocent <= said.keys()
-    assert "LiRA (MNIST, small)" in said["agrees_hard"]
-    assert said["agrees_random"] == "none"
+    assert said["words_random"] == f"{len(others.MEASURES)} × no word"
+    assert said["everywhere"] == "none"
+    hard = memorised[memorised["host"] == "hard"]
+    of_hard = chapter.texts(hard)
+    agree = [*hard.loc[hard["verdict"] == Word.AGREES, "measure"]]
+    assert of_hard["everywhere"].split("; ") == agree
+    assert of_hard["nowhere"].split("; ") == [one.name for one in others.MEASURES if one.name not in agree]
+    rehearsed = chapter.texts(worded(memorised, "embedded"))
+    assert rehearsed["everywhere"] == rehearsed["nowhere"] == REHEARSED
 
 
 def test_tables_have_a_row_a_cell(memorised):
     for printed in (chapter.printed_agreement(memorised), chapter.printed_detection(memorised)):
         assert len(printed) == 2 * len(others.MEASURES)
+    words = chapter.printed_words(memorised)
+    assert words["measure"].tolist() == [one.name for one in others.MEASURES]
+    hard = memorised.loc[memorised["host"] == "hard", "verdict"]
+    assert words["MNIST, small, hard"].tolist() == hard.tolist()
     assert chapter.printed_agreement(memorised)["agrees?"].tolist() == memorised["verdict"].tolist()
 
 
 def test_each_measure_is_drawn_on_both_kinds_of_host():
     table = rows([None, None])
     figure = chapter.drawn_correlations(table)
-    assert [axis.get_title() for axis in figure.axes] == list(planted.TITLES[:2])
+    assert [axis.get_title() for axis in figure.axes] == ["random hosts", "hard hosts"]
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["LiRA", "exposure, letters"]
     points = np.concatenate([one.get_offsets() for one in figure.axes[1].collections])
-    expected = table.loc[table["population"] == planted.TITLES[1], "correlation"]
+    expected = table.loc[table["host"] == "hard", "correlation"]
     np.testing.assert_allclose(np.sort(points[:, 0]), np.sort(expected))

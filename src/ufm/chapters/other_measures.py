@@ -9,8 +9,15 @@ from matplotlib.figure import Figure
 
 from ufm.evidence.questions import ends
 from ufm.plan.thresholds import OTHERS
-from ufm.report.figures import forest, rows_of
-from ufm.report.texts import key, number, span, with_interval
+from ufm.report.figures import Mark, forest, rows_of
+from ufm.report.texts import REHEARSED, counted, key, number, span, with_interval
+
+MARKS: tuple[Mark, ...] = (  # of populations
+    ("#D55E00", "o", True),
+    ("#0072B2", "s", False),
+    ("#009E73", "^", True),
+    ("#000000", "D", False),
+)
 
 
 class Word(StrEnum):
@@ -50,29 +57,41 @@ def quantities(table: pd.DataFrame) -> dict[str, list[float]]:
 
 
 def texts(table: pd.DataFrame) -> dict[str, str]:
-    """For the text: `quantities` over populations, and which measures each word is said of, by kind of host."""
+    """For the text: `quantities` over populations, how often each word is said, and of which measures *agrees* is."""
     said = {name: span(values) for name, values in quantities(table).items()}
     for host, rows in table.groupby("host", sort=False):
-        for one in Word:
-            some = rows[rows["verdict"] == one]
-            names = (
-                f"{measure} ({', '.join(of['population'])})" for measure, of in some.groupby("measure", sort=False)
-            )
-            said[key(f"{one} {host}")] = "; ".join(names) or "none"
+        said[f"words_{host}"] = counted(rows["verdict"])
+    agrees = (table["verdict"] == Word.AGREES).groupby(table["measure"], sort=False)
+    rehearsed = (table["verdict"] == REHEARSED).any()
+    for name, whether in (("everywhere", agrees.all()), ("nowhere", ~agrees.any())):
+        said[name] = REHEARSED if rehearsed else "; ".join(whether.index[whether]) or "none"
     return said
 
 
 def innocent_texts(table: pd.DataFrame) -> dict[str, int]:
-    """For the text, of `ufm.evidence.others.innocent_cells`: rows, rows called to agree, and rows that D alone would."""
+    """For the text, of `ufm.evidence.others.innocent_cells`: rows, how many agree, and how many would by D alone."""
     words = with_words(table)["verdict"]
     alone = (table["correlation_low"] > OTHERS.agrees).sum()
     return {"innocent_rows": len(table), "innocent_agree": int((words == Word.AGREES).sum()), "alone": int(alone)}
 
 
 def drawn_correlations(table: pd.DataFrame) -> Figure:
-    """Rank correlation of each measure's paired excess with D, random and hard hosts, a panel a population."""
-    rows = rows_of(table, "correlation", label=table["measure"], kind=table["host"], panel=table["population"])
-    return forest(rows, x="rank correlation with D", lines=(OTHERS.agrees,))
+    """Rank correlation of each measure's paired excess with D, a panel a kind of host, a mark a population."""
+    panel = table["host"] + " hosts"
+    rows = rows_of(table, "correlation", label=table["measure"], kind=table["population"], panel=panel)
+    marks = dict(zip(dict.fromkeys(table["population"]), MARKS, strict=False))
+    figure = forest(rows, x="rank correlation with D", marks=marks, lines=(OTHERS.agrees,))
+    for axis in figure.axes:
+        axis.set_xticks([0, 0.5])  # more would run into each other
+    return figure
+
+
+def printed_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The words, a row a measure, a column a population and kind of host."""
+    cells = table["population"] + ", " + table["host"]
+    wide = table.assign(cell=cells).pivot(index="measure", columns="cell", values="verdict")
+    ordered = wide.reindex(index=table["measure"].unique(), columns=cells.unique())
+    return ordered.rename_axis(columns=None).reset_index()
 
 
 def plainly(value: float) -> str:

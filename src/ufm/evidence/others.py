@@ -221,6 +221,6 @@ def innocent_cells(populations: Mapping[str, Cards]) -> pd.DataFrame:
             agree = columns({"halves": correlated(*of_d)})
             for measure in MEASURES:
                 values = measure.values(cards, host)[:, pair]
-                of_measure = agreement(values[:, 0] - values[:, 1], of_d) if usable(values) else {}
-                rows.append({"population": cards.title, "host": host, "measure": measure.name} | agree | of_measure)
+                numbers = agreement(values[:, 0] - values[:, 1], of_d) if usable(values) else {}
+                rows.append({"population": cards.title, "host": host, "measure": measure.name, **agree, **numbers})
     return pd.DataFrame(rows)
