@@ -15,7 +15,10 @@ from ufm.book import kernel
 from ufm.plan import registry
 from ufm.study.notebook_parameters import Parameter
 
-TUTORIALS = ("audit-your-own",)  # which show what they do themselves, whatever the profile: no sweep, no manifest
+TUTORIALS = (
+    "audit-your-own",
+    "two-moons",
+)  # which show what they do themselves, whatever the profile: no sweep, no manifest
 NAMES = tuple(sorted([*registry.chapters(), *TUTORIALS]))  # of the book's; notebooks of one's own may lie beside them
 
 
