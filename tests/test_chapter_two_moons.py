@@ -191,6 +191,13 @@ def test_memorised_is_what_lies_above_control_and_placebo(lows, expected):
     assert chapter.is_learnt(*(Interval(1.0, low, 2.0, 20) for low in lows)) is expected
 
 
+def test_shares_that_lie_apart_are_told_from_those_that_overlap():
+    table, seeds = made_up(), np.arange(20).repeat(9)
+    for n_controls, expected in ((9, "lie apart"), (16, "overlap")):  # 0.83 to 1 of the canaries
+        flagged = (table["model"] == "canary") | ((table["model"] == "control") & (seeds < n_controls))
+        assert chapter.texts({Toy(): table.assign(p_known=np.where(flagged, 0.01, 0.5))})["apart"] == expected
+
+
 @pytest.mark.parametrize("learnt", [0.0, 1.0])
 @pytest.mark.parametrize("flagged", [(), ("canary", "control")])
 def test_words_follow_from_values(learnt, flagged):
@@ -200,6 +207,7 @@ def test_words_follow_from_values(learnt, flagged):
     assert said["test"].startswith("flags models that never saw" if flagged else "is not shown to flag")
     assert said["ways"] == ("6 of 6" if flagged else "0 of 6")
     assert said["settings"] == "5"
+    assert said["apart"] == "overlap"
     assert said["settings_flagged"] == ("5" if flagged else "0")
     assert said["settings_learnt"] == ("5" if learnt else "0")
     share = (found[Toy()].query("model == 'control' and access == 'grey-box'")["score_unknown"] > 0).mean()

@@ -16,7 +16,7 @@ from scipy import stats
 from ufm.randomness.streams import stream
 from ufm.report import figures
 from ufm.report.figures import COLOURS, MARKERS, WIDTH, closed
-from ufm.report.texts import number, span, with_interval
+from ufm.report.texts import estimates, number, span, with_interval
 from ufm.scores import patch_effect
 from ufm.statistics import Interval, bootstrap_interval, columns, share_interval
 
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 # 21366 (2023). By which of its scores, on which samples and over how many models is not known here.
 PUBLISHED = {0.0: 0.826, 0.1: 0.414, 0.25: 0.746, 0.5: 0.644}
 LEVEL = 0.05  # of the follow-up's test
-MODELS = ("canary", "control", "placebo")
+MODELS = {"canary": "canaries", "control": "controls", "placebo": "placebo models"}  # of a seed, and many of them
 ACCESS = {"white-box": "training samples", "grey-box": "test samples", "black-box": "samples from elsewhere"}
 KNOWS = ("known", "unknown")  # what an auditor may know of the canary's label
-PAIRS = (("canary", "control"), ("canary", "placebo"), ("placebo", "control"))
+COMPARED = ("canary", "control")
+PAIRS = (COMPARED, ("canary", "placebo"), ("placebo", "control"))
 MARKS = {model: (COLOURS[model], MARKERS.get(model, "^"), True) for model in MODELS}
 AT_ONCE = 10  # seeds, whose models are trained as one stack
 
@@ -124,7 +125,7 @@ def trained_on(toy: Toy, one: Drawn) -> np.ndarray:
     """Training samples (3, n_train, 3) of canary, control and placebo model, which differ in the host alone."""
     samples = np.stack([one.samples["white-box"]] * len(MODELS))
     for model, value in (("canary", toy.feature), ("placebo", -toy.feature)):
-        samples[MODELS.index(model), one.host] = with_feature(one.samples["white-box"][one.host], value)
+        samples[list(MODELS).index(model), one.host] = with_feature(one.samples["white-box"][one.host], value)
     return samples
 
 
@@ -267,9 +268,9 @@ def compared(found: Mapping[Toy, pd.DataFrame], settings: Mapping[Any, Toy]) -> 
     for setting, toy in settings.items():
         table = found[toy]
         scores = table[table["access"] == "grey-box"].groupby("model")["score_known"].mean()
-        row = {"setting": setting} | {f"{model}_score": scores[model] for model in ("canary", "control")}
-        values = {model: flagged(table, model) for model in ("canary", "control")}
-        rows.append(row | columns(values | {"learnt": difference(table, "canary", "control")}))
+        row = {"setting": setting} | {f"{model}_score": scores[model] for model in COMPARED}
+        values = {model: flagged(table, model) for model in COMPARED}
+        rows.append(row | columns(values | {"learnt": difference(table, *COMPARED)}))
     return pd.DataFrame(rows)
 
 
@@ -278,9 +279,14 @@ def printed_shares(table: pd.DataFrame) -> pd.DataFrame:
     texts = {(row["knows"], row["access"], row["model"]): with_interval(row) for row in table.to_dict("records")}
     return pd.DataFrame(
         {"label": knows, "access": f"{access}, {samples}"}
-        | {f"{model}s flagged": texts[knows, access, model] for model in MODELS}
+        | {f"{models} flagged": texts[knows, access, model] for model, models in MODELS.items()}
         for knows, (access, samples) in product(KNOWS, ACCESS.items())
     )
+
+
+def printed_differences(table: pd.DataFrame) -> pd.DataFrame:
+    """The paired effects as the page prints them."""
+    return pd.DataFrame({"models of a seed": table["quantity"], "effect": estimates(table, digits=2).values()})
 
 
 def printed_settings(table: pd.DataFrame, name: str, published: Mapping[Any, float] | None = None) -> pd.DataFrame:
@@ -288,14 +294,14 @@ def printed_settings(table: pd.DataFrame, name: str, published: Mapping[Any, flo
     return pd.DataFrame(
         {name: str(row["setting"])}
         | ({"published, theirs": number(published[row["setting"]], 3)} if published else {})
-        | {f"mean score, {model}s": number(row[f"{model}_score"], 2) for model in ("canary", "control")}
-        | {f"{model}s flagged": with_interval(row, end=model) for model in ("canary", "control")}
+        | {f"mean score, {MODELS[model]}": number(row[f"{model}_score"], 2) for model in COMPARED}
+        | {f"{MODELS[model]} flagged": with_interval(row, end=model) for model in COMPARED}
         | {"canary less control": with_interval(row, end="learnt")}
         for row in table.to_dict("records")
     )
 
 
-def flags_the_innocent(share: Interval | pd.Series) -> bool:
+def flags_the_innocent(share: Interval) -> bool:
     """Whether the test flags models that never saw the feature more often than its level says, by its interval."""
     return bool(share.low > LEVEL)
 
@@ -312,26 +318,27 @@ def texts(found: Mapping[Toy, pd.DataFrame]) -> dict[str, str]:
     """
     table = found[Toy()]
     of_pairs = {pair: difference(table, *pair) for pair in PAIRS}
+    of_models = {model: flagged(table, model) for model in COMPARED}
     controls = {way: flagged(table, "control", *way) for way in product(ACCESS, KNOWS)}
     positive = (
         table[table["model"] == "control"].groupby("access")["score_unknown"].agg(lambda scores: (scores > 0).mean())
     )
-    effects = [difference(one, "canary", "control") for one in found.values()]
+    effects = [difference(one, *COMPARED) for one in found.values()]
     said = {f"{one}_less_{other}": with_interval(asdict(effect)) for (one, other), effect in of_pairs.items()}
-    said |= {f"{model}s": with_interval(asdict(flagged(table, model))) for model in MODELS}
+    said |= {model: with_interval(asdict(share)) for model, share in of_models.items()}
     return said | {
         "ways": f"{sum(map(flags_the_innocent, controls.values()))} of {len(controls)}",
         "positive": span(positive),
+        "apart": "lie apart" if of_models["canary"].low > of_models["control"].high else "overlap",
         "test": "flags models that never saw the feature"
-        if flags_the_innocent(controls["grey-box", "known"])
+        if flags_the_innocent(of_models["control"])
         else "is not shown to flag more models that never saw the feature than its level allows",
         "feature": "memorised"
-        if is_learnt(of_pairs["canary", "control"], of_pairs["canary", "placebo"])
+        if is_learnt(of_pairs[COMPARED], of_pairs["canary", "placebo"])
         else "not shown to be memorised",
         "settings": str(len(found)),
         "settings_flagged": str(sum(flags_the_innocent(flagged(one, "control")) for one in found.values())),
         "settings_learnt": str(sum(map(is_learnt, effects))),
-        "effects": span(effect.estimate for effect in effects),
     }
 
 
@@ -344,7 +351,9 @@ def drawn_toy(one: Drawn, feature: float) -> Figure:
     for axis, height, words in zip(axes, (1, 2), ("second coordinate", "third coordinate"), strict=True):
         for label, colour, marker in ((0, "#56B4E9", "o"), (1, "#E69F00", "s")):
             points = samples[others & (labels == label)]
-            axis.scatter(points[:, 0], points[:, height], 9, color=colour, marker=marker, label=f"label {label}")
+            axis.scatter(
+                points[:, 0], points[:, height], 9, color=colour, marker=marker, alpha=0.7, label=f"label {label}"
+            )
         host = samples[one.host]
         axis.scatter(host[0], host[height], 90, color=COLOURS["canary"], marker="*", label="host of the feature")
         axis.set(xlabel="first coordinate", ylabel=words)
@@ -367,7 +376,7 @@ def drawn_effects(table: pd.DataFrame) -> Figure:
     """
     effects = table[table["access"] == "grey-box"].pivot(index="seed", columns="model", values="effect")
     figure, axis = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")
-    for model in ("placebo", "canary"):
+    for model in ("canary", "placebo"):
         colour, marker, _ = MARKS[model]
         axis.scatter(effects["control"], effects[model], 12, color=colour, marker=marker, label=model, linewidths=0)
     ends = [effects["control"].min(), effects["control"].max()]
