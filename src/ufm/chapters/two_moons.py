@@ -21,6 +21,8 @@ from ufm.scores import patch_effect
 from ufm.statistics import Interval, bootstrap_interval, columns, share_interval
 
 if TYPE_CHECKING:
+    import torch
+
     from ufm.training import Stack
 
 # What the follow-up publishes by the noise of its toy: Hartley, Sanchez, Haider and Tsaftaris, Scientific Reports 13,
@@ -154,7 +156,7 @@ def trained(toy: Toy, seeds: Sequence[int], draws: Sequence[Drawn]) -> "Stack":
     return stack
 
 
-def as_images(samples: np.ndarray):
+def as_images(samples: np.ndarray) -> "torch.Tensor":
     """Samples (n_models, n, 3) as a stack takes them: images (n_models, n, 1, 1, 3), each a row of three pixels."""
     import torch
 
