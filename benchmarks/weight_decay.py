@@ -8,7 +8,9 @@ loss, of the training loss at that epoch and of that epoch. Nothing is stamped, 
 """
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -23,7 +25,7 @@ VALUES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SEEDS = range(500, 504)  # pilot seeds
 
 
-def stopping_losses(ways: dict[float, Training], seeds: range) -> pd.DataFrame:
+def stopping_losses(ways: Mapping[Any, Training], seeds: Sequence[int]) -> pd.DataFrame:
     """Rows of data set, value and what the controls of those seeds reach, trained in each way, by its value."""
     rows = []
     for dataset in ("mnist", "fashion_mnist"):

@@ -63,7 +63,8 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
                 draws = uniforms(augmentation_key, step, AUGMENTATION_LAYER, (len(x), 4))
                 x = torch.stack([augmented(*one, flip=model.flip) for one in zip(x, draws, strict=True)])
             network.train()
-            loss = cross_entropy(with_dropout(network, x, dropout_key, step), labels[batch])
+            answers = with_dropout(network, x, dropout_key, step)
+            loss = smoothed(answers, labels[batch], settings.label_smoothing)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -78,6 +79,13 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
         if epoch - found.best_epoch >= settings.patience:
             break
     return found
+
+
+def smoothed(logits: torch.Tensor, labels: torch.Tensor, share: float) -> torch.Tensor:
+    """Mean cross-entropy to labels of which all classes have a share alike."""
+    n_classes = logits.shape[1]
+    weights = (1 - share) * torch.nn.functional.one_hot(labels, n_classes).to(logits) + share / n_classes
+    return -(weights * logits.log_softmax(1)).sum(1).mean()
 
 
 RANDOM = ("dropout", "augmentation")  # streams that are drawn by counter

@@ -13,7 +13,7 @@ from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
 from ufm.plan import registry
 from ufm.plan.populations import population
-from ufm.protocol import SGD, Experiment, Lot, Protocol, Scoring, Training, hosts
+from ufm.protocol import SGD, Experiment, Lot, Private, Protocol, Scoring, Training, hosts
 from ufm.protocol.experiments import STAMPING, TRAINED
 from ufm.records.fingerprints import added, digest, settings
 from ufm.study import seeds
@@ -31,6 +31,8 @@ ADDED = [
     (Protocol, "one_placebo", True),
     (Protocol, "rounding", 1),
     (Protocol, "lot", Lot(3)),
+    (Training, "private", Private(clip=0.5)),
+    (Training, "label_smoothing", 0.1),
     (Scoring, "inputs", "raw"),
     (Training, "weight_decay", 0.1),
     (Training, "shuffle", True),

@@ -38,6 +38,11 @@ class Model(ABC):
         """Such as "plain", "dropout" or "dropout + augmentation"."""
         return " + ".join(name for name, flag in VARIANTS.items() if getattr(self, flag)) or "plain"
 
+    @property
+    def images_apart(self) -> bool:
+        """Whether the gradient of each image of a batch is told apart in training: where all weights are linear."""
+        return False
+
     @abstractmethod
     def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> "nn.Sequential":
         """Layers from images (N, C, H, W) to logits (N, n_classes), of the kinds that `ufm.training.stack` knows."""

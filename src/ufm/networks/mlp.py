@@ -24,6 +24,11 @@ class MLP(Model):
     def __post_init__(self):
         widths(self, "hidden")
 
+    @property
+    def images_apart(self) -> bool:
+        """Unless batch norm joins the images."""
+        return not self.batch_norm
+
     def layers(self, image_shape: tuple[int, int, int], n_classes: int) -> "nn.Sequential":
         from torch import nn
 

@@ -3,7 +3,7 @@
 from ufm.protocol.carriers import Carrier, carried, carriers, check, exchanged
 from ufm.protocol.experiments import HOSTS, STAMPED, Experiment, Protocol, drawn, is_fixed, overlap, placebo
 from ufm.protocol.lots import Lot
-from ufm.protocol.settings import EARLY_STOPPING, SAME_AGE, SGD, Scoring, Training, whole_numbers
+from ufm.protocol.settings import EARLY_STOPPING, SAME_AGE, SGD, Private, Scoring, Training, whole_numbers
 
 __all__ = [
     "Carrier",
@@ -11,6 +11,7 @@ __all__ = [
     "Experiment",
     "HOSTS",
     "Lot",
+    "Private",
     "Protocol",
     "SAME_AGE",
     "SGD",

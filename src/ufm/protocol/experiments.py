@@ -66,6 +66,10 @@ class Protocol:
             raise ValueError(f"n_carriers: must be at least 1, got {self.n_carriers}")
         if self.batch is not None and self.training.shuffle:
             raise ValueError("batch: images that are shuffled are in no fixed batch")
+        if self.batch is not None and self.training.private:
+            raise ValueError(
+                "batch: private training draws the images of each step, so that they are in no fixed batch"
+            )
         if self.twice and self.batch is None:
             raise ValueError("twice: needs a batch into which the host is moved")
         if self.lot is not None:
@@ -74,6 +78,11 @@ class Protocol:
             raise ValueError(f"early_stopping: {source(self.dataset).title} has no validation split")
         if not isinstance(self.model, Model):
             raise ValueError(f"model: {self.model!r} is not one of {', '.join(sorted(MODELS))}")
+        if self.training.private and not self.model.images_apart:
+            raise ValueError(
+                f"private: has no gradient of a single image in {self.model.name} ({self.model.variant}); use an MLP "
+                "without batch norm"
+            )
         if overlap(self.dataset, self.scoring.ood_set):
             raise ValueError(f"ood_set: {self.scoring.ood_set} is what the models are trained on; choose other images")
         for host in self.hosts:

@@ -26,6 +26,26 @@ class SGD:
 
 
 @dataclass(frozen=True)
+class Private:
+    """What makes of an optimiser its differentially private form (Abadi et al. 2016, doi 10.1145/2976749.2978318).
+
+    Each step takes every image with the probability batch_size / n_images, and what the optimiser is given is the sum
+    of the images' gradients, each scaled down to the norm `clip`, plus Gaussian noise, over batch_size. Models of a
+    seed are given the same images and the same noise.
+    """
+
+    clip: float = 1.0  # the norm of an image's gradient, at most
+    noise: float = 1.0  # standard deviation of the noise of each weight, over `clip`
+    clipped: bool = True  # without, gradients keep their norms, the noise its scale, and nothing is private
+
+    def __post_init__(self):
+        if not self.clip > 0:
+            raise ValueError(f"clip: must be above zero, got {self.clip}")
+        if not self.noise >= 0:
+            raise ValueError(f"noise: cannot be negative, got {self.noise}")
+
+
+@dataclass(frozen=True)
 class Training:
     """How one model is trained; the defaults are those of the released code but for what early stopping watches."""
 
@@ -40,6 +60,8 @@ class Training:
     weight_decay: float = added(0.0)  # decoupled, as in AdamW: share of the weights lost a step, over the learning rate
     shuffle: bool = added(False)  # a new order of the images every epoch, its own for each seed
     optimiser: SGD | None = added(None)  # in the place of Adam, with a learning rate and a weight decay of its own
+    private: Private | None = added(None)  # with gradients of single images clipped, and noise
+    label_smoothing: float = added(0.0)  # the share of a label's weight that all classes get alike, in [0, 1)
 
     def __post_init__(self):
         if self.early_stopping not in EARLY_STOPPING:
@@ -54,6 +76,10 @@ class Training:
             raise ValueError(f"weight_decay: cannot be negative, got {self.weight_decay}")
         if self.weight_decay and self.optimiser:
             raise ValueError("weight_decay: is that of Adam; the optimiser has its own")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing: must lie in [0, 1), got {self.label_smoothing}")
+        if self.private and self.shuffle:
+            raise ValueError("shuffle: private training draws the images of each step; leave it out")
 
     @property
     def same_age(self) -> int:

@@ -4,19 +4,22 @@ from collections.abc import Iterable
 
 import torch
 
-from ufm.training.evaluation import cross_entropies
+from ufm.training.evaluation import LEFT_OUT, cross_entropies
 from ufm.training.optimiser import Optimiser
 from ufm.training.stack import Stack
 
 
 def train_epoch(
-    stack: Stack, optimiser: Optimiser, batches: Iterable[tuple[int, torch.Tensor, torch.Tensor]]
+    stack: Stack,
+    optimiser: Optimiser,
+    batches: Iterable[tuple[int, torch.Tensor, torch.Tensor]],
+    label_smoothing: float = 0.0,
 ) -> list[float]:
-    """One pass over the batches of a `Feed`; every member's mean loss in nats."""
-    total, n_images = torch.zeros(len(stack), device=stack.device), 0
+    """One pass over the batches of a `Feed`; every member's mean loss in nats, as it is trained on."""
+    total, n_images = torch.zeros(len(stack), device=stack.device), torch.zeros((), device=stack.device)
     for step, images, targets in batches:
-        n = targets.shape[-1]
-        means = optimiser.backward(cross_entropies(stack.logits(images, step=step), targets))
+        losses = cross_entropies(stack.logits(images, step=step), targets, label_smoothing)
+        means = optimiser.backward(losses)
         optimiser.step()
-        total, n_images = total + means * n, n_images + n
+        total, n_images = total + means * targets.shape[-1], n_images + (targets != LEFT_OUT).sum(-1)
     return (total / n_images).tolist()

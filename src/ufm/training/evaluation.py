@@ -8,6 +8,7 @@ from ufm.networks.trunk import at_once
 from ufm.training.batches import at_most
 from ufm.training.stack import Stack
 
+LEFT_OUT = -100  # the label of what fills a batch where members have different numbers of images: it costs nothing
 EVALUATED = 5_000  # images at a time, when nothing is learnt
 
 
@@ -25,10 +26,16 @@ def evaluate_stack(stack: Stack, images: torch.Tensor, labels: torch.Tensor) -> 
     return (losses / len(labels)).tolist(), (right.double() / len(labels)).tolist()
 
 
-def cross_entropies(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy (n_members, n) in nats of logits (n_members, n, n_classes) and labels (n,) or (n_members, n)."""
+def cross_entropies(logits: torch.Tensor, targets: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+    """Cross-entropy (n_members, n) in nats of logits (n_members, n, n_classes) and labels (n,) or (n_members, n).
+
+    smoothing: the share of a label's weight that all classes get alike (Szegedy et al. 2016, section 7).
+    """
     every = targets.expand(logits.shape[:2]).reshape(-1)
-    return cross_entropy(logits.flatten(0, 1), every, reduction="none").view(logits.shape[:2])
+    losses = cross_entropy(
+        logits.flatten(0, 1), every, reduction="none", ignore_index=LEFT_OUT, label_smoothing=smoothing
+    )
+    return losses.view(logits.shape[:2])
 
 
 @torch.inference_mode()

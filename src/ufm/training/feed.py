@@ -13,10 +13,11 @@ from ufm.protocol import Experiment, carried, carriers, exchanged
 from ufm.randomness import counters
 from ufm.randomness.streams import stream
 from ufm.training.augmentation import N_DRAWS, augment
+from ufm.training.evaluation import LEFT_OUT
 from ufm.training.members import keys
 
 T = TypeVar("T")
-AUGMENTATION_LAYER = counters.LAYERS - 1  # no network has as many layers
+AUGMENTATION_LAYER, SAMPLING_LAYER = counters.LAYERS - 1, counters.LAYERS - 2  # no network has as many layers
 
 
 class Feed:
@@ -27,6 +28,7 @@ class Feed:
         self.stamped = [stamped_images(experiment, data) for experiment in experiments]
         self.relabelled = [relabelled(experiment, data) for experiment in experiments]
         self.keys = keys("augmentation", experiments, data)
+        self.sampling_keys = keys("sampling", experiments, data)
 
     def epoch(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
         """Of each batch the step (from 0), the images and the labels.
@@ -34,6 +36,9 @@ class Feed:
         Images are (n, C, H, W) and labels (n,) where all members have the same, else (n_members, n, ...) each.
         """
         images, labels, protocol = self.data.train_images, self.data.train_labels, self.experiments[0].protocol
+        if protocol.training.private:
+            yield from self.sampled(epoch, members)
+            return
         size, n_images = protocol.training.batch_size, len(labels)
         first_step = (epoch - 1) * math.ceil(n_images / size)
         stamped, relabelled = by_place(self.stamped, members), by_place(self.relabelled, members)
@@ -54,6 +59,37 @@ class Feed:
                 targets = targets.repeat(len(members), 1)
             for place, at, label in others:
                 targets[place, at - start] = label
+            if protocol.model.augmentation:
+                batch = self.augmented(batch, step, members)
+            yield step, batch, targets
+
+    def sampled(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """The same of steps that take each image with the probability of one batch, drawn for each seed.
+
+        There are as many images as the largest batch has, at least one; what a smaller one lacks has the label
+        `LEFT_OUT`.
+        """
+        images, labels, protocol = self.data.train_images, self.data.train_labels, self.experiments[0].protocol
+        n_images = len(labels)
+        n_steps, rate = math.ceil(n_images / protocol.training.batch_size), protocol.training.batch_size / n_images
+        different, which = self.sampling_keys[members].unique(return_inverse=True)
+        stamped, relabelled = by_place(self.stamped, members), by_place(self.relabelled, members)
+        for step in range((epoch - 1) * n_steps, epoch * n_steps):
+            taken = counters.uniforms(different, step=step, layer=SAMPLING_LAYER, n=n_images) < rate
+            largest = max(1, int(taken.sum(1).max()))
+            order = taken.int().argsort(descending=True, stable=True)[:, :largest]  # in file order
+            there = taken.gather(1, order)
+            batch, targets = images[order], labels[order].masked_fill(~there, LEFT_OUT)
+            here = [one for one in stamped if taken[which[one[0]], one[1]]]
+            others = [one for one in relabelled if taken[which[one[0]], one[1]]]
+            if len(different) == 1 and not here and not others:
+                batch, targets = batch[0], targets[0]
+            else:
+                batch, targets = batch[which], targets[which]
+            for place, at, image in here:
+                batch[place, order[which[place]] == at] = image
+            for place, at, label in others:
+                targets[place, order[which[place]] == at] = label
             if protocol.model.augmentation:
                 batch = self.augmented(batch, step, members)
             yield step, batch, targets

@@ -74,7 +74,7 @@ class Linear(Layer):
     """One product of all members."""
 
     def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
-        return operations.Linear.apply(together(x), *self.buffered(stack))
+        return operations.Linear.apply(together(x), *self.buffered(stack), stack.norms)
 
 
 @stacked.register(nn.Conv2d)

@@ -81,15 +81,16 @@ def train_stack(
 ) -> list[Trained]:
     """Train experiments of one architecture and hyper-parameters as one stack."""
     stack = stack_of(experiments, data)
-    optimiser, feed = optimiser_of(stack, experiments[0].protocol.training), Feed(experiments, data)
+    training = experiments[0].protocol.training
+    optimiser, feed = optimiser_of(stack, training), Feed(experiments, data)
     courses = [Course(experiment, snapshots) for experiment in experiments]
     # A member whose control decides about it waits for it, any other for itself.
     controls = [courses[place] for place in controls_of(experiments)] if at_control else courses
     members = list(range(len(experiments)))  # who is in the stack, by place among the experiments
     what = f"seed {experiments[0].seed}, {len(experiments)} models, epochs"
-    epochs = progress(range(1, experiments[0].protocol.training.epochs + 1), what, show=show)
+    epochs = progress(range(1, training.epochs + 1), what, show=show)
     for epoch in epochs:
-        train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members))
+        train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members), training.label_smoothing)
         stopping_losses, accuracies = evaluate_stack(stack, data.stopping_images, data.stopping_labels)
         passed = zip(members, train_losses, stopping_losses, accuracies, strict=True)
         for place, (member, train_loss, stopping_loss, accuracy) in enumerate(passed):

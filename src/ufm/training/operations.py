@@ -5,6 +5,7 @@ is written is in the precision of the buffers.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch.autograd import Function
@@ -16,14 +17,26 @@ LAST = {"cpu": torch.channels_last, "cuda": torch.channels_last}
 Geometry = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]  # stride, padding, dilation of a convolution
 
 
+@dataclass
+class Norms:
+    """Squared norms (n_members, n_images) of the gradients of single images, while they are asked for."""
+
+    squares: torch.Tensor
+    asked: bool = False
+
+
 class Linear(Function):
-    """x Wᵀ + b of every member, for x (n_images, n_in) or (n_members, n_images, n_in)."""
+    """x Wᵀ + b of every member, for x (n_images, n_in) or (n_members, n_images, n_in).
+
+    norms: where it is asked for them, a pass back adds to them the squared norm of each image's own gradient by weight
+    and bias, which is that of its output's gradient times one more than that of its input, and writes no gradients.
+    """
 
     @staticmethod
-    def forward(ctx, x, weight, bias, weight_gradient, bias_gradient):
+    def forward(ctx, x, weight, bias, weight_gradient, bias_gradient, norms):
         x, weight = in_precision(x, weight)
         ctx.save_for_backward(x, weight)
-        ctx.gradients = weight_gradient, bias_gradient
+        ctx.gradients, ctx.norms = (weight_gradient, bias_gradient), norms
         if x.dim() == 3:
             return torch.baddbmm(bias[:, None], x, weight.mT)
         n_members, n_out, n_in = weight.shape
@@ -35,6 +48,10 @@ class Linear(Function):
     def backward(ctx, output):
         x, weight = ctx.saved_tensors
         weight_gradient, bias_gradient = ctx.gradients
+        if ctx.norms is not None and ctx.norms.asked:
+            ctx.norms.squares += output.square().sum(-1) * (x.square().sum(-1) + 1)
+            inputs = torch.bmm(output, weight) if x.dim() == 3 and ctx.needs_input_grad[0] else None
+            return inputs, None, None, None, None, None
         torch.sum(output, 1, out=bias_gradient)
         if x.dim() == 3:
             multiply(torch.bmm, output.mT, x, weight_gradient)
@@ -43,7 +60,7 @@ class Linear(Function):
             joint = output.transpose(0, 1).reshape(len(x), -1)
             multiply(torch.mm, joint.T, x, weight_gradient.view(joint.shape[1], -1))
             inputs = None  # images need none
-        return inputs, None, None, None, None
+        return inputs, None, None, None, None, None
 
 
 class Convolution(Function):

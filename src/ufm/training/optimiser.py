@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from functools import singledispatch
 
+import numpy as np
 import torch
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
 from ufm import protocol
 from ufm.protocol import Training
+from ufm.training.operations import Norms
 from ufm.training.stack import Stack
 
 
@@ -119,9 +121,64 @@ class SGD(Optimiser):
         self.velocities = [None if velocity is None else velocity[members] for velocity in self.velocities]
 
 
+class Private(Optimiser):
+    """Another optimiser that is given clipped gradients of single images and noise, see `ufm.protocol.Private`.
+
+    Norms come from a first pass back, in which no gradient is written; the second is of the losses, each times the
+    share of its gradient that is kept (as Lee and Kifer 2021, doi 10.2478/popets-2021-0008). Noise is NumPy's, by key
+    and step, so that it is the same on every device; it does not withstand attacks on floating-point numbers.
+    """
+
+    def __init__(self, inner: Optimiser, settings: protocol.Private, batch_size: int):
+        super().__init__(inner.stack)
+        self.inner, self.settings, self.batch_size, self.n_steps = inner, settings, batch_size, 0
+        self.stack.norms = Norms(torch.zeros(0))
+
+    def backward(self, losses: torch.Tensor) -> torch.Tensor:
+        """Fill the stack's gradients from the images' losses (n_members, n_images), which are zero of no image."""
+        scale, norms = torch.ones_like(losses), self.stack.norms
+        if self.settings.clipped:
+            assert norms is not None
+            norms.asked = True
+            losses.sum().backward(retain_graph=True)
+            norms.asked = False
+            scale = (self.settings.clip / norms.squares.sqrt()).clamp(max=1)
+        (losses * scale).sum().backward()
+        self.add_noise()
+        return losses.detach().mean(1)
+
+    @torch.no_grad()
+    def add_noise(self) -> None:
+        """Add the noise of this step to the sums of gradients, and make of these what a mean would be."""
+        deviation = self.settings.noise * self.settings.clip
+        if deviation:
+            keys, members = self.stack.dropout_keys.unique(return_inverse=True)
+            drawn = [draws(key, self.n_steps) for key in keys.tolist()]
+        for gradient in self.stack.gradients.values():
+            if deviation:
+                noise = np.stack([one.standard_normal(gradient.shape[1:], dtype=np.float32) for one in drawn])
+                gradient += deviation * torch.from_numpy(noise).to(gradient)[members]
+            gradient /= self.batch_size
+        self.n_steps += 1
+
+    def step(self) -> None:
+        """As the other optimiser."""
+        self.inner.step()
+
+    def keep(self, members: torch.Tensor) -> None:
+        """Let all members but these leave the stack."""
+        self.inner.keep(members)
+
+
+def draws(key: int, step: int) -> np.random.Generator:
+    """The generator of a key (64 bits, with a sign) and a step, from 0."""
+    return np.random.Generator(np.random.Philox(key=np.array([key % 2**64, step], np.uint64)))
+
+
 def optimiser_of(stack: Stack, training: Training) -> Optimiser:
     """The optimiser of a stack's members that settings of training ask for."""
-    return of_settings(training.optimiser, stack, training)
+    own = of_settings(training.optimiser, stack, training)
+    return Private(own, training.private, training.batch_size) if training.private else own
 
 
 @singledispatch

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from ufm.training.layers import Images, stacked, together
+from ufm.training.operations import Norms
 from ufm.training.weights import Weights
 
 
@@ -30,6 +31,8 @@ class Stack(Weights):
             for layer in self.layers:
                 for gradient in self.of(layer.number, self.gradients).values() if layer.collected else ():
                     gradient.zero_()  # autograd adds to it
+        if self.norms is not None and step is not None:
+            self.norms = Norms(torch.zeros(len(self), images.shape[-4], device=self.device, dtype=images.dtype))
         x: Images = images
         for layer in self.layers:
             x = layer.forward(self, x, step)

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from ufm.training.operations import Norms
+
 
 class Weights:
     """Tensors whose first axis counts the members, under the names that they have in each network.
@@ -18,6 +20,7 @@ class Weights:
         self.parameters = {name: value.requires_grad_() for name, value in self.weights.items() if name in trained}
         self.gradients = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
         self.dropout_keys = dropout_keys
+        self.norms: Norms | None = None  # of the gradients of single images, where an optimiser needs them
         self.share_gradients()
 
     def __len__(self) -> int:
