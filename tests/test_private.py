@@ -142,7 +142,7 @@ def digits():
     return datasets.load("digits", n_train=300)
 
 
-def experiments(data, seeds=(1, 2), **training):
+def experiments(data, seeds=(1, 2), **training) -> list:
     own = Training(learning_rate=1e-3, batch_size=50, epochs=3, early_stopping="none", precision="float64", **training)
     found = []
     for seed in seeds:
@@ -172,7 +172,7 @@ def test_steps_take_images_at_the_rate_of_a_batch_and_siblings_the_same(digits):
 
 
 def test_a_stack_is_what_a_plain_loop_gives(digits):
-    planned = experiments(digits, private=Private(clip=0.5, noise=0.4))
+    planned = experiments(digits, private=Private(learning_rate=2e-3, clip=0.5, noise=0.4))
     data = to_device(digits, precision="float64")
     for experiment, trained in zip(planned, train(planned, data, show=False), strict=True):
         expected = looped(experiment, digits)
@@ -191,7 +191,8 @@ def looped(experiment, digits) -> dict[str, torch.Tensor]:
         scope=digits.scope,
         dtype=torch.float64,
     )
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, eps=settings.epsilon)
+    rate = private.learning_rate or settings.learning_rate
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate, eps=settings.epsilon)
     sampling, key = (counters.key(name, seed=experiment.seed, scope=digits.scope) for name in ("sampling", "dropout"))
     for step in range(settings.epochs * 6):
         draws = counters.uniforms(torch.tensor([sampling]), step=step, layer=counters.LAYERS - 2, n=len(targets))[0]
@@ -219,6 +220,10 @@ def test_sgd_can_be_private_too():
 
 
 def test_bad_settings_are_one_line():
+    with pytest.raises(ValueError, match=r"^learning_rate: must be above zero, got 0$"):
+        Private(learning_rate=0)
+    with pytest.raises(ValueError, match=r"^learning_rate: is that of Adam"):
+        Training(private=Private(learning_rate=0.1), optimiser=SGD())
     with pytest.raises(ValueError, match=r"^clip: must be above zero, got 0$"):
         Private(clip=0)
     with pytest.raises(ValueError, match=r"^noise: cannot be negative, got -1$"):

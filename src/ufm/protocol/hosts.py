@@ -140,6 +140,8 @@ def clean(protocol: Protocol) -> Protocol:
             weight_decay=0.0,
             shuffle=False,
             optimiser=None,
+            private=None,
+            label_smoothing=0.0,
             batch_size=min(protocol.training.batch_size, Training.batch_size),  # larger batches have the same hosts
         ),
     )

@@ -34,11 +34,14 @@ class Private:
     seed are given the same images and the same noise.
     """
 
+    learning_rate: float | None = None  # of Adam, in the place of the usual one
     clip: float = 1.0  # the norm of an image's gradient, at most
     noise: float = 1.0  # standard deviation of the noise of each weight, over `clip`
     clipped: bool = True  # without, gradients keep their norms, the noise its scale, and nothing is private
 
     def __post_init__(self):
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise ValueError(f"learning_rate: must be above zero, got {self.learning_rate}")
         if not self.clip > 0:
             raise ValueError(f"clip: must be above zero, got {self.clip}")
         if not self.noise >= 0:
@@ -76,6 +79,8 @@ class Training:
             raise ValueError(f"weight_decay: cannot be negative, got {self.weight_decay}")
         if self.weight_decay and self.optimiser:
             raise ValueError("weight_decay: is that of Adam; the optimiser has its own")
+        if self.optimiser and self.private and self.private.learning_rate is not None:
+            raise ValueError("learning_rate: is that of Adam; the optimiser has its own")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing: must lie in [0, 1), got {self.label_smoothing}")
         if self.private and self.shuffle:

@@ -190,9 +190,10 @@ def of_settings(settings: object, stack: Stack, training: Training) -> Optimiser
 @of_settings.register
 def of_none(settings: None, stack: Stack, training: Training) -> Optimiser:
     """Adam, whose settings are those of training."""
+    own = training.private.learning_rate if training.private else None
     return Adam(
         stack,
-        learning_rate=training.learning_rate,
+        learning_rate=training.learning_rate if own is None else own,
         epsilon=training.epsilon,
         weight_decay=training.weight_decay,
     )
