@@ -41,9 +41,9 @@ PREVENTS = {
     Prevents.OPEN: "not trained yet",
 }
 VARIES = {
-    Varies.MORE: "yes, the standard deviation over seeds is more than a quarter of the mean",
-    Varies.LESS: "the standard deviation over seeds is less than a quarter of the mean",
-    Varies.UNDECIDED: "the standard deviation over seeds is more or less than a quarter of the mean",
+    Varies.MORE: "yes, more",
+    Varies.LESS: "no, less",
+    Varies.UNDECIDED: "neither more nor less is shown",
     Varies.OPEN: WAITS,
 }
 RANDOM, HARD = "image drawn at random", "image that is hard to fit"
@@ -181,7 +181,11 @@ def influential(ranks: pd.DataFrame) -> dict[str, str]:
 
 def varies(spread: Mapping[str, Any] | None) -> dict[str, str]:
     """C5 in plain words."""
-    return {} if spread is None else {"on one image": VARIES[Varies(spread["varies"])]}
+    if spread is None:
+        return {}
+    word = Varies(spread["varies"])
+    share = "" if word == Varies.OPEN else f": {with_interval(spread)} of the mean"
+    return {"on one image": f"{VARIES[word]}{share}"}
 
 
 def picture(found: Mapping[str, pd.DataFrame]) -> Figure:
