@@ -335,6 +335,15 @@ def share(values):
     return np.sqrt(max(variance.mean(), 0)) / values.mean()
 
 
+def share_of_pairs(values, counts):
+    """The same of a resample that has each seed so many times: a seed that it has twice makes no pair with itself."""
+    one, other = np.triu_indices(len(counts), 1)
+    weights = counts[one] * counts[other]
+    (first, second), mean = values[:, one] - values[:, other], (counts[:, None] * values.mean(0)).sum(0) / counts.sum()
+    covariance = (weights[:, None] * first * second).sum(0) / (2 * weights.sum())
+    return np.sqrt(max(covariance.mean(), 0)) / mean.mean()
+
+
 def test_how_much_d_varies_with_the_seed():
     from ufm import evidence
     from ufm.evidence import crossed
@@ -343,7 +352,8 @@ def test_how_much_d_varies_with_the_seed():
     values = both_roundings()
     said = crossed.spread(evidence.of(Run("seeds", {"profile": "paper", "train": False}).recorded()))
     rng = np.random.default_rng(7)
-    drawn = np.array([share(values[:, rng.integers(30, size=30)]) for _ in range(5000)])
+    drawn = np.array([share_of_pairs(values, rng.multinomial(30, [1 / 30] * 30)) for _ in range(5000)])
+    assert share_of_pairs(values, np.ones(30)) == pytest.approx(share(values))
     low, high = np.quantile(drawn, [0.025, 0.975])
     assert (said["n"], said["estimate"]) == (30, pytest.approx(share(values)))
     assert said["low"] == pytest.approx(low, abs=0.1 * (high - low))
