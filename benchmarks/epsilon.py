@@ -19,7 +19,7 @@ LEAST = 0.3  # of less noise the first accountant's grid would not fit into memo
 
 def main() -> None:
     n_images, size = second.N_SMALL["paper"], Training().batch_size
-    n_steps = third.EPOCHS * math.ceil(n_images / size)
+    n_steps = Training().epochs * math.ceil(n_images / size)
     print(f"{n_steps} steps that draw {size} of {n_images} images in the mean, delta {third.DELTA:g}.\n")
     print("| noise | epsilon | by Rényi divergences |\n|---|---|---|")
     for noise in third.NOISES:
