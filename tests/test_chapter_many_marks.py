@@ -110,6 +110,13 @@ def test_lines_are_drawn_for_each_kind_of_host(populations):
     assert any(list(one.get_ydata()) == table["contrast"].tolist() for one in axis.lines)
 
 
+def test_each_training_has_its_panels(populations):
+    table = chapter.cells(populations, chapter.audited(populations))
+    both = pd.concat([table.assign(training=training) for training in ("plain", "weight decay 3")], ignore_index=True)
+    titles = [axis.get_title().replace("\n", " ") for axis in chapter.drawn_power(both).axes]
+    assert titles == [f"label {knows}, {how}" for how in ("plain", "weight decay 3") for knows in ("unknown", "known")]
+
+
 def test_cells_that_mark_otherwise_are_drawn_apart():
     rows = pd.DataFrame(
         {"population": ["a", "a", "a", "b"], "places": ["one", "drawn", "one", "one"], "images": [1, 1, 10, 1]}

@@ -77,8 +77,8 @@ def lines(table: pd.DataFrame, names: Mapping[tuple[str, str], str], y: str, lev
     table = table.dropna(subset=["marks"])
     if table.empty:
         return None
-    figure, axes = panels(list(dict.fromkeys(title for title, _ in names)), height=2.4, share=True)
-    titles = [axis.get_title() for axis in axes]
+    titles = list(dict.fromkeys(title for title, _ in names))
+    figure, axes = panels(titles, height=2.4, share=True)
     for (title, training), name in names.items():
         axis = axes[titles.index(title)]
         for place, hosts in enumerate(HOSTS):
