@@ -40,7 +40,7 @@ class Model(ABC):
 
     @property
     def images_apart(self) -> bool:
-        """Whether the gradient of each image of a batch is told apart in training: where all weights are linear."""
+        """Whether training can tell the gradients of single images apart, which it can where all weights are linear."""
         return False
 
     @abstractmethod

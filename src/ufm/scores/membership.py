@@ -13,12 +13,12 @@ NEAREST = float(np.finfo(np.float16).smallest_subnormal)
 
 
 def exposure(secret: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Exposure in bits, (…), of a secret among candidates: log₂ |R| − log₂ rank, from 0 to log₂ |R|.
+    """Exposure in bits, (…), of a secret among n candidates: log₂ n − log₂ rank, from 0 to log₂ n.
 
     secret: (…), how strongly the model answers to it; others: (…, n_others), to the candidates that were not used, so
-    that |R| = n_others + 1. The rank is 1 and how many others lie strictly above: ties count for the secret (Carlini et
+    that n = n_others + 1. The rank is 1 and how many others lie strictly above: ties count for the secret (Carlini et
     al., The Secret Sharer, USENIX Security 2019, definition of exposure). tensorflow-privacy has the same rank where
-    none are tied and leaves ties to its sort; its |R| leaves out the secret.
+    none are tied and leaves ties to its sort; its n leaves out the secret.
     """
     secret, others = np.asarray(secret, np.float64), np.asarray(others, np.float64)
     rank = 1 + (others > secret[..., None]).sum(-1)
