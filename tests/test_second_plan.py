@@ -7,12 +7,13 @@ import pytest
 
 from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
-from ufm.plan import many_marks, registry, same_hosts, second
+from ufm.plan import many_marks, registry, same_hosts, second, third
 from ufm.protocol import SGD, Training, hosts
 
 SWEEPS = second.sweeps("paper")
-MARKS = many_marks.sweeps("paper")
-FIRST = {name: sweep for name, sweep in registry.sweeps().items() if name not in SWEEPS and name not in MARKS}
+
+LATER = {**many_marks.sweeps("paper"), **third.sweeps("paper")}  # the third plan's are on these seeds and hosts
+FIRST = {name: sweep for name, sweep in registry.sweeps().items() if name not in SWEEPS and name not in LATER}
 
 
 def places(sweep, kind):
