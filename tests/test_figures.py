@@ -442,3 +442,16 @@ def test_titles_of_panels_side_by_side_do_not_meet():
     assert all(left.x1 + left.height < right.x0 for left, right in pairwise(ticks))  # in a page's font too
     [alone] = figures.panels(["Fashion-MNIST, 10 000 images"], height=2)[1]
     assert "\n" not in alone.get_title()
+
+
+def test_long_labels_leave_room_for_a_panel_that_stands_alone():
+    names = ["MNIST, full, random hosts", "PneumoniaMNIST, full, MLP, letter, random hosts"]
+    rows = [{"label": label, "kind": "hard", "estimate": 1.0, "low": 0.0, "high": 2.2} for label in names]
+    figure = figures.forest(pd.DataFrame(rows), x="mean contrast D (nats)")
+    figure.canvas.draw()
+    [axis] = figure.axes
+    labels = [text.get_text() for text in axis.get_yticklabels()]
+    assert labels == [names[0], "PneumoniaMNIST, full, MLP, letter,\nrandom hosts"]
+    assert axis.get_window_extent().width > 0.45 * figure.bbox.width
+    ticks = [text.get_window_extent() for text in axis.get_xticklabels()]
+    assert all(left.x1 + left.height < right.x0 for left, right in pairwise(ticks))
