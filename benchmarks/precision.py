@@ -31,13 +31,18 @@ def train_all(folder: Path, name: str, n: int) -> None:
     sweep = sweeps()[name]
     for start in range(0, n, AT_ONCE):
         for way in WAYS:
-            records = Records(folder / way.replace(", ", "-").replace(" ", "-") / name)
+            records = of_way(folder, way, name)
             there = records.entries()
             few = [
                 one for one in sweep.seeds[:n][start : start + AT_ONCE] if sweep.protocol.fingerprint(one) not in there
             ]
             if few:
                 with_way(way, few, sweep.protocol, records)
+
+
+def of_way(folder: Path, way: str, name: str) -> Records:
+    """The records of a sweep that was trained in a way."""
+    return Records(folder / way.replace(", ", "-").replace(" ", "-") / name)
 
 
 def with_way(way: str, few: list[int], protocol, records: Records) -> None:
@@ -62,12 +67,12 @@ def in_coarse(plain: Callable, *of, **settings):
 def show(folder: Path, name: str) -> None:
     """What moves between the ways, beside what tells two seeds apart."""
     protocol = sweeps()[name].protocol
-    of_way = {way: Records(folder / way.replace(", ", "-").replace(" ", "-") / name) for way in WAYS}
-    common = sorted(set.intersection(*(set(records.entries()) for records in of_way.values())))
+    recorded = {way: of_way(folder, way, name) for way in WAYS}
+    common = sorted(set.intersection(*(set(records.entries()) for records in recorded.values())))
     found = {
-        way: quantities(cards(protocol, [records.whole(one) for one in common])) for way, records in of_way.items()
+        way: quantities(cards(protocol, [records.whole(one) for one in common])) for way, records in recorded.items()
     }
-    [device] = {records.entries()[one]["device"] for records in of_way.values() for one in common}
+    [device] = {records.entries()[one]["device"] for records in recorded.values() for one in common}
     print(f"{name}, {len(common)} seeds, {protocol.n_models * len(common)} models a way; {device}.\n")
     print("| quantity | mean, float32 | another rounding | TF32 | moved by rounding, r.m.s. | by TF32 | spread, s.d. |")
     print("|---|---|---|---|---|---|---|")

@@ -11,7 +11,6 @@ from ufm.plan import many_marks, registry, same_hosts, second, third
 from ufm.protocol import SGD, Training, hosts
 
 SWEEPS = second.sweeps("paper")
-
 LATER = {**many_marks.sweeps("paper"), **third.sweeps("paper")}  # the third plan's are on these seeds and hosts
 FIRST = {name: sweep for name, sweep in registry.sweeps().items() if name not in SWEEPS and name not in LATER}
 

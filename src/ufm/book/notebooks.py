@@ -15,10 +15,8 @@ from ufm.book import kernel
 from ufm.plan import registry
 from ufm.study.notebook_parameters import Parameter
 
-TUTORIALS = (
-    "audit-your-own",
-    "two-moons",
-)  # which show what they do themselves, whatever the profile: no sweep, no manifest
+# Which show what they do themselves, whatever the profile: no sweep, no manifest.
+TUTORIALS = ("audit-your-own", "two-moons")
 NAMES = tuple(sorted([*registry.chapters(), *TUTORIALS]))  # of the book's; notebooks of one's own may lie beside them
 
 

@@ -145,8 +145,8 @@ def printed_deviations(table: pd.DataFrame) -> pd.DataFrame:
             "above zero": number(row["positive"], 2),
             "control, mean": number(row["control"], 3),
             "moved by": number(row["moved"], 3),
-            "M, mean": "–" if np.isnan(row["memorisation"]) else number(row["memorisation"], 3),
-            "M, control": "–" if np.isnan(row["memorisation_control"]) else number(row["memorisation_control"], 3),
+            "M, mean": number(row["memorisation"], 3),
+            "M, control": number(row["memorisation_control"], 3),
         }
         for row in table.to_dict("records")
     ]
@@ -165,7 +165,7 @@ def printed_scores(table: pd.DataFrame) -> pd.DataFrame:
         "control_normalised": "control, normalised",
     }
     shown = table[list(names)].rename(columns=names)
-    shown["released notebook"] = ["–" if np.isnan(score) else number(score, 3) for score in shown["released notebook"]]
+    shown["released notebook"] = [number(score, 3) for score in shown["released notebook"]]
     return shown
 
 

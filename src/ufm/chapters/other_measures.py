@@ -94,11 +94,6 @@ def printed_words(table: pd.DataFrame) -> pd.DataFrame:
     return ordered.rename_axis(columns=None).reset_index()
 
 
-def plainly(value: float) -> str:
-    """A number without an interval; a dash where there is none."""
-    return "–" if isnan(value) else number(value, 2)
-
-
 def printed_agreement(table: pd.DataFrame) -> pd.DataFrame:
     """How far measures and D go together, as the book prints it."""
     rows = [
@@ -110,7 +105,7 @@ def printed_agreement(table: pd.DataFrame) -> pd.DataFrame:
             "seeds": row["n"],
             "with D": with_interval(row, end="correlation"),
             "with the placebo half": with_interval(row, end="placebo_half"),
-            "innocent models": plainly(row["innocent"]),
+            "innocent models": number(row["innocent"], 2),
         }
         for row in table.to_dict("records")
     ]
@@ -126,12 +121,12 @@ def printed_detection(table: pd.DataFrame) -> pd.DataFrame:
             "measure": row["measure"],
             "knows also": row["knows"] or "–",
             "area": with_interval(row, end="area"),
-            "controls": plainly(row["against_controls"]),
-            "placebo models": plainly(row["against_placebos"]),
-            "canaries called": plainly(row["found"]),
+            "controls": number(row["against_controls"], 2),
+            "placebo models": number(row["against_placebos"], 2),
+            "canaries called": number(row["found"], 2),
             "controls called": with_interval(row, end="false_controls"),
             "placebo models called": with_interval(row, end="false_placebos"),
-            "promised": plainly(row["nominal"]),
+            "promised": number(row["nominal"], 2),
         }
         for row in table.to_dict("records")
     ]

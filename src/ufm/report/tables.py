@@ -2,7 +2,6 @@
 
 import re
 from html import escape
-from math import isnan
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ def escaped(value):
 def in_html(value, digits: int):
     """What stands in a cell: of a number its digits and sign, "–" where it is none; of a text its characters."""
     if isinstance(value, float):
-        value = "–" if isnan(value) else number(value, digits)
+        value = number(value, digits)
     elif isinstance(value, Integral):
         value = str(value).replace("-", "−")
     for pattern, words in UNBROKEN.items() if isinstance(value, str) else ():

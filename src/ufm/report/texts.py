@@ -29,7 +29,9 @@ def size_of(population: str) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """A number as text; minus zero is zero, and a number of NumPy is rounded as Python's is."""
+    """A number as text, a dash for NaN; minus zero is zero, and a number of NumPy is rounded as Python's is."""
+    if isnan(value):
+        return "–"
     return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", "−")
 
 

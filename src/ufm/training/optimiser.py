@@ -132,7 +132,8 @@ class Private(Optimiser):
     def __init__(self, inner: Optimiser, settings: protocol.Private, batch_size: int):
         super().__init__(inner.stack)
         self.inner, self.settings, self.batch_size, self.n_steps = inner, settings, batch_size, 0
-        self.stack.norms = Norms(torch.zeros(0))
+        if settings.clipped:
+            self.stack.norms = Norms(torch.zeros(0))  # a new one with every batch
 
     def backward(self, losses: torch.Tensor) -> torch.Tensor:
         """Fill the stack's gradients from the images' losses (n_members, n_images), which are zero of no image."""
