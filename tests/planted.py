@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from ufm import evidence
+from ufm.evidence import ways
 from ufm.measures.layout import AGES, SHORT, SUBSETS
-from ufm.plan import populations
+from ufm.plan import populations, second
 from ufm.plan.sweep import Sweep
 from ufm.study.runs import Population
 
@@ -135,7 +136,7 @@ def each(populations, function, *arguments):
 
 
 def settings(populations):
-    """What `regularisers.by_seed` and `regularisers.costs` make."""
+    """What `figures.by_setting` is drawn from."""
     rng, seeds, rows = np.random.default_rng(3), {}, []
     for title in TITLES[: len(populations)]:
         values = rng.normal(0.2, 0.1, (2, 9))
@@ -175,3 +176,21 @@ def equal_age(*arguments, by_age=None, **changes):
         kept["host_log_probability"] = np.repeat(card["host_log_probability"][:, :1], len(AGES), 1)
         aged.append(kept)
     return evidence.stack(replace(whole, sweep=replace(whole.sweep, protocol=protocol), arrays=aged))
+
+
+def regime(name, effect, n_seeds=24, *, title="MNIST, 10 000 images", rng=0, **changes):
+    """Equal-age cards of a regime, the same effect on both kinds of host, all their seeds needed."""
+    named = {"title": title, "setting": f"second plan, {name}", "needed": n_seeds, "rng": rng}
+    return equal_age(n_seeds, effect=effect, random_effect=effect, **(named | changes))
+
+
+def by_way(populations):
+    """Questions and ways of as many data sets as populations, as `ufm.evidence.ways` finds them."""
+    every = {
+        f"{one.title}, {name}": regime(name, effect, 12, title=one.title)
+        for name, effect in (("plain", 0.5), ("dropout", 0.2))
+        for one in populations
+    }
+    rows = second.families({name: cards.sweep for name, cards in every.items()})["C3"]
+    asked = ways.questions(every, rows)
+    return [asked, ways.ways(every, asked, second.COMPARED)]

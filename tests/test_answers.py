@@ -8,7 +8,7 @@ from test_chapter_verdicts import ROW as FULL_ROW
 from ufm.chapters import verdicts
 from ufm.evidence.crossed import Varies
 from ufm.evidence.questions import There, Told
-from ufm.evidence.regimes import Prevents
+from ufm.evidence.ways import Prevents
 from ufm.plan.thresholds import SECOND
 from ufm.report import answers
 

@@ -253,10 +253,11 @@ def prevents(with_it, without):
 
 
 def test_what_each_way_prevents(library):
-    from ufm.evidence.regimes import prevention
+    from ufm.evidence.ways import prevention
+    from ufm.plan.second import COMPARED
 
     answers = asked(complete("C3"))
-    theirs = prevention(library["C3"]).set_index(["population", "way", "host"])
+    theirs = prevention(library["C3"], COMPARED).set_index(["population", "way", "host"])
     assert len(theirs) == len(WITHOUT) * len(MLPS) * 2
     for (name, title), (way, other), host in product(TITLES.items(), WITHOUT.items(), ("random", "hard")):
         two = [answers[f"{name}, {one}, {host}"] for one in (way, other)]
@@ -278,9 +279,7 @@ def test_what_each_way_changes_on_both_scales(library):
     rows = complete("C3")
     run = Run("regularisers", {"profile": "paper", "train": False})
     cards = evidence.of(run.recorded())
-    theirs = regularisers.ways(cards, regularisers.questions(cards, run.sweeps)).set_index(
-        ["population", "way", "host"]
-    )
+    theirs = regularisers.became(cards, regularisers.asked(cards, run.sweeps)).set_index(["population", "way", "host"])
     every = {}
     for (name, title), (way, other), host in product(TITLES.items(), WITHOUT.items(), ("random", "hard")):
         one, two = (rows[f"{name}, {regime}, {host}"] for regime in (way, other))

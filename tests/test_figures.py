@@ -24,7 +24,7 @@ from matplotlib.text import Text
 from ufm import chapters
 from ufm.chapters import as_released
 from ufm.evidence import cells
-from ufm.report import figures
+from ufm.report import by_way, figures
 
 N_SEEDS = 12
 
@@ -58,13 +58,22 @@ DRAWN = {
     "figures.by_setting": planted.settings,
     "figures.forest": lambda some: [forest_rows(some)],
     "figures.waiting": lambda some: [],
+    "by_way.drawn_ways": lambda some: [planted.by_way(some)[0]],
+    "by_way.drawn_changes": lambda some: [planted.by_way(some)[1]],
+    "by_way.drawn_costs": lambda some: [planted.by_way(some)[1]],
 }
 SETTINGS = {
     "figures.contrast_cells": {"smallest": 0.02},
     "figures.contrast_rows": {"lines": (0.02, 0.1)},
     "figures.forest": {"x": "nats", "lines": (0.05,)},
+    "by_way.drawn_ways": {"smallest": 0.02, "large": 0.1},
 }
-ONE_PANEL = {"figures.contrast_cells": 1, "figures.contrast_rows": 1, "figures.waiting": 1}
+ONE_PANEL = {
+    "figures.contrast_cells": 1,
+    "figures.contrast_rows": 1,
+    "figures.waiting": 1,
+    "by_way.drawn_changes": 2,
+}
 for path in sorted(Path(__file__).parent.glob("test_chapter_*.py")):
     ours, chapter = vars(import_module(path.stem)), path.stem.removeprefix("test_chapter_")
     for every, own in ((DRAWN, "DRAWN"), (SETTINGS, "DRAWN_WITH"), (ONE_PANEL, "PANELS")):
@@ -72,7 +81,7 @@ for path in sorted(Path(__file__).parent.glob("test_chapter_*.py")):
 BY_POPULATION = sorted(set(DRAWN) - set(ONE_PANEL) - {"figures.pictures"})
 
 
-MODULES = {"figures": figures} | {
+MODULES = {"figures": figures, "by_way": by_way} | {
     module.name: import_module(f"ufm.chapters.{module.name}") for module in iter_modules(chapters.__path__)
 }
 
@@ -349,8 +358,8 @@ def test_doses_are_lines_by_kind_of_host(populations):
 
 
 def test_ways_are_rows_with_a_point_a_kind_of_host(populations):
-    [table] = DRAWN["regularisers.drawn_ways"](populations[:1])
-    [axis] = visible(draw("regularisers.drawn_ways", [table]))
+    [table] = DRAWN["by_way.drawn_ways"](populations[:1])
+    [axis] = visible(draw("by_way.drawn_ways", [table]))
     points = np.concatenate([one.get_offsets() for one in axis.collections])
     np.testing.assert_allclose(np.sort(points[:, 0]), np.sort(table["contrast"]))
     assert [text.get_text() for text in axis.get_yticklabels()] == ["plain", "dropout"]
@@ -380,8 +389,8 @@ def test_the_dashed_line_is_at_the_first_mean_or_where_it_is_told(populations):
 
 
 def test_a_trade_off_has_a_point_a_way_and_names_each_once(populations):
-    [ways] = DRAWN["regularisers.drawn_costs"](populations[:2])
-    figure = draw("regularisers.drawn_costs", [ways])
+    [ways] = DRAWN["by_way.drawn_costs"](populations[:2])
+    figure = draw("by_way.drawn_costs", [ways])
     for axis, title in zip(visible(figure), ways["population"].unique(), strict=True):
         points = [one.get_offsets()[0].tolist() for one in axis.collections if isinstance(one, PathCollection)]
         assert points == ways[ways["population"] == title][["accuracy", "unknown"]].to_numpy().tolist()

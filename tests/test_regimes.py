@@ -11,10 +11,8 @@ from scipy.stats import norm
 from ufm.evidence import LETTER, PLAIN, planned_as, regimes
 from ufm.evidence.detectors import LABEL_KNOWN
 from ufm.evidence.questions import letter_effects
-from ufm.evidence.regimes import Change
 from ufm.measures.layout import AGES
 from ufm.protocol import SGD
-from ufm.statistics import bootstrap_t_interval, sign_flip_test
 
 EPS = 1e-9
 
@@ -138,74 +136,11 @@ def test_an_infinite_d_prime_is_refused():
         regimes.best_area(np.inf)
 
 
-def changed(nats, spreads, nats_p=0.01, spreads_p=0.01):
-    return {"nats": nats, "spreads": spreads, "nats_p_holm": nats_p, "spreads_p_holm": spreads_p}
-
-
-@pytest.mark.parametrize(
-    ("row", "word"),
-    [
-        (changed(0.1, 2.0), Change.RAISES),
-        (changed(-0.1, -2.0), Change.REDUCES),
-        (changed(-0.1, 2.0), Change.OPPOSITE),
-        (changed(0.1, -2.0), Change.OPPOSITE),
-        (changed(0.1, 2.0, spreads_p=0.05), Change.ONE_SCALE),
-        (changed(0.1, 2.0, nats_p=0.05), Change.ONE_SCALE),
-        (changed(0.1, 2.0, nats_p=0.05 - EPS), Change.RAISES),
-        (changed(-0.1, 2.0, 0.5, 0.5), Change.NOTHING),
-        (changed(0.1, 2.0, np.nan), Change.OPEN),
-    ],
-)
-def test_words_of_change_at_every_border(row, word):
-    assert regimes.change(row) is word
-
-
-def pair(effect, other, *, null=1.0, other_null=1.0):
-    made = [
-        planted.equal_age(24, effect=size, rng=n, needed=24, by_age={"best": 0.0})
-        for n, size in enumerate((effect, other))
-    ]
-    for cards, spread in zip(made, (null, other_null), strict=True):
-        cards.arrays["ood_null"][:, :, 1] = spread
-    return tuple(made)
-
-
-def test_a_way_that_raises_on_both_scales_and_one_on_which_they_differ():
-    pairs = {
-        ("MNIST", "more", "hard"): pair(2.0, 0.5),
-        ("MNIST", "less and steadier", "hard"): pair(0.5, 2.0, null=0.1),
-        ("MNIST", "same", "hard"): pair(0.0, 0.0),
-    }
-    table = regimes.changes(pairs)
-    assert list(table["change"]) == [Change.RAISES, Change.OPPOSITE, Change.NOTHING]
-    one, other = pairs["MNIST", "more", "hard"]
-    labels = [cards.labels[:, 1] for cards in (one, other)]
-    d = []
-    for cards, label in zip((one, other), labels, strict=True):
-        shift = cards.arrays["ood_age_shift"][:, :, AGES.index("control")]
-        d.append([(s[3, 0, k] - s[4, 0, k] + s[4, 2, k] - s[3, 2, k]) / 2 for s, k in zip(shift, label, strict=True)])
-    difference = np.subtract(*d)
-    first = table.iloc[0]
-    assert first["nats"] == pytest.approx(difference.mean())
-    assert first["nats_low"] == pytest.approx(bootstrap_t_interval(difference).low)
-    assert first["nats_p"] == sign_flip_test(difference)
-    assert first["nats_p_holm"] == pytest.approx(3 * first["nats_p"])
-
-
 def test_spreads_are_those_of_canary_and_placebo():
     cards = planted.equal_age(24, effect=1.0)
     cards.arrays["ood_null"][:, :, 1] = np.array([9.0, 9, 9, 1, 3])[:, None]
     both = regimes.scaled_contrasts(cards, "hard")
     np.testing.assert_allclose(both["spreads"], both["nats"] / 2)
-
-
-def test_pairs_of_other_seeds_are_refused_and_of_too_few_open():
-    one = planted.equal_age(24, needed=24)
-    with pytest.raises(ValueError, match="seeds with it are not those without"):
-        regimes.changes({("MNIST", "way", "hard"): (one, planted.equal_age(24, needed=24, first_seed=2000))})
-    few = planted.equal_age(23, needed=24)
-    table = regimes.changes({("MNIST", "way", "hard"): (one, few)})
-    assert list(table["change"]) == [Change.OPEN]
 
 
 def test_learnt_is_of_the_letter_alone():

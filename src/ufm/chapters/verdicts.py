@@ -14,7 +14,7 @@ import pandas as pd
 from ufm.evidence import Cards
 from ufm.evidence.crossed import Varies
 from ufm.evidence.questions import There, Told, answered, asked
-from ufm.evidence.regimes import Prevents, prevention
+from ufm.evidence.ways import Prevents, prevention
 from ufm.plan import second
 from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import SECOND
@@ -146,7 +146,7 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> list[Line]:
     """C3's lines, one a kind of host."""
     if "C3" not in found:
         return []
-    table, every = prevention(found["C3"]), []
+    table, every = prevention(found["C3"], second.COMPARED), []
     for host, hosts in HOSTS.items():
         rows = table[table["host"] == host]
         if rows.empty:

@@ -6,7 +6,6 @@ in units of what the classes shift anyway, and `best_area` what follows for the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from functools import cache
 
 import numpy as np
@@ -22,9 +21,7 @@ from ufm.evidence.questions import (
     AUDITORS,
     CANARY,
     CONTROL,
-    IS_THERE,
     PLACEBO,
-    There,
     answers,
     audited,
     joined,
@@ -34,35 +31,13 @@ from ufm.evidence.questions import (
     of_row,
 )
 from ufm.measures.layout import AGES
-from ufm.plan.second import EARLY_STOPPING, WAYS, Row
-from ufm.plan.second import PLAIN as PLAIN_MODELS
+from ufm.plan.second import Row
 from ufm.plan.thresholds import SECOND
-from ufm.plan.ways import TO_THE_END
 from ufm.randomness.streams import stream
-from ufm.statistics import bootstrap_interval, bootstrap_t_interval, columns, sign_flip_test
+from ufm.statistics import bootstrap_interval, columns
 from ufm.statistics.roc import auc, auc_difference, auc_difference_test
 
 SCALES = ("nats", "spreads")  # on which what a way changes is asked
-
-
-class Change(StrEnum):
-    """What a way does to memorisation."""
-
-    RAISES = "raises"
-    REDUCES = "reduces"
-    OPPOSITE = "scales disagree"
-    ONE_SCALE = "one scale alone"
-    NOTHING = "no change shown"
-    OPEN = "waits for seeds"
-
-
-class Prevents(StrEnum):
-    """Whether a way against overfitting prevents memorisation."""
-
-    NOT = "does not prevent it"
-    PREVENTS = "prevents it"
-    UNDECIDED = "undecided"
-    OPEN = "waits for seeds"
 
 
 def by_regime(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame:
@@ -133,37 +108,6 @@ def untouched(cards: Cards) -> np.ndarray:
     )
     step = np.array([[1 - rate * decay, -rate * momentum], [decay, momentum]])  # of weight and velocity
     return np.array([np.linalg.matrix_power(step, int(n))[0, 0] for n in steps])
-
-
-def prevention(asked: pd.DataFrame) -> pd.DataFrame:
-    """What C3 says of each usual way against overfitting, from its rows of `ufm.evidence.questions.asked`.
-
-    A row a population, way and kind of host. Columns: those of the row of the models with it, and way, versus (the
-    regime without it), versus_there (the word for that one), prevents.
-    """
-    by_setting = {(row["population"], row["setting"], row["host"]): row for row in asked.to_dict("records")}
-    rows = []
-    for way, regime in WAYS.items():
-        versus = TO_THE_END if way == EARLY_STOPPING else PLAIN_MODELS
-        for (population, setting, host), row in by_setting.items():
-            without = by_setting.get((population, versus, host))
-            if setting == regime and without is not None:
-                words = row["there"], without["there"]
-                rows.append(
-                    row | {"way": way, "versus": versus, "versus_there": words[1], "prevents": prevents(*words)}
-                )
-    return pd.DataFrame(rows)
-
-
-def prevents(with_it: There, without: There) -> Prevents:
-    """The word for a way from those for the models with it and without it: there must be something to prevent."""
-    if There.OPEN in (with_it, without):
-        return Prevents.OPEN
-    if without not in IS_THERE:
-        return Prevents.UNDECIDED
-    if with_it in IS_THERE:
-        return Prevents.NOT
-    return Prevents.PREVENTS if with_it == There.NOT else Prevents.UNDECIDED
 
 
 def told_apart(
@@ -252,51 +196,10 @@ def scaled_contrasts(cards: Cards, host: str) -> dict[str, np.ndarray]:
     return {"nats": nats, "spreads": nats / spreads[:, own].mean(1)}
 
 
-def changes(pairs: Mapping[tuple[str, str, str], tuple[Cards, Cards]]) -> pd.DataFrame:
-    """What each way changes, paired over seeds: a row a way with and without it, by (population, way, kind of host).
-
-    Columns: population, way, host, n, and for each of `SCALES` its mean difference with interval and p after Holm over
-    the rows: nats, nats_low, nats_high, nats_p, nats_p_holm, spreads and so on; change. Pairs that lack seeds are open.
-
-    Raises ValueError: the two of a pair are not of the same seeds.
-    """
-    rows = []
-    for (population, way, host), (with_it, without) in pairs.items():
-        row: dict[str, object] = {"population": population, "way": way, "host": host, "n": len(with_it.seeds)}
-        if with_it.complete and without.complete:
-            require_same_seeds(f"{population}, {way}", with_it, without)
-            one, other = scaled_contrasts(with_it, host), scaled_contrasts(without, host)
-            for scale in SCALES:
-                difference = one[scale] - other[scale]
-                row |= columns({scale: bootstrap_t_interval(difference)})
-                row |= {f"{scale}_p": sign_flip_test(difference)}
-        rows.append(row)
-    table = pd.DataFrame(rows)
-    for scale in SCALES:
-        p = table.get(f"{scale}_p", pd.Series(np.nan, table.index))
-        table[f"{scale}_p_holm"] = corrected(p, planned=True)
-    return table.assign(change=[change(row) for row in table.to_dict("records")])
-
-
 def require_same_seeds(pair: str, with_it: Cards, without: Cards) -> None:
     """Raises ValueError: models with and without a way are not of the same seeds."""
     if not np.array_equal(with_it.seeds, without.seeds):
         raise ValueError(f"{pair}: seeds with it are not those without")
-
-
-def change(row: Mapping[str, float]) -> Change:
-    """The word for a row of `changes`: a scale says something where its corrected p is below the level."""
-    return word({scale: (row[scale], row[f"{scale}_p_holm"]) for scale in SCALES if scale in row})
-
-
-def word(found: Mapping[str, tuple[float, float]]) -> Change:
-    """The word for the mean difference and corrected p of each of `SCALES`; without p of both it is open."""
-    if len(found) < len(SCALES) or any(np.isnan(p) for _, p in found.values()):
-        return Change.OPEN
-    signs = [int(np.sign(mean)) * (p < SECOND.level) for mean, p in found.values()]
-    if signs[0] == signs[1]:
-        return {1: Change.RAISES, -1: Change.REDUCES, 0: Change.NOTHING}[signs[0]]
-    return Change.OPPOSITE if signs[0] == -signs[1] else Change.ONE_SCALE
 
 
 def learnt(cards: Cards, host: str) -> tuple[np.ndarray, np.ndarray]:

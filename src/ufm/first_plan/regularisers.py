@@ -14,7 +14,8 @@ import pandas as pd
 from ufm.evidence import Cards, on_seeds, planned_as
 from ufm.evidence.cells import contrast_cells, corrected
 from ufm.evidence.performance import accuracies
-from ufm.evidence.regimes import scaled_contrasts, word
+from ufm.evidence.regimes import scaled_contrasts
+from ufm.evidence.ways import word
 from ufm.first_plan.claims import Claim, Result, n_seeds, of_cells
 from ufm.measures.layout import N_SHORT
 from ufm.plan.sweep import Sweep
@@ -88,7 +89,7 @@ def differences(populations: Mapping[str, Cards]) -> pd.DataFrame:
 
     Columns: population, setting, versus (the models without it), n, estimate, low, high (contrast D with it less
     without, nats), p, p_holm (over the rows); spreads, spreads_low, spreads_high, spreads_p, spreads_p_holm
-    (the same of D over the models' own spreads); reading, see `ufm.evidence.regimes.word`; accuracy, accuracy_low,
+    (the same of D over the models' own spreads); reading, see `ufm.evidence.ways.word`; accuracy, accuracy_low,
     accuracy_high (of the controls, with it less without). A way that lacks seeds has no p.
 
     Raises NotYetRun where none stands beside the models without it.

@@ -48,6 +48,8 @@ DECAY = "weight decay "
 USUAL_DECAY = f"{DECAY}3"  # of the regimes the one that is a usual way against overfitting
 # The usual ways against overfitting by the regime that has them; the first is asked of plain models, which stop early.
 WAYS = {EARLY_STOPPING: PLAIN, **{way: way for way in LAYERS}, USUAL_DECAY: USUAL_DECAY}
+# And the regime that it is compared with.
+COMPARED = {way: (regime, TO_THE_END if way == EARLY_STOPPING else PLAIN) for way, regime in WAYS.items()}
 
 
 @dataclass(frozen=True)
@@ -157,13 +159,13 @@ def cnns(profile: str) -> dict[str, Sweep]:
 
 
 def regime(sweep: Sweep) -> str:
-    """What sets a sweep of this plan apart, in words; nothing of the first plan's."""
-    return sweep.setting.removeprefix(f"{TITLE}, ") if sweep.setting.startswith(TITLE) else ""
+    """What sets a sweep of this plan or of a later one apart, in words; nothing of the first plan's."""
+    return sweep.setting.partition(" plan, ")[2]
 
 
 def first_plan(populations: Mapping[str, Kept]) -> dict[str, Kept]:
     """What is not of this plan, populations or sweeps."""
-    return {name: one for name, one in populations.items() if not one.setting.startswith(TITLE)}
+    return {name: one for name, one in populations.items() if " plan, " not in one.setting}
 
 
 def rows(planned: Mapping[str, Sweep], claim: str, settings: Mapping[str, str], *hosts: str) -> list[Row]:

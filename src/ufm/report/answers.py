@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from ufm.evidence.crossed import Varies
 from ufm.evidence.questions import There, Told, answered
-from ufm.evidence.regimes import Prevents, prevention
+from ufm.evidence.ways import Prevents, prevention
+from ufm.plan.second import COMPARED
 from ufm.plan.thresholds import THRESHOLDS
 from ufm.report.figures import COLOURS, WIDTH, closed, probabilities
 from ufm.report.texts import number, size_of, with_interval
@@ -154,7 +155,7 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> tuple[int, dict[str, str]]:
     """How many pairs of a usual way and a data set there are, and how many do not prevent it, by kind of host."""
     if "C3" not in found:
         return 0, {}
-    table, counts = prevention(found["C3"]), {}
+    table, counts = prevention(found["C3"], COMPARED), {}
     for words_of, host in HOSTS:
         where = on_images(table["population"].iloc[0], words_of)
         words = table.loc[table["host"] == host, "prevents"]

@@ -1,0 +1,145 @@
+"""What ways of training do to memorisation, each beside models of the same seeds and hosts without it."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+
+from ufm.evidence.cards import Cards
+from ufm.evidence.cells import corrected
+from ufm.evidence.performance import accuracies
+from ufm.evidence.questions import IS_THERE, There, asked, of_row
+from ufm.evidence.regimes import SCALES, require_same_seeds, scaled_contrasts
+from ufm.plan.second import Row, regime
+from ufm.plan.thresholds import SECOND
+from ufm.statistics import bootstrap_interval, bootstrap_t_interval, columns, sign_flip_test
+
+Compared = Mapping[str, tuple[str, str]]  # by way, the regime of the models with it and that of those without
+
+
+class Change(StrEnum):
+    """What a way does to memorisation."""
+
+    RAISES = "raises"
+    REDUCES = "reduces"
+    OPPOSITE = "scales disagree"
+    ONE_SCALE = "one scale alone"
+    NOTHING = "no change shown"
+    OPEN = "waits for seeds"
+
+
+class Prevents(StrEnum):
+    """Whether a way against overfitting prevents memorisation."""
+
+    NOT = "does not prevent it"
+    PREVENTS = "prevents it"
+    UNDECIDED = "undecided"
+    OPEN = "waits for seeds"
+
+
+def questions(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame:
+    """The three questions of rows that are corrected together, with the accuracy of the controls.
+
+    Columns: those of `ufm.evidence.questions.asked`, and accuracy, accuracy_low, accuracy_high.
+    """
+    table, costs = asked(populations, rows), []
+    for row in rows:
+        parts = [accuracies(cards) for cards in of_row(populations, row)]
+        whole = np.concatenate(parts) if parts else np.zeros(0)
+        costs.append(columns({"accuracy": bootstrap_interval(whole)}) if len(whole) >= row.needed else {})
+    return table.join(pd.DataFrame(costs, index=table.index))
+
+
+def prevention(asked: pd.DataFrame, compared: Compared) -> pd.DataFrame:
+    """What is said of each way, from the rows of `ufm.evidence.questions.asked` with it and without it.
+
+    A row a population, way and kind of host. Columns: those of the row of the models with it, and way, versus (the
+    regime without it), versus_there (the word for that one), prevents.
+    """
+    by_setting = {(row["population"], row["setting"], row["host"]): row for row in asked.to_dict("records")}
+    rows = []
+    for way, (with_it, versus) in compared.items():
+        for (population, setting, host), row in by_setting.items():
+            without = by_setting.get((population, versus, host))
+            if setting == with_it and without is not None:
+                words = row["there"], without["there"]
+                rows.append(
+                    row | {"way": way, "versus": versus, "versus_there": words[1], "prevents": prevents(*words)}
+                )
+    return pd.DataFrame(rows)
+
+
+def prevents(with_it: There, without: There) -> Prevents:
+    """The word for a way from those for the models with it and without it: there must be something to prevent."""
+    if There.OPEN in (with_it, without):
+        return Prevents.OPEN
+    if without not in IS_THERE:
+        return Prevents.UNDECIDED
+    if with_it in IS_THERE:
+        return Prevents.NOT
+    return Prevents.PREVENTS if with_it == There.NOT else Prevents.UNDECIDED
+
+
+def pairs(populations: Mapping[str, Cards], compared: Compared) -> dict[tuple[str, str, str], tuple[Cards, Cards]]:
+    """Models with a way and without it, by (population, way, kind of host), where both are there."""
+    there = {(cards.trained_on, regime(cards.sweep)): cards for cards in populations.values()}
+    found: dict[tuple[str, str, str], tuple[Cards, Cards]] = {}
+    for way, both in compared.items():
+        for population in dict.fromkeys(population for population, _ in there):
+            two = [there.get((population, one)) for one in both]
+            if two[0] is not None and two[1] is not None:
+                found |= {(population, way, host): (two[0], two[1]) for host in two[0].protocol.hosts}
+    return found
+
+
+def ways(populations: Mapping[str, Cards], asked: pd.DataFrame, compared: Compared) -> pd.DataFrame:
+    """What became of each way, a row a population, way and kind of host.
+
+    Columns: those of `prevention`, and of `changes` those that say what it changes.
+    """
+    both, keys = pairs(populations, compared), ["population", "way", "host"]
+    table, changed = prevention(asked, compared), changes(both) if both else pd.DataFrame(columns=[*keys, "change"])
+    own = [name for name in changed if name.startswith(SCALES) or name == "change"]
+    return table.merge(changed[[*keys, *own]], how="left", on=keys).fillna({"change": Change.OPEN})
+
+
+def changes(pairs: Mapping[tuple[str, str, str], tuple[Cards, Cards]]) -> pd.DataFrame:
+    """What each way changes, paired over seeds: a row a way with and without it, by (population, way, kind of host).
+
+    Columns: population, way, host, n, and for each of `SCALES` its mean difference with interval and p after Holm over
+    the rows: nats, nats_low, nats_high, nats_p, nats_p_holm, spreads and so on; change. Pairs that lack seeds are open.
+
+    Raises ValueError: the two of a pair are not of the same seeds.
+    """
+    rows = []
+    for (population, way, host), (with_it, without) in pairs.items():
+        row: dict[str, object] = {"population": population, "way": way, "host": host, "n": len(with_it.seeds)}
+        if with_it.complete and without.complete:
+            require_same_seeds(f"{population}, {way}", with_it, without)
+            one, other = scaled_contrasts(with_it, host), scaled_contrasts(without, host)
+            for scale in SCALES:
+                difference = one[scale] - other[scale]
+                row |= columns({scale: bootstrap_t_interval(difference)})
+                row |= {f"{scale}_p": sign_flip_test(difference)}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    for scale in SCALES:
+        p = table.get(f"{scale}_p", pd.Series(np.nan, table.index))
+        table[f"{scale}_p_holm"] = corrected(p, planned=True)
+    return table.assign(change=[change(row) for row in table.to_dict("records")])
+
+
+def change(row: Mapping[str, float]) -> Change:
+    """The word for a row of `changes`: a scale says something where its corrected p is below the level."""
+    return word({scale: (row[scale], row[f"{scale}_p_holm"]) for scale in SCALES if scale in row})
+
+
+def word(found: Mapping[str, tuple[float, float]]) -> Change:
+    """The word for the mean difference and corrected p of each of `SCALES`; without p of both it is open."""
+    if len(found) < len(SCALES) or any(np.isnan(p) for _, p in found.values()):
+        return Change.OPEN
+    signs = [int(np.sign(mean)) * (p < SECOND.level) for mean, p in found.values()]
+    if signs[0] == signs[1]:
+        return {1: Change.RAISES, -1: Change.REDUCES, 0: Change.NOTHING}[signs[0]]
+    return Change.OPPOSITE if signs[0] == -signs[1] else Change.ONE_SCALE
