@@ -1,7 +1,8 @@
 """The third plan: what is trained, and that its page, its tables and its code say the same."""
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
+from math import isnan
 
 import pytest
 
@@ -24,8 +25,8 @@ def table(name: str) -> list[list[str]]:
 
 def test_ways_are_beside_plain_models_of_the_second_plan():
     sweeps = third.sweeps("paper")
-    assert third.sweeps("embedded") == {}
     assert set(sweeps) <= set(registry.sweeps())
+    assert set(third.REHEARSED) < set(third.ways())
     assert len(sweeps) == 2 * 13
     for name, sweep in sweeps.items():
         plain = second.small("paper", sweep.protocol.dataset)[f"{sweep.protocol.dataset}-small-second-plan-plain"]
@@ -37,7 +38,7 @@ def test_ways_are_beside_plain_models_of_the_second_plan():
             if getattr(sweep.protocol, one.name) != getattr(plain.protocol, one.name)
         ]
         assert changed == ["training"], name
-    for dataset in third.DATASETS:
+    for dataset in third.DATASETS["paper"]:
         trained = [sweep.protocol.training for sweep in sweeps.values() if sweep.protocol.dataset == dataset]
         assert len(set(trained)) == 13
 
@@ -58,6 +59,7 @@ def test_the_page_says_what_is_trained():
 def test_noises_have_the_epsilons_that_the_page_says():
     rows = {float(noise): tuple(map(float, found)) for noise, *found in table("epsilon")}
     assert tuple(rows) == third.NOISES
+    assert {noise: of[0] for noise, of in rows.items()} == third.EPSILONS
     for wanted, (noise, (tight, by_divergences)) in zip((1, 3, 10, 30), ELSEWHERE.items(), strict=True):
         ours = rows[noise]
         assert ours[0] == pytest.approx(wanted, rel=0.015)
@@ -65,7 +67,42 @@ def test_noises_have_the_epsilons_that_the_page_says():
         assert ours[1] == pytest.approx(by_divergences, rel=0.03)
 
 
+def test_an_epsilon_is_said_of_the_plans_own_steps_alone():
+    ways = third.ways()
+    assert third.epsilon(ways["private, noise 0.857"], 10_000) == 10.0
+    assert isnan(third.epsilon(ways["private, noise 0.857"], 60_000))
+    longer = replace(ways["private, noise 0.857"], epochs=200)
+    assert isnan(third.epsilon(longer, 10_000))
+    for way, training in ways.items():
+        promised = third.epsilon(training, 10_000)
+        assert isnan(promised) == (not way.startswith("private")), way  # with clipping alone there is no bound
+    tighter = replace(ways["private, noise 0.857"].private, clip=0.5)
+    assert isnan(third.epsilon(replace(ways["private, noise 0.857"], private=tighter), 10_000))
+
+
+def test_a_rehearsal_changes_what_the_plan_changes():
+    small = third.sweeps("embedded")
+    assert [second.regime(sweep) for sweep in small.values()] == list(third.REHEARSED)
+    plain = second.small_population("embedded", "digits")
+    for sweep in small.values():
+        training = sweep.protocol.training
+        assert replace(sweep.protocol, training=plain.training) == plain
+        way = third.ways()[second.regime(sweep)]
+        assert (training.private, training.label_smoothing) == (way.private, way.label_smoothing)
+        assert (training.epochs, training.precision) == (plain.training.epochs, "float64")
+
+
+def test_plain_models_have_the_seeds_of_the_ways_beside_them():
+    planned = {name: registry.sweeps()[name] for name in registry.chapter("prevention", "paper")}
+    beside = third.side_by_side(planned)
+    assert {sweep.seeds for sweep in beside.values()} == {third.SEEDS["paper"]}
+    assert {sweep.needed for sweep in beside.values()} == {20}
+    rows = third.rows(beside)
+    assert len(rows) == 2 * 2 * (1 + len(third.ways()))
+    assert {row.needed for row in rows} == {20}
+
+
 def test_the_learning_rate_has_the_lowest_stopping_loss():
-    for dataset in third.DATASETS:
+    for dataset in third.DATASETS["paper"]:
         losses = {float(row[1]): float(row[2]) for row in table("private") if row[0] == dataset}
         assert min(losses, key=losses.get) == Training().learning_rate

@@ -100,7 +100,7 @@ def ways(populations: Mapping[str, Cards], asked: pd.DataFrame, compared: Compar
     """
     both, keys = pairs(populations, compared), ["population", "way", "host"]
     table, changed = prevention(asked, compared), changes(both) if both else pd.DataFrame(columns=[*keys, "change"])
-    own = [name for name in changed if name.startswith(SCALES) or name == "change"]
+    own = [name for name in changed if name.startswith((*SCALES, "cost")) or name == "change"]
     return table.merge(changed[[*keys, *own]], how="left", on=keys).fillna({"change": Change.OPEN})
 
 
@@ -108,7 +108,8 @@ def changes(pairs: Mapping[tuple[str, str, str], tuple[Cards, Cards]]) -> pd.Dat
     """What each way changes, paired over seeds: a row a way with and without it, by (population, way, kind of host).
 
     Columns: population, way, host, n, and for each of `SCALES` its mean difference with interval and p after Holm over
-    the rows: nats, nats_low, nats_high, nats_p, nats_p_holm, spreads and so on; change. Pairs that lack seeds are open.
+    the rows: nats, nats_low, nats_high, nats_p, nats_p_holm, spreads and so on; cost, cost_low, cost_high (mean
+    difference of the controls' accuracy); change. Pairs that lack seeds are open.
 
     Raises ValueError: the two of a pair are not of the same seeds.
     """
@@ -122,6 +123,7 @@ def changes(pairs: Mapping[tuple[str, str, str], tuple[Cards, Cards]]) -> pd.Dat
                 difference = one[scale] - other[scale]
                 row |= columns({scale: bootstrap_t_interval(difference)})
                 row |= {f"{scale}_p": sign_flip_test(difference)}
+            row |= columns({"cost": bootstrap_interval(accuracies(with_it) - accuracies(without))})
         rows.append(row)
     table = pd.DataFrame(rows)
     for scale in SCALES:

@@ -1,38 +1,86 @@
 """The third plan: what prevents memorisation, on the second plan's seeds and hosts (book/third-plan.md)."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from math import nan
 
 from ufm.plan import second
+from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep, sweep_name
-from ufm.protocol import Private, Training
+from ufm.protocol import Private, Protocol, Training
 
 PLACE = {"embedded": 13, "paper": 13}
 TITLE = "third plan"
-SEEDS = second.SMALL["paper"][:20]  # whose plain models are the second plan's
+SEEDS = {
+    "embedded": second.SMALL["embedded"][:8],
+    "paper": second.SMALL["paper"][:20],
+}  # of which plain models are there
+DATASETS = {"embedded": ("digits",), "paper": ("mnist", "fashion_mnist")}
 CLIP, DELTA = 1.0, 1e-5  # of private training
 # Multipliers of the noise: for epsilon 1, 3, 10 and 30 by Opacus' accountant (`benchmarks/private.py`), then downwards
 # to where what noise does ends.
 NOISES = (4.375, 1.748, 0.857, 0.579, 0.1, 0.03, 0.01)
-DATASETS = ("mnist", "fashion_mnist")
+EPSILONS = dict(
+    zip(NOISES, (0.996, 3.0, 10.0, 29.9, 8.72e4, 4.45e6, 4.31e7), strict=True)
+)  # book/benchmarks/epsilon.md
 SAMPLED, CLIPPED, NOISY = "drawn images", "clipping alone", "noise alone"  # the parts of private training
 SMOOTHED, BATCHES = 0.1, (512, 2048)
+REHEARSED = (SAMPLED, CLIPPED, "private, noise 0.857", "label smoothing 0.1")  # what the embedded profile has of it
 
 
 def sweeps(profile: str) -> dict[str, Sweep]:
-    """All of them, by the name of their folder of records. Not embedded: no chapter shows them yet."""
-    if profile == "embedded":
-        return {}
+    """All of them, by the name of their folder of records."""
+    names = ways() if profile == "paper" else REHEARSED
     return {
         sweep_name(f"{dataset}-small", f"{TITLE}, {way}"): Sweep(
-            replace(second.small_population(profile, dataset), training=training),
-            SEEDS,
-            len(SEEDS),
+            trained_by(ways()[way], second.small_population(profile, dataset)),
+            SEEDS[profile],
+            len(SEEDS[profile]),
             26,
             f"{TITLE}, {way}",
         )
-        for dataset in DATASETS
-        for way, training in ways().items()
+        for dataset in DATASETS[profile]
+        for way in names
     }
+
+
+def trained_by(way: Training, plain: Protocol) -> Protocol:
+    """The protocol of plain models with what a way changes of the usual training."""
+    usual = Training()
+    changes = {one.name: getattr(way, one.name) for one in fields(Training)}
+    changes = {name: value for name, value in changes.items() if value != getattr(usual, name)}
+    return replace(plain, training=replace(plain.training, **changes))
+
+
+def compared() -> dict[str, tuple[str, str]]:
+    """The regimes with and without each way, as `ufm.evidence.ways` compares them."""
+    return {way: (way, second.PLAIN) for way in ways()}
+
+
+def side_by_side(planned: Mapping[str, Sweep]) -> dict[str, Sweep]:
+    """The sweeps of the ways, and of plain models the seeds that the ways have."""
+    ours = [sweep for sweep in planned.values() if sweep.setting.startswith(TITLE)]
+    seeds = {sweep.trained_on: sweep.seeds for sweep in ours}
+    return {
+        name: sweep
+        if sweep in ours
+        else replace(sweep, seeds=seeds[sweep.trained_on], needed=len(seeds[sweep.trained_on]))
+        for name, sweep in planned.items()
+    }
+
+
+def rows(planned: Mapping[str, Sweep]) -> list[Row]:
+    """The rows of which the three questions are asked, corrected together: plain models, then each way."""
+    return second.rows(planned, TITLE, {one: one for one in (second.PLAIN, *ways())}, "random", "hard")
+
+
+def epsilon(training: Training, n_train: int | None) -> float:
+    """What private training of the plan's size promises at `DELTA`; NaN of all other."""
+    private, usual = training.private, Training()
+    steps = (n_train, training.batch_size, training.epochs)
+    if private is None or not private.clipped or steps != (10_000, usual.batch_size, usual.epochs):
+        return nan
+    return EPSILONS.get(private.noise, nan) if private.clip == CLIP else nan
 
 
 def ways() -> dict[str, Training]:

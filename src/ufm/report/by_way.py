@@ -105,6 +105,7 @@ def printed_costs(table: pd.DataFrame) -> pd.DataFrame:
             "way": row["way"],
             "hosts": row["host"],
             "accuracy": there(row, "accuracy", 3),
+            "less without it": there(row, "cost", 3),
             "area, label unknown": there(row, "unknown", 2),
             "found": there(row, "unknown_found", 2),
             "label known": there(row, "known", 2),

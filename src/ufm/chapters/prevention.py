@@ -1,0 +1,143 @@
+"""What prevents it: the third plan's ways beside plain models of the same seeds and hosts, and what they cost."""
+
+from collections.abc import Mapping
+from math import isnan
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ufm.evidence import Cards, on_seeds, planned_as, ways
+from ufm.evidence.questions import ends
+from ufm.evidence.ways import Prevents
+from ufm.plan import second, third
+from ufm.plan.sweep import Sweep
+from ufm.report import by_way
+from ufm.report.figures import COLOURS, HOST_COLOURS, closed, panels, waiting
+from ufm.report.texts import REHEARSED, number, with_interval
+
+PRIVATE = "private, noise "
+USEFUL = 100  # an epsilon above it promises nothing that anyone could use
+DRAWN = {"contrast": "mean D (nats)", "unknown_found": "found, label unknown"}
+NAMED = 8  # ways of a legend, beside plain and private training, that have a marker of their own in one colour
+
+
+def side_by_side(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, Cards]:
+    """The cards of the seeds that `ufm.plan.third.side_by_side` has of each sweep."""
+    found = {}
+    for name, cards in populations.items():
+        sweep = planned[name]
+        found[name] = on_seeds(planned_as(cards, seeds=sweep.seeds, needed=sweep.needed), sweep.seeds)
+    return found
+
+
+def asked(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> pd.DataFrame:
+    """The three questions of plain models and of each way, with `epsilon`, see `ufm.evidence.ways.questions`."""
+    table = ways.questions(populations, third.rows(planned))
+    promised = {
+        (sweep.trained_on, second.regime(sweep)): third.epsilon(sweep.protocol.training, sweep.protocol.n_train)
+        for sweep in planned.values()
+    }
+    of = [promised[row["population"], row["setting"]] for row in table.to_dict("records")]
+    return table.assign(epsilon=pd.Series(of, table.index, dtype=float))
+
+
+def became(populations: Mapping[str, Cards], questions: pd.DataFrame) -> pd.DataFrame:
+    """What became of each way, see `ufm.evidence.ways.ways`."""
+    return ways.ways(populations, questions, third.compared())
+
+
+def texts(table: pd.DataFrame, profile: str) -> dict[str, str]:
+    """For the text: the least noise that prevents it, and what the private models of a usual epsilon cost.
+
+    Pages of the embedded profile say no word, and so no noise either.
+    """
+    if profile == "embedded":
+        return dict.fromkeys(("least", "priced"), REHEARSED.capitalize())
+    whole = table[table["prevents"] != Prevents.OPEN]
+    least, priced = [], []
+    for (population, host), rows in whole.groupby(["population", "host"], sort=False):
+        noisy = rows[rows["way"].str.startswith(PRIVATE)].to_dict("records")
+        enough = [row for row in noisy if row["prevents"] == Prevents.PREVENTS]
+        where = f"{population.partition(',')[0]}, {host} hosts"
+        if noisy:
+            said = said_of(min(enough, key=lambda row: noise(row["way"]))) if enough else "none of those tried"
+            least.append(f"{where}: {said}")
+    for population, rows in whole[whole["epsilon"] < USEFUL].groupby("population", sort=False):
+        costs = rows.drop_duplicates("way").to_dict("records")
+        every = "; ".join(f"epsilon {promise(row)}: {with_interval(row, digits=3, end='cost')}" for row in costs)
+        priced.append(f"{population.partition(',')[0]}: {every}")
+    return {"least": ". ".join(least) or "Not recorded yet", "priced": ". ".join(priced) or "Not recorded yet"}
+
+
+def said_of(row: Mapping) -> str:
+    """A private way with what it promises and what it costs."""
+    promised = f", epsilon {promise(row)}" if not isnan(row["epsilon"]) else ""
+    return f"noise {noise(row['way']):g}{promised}, accuracy {with_interval(row, digits=3, end='cost')}"
+
+
+def noise(way: str) -> float:
+    """The multiplier of the noise of a private way, from its name."""
+    return float(way.removeprefix(PRIVATE))
+
+
+def promise(row: Mapping) -> str:
+    """An epsilon as the book prints it."""
+    return "–" if isnan(row["epsilon"]) else number(row["epsilon"], 0) if row["epsilon"] < USEFUL else f"above {USEFUL}"
+
+
+def printed_costs(table: pd.DataFrame) -> pd.DataFrame:
+    """What an auditor finds beside accuracy and epsilon, as the book prints it."""
+    printed = by_way.printed_costs(table)
+    printed.insert(3, "epsilon", [promise(row) for row in table.to_dict("records")])
+    return printed
+
+
+def drawn_trade_offs(questions: pd.DataFrame, end: str, *, line: float) -> Figure:
+    """One of `DRAWN` of each way with its interval against accuracy, a panel a data set and kind of host.
+
+    Private ways lie on a curve by their noise, with the epsilon of those that promise something.
+    """
+    shown = questions.dropna(subset=["accuracy", end]) if {"accuracy", end} <= set(questions) else questions.head(0)
+    if shown.empty:
+        return waiting()
+    others = [one for one in shown["setting"].unique() if one != second.PLAIN and not one.startswith(PRIVATE)]
+    groups = list(shown.groupby(["population", "host"], sort=False))
+    figure, axes = panels([f"{population.partition(',')[0]}, {host}" for (population, host), _ in groups], height=2.6)
+    for axis, ((_, host), rows) in zip(axes, groups, strict=True):
+        for row in rows.to_dict("records"):
+            _, low, high = ends(row, end)
+            axis.plot([row["accuracy"]] * 2, [low, high], color="0.6", linewidth=0.7, zorder=1)
+            mark(axis, row, end, others)
+        private = rows[rows["setting"].str.startswith(PRIVATE)]
+        private = private.sort_values("setting", key=lambda names: names.map(noise))
+        axis.plot(
+            private["accuracy"],
+            private[end],
+            "o-",
+            color=HOST_COLOURS[host],
+            linewidth=1,
+            markersize=4,
+            label="private",
+        )
+        for row in private[private["epsilon"] < USEFUL].to_dict("records"):
+            place = (row["accuracy"], row[end])
+            axis.annotate(promise(row), place, (0, 4), textcoords="offset points", ha="center", fontsize=7)
+        axis.axhline(line, color="0.4", linewidth=0.8, linestyle=":")
+        axis.set(xlabel="accuracy", ylabel=DRAWN[end])
+    handles = {text: handle for axis in axes for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, fontsize="small")
+    sns.despine(figure)
+    return closed(figure)
+
+
+def mark(axis: Axes, row: Mapping, end: str, others: list[str]) -> None:
+    """The marker of plain models or of a way that is not private training."""
+    way, place = row["setting"], (row["accuracy"], row[end])
+    if way == second.PLAIN:
+        axis.scatter(*place, 46, color="black", marker="*", zorder=4, label=way)
+    elif way in others:
+        number = others.index(way)
+        colour = (COLOURS["control"], COLOURS["placebo"], "#CC79A7")[number // NAMED % 3]
+        axis.scatter(*place, 26, color=colour, marker="sD^vP*Xp"[number % NAMED], zorder=3, label=way)
