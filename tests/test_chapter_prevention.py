@@ -6,12 +6,15 @@ from dataclasses import replace
 import pandas as pd
 import planted
 import pytest
+from test_lots import made_up
 
 from ufm import paths
 from ufm.chapters import prevention
 from ufm.evidence import on_seeds, planned_as
 from ufm.evidence.ways import Change, Prevents
 from ufm.plan import third
+from ufm.plan.sweep import Sweep
+from ufm.protocol import Lot, Training
 from ufm.report import by_population, by_way
 from ufm.report.texts import REHEARSED
 
@@ -158,6 +161,40 @@ def test_private_ways_lie_on_a_line_by_their_noise_and_are_named_by_their_epsilo
     assert [text.get_text() for text in legend.get_texts()] == [
         *("plain", "clipping alone", "label smoothing 0.1", "private")
     ]
+
+
+def marked(way, effect, promised_by=None, *, n_seeds=8, planned=8, n=40):
+    """Models that carry many marks, of an effect."""
+    one = made_up(effect=effect, n=n, n_seeds=n_seeds, lot=Lot(n, labels="wrong"))
+    training = third.ways().get(way, Training())
+    setting = f"third plan, {way}, many marks" if way != "plain" else f"{n} marks on mislabelled hosts"
+    protocol = replace(one.protocol, dataset="mnist", n_train=10_000, training=training)
+    return replace(one, sweep=Sweep(protocol, range(planned), planned, 27, setting))
+
+
+def test_an_epsilon_is_measured_beside_the_promised_one():
+    populations = {
+        "a": marked("plain", 9.0),
+        "b": marked("private, noise 4.375", 9.0),  # as if training kept no promise
+        "c": marked("private, noise 0.857", 0.0),
+        "d": marked("clipping alone", 9.0, planned=10),
+    }
+    planned = {name: one.sweep for name, one in populations.items()}
+    planned["e"] = replace(planned["d"], setting="third plan, drawn images, many marks")
+    planned["f"] = planted.regime("plain", 0.0).sweep  # which carries no marks
+    table = prevention.measured(populations, planned).set_index("way")
+    assert table["n"].to_dict() == {
+        **{"plain": 16, "private, noise 4.375": 16, "private, noise 0.857": 16},
+        **{"clipping alone": 16, "drawn images": 0},
+    }
+    assert table["right"].iloc[:2].tolist() == [1.0, 1.0]
+    assert table["bound"].iloc[0] == pytest.approx(table["largest"].iloc[0])
+    assert table["above"].fillna(-1).tolist() == [-1, 0.0 + (table["largest"].iloc[1] > 2 * 0.996), 0.0, -1, -1]
+    printed = prevention.printed_bounds(table.reset_index())
+    assert printed["models"].tolist() == [16, 16, 16, "16 of 20", "0 of 20"]
+    assert printed["epsilon"].tolist() == ["–", "1", "10", "–", "–"]
+    assert printed["epsilon excluded"].tolist()[3:] == ["–", "–"]
+    assert set(prevention.carded(populations)) == set()
 
 
 def test_every_text_of_the_page_is_there(questions, ways):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import special
 
 from ufm import features
 from ufm.data.datasets import load, ood_images
@@ -320,6 +321,36 @@ def test_numbers_of_a_population():
     others = audited.of_others([table, table])
     assert others["known"].estimate == pytest.approx((table["p_other_known"] <= 0.05).mean())
     assert others["known"].n == 10
+
+
+@pytest.mark.parametrize("places", [1, 40])
+def test_coins_of_planted_marks_are_guessed(places):
+    lot = Lot(40, places="one" if places == 1 else "drawn")
+    table = audited.coins(made_up(effect=9.0, n=40, n_seeds=4, places=places, lot=lot))
+    assert table[["seed", "role"]].to_numpy().tolist() == [[s, r] for s in range(4) for r in ("canary", "placebo")]
+    assert set(table["guesses"]) == {20}
+    assert (table["correct"] == 20).all()
+    np.testing.assert_allclose(table["epsilon"], special.logit(0.05 ** (1 / 20)), atol=0.02)  # delta takes little
+    np.testing.assert_array_equal(table["epsilon"], table["largest"])
+
+
+def test_coins_without_an_effect_are_not():
+    table = audited.coins(made_up(effect=0.0, n=40, n_seeds=100))
+    right = table["correct"] / table["guesses"]
+    assert abs(right.mean() - 0.5) < 4 * 0.5 / np.sqrt(20 * 200)
+    assert (table["epsilon"] > 0).mean() < 0.07  # of which a twentieth at most is expected
+
+
+def test_a_coin_is_between_the_two_marks_of_a_host_under_its_label():
+    """The score of the second mark is higher in one model under the label that its host has, and nowhere else."""
+    population = made_up(effect=0.0, n=40, n_seeds=1)
+    card = population.arrays[0]
+    for kind in ("ood", "black"):
+        card[f"{kind}_shift"][:] = 0
+        for mark, label in enumerate(card["host_label"]):
+            card[f"{kind}_shift"][:, 0, 2 * mark + 1, label] = 1.0
+    table = audited.coins(population).set_index("role")
+    assert table["correct"].to_dict() == {"canary": 0, "placebo": 20}
 
 
 def test_models_that_carry_nothing_are_asked_as_if_their_lots_had_been_planted():

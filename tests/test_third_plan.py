@@ -7,9 +7,10 @@ from math import isnan
 import pytest
 
 from ufm import paths
-from ufm.plan import registry, second, third
+from ufm.plan import many_marks, registry, second, third
 from ufm.plan.thresholds import SECOND
 from ufm.protocol import Training
+from ufm.statistics import epsilon_bound
 
 PAGE = (paths.BOOK / "third-plan.md").read_text(encoding="utf-8")
 # Of the noises for an epsilon of 1, 3, 10 and 30, by the accountants of dp-accounting 0.6.0: that of privacy loss
@@ -24,8 +25,8 @@ def table(name: str) -> list[list[str]]:
 
 
 def test_ways_are_beside_plain_models_of_the_second_plan():
-    sweeps = third.sweeps("paper")
-    assert set(sweeps) <= set(registry.sweeps())
+    assert set(third.sweeps("paper")) <= set(registry.sweeps())
+    sweeps = third.beside_plain("paper")
     assert set(third.REHEARSED) < set(third.ways())
     assert len(sweeps) == 2 * 13
     for name, sweep in sweeps.items():
@@ -81,7 +82,7 @@ def test_an_epsilon_is_said_of_the_plans_own_steps_alone():
 
 
 def test_a_rehearsal_changes_what_the_plan_changes():
-    small = third.sweeps("embedded")
+    small = third.beside_plain("embedded")
     assert [second.regime(sweep) for sweep in small.values()] == list(third.REHEARSED)
     plain = second.small_population("embedded", "digits")
     for sweep in small.values():
@@ -90,6 +91,29 @@ def test_a_rehearsal_changes_what_the_plan_changes():
         way = third.ways()[second.regime(sweep)]
         assert (training.private, training.label_smoothing) == (way.private, way.label_smoothing)
         assert (training.epochs, training.precision) == (plain.training.epochs, "float64")
+
+
+@pytest.mark.parametrize("profile", ["embedded", "paper"])
+def test_private_models_with_many_marks_are_beside_plain_ones_of_that_plan(profile):
+    shown = {name: registry.sweeps(profile)[name] for name in registry.chapter("prevention", profile)}
+    marked = {name: sweep for name, sweep in shown.items() if sweep.protocol.lot is not None}
+    plain, *others = marked.values()
+    assert plain == many_marks.sweeps(profile)[next(iter(marked))]
+    assert len(others) == {"embedded": 3, "paper": 10}[profile]
+    for sweep in others:
+        way = third.ways()[second.regime(sweep).removesuffix(", many marks")]
+        assert replace(sweep.protocol, training=plain.protocol.training) == plain.protocol
+        assert sweep.protocol.training.private == way.private is not None
+        assert set(sweep.seeds) <= set(plain.seeds)
+    assert plain.protocol.lot.labels == "wrong"
+    assert (plain.protocol.lot.n, len(others[0].seeds)) == {"embedded": (10, 8), "paper": (300, 10)}[profile]
+
+
+def test_no_more_can_be_excluded_than_the_page_says():
+    n = third.MARKED["paper"].marks
+    guesses = 2 * -(-n // 4)
+    assert f"carry {n} marks" in PAGE
+    assert f"none above {epsilon_bound(guesses, guesses, n, delta=third.DELTA):.1f} could be" in PAGE
 
 
 def test_plain_models_have_the_seeds_of_the_ways_beside_them():

@@ -1,14 +1,14 @@
 """What prevents it: the third plan's ways beside plain models of the same seeds and hosts, and what they cost."""
 
 from collections.abc import Mapping
-from math import isnan
+from math import isnan, nan
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, on_seeds, planned_as, ways
+from ufm.evidence import Cards, lots, on_seeds, planned_as, ways
 from ufm.evidence.questions import ends
 from ufm.evidence.ways import Prevents
 from ufm.plan import second, third
@@ -16,6 +16,8 @@ from ufm.plan.sweep import Sweep
 from ufm.report import by_way
 from ufm.report.figures import COLOURS, HOST_COLOURS, closed, panels, waiting
 from ufm.report.texts import REHEARSED, number, with_interval
+from ufm.statistics import columns
+from ufm.study.runs import Population
 
 PRIVATE = "private, noise "
 USEFUL = 100  # an epsilon above it promises nothing that anyone could use
@@ -48,6 +50,56 @@ def became(populations: Mapping[str, Cards], questions: pd.DataFrame) -> pd.Data
     return ways.ways(populations, questions, third.compared())
 
 
+def carded(populations: Mapping[str, Population]) -> dict[str, Population]:
+    """The populations of canary and placebo models, without those that carry many marks."""
+    return {name: one for name, one in populations.items() if one.protocol.lot is None}
+
+
+def measured(populations: Mapping[str, Population], planned: Mapping[str, Sweep]) -> pd.DataFrame:
+    """What coins say of epsilon, a row a way whose models carry many marks, see `ufm.evidence.lots.coins`.
+
+    Columns: population, way, planned, n (models), promised (epsilon of the training), and where no seed is lacking
+    right (share of guesses), bound (mean over models of the largest epsilon that each excludes) with their intervals
+    over seeds, largest (of that epsilon were all guesses right), above (share of models that exclude twice `promised`).
+    """
+    rows = []
+    for name, sweep in planned.items():
+        if sweep.protocol.lot is None:
+            continue
+        there, whole = populations.get(name), len(sweep.seeds) * sweep.protocol.n_models
+        way = second.regime(sweep).removesuffix(f", {third.MARKS}") or second.PLAIN
+        promised = third.epsilon(sweep.protocol.training, sweep.protocol.n_train)
+        n = len(there.entries) * sweep.protocol.n_models if there is not None else 0
+        row: dict[str, object] = {"population": sweep.trained_on, "way": way, "planned": whole, "n": n}
+        row["promised"] = promised
+        if there is not None and n >= whole:
+            table = lots.coins(there)
+            right = lots.over_seeds(table["correct"] / table["guesses"], table["seed"])
+            row |= columns({"right": right, "bound": lots.over_seeds(table["epsilon"], table["seed"])})
+            row["largest"] = float(table["largest"].max())
+            row["above"] = float((table["epsilon"] > 2 * promised).mean()) if promised < USEFUL else nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def printed_bounds(table: pd.DataFrame) -> pd.DataFrame:
+    """`measured` as the book prints it."""
+    rows = [
+        {
+            "population": row["population"],
+            "way": row["way"],
+            "epsilon": promise(row["promised"]),
+            "models": row["n"] if row["n"] >= row["planned"] else f"{row['n']} of {row['planned']}",
+            "guesses right": by_way.there(row, "right", 2),
+            "epsilon excluded": by_way.there(row, "bound", 2),
+            "at most": number(row.get("largest", nan), 2),
+            "above twice epsilon": number(row.get("above", nan), 2),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
 def texts(table: pd.DataFrame, profile: str) -> dict[str, str]:
     """For the text: the least noise that prevents it, and what the private models of a usual epsilon cost.
 
@@ -66,14 +118,16 @@ def texts(table: pd.DataFrame, profile: str) -> dict[str, str]:
             least.append(f"{where}: {said}")
     for population, rows in whole[whole["epsilon"] < USEFUL].groupby("population", sort=False):
         costs = rows.drop_duplicates("way").to_dict("records")
-        every = "; ".join(f"epsilon {promise(row)}: {with_interval(row, digits=3, end='cost')}" for row in costs)
+        every = "; ".join(
+            f"epsilon {promise(row['epsilon'])}: {with_interval(row, digits=3, end='cost')}" for row in costs
+        )
         priced.append(f"{population.partition(',')[0]}: {every}")
     return {"least": ". ".join(least) or "Not recorded yet", "priced": ". ".join(priced) or "Not recorded yet"}
 
 
 def said_of(row: Mapping) -> str:
     """A private way with what it promises and what it costs."""
-    promised = f", epsilon {promise(row)}" if not isnan(row["epsilon"]) else ""
+    promised = f", epsilon {promise(row['epsilon'])}" if not isnan(row["epsilon"]) else ""
     return f"noise {noise(row['way']):g}{promised}, accuracy {with_interval(row, digits=3, end='cost')}"
 
 
@@ -82,15 +136,15 @@ def noise(way: str) -> float:
     return float(way.removeprefix(PRIVATE))
 
 
-def promise(row: Mapping) -> str:
+def promise(epsilon: float) -> str:
     """An epsilon as the book prints it."""
-    return "–" if isnan(row["epsilon"]) else number(row["epsilon"], 0) if row["epsilon"] < USEFUL else f"above {USEFUL}"
+    return f"above {USEFUL}" if epsilon >= USEFUL else number(epsilon, 0)
 
 
 def printed_costs(table: pd.DataFrame) -> pd.DataFrame:
     """What an auditor finds beside accuracy and epsilon, as the book prints it."""
     printed = by_way.printed_costs(table)
-    printed.insert(3, "epsilon", [promise(row) for row in table.to_dict("records")])
+    printed.insert(3, "epsilon", [promise(one) for one in table["epsilon"]])
     return printed
 
 
@@ -123,7 +177,7 @@ def drawn_trade_offs(questions: pd.DataFrame, end: str, *, line: float) -> Figur
         )
         for row in private[private["epsilon"] < USEFUL].to_dict("records"):
             place = (row["accuracy"], row[end])
-            axis.annotate(promise(row), place, (0, 4), textcoords="offset points", ha="center", fontsize=7)
+            axis.annotate(promise(row["epsilon"]), place, (0, 4), textcoords="offset points", ha="center", fontsize=7)
         axis.axhline(line, color="0.4", linewidth=0.8, linestyle=":")
         axis.set(xlabel="accuracy", ylabel=DRAWN[end])
     handles = {text: handle for axis in axes for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}

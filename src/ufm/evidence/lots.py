@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ufm.evidence.coins import privacy
 from ufm.evidence.exact import Place, combined
 from ufm.evidence.marks import Pool, scored
 from ufm.measures.layout import LOT_IMAGES, LOT_KEPT
@@ -46,6 +47,42 @@ def audits(population: Population) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def coins(population: Population) -> pd.DataFrame:
+    """What each model says of the coins that chose its marks, each between two on one host, under the host's label.
+
+    Columns: seed, role, and of `ufm.evidence.coins.Privacy` n, guesses, correct, epsilon, largest. Which mark of a pair
+    is called the first is drawn anew, a fair coin whatever the model.
+    """
+    n, rows = lot_size(population), []
+    for entry, card in zip(population.entries, population.arrays, strict=True):
+        for turn, role in enumerate(population.protocol.roles):
+            places = [pool.known for pool in pools_of(card, turn)]
+            first, labels = (
+                np.random.default_rng([entry["seed"], turn]).random(n) < 0.5,
+                card["host_label"][:n].astype(int),
+            )
+            own, other = (
+                np.array(
+                    [
+                        places[at][mark, label]
+                        for at, mark, label in zip(*where(n, whose, len(places)), labels, strict=True)
+                    ]
+                )
+                for whose in (turn, 1 - turn)
+            )
+            told = privacy(np.where(first, own - other, other - own), first, level=SECOND.level)
+            assert told is not None  # there are marks enough
+            kept = ("n", "guesses", "correct", "epsilon", "largest")
+            rows.append({"seed": entry["seed"], "role": role} | {name: getattr(told, name) for name in kept})
+    return pd.DataFrame(rows)
+
+
+def where(n: int, whose: int, n_places: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of the n marks of one of a seed's two models the place and the number among those of it, (n,) each."""
+    turns = np.arange(n)
+    return (turns, 0 * turns + whose) if n_places > 1 else (0 * turns, 2 * turns + whose)
+
+
 def pools_of(card: Arrays, model: int) -> list[Pool]:
     """The scores of each place's marks in a model, by its place among those of a seed."""
     names = [f"{kind}_{name}" for kind in LOT_IMAGES for name in LOT_KEPT]
@@ -80,8 +117,7 @@ def contrasts(population: Population) -> np.ndarray:
     found, n = [], lot_size(population)
     for card in population.arrays:
         shift, labels = card["ood_shift"].astype(float), card["host_label"][:n].astype(int)
-        n_places, turns = shift.shape[1], np.arange(n)
-        place, mark = (turns, 0 * turns) if n_places > 1 else (0 * turns, 2 * turns)
+        place, mark = where(n, 0, shift.shape[1])
         own = shift[:, place, mark, labels] - shift[:, place, mark + 1, labels]  # (n_models, n_marks)
         found.append((own[0] - own[1]) / 2)
     return np.stack(found)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from math import nan
 
-from ufm.plan import second
+from ufm.plan import many_marks, second
+from ufm.plan.many_marks import Cell
 from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep, sweep_name
 from ufm.protocol import Private, Protocol, Training
@@ -26,10 +27,19 @@ EPSILONS = dict(
 SAMPLED, CLIPPED, NOISY = "drawn images", "clipping alone", "noise alone"  # the parts of private training
 SMOOTHED, BATCHES = 0.1, (512, 2048)
 REHEARSED = (SAMPLED, CLIPPED, "private, noise 0.857", "label smoothing 0.1")  # what the embedded profile has of it
+# What models carry by which epsilon is measured, and how many seeds have it, on the first data set.
+MARKED = {"embedded": Cell(10, "mislabelled"), "paper": Cell(300, "mislabelled")}
+MARKS = "many marks"
+MARKED_SEEDS = {"embedded": many_marks.SEEDS["embedded"], "paper": many_marks.SEEDS["paper"][:10]}
 
 
 def sweeps(profile: str) -> dict[str, Sweep]:
     """All of them, by the name of their folder of records."""
+    return beside_plain(profile) | marked(profile)
+
+
+def beside_plain(profile: str) -> dict[str, Sweep]:
+    """The ways, of which canary and placebo model of a host are trained."""
     names = ways() if profile == "paper" else REHEARSED
     return {
         sweep_name(f"{dataset}-small", f"{TITLE}, {way}"): Sweep(
@@ -41,6 +51,20 @@ def sweeps(profile: str) -> dict[str, Sweep]:
         )
         for dataset in DATASETS[profile]
         for way in names
+    }
+
+
+def marked(profile: str) -> dict[str, Sweep]:
+    """Private training and its parts with many marks, beside those of *Many marks* that are trained plainly."""
+    names = ways() if profile == "paper" else REHEARSED
+    cell, seeds, dataset = MARKED[profile], MARKED_SEEDS[profile], DATASETS[profile][0]
+    plain = cell.of(many_marks.population(profile, dataset, second.N_SMALL[profile]))
+    return {
+        sweep_name(f"{dataset}-small", f"{TITLE}, {way}, {MARKS}"): Sweep(
+            trained_by(ways()[way], plain), seeds, len(seeds), 27, f"{TITLE}, {way}, {MARKS}"
+        )
+        for way in names
+        if ways()[way].private
     }
 
 
@@ -58,15 +82,14 @@ def compared() -> dict[str, tuple[str, str]]:
 
 
 def side_by_side(planned: Mapping[str, Sweep]) -> dict[str, Sweep]:
-    """The sweeps of the ways, and of plain models the seeds that the ways have."""
-    ours = [sweep for sweep in planned.values() if sweep.setting.startswith(TITLE)]
-    seeds = {sweep.trained_on: sweep.seeds for sweep in ours}
-    return {
-        name: sweep
-        if sweep in ours
-        else replace(sweep, seeds=seeds[sweep.trained_on], needed=len(seeds[sweep.trained_on]))
-        for name, sweep in planned.items()
-    }
+    """The sweeps of the ways, and of plain models the seeds that the ways have; none of those with many marks."""
+    found = {name: sweep for name, sweep in planned.items() if sweep.protocol.lot is None}
+    seeds = {one.trained_on: one.seeds for one in found.values() if one.setting.startswith(TITLE)}
+    for name, sweep in found.items():
+        if not sweep.setting.startswith(TITLE):
+            ours = seeds[sweep.trained_on]
+            found[name] = replace(sweep, seeds=ours, needed=len(ours))
+    return found
 
 
 def rows(planned: Mapping[str, Sweep]) -> list[Row]:
