@@ -5,7 +5,7 @@ marks of a registry of its own, among 40 draws that were not used, and about the
 own pixels, by the same detectors, all in the middle of the images: in their corners, which are black, the weights stay
 what they were drawn, and any pixel can stand for another. A uniform p-value is at most 0.05 in 5 % of the models.
 
-Models 0 to 3999 were asked while the detectors were written. The table is of the next ones, which were asked once:
+Models 0 to 3999 were looked at before, in two halves. The table is of the next ones, which were asked once:
 
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/exact.py 4000 4000 > book/benchmarks/exact.md
 """
