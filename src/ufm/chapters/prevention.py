@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, lots, on_seeds, planned_as, ways
+from ufm.evidence import Cards, ensembles, lots, on_seeds, planned_as, ways
 from ufm.evidence.questions import ends
 from ufm.evidence.ways import Prevents
 from ufm.plan import second, third
@@ -27,11 +27,11 @@ NAMED = 8  # ways of a legend, beside plain and private training, that have a ma
 
 def side_by_side(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, Cards]:
     """The cards of the seeds that `ufm.plan.third.side_by_side` has of each sweep."""
-    found = {}
-    for name, cards in populations.items():
-        sweep = planned[name]
-        found[name] = on_seeds(planned_as(cards, seeds=sweep.seeds, needed=sweep.needed), sweep.seeds)
-    return found
+    ours = {name: (cards, planned[name]) for name, cards in populations.items() if name in planned}
+    return {
+        name: on_seeds(planned_as(cards, seeds=sweep.seeds, needed=sweep.needed), sweep.seeds)
+        for name, (cards, sweep) in ours.items()
+    }
 
 
 def asked(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> pd.DataFrame:
@@ -53,6 +53,35 @@ def became(populations: Mapping[str, Cards], questions: pd.DataFrame) -> pd.Data
 def carded(populations: Mapping[str, Population]) -> dict[str, Population]:
     """The populations of canary and placebo models, without those that carry many marks."""
     return {name: one for name, one in populations.items() if one.protocol.lot is None}
+
+
+def together(populations: Mapping[str, Cards], profile: str) -> pd.DataFrame:
+    """What an auditor tells of ensembles of seeds on the same hosts, see `ufm.evidence.ensembles.told`.
+
+    Empty where not all of these seeds are there.
+    """
+    ours = next((one for one in populations.values() if second.regime(one.sweep) == second.ROUNDINGS[0]), None)
+    if ours is None or not ours.complete:
+        return pd.DataFrame(columns=["size"])
+    sizes = [size for size in third.ENSEMBLES[profile] if size <= len(ours.seeds)]
+    return ensembles.told(ours, sizes).assign(population=ours.trained_on)
+
+
+def printed_together(table: pd.DataFrame) -> pd.DataFrame:
+    """`together` as the book prints it."""
+    rows = [
+        {
+            "seeds": row["size"],
+            "ensembles a host": row["n"],
+            "mean D, nats": with_interval(row, digits=3, end="contrast"),
+            "spread in controls, nats": number(row["spread"], 3),
+            "d′": number(row["d_prime"], 2),
+            "area, label unknown": with_interval(row, end="unknown"),
+            "label known": with_interval(row, end="known"),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
 
 
 def measured(populations: Mapping[str, Population], planned: Mapping[str, Sweep]) -> pd.DataFrame:

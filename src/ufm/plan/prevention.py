@@ -4,7 +4,7 @@ from ufm.plan import many_marks, second, third
 
 
 def shown(profile: str) -> tuple[str, ...]:
-    """Plain models of each data set, then the ways; plain models with many marks, then private ones."""
+    """Plain models and ways of each data set, seeds on the same hosts, plain and private models with many marks."""
     plain = {
         name
         for dataset in third.DATASETS[profile]
@@ -13,4 +13,5 @@ def shown(profile: str) -> tuple[str, ...]:
     }
     cell = third.MARKED[profile]
     marked = (name for name, sweep in many_marks.sweeps(profile).items() if sweep.setting == cell.setting)
-    return (*sorted(plain), *third.beside_plain(profile), next(marked), *third.marked(profile))
+    same_hosts = next(iter(second.crossed(profile)))
+    return (*sorted(plain), *third.beside_plain(profile), same_hosts, next(marked), *third.marked(profile))

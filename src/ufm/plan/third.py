@@ -32,6 +32,11 @@ MARKED = {"embedded": Cell(10, "mislabelled"), "paper": Cell(300, "mislabelled")
 MARKS = "many marks"
 MARKED_SEEDS = {"embedded": many_marks.SEEDS["embedded"], "paper": many_marks.SEEDS["paper"][:10]}
 
+ENSEMBLES = {
+    "embedded": (1, 2, 4, 8),
+    "paper": (1, 2, 5, 10, 30),
+}  # seeds that answer as one, of those on the same hosts
+
 
 def sweeps(profile: str) -> dict[str, Sweep]:
     """All of them, by the name of their folder of records."""
@@ -82,8 +87,9 @@ def compared() -> dict[str, tuple[str, str]]:
 
 
 def side_by_side(planned: Mapping[str, Sweep]) -> dict[str, Sweep]:
-    """The sweeps of the ways, and of plain models the seeds that the ways have; none of those with many marks."""
-    found = {name: sweep for name, sweep in planned.items() if sweep.protocol.lot is None}
+    """The sweeps of the ways, and of plain models the seeds that the ways have; nothing else."""
+    named = {second.PLAIN, *ways()}
+    found = {name: sweep for name, sweep in planned.items() if second.regime(sweep) in named}
     seeds = {one.trained_on: one.seeds for one in found.values() if one.setting.startswith(TITLE)}
     for name, sweep in found.items():
         if not sweep.setting.startswith(TITLE):
