@@ -197,9 +197,31 @@ def test_an_epsilon_is_measured_beside_the_promised_one():
     assert set(prevention.carded(populations)) == set()
 
 
+def test_ensembles_are_of_seeds_on_the_same_hosts_and_wait_for_all_of_them():
+    cards = planted.regime("same hosts", 1.0, 12)
+    table = prevention.together({"other": planted.regime("plain", 1.0, 12), "ours": cards}, "paper")
+    assert table["size"].tolist() == [1, 2, 5, 10]  # of thirty there are not as many
+    assert set(table["population"]) == {"MNIST, 10 000 images"}
+    printed = prevention.printed_together(table)
+    assert printed["ensembles a host"].tolist() == [12, 6, 2, 1]
+    said = prevention.together_texts(table)
+    assert said["seeds_together"] == "10"
+    assert said["one"] == f"{printed['area, label unknown'][0]}, with it known {printed['label known'][0]}"
+    waits = prevention.together({"ours": planned_as(cards, needed=13)}, "paper")
+    assert prevention.printed_together(waits).empty
+    assert prevention.together({}, "paper").empty
+
+
 def test_every_text_of_the_page_is_there(questions, ways):
     page = (paths.NOTEBOOKS / "prevention.md").read_text(encoding="utf-8")
-    there = by_way.texts(ways, questions).keys() | prevention.texts(ways, "paper").keys() | {"seeds", "smallest"}
+    together = prevention.together_texts(pd.DataFrame())
+    assert set(together.values()) == {"not recorded yet"}
+    there = (
+        together.keys()
+        | by_way.texts(ways, questions).keys()
+        | prevention.texts(ways, "paper").keys()
+        | {"seeds", "smallest"}
+    )
     assert set(re.findall(r"{glue:text}`(\w+)`", page)) <= there
 
 

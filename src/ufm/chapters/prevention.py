@@ -67,6 +67,17 @@ def together(populations: Mapping[str, Cards], profile: str) -> pd.DataFrame:
     return ensembles.told(ours, sizes).assign(population=ours.trained_on)
 
 
+def together_texts(table: pd.DataFrame) -> dict[str, str]:
+    """For the text: what an auditor tells of one network and of the largest ensemble."""
+    if table.empty:
+        return dict.fromkeys(("one", "largest", "seeds_together"), "not recorded yet")
+    one, largest = (
+        f"{with_interval(row, end='unknown')}, with it known {with_interval(row, end='known')}"
+        for row in (table.iloc[0], table.iloc[-1])
+    )
+    return {"one": one, "largest": largest, "seeds_together": str(int(table["size"].iloc[-1]))}
+
+
 def printed_together(table: pd.DataFrame) -> pd.DataFrame:
     """`together` as the book prints it."""
     rows = [
