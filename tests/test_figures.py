@@ -4,6 +4,7 @@ From what a chapter's figures are drawn says its own test: `DRAWN`, by the name 
 `PANELS` for those that need settings or have a number of panels of their own, of n populations.
 """
 
+import warnings
 from copy import deepcopy
 from importlib import import_module
 from inspect import isfunction
@@ -366,6 +367,15 @@ def test_ways_are_rows_with_a_point_a_kind_of_host(populations):
     assert [text.get_text() for text in axis.get_yticklabels()] == ["plain", "dropout"]
     intervals = {tuple(line.get_xdata()) for line in axis.lines}
     assert set(zip(table["contrast_low"], table["contrast_high"], strict=True)) <= intervals
+
+
+def test_a_single_row_leaves_room_for_titles_and_legend(populations):
+    [table] = DRAWN["by_way.drawn_ways"](populations[:2])
+    long = table.assign(population=table["population"] + ", 10 000 images")
+    figure = draw("by_way.drawn_ways", [long[long["setting"] == "plain"]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # that the layout has no room
+        figure.draw_without_rendering()
 
 
 def test_settings_are_rows_with_a_point_a_seed_and_the_mean(populations):

@@ -31,6 +31,7 @@ KINDS = {  # of model → label, colour, marker
 HOST_COLOURS = {"random": "#56B4E9", "hard": COLOURS["canary"]}
 HOST_MARKERS = {"random": "s", "hard": "o"}
 TITLE, LABEL = 17, 24  # letters that a panel's title and a row's label have in one line where two panels stand in a row
+LEAST = 1.6  # inches that a row of panels takes with titles of two lines and a legend
 ALONE = 36  # letters that a row's label has in one line beside a panel that stands alone
 Mark = tuple[str, str, bool]  # colour, marker, and whether it is filled
 HOST_MARKS: dict[str, Mark] = {host: (HOST_COLOURS[host], HOST_MARKERS[host], True) for host in HOST_COLOURS}
@@ -170,6 +171,8 @@ def forest(
     several = max(map(len, of_label.values()))
     named = [in_lines(label, ALONE if len(titles) == 1 else LABEL) for label in labels]
     height = 0.8 + max(0.4 if named != labels else 0.3, 0.15 * several + 0.1) * len(labels)
+    if len(titles) > 1 and several > 1:
+        height = max(height, LEAST)
     figure, axes = panels(titles, height=height, share=share)
     for axis, title in zip(axes, titles, strict=True):
         rows = table[table["panel"] == title] if "panel" in table else table
