@@ -37,7 +37,7 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
     settings, model, seed = experiment.protocol.training, experiment.protocol.model, experiment.seed
     images, labels = training_images(experiment, data), torch.tensor(data.train_labels)
     watched = slice(None) if settings.early_stopping == "released" else data.halves()[0]
-    test_images = as_given(data.test_images[watched] / 255, experiment, data)
+    test_images = as_given(masked(data.test_images[watched] / 255, settings.border), experiment, data)
     network = build(
         model,
         images.shape[1:],
@@ -48,7 +48,9 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
         rounding=experiment.protocol.rounding,
     )
     optimiser = an_optimiser(network, settings)
-    dropout_key, augmentation_key = (counters.key(name, seed=seed, scope=data.scope) for name in RANDOM)
+    dropout_key, augmentation_key, erasing_key, mixing_key = (
+        counters.key(name, seed=seed, scope=data.scope) for name in RANDOM
+    )
     found, step = Plain([], [], [], 0), 0
     for epoch in range(1, settings.epochs + 1):
         order = torch.arange(len(labels))
@@ -62,9 +64,18 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
             if model.augmentation:
                 draws = uniforms(augmentation_key, step, AUGMENTATION_LAYER, (len(x), 4))
                 x = torch.stack([augmented(*one, flip=model.flip) for one in zip(x, draws, strict=True)])
+            if settings.erasing:
+                draws = uniforms(erasing_key, step, counters.LAYERS - 3, (len(x), 41))
+                noise = uniforms(erasing_key, step, counters.LAYERS - 4, tuple(x.shape)).numpy()
+                both = zip(x, draws, as_given(noise.astype(float), experiment, data), strict=True)
+                x = torch.stack([erased(*one, settings.erasing) for one in both])
+            y, share, partners = labels[batch], 1.0, np.arange(len(x))
+            if settings.mixup or settings.cutmix:
+                x, share, partners = mixed(x, generator(mixing_key, step), settings)
             network.train()
             answers = with_dropout(network, x, dropout_key, step)
-            loss = smoothed(answers, labels[batch], settings.label_smoothing)
+            loss = share * smoothed(answers, y, settings.label_smoothing)
+            loss = loss + (1 - share) * smoothed(answers, y[partners], settings.label_smoothing)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -88,7 +99,7 @@ def smoothed(logits: torch.Tensor, labels: torch.Tensor, share: float) -> torch.
     return -(weights * logits.log_softmax(1)).sum(1).mean()
 
 
-RANDOM = ("dropout", "augmentation")  # streams that are drawn by counter
+RANDOM = ("dropout", "augmentation", "erasing", "mixing")  # streams that are drawn by counter
 
 
 def training_images(experiment: Experiment, data: Dataset) -> torch.Tensor:
@@ -101,7 +112,16 @@ def training_images(experiment: Experiment, data: Dataset) -> torch.Tensor:
                 feature = features.placebo(LETTER, seed=experiment.seed, host=experiment.host, scope=data.scope)
             row, column = experiment.protocol.position
             images[place, :, row : row + 5, column : column + 5] = feature
-    return as_given(images, experiment, data)
+    return as_given(masked(images, experiment.protocol.training.border), experiment, data)
+
+
+def masked(images: np.ndarray, border: int) -> np.ndarray:
+    """Images in [0, 1] with a black border."""
+    inner = images.copy()
+    if border:
+        images[..., :, :] = 0
+        images[..., border:-border, border:-border] = inner[..., border:-border, border:-border]
+    return images
 
 
 def as_given(images: np.ndarray, experiment: Experiment, data: Dataset) -> torch.Tensor:
@@ -151,6 +171,45 @@ def augmented(image: torch.Tensor, draws: torch.Tensor, *, flip: bool) -> torch.
     cropped = image[:, top : top + size[0] - 1, left : left + size[1] - 1]
     image = interpolate(cropped[None], size=size, mode="bilinear", align_corners=False)[0]
     return image.flip(-1) if flip and mirror < 0.5 else image
+
+
+def erased(image: torch.Tensor, draws: torch.Tensor, noise: torch.Tensor, settings) -> torch.Tensor:
+    """One image (C, H, W) with a rectangle of noise or without, as in the released code of random erasing."""
+    whether, *attempts = draws.double().tolist()
+    height, width = image.shape[1:]
+    if whether >= settings.probability:
+        return image
+    for area, ratio, row, column in np.array(attempts).reshape(10, 4):
+        target = (settings.area[0] + (settings.area[1] - settings.area[0]) * area) * height * width
+        aspect = settings.ratio + (1 / settings.ratio - settings.ratio) * ratio
+        rows, columns = round(np.sqrt(target * aspect)), round(np.sqrt(target / aspect))
+        if rows < height and columns < width:
+            top, left = int(row * (height - rows + 1)), int(column * (width - columns + 1))
+            image = image.clone()
+            image[:, top : top + rows, left : left + columns] = noise[:, top : top + rows, left : left + columns]
+            return image
+    return image
+
+
+def generator(key: int, step: int) -> np.random.Generator:
+    """What a step draws from."""
+    return np.random.Generator(np.random.Philox(key=np.array([key % 2**64, step], np.uint64)))
+
+
+def mixed(images: torch.Tensor, draws: np.random.Generator, settings) -> tuple[torch.Tensor, float, np.ndarray]:
+    """A batch of one model mixed as in the released codes of mixup and CutMix: images, own share, partners."""
+    partners = draws.permutation(len(images))
+    share = draws.beta(*[settings.mixup or settings.cutmix] * 2)
+    if settings.mixup:
+        return share * images + (1 - share) * images[partners], share, partners
+    height, width = images.shape[2:]
+    row, column = draws.integers(height), draws.integers(width)
+    half_height, half_width = int(height * np.sqrt(1 - share)) // 2, int(width * np.sqrt(1 - share)) // 2
+    top, bottom = np.clip([row - half_height, row + half_height], 0, height)
+    left, right = np.clip([column - half_width, column + half_width], 0, width)
+    found = images.clone()
+    found[:, :, top:bottom, left:right] = images[partners][:, :, top:bottom, left:right]
+    return found, 1 - (bottom - top) * (right - left) / (height * width), partners
 
 
 # Data and experiments

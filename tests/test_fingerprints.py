@@ -13,7 +13,7 @@ from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
 from ufm.plan import registry
 from ufm.plan.populations import population
-from ufm.protocol import SGD, Experiment, Lot, Private, Protocol, Scoring, Training, hosts
+from ufm.protocol import SGD, Erasing, Experiment, Lot, Private, Protocol, Scoring, Training, hosts
 from ufm.protocol.experiments import STAMPING, TRAINED
 from ufm.records.fingerprints import added, digest, settings
 from ufm.study import seeds
@@ -33,6 +33,10 @@ ADDED = [
     (Protocol, "lot", Lot(3)),
     (Training, "private", Private(clip=0.5)),
     (Training, "label_smoothing", 0.1),
+    (Training, "mixup", 0.2),
+    (Training, "cutmix", 1.0),
+    (Training, "erasing", Erasing(0.25)),
+    (Training, "border", 3),
     (Scoring, "inputs", "raw"),
     (Training, "weight_decay", 0.1),
     (Training, "shuffle", True),
@@ -107,6 +111,8 @@ def test_hard_hosts_are_the_same_for_every_variant_and_measure():
         {"model": CNN2()},
         {"training": Training(weight_decay=0.1, shuffle=True, early_stopping="none")},
         {"training": Training(optimiser=SGD(), batch_size=512)},
+        {"training": Training(mixup=0.2, erasing=Erasing(), border=3, patience=1)},
+        {"training": Training(cutmix=1.0, label_smoothing=0.1)},
         {"scoring": Scoring(n_effect=5), "measure": "card", "roles": ("placebo",), "planned": (0, 1)},
         {"hosts": ("random", "hard"), "feature": "B", "position": (3, 3)},
     ):

@@ -26,6 +26,7 @@ class DeviceData:
     reported_labels: torch.Tensor
     reported: np.ndarray  # places of the reported images in the test split
     early_stopping: str  # what it watches: "half", "released" or "validation"
+    border: int = 0  # rows and columns at each edge that are black in all of these images
 
     def floats(self, images: np.ndarray) -> torch.Tensor:
         """Images (…, C, H, W), uint8 or in [0, 1], beside the training images as floats in [0, 1]."""
@@ -37,13 +38,14 @@ class DeviceData:
 
 
 def to_device(
-    data: Dataset, *, device: str = "cpu", precision: str = "float32", early_stopping: str = "half"
+    data: Dataset, *, device: str = "cpu", precision: str = "float32", early_stopping: str = "half", border: int = 0
 ) -> DeviceData:
     """Move a data set to where it is trained on.
 
     Early stopping watches one half of the test split and everything is reported on the other; "released" is the
     behaviour of the released code, the whole test split for both. With "validation" it watches the validation split,
-    and everything is reported on the whole test split.
+    and everything is reported on the whole test split. A `border` of so many rows and columns at each edge is made
+    black in the images of all splits.
     """
     device_ = torch.device(resolve(device))
     float32()
@@ -55,7 +57,8 @@ def to_device(
         watched = data.validation_images, data.validation_labels
 
     def images(array: np.ndarray) -> torch.Tensor:
-        mean, std = channels(data, values := floats(array, device_, getattr(torch, precision)))
+        values = blackened(floats(array, device_, getattr(torch, precision)), border)
+        mean, std = channels(data, values)
         return values.sub_(mean).div_(std)  # as `normalise` does, without a copy of them all
 
     def labels(array: np.ndarray) -> torch.Tensor:
@@ -71,6 +74,7 @@ def to_device(
         labels(data.test_labels[reported]),
         reported,
         "half" if early_stopping == "none" else early_stopping,
+        border,
     )
 
 
@@ -78,6 +82,13 @@ def floats(images: np.ndarray, device: torch.device, dtype: torch.dtype) -> torc
     """Images, uint8 or in [0, 1], as floats in [0, 1]."""
     tensor = torch.tensor(images, device=device).to(dtype)
     return tensor.div_(255) if images.dtype == np.uint8 else tensor
+
+
+def blackened(images: torch.Tensor, border: int) -> torch.Tensor:
+    """Images (…, H, W) in [0, 1] with so many rows and columns at each edge black; they are changed in place."""
+    inner = torch.zeros(images.shape[-2:], dtype=torch.bool, device=images.device)
+    inner[border : inner.shape[0] - border, border : inner.shape[1] - border] = True
+    return images.masked_fill_(~inner, 0) if border else images
 
 
 def normalise(images: torch.Tensor, data: Dataset) -> torch.Tensor:

@@ -76,6 +76,8 @@ class Protocol:
             self.check_lot(self.lot)
         if self.training.early_stopping == "validation" and not source(self.dataset).validation:
             raise ValueError(f"early_stopping: {source(self.dataset).title} has no validation split")
+        if (border := self.training.border) and 2 * border >= min(shape := source(self.dataset).shape[1:]):
+            raise ValueError(f"border: {border} leaves nothing of images of {shape[0]} x {shape[1]} pixels")
         if not isinstance(self.model, Model):
             raise ValueError(f"model: {self.model!r} is not one of {', '.join(sorted(MODELS))}")
         if self.training.private and not self.model.images_apart:

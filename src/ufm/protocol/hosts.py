@@ -142,6 +142,11 @@ def clean(protocol: Protocol) -> Protocol:
             optimiser=None,
             private=None,
             label_smoothing=0.0,
+            mixup=0.0,
+            cutmix=0.0,
+            erasing=None,
+            border=0,
+            patience=max(protocol.training.patience, Training.patience),  # one that ends earlier has the same hosts
             batch_size=min(protocol.training.batch_size, Training.batch_size),  # larger batches have the same hosts
         ),
     )

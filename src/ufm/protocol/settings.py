@@ -49,6 +49,25 @@ class Private:
 
 
 @dataclass(frozen=True)
+class Erasing:
+    """Random erasing (Zhong et al. 2020, doi 10.1609/aaai.v34i07.7000): noise in a rectangle of a training image.
+
+    The defaults are those of the paper's image classification; pixels are uniform on [0, 1] before normalisation.
+    """
+
+    probability: float = 0.5  # of an image to be erased, in (0, 1]
+    area: tuple[float, float] = (0.02, 0.4)  # of the rectangle, from … to, as a share of the image's, in (0, 1)
+    ratio: float = 0.3  # of its height to its width, at least; at most one over this, in (0, 1]
+
+    def __post_init__(self):
+        for name in ("probability", "ratio"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name}: must lie in (0, 1], got {getattr(self, name)}")
+        if not (len(self.area) == 2 and 0 < self.area[0] <= self.area[1] < 1):
+            raise ValueError(f"area: must be two shares in (0, 1), the smaller first, got {self.area}")
+
+
+@dataclass(frozen=True)
 class Training:
     """How one model is trained; the defaults are those of the released code but for what early stopping watches."""
 
@@ -65,18 +84,23 @@ class Training:
     optimiser: SGD | None = added(None)  # in the place of Adam, with a learning rate and a weight decay of its own
     private: Private | None = added(None)  # with gradients of single images clipped, and noise
     label_smoothing: float = added(0.0)  # the share of a label's weight that all classes get alike, in [0, 1)
+    mixup: float = added(0.0)  # a of Beta(a, a), from which each step draws the share of one image in a mixture of two
+    cutmix: float = added(0.0)  # a of Beta(a, a), by which each step draws the box that another image is pasted into
+    erasing: Erasing | None = added(None)  # a rectangle of training images, at random
+    border: int = added(0)  # rows and columns at each edge that are black in all images but those of the scores
 
     def __post_init__(self):
         if self.early_stopping not in EARLY_STOPPING:
             raise ValueError(f"early_stopping: {self.early_stopping!r} is not one of {', '.join(EARLY_STOPPING)}")
         if self.precision not in ("float32", "float64"):
             raise ValueError(f"precision: {self.precision!r} is not one of float32, float64")
-        whole_numbers(self, "batch_size", "epochs", "patience")
+        whole_numbers(self, "batch_size", "epochs", "patience", "border")
         for name in ("learning_rate", "epsilon", "batch_size", "epochs", "patience"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: must be above zero, got {getattr(self, name)}")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay: cannot be negative, got {self.weight_decay}")
+        for name in ("weight_decay", "mixup", "cutmix", "border"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: cannot be negative, got {getattr(self, name)}")
         if self.weight_decay and self.optimiser:
             raise ValueError("weight_decay: is that of Adam; the optimiser has its own")
         if self.optimiser and self.private and self.private.learning_rate is not None:
@@ -85,6 +109,11 @@ class Training:
             raise ValueError(f"label_smoothing: must lie in [0, 1), got {self.label_smoothing}")
         if self.private and self.shuffle:
             raise ValueError("shuffle: private training draws the images of each step; leave it out")
+        if self.mixup and self.cutmix:
+            raise ValueError("cutmix: images are mixed by mixup; leave one of the two out")
+        if self.private and (self.mixup or self.cutmix):
+            mixing = "mixup" if self.mixup else "cutmix"
+            raise ValueError(f"{mixing}: private training clips gradients of single images, which are not mixed")
 
     @property
     def same_age(self) -> int:

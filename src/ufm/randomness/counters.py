@@ -5,6 +5,7 @@ trained alone. The generator is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, 
 at chosen places of its sequence.
 """
 
+import numpy as np
 import torch
 
 from ufm.randomness.streams import stream
@@ -35,6 +36,11 @@ def uniforms(keys: torch.Tensor, *, step: int, layer: int, n: int) -> torch.Tens
     for shift, multiplier in zip((30, 27), MULTIPLIERS, strict=True):
         mixed = (mixed ^ logical_shift(mixed, shift)) * multiplier
     return logical_shift(mixed ^ logical_shift(mixed, 31), 40).to(torch.float32) * 2**-24
+
+
+def generator(key: int, *, step: int) -> np.random.Generator:
+    """NumPy's generator of a key and a step, from 0, for what is drawn once a step: the same on every device."""
+    return np.random.Generator(np.random.Philox(key=np.array([key % 2**64, step], np.uint64)))
 
 
 def logical_shift(values: torch.Tensor, bits: int) -> torch.Tensor:

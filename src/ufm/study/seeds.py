@@ -47,7 +47,13 @@ def finish(
     part = seeds[0] % protocol.n_parts
     data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
     ood = datasets.ood_images(scoring.ood_set, shape=data.train_images.shape[1:], n=scoring.n_ood, root=data_root)
-    on_device = to_device(data, device=device, precision=training.precision, early_stopping=training.early_stopping)
+    on_device = to_device(
+        data,
+        device=device,
+        precision=training.precision,
+        early_stopping=training.early_stopping,
+        border=training.border,
+    )
     planned = [one for seed in seeds for one in experiments(protocol, seed, data)]
     measure.check_labels(planned, ood)
     trained = train(planned, on_device, snapshots=measure.epochs(training), at_control=measure.at_control)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import torch
 
-from ufm.training.evaluation import LEFT_OUT, cross_entropies
+from ufm.training.evaluation import counted, cross_entropies
 from ufm.training.optimiser import Optimiser
 from ufm.training.stack import Stack
 
@@ -21,5 +21,5 @@ def train_epoch(
         losses = cross_entropies(stack.logits(images, step=step), targets, label_smoothing)
         means = optimiser.backward(losses)
         optimiser.step()
-        total, n_images = total + means * targets.shape[-1], n_images + (targets != LEFT_OUT).sum(-1)
+        total, n_images = total + means * losses.shape[1], n_images + counted(targets)
     return (total / n_images).tolist()

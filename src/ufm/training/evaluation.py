@@ -27,15 +27,22 @@ def evaluate_stack(stack: Stack, images: torch.Tensor, labels: torch.Tensor) -> 
 
 
 def cross_entropies(logits: torch.Tensor, targets: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
-    """Cross-entropy (n_members, n) in nats of logits (n_members, n, n_classes) and labels (n,) or (n_members, n).
+    """Cross-entropy (n_members, n) in nats of logits (n_members, n, n_classes).
 
-    smoothing: the share of a label's weight that all classes get alike (Szegedy et al. 2016, section 7).
+    targets: labels (n,) or (n_members, n), or floating weights of the classes (n, n_classes) or (n_members, n,
+    n_classes). smoothing: the share of a label's weight that all classes get alike (Szegedy et al. 2016, section 7).
     """
-    every = targets.expand(logits.shape[:2]).reshape(-1)
+    every = targets.expand(logits.shape if targets.is_floating_point() else logits.shape[:2]).flatten(0, 1)
     losses = cross_entropy(
         logits.flatten(0, 1), every, reduction="none", ignore_index=LEFT_OUT, label_smoothing=smoothing
     )
     return losses.view(logits.shape[:2])
+
+
+def counted(targets: torch.Tensor) -> torch.Tensor:
+    """How many images of a batch cost anything, of all members or of each, by targets as `cross_entropies` has them."""
+    there = targets.any(-1) if targets.is_floating_point() else targets != LEFT_OUT
+    return there.sum(-1)
 
 
 @torch.inference_mode()

@@ -8,16 +8,19 @@ import numpy as np
 import torch
 
 from ufm import features
-from ufm.data.on_device import DeviceData
+from ufm.data.on_device import DeviceData, blackened
 from ufm.protocol import Experiment, carried, carriers, exchanged
 from ufm.randomness import counters
 from ufm.randomness.streams import stream
+from ufm.training import erasing
 from ufm.training.augmentation import N_DRAWS, augment
 from ufm.training.evaluation import LEFT_OUT
 from ufm.training.members import keys
+from ufm.training.mixing import drawn, mix
 
 T = TypeVar("T")
 AUGMENTATION_LAYER, SAMPLING_LAYER = counters.LAYERS - 1, counters.LAYERS - 2  # no network has as many layers
+ERASING_LAYER, NOISE_LAYER = counters.LAYERS - 3, counters.LAYERS - 4
 
 
 class Feed:
@@ -28,7 +31,8 @@ class Feed:
         self.stamped = [stamped_images(experiment, data) for experiment in experiments]
         self.relabelled = [relabelled(experiment, data) for experiment in experiments]
         self.keys = keys("augmentation", experiments, data)
-        self.sampling_keys = keys("sampling", experiments, data)
+        self.sampling_keys, self.erasing_keys = keys("sampling", experiments, data), keys("erasing", experiments, data)
+        self.mixing_keys = keys("mixing", experiments, data)
 
     def epoch(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
         """Of each batch the step (from 0), the images and the labels.
@@ -59,9 +63,7 @@ class Feed:
                 targets = targets.repeat(len(members), 1)
             for place, at, label in others:
                 targets[place, at - start] = label
-            if protocol.model.augmentation:
-                batch = self.augmented(batch, step, members)
-            yield step, batch, targets
+            yield step, *self.changed(batch, targets, step, members)
 
     def sampled(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
         """The same of steps that take each image with the probability of one batch, drawn for each seed.
@@ -90,9 +92,20 @@ class Feed:
                 batch[place, order[which[place]] == at] = image
             for place, at, label in others:
                 targets[place, order[which[place]] == at] = label
-            if protocol.model.augmentation:
-                batch = self.augmented(batch, step, members)
-            yield step, batch, targets
+            yield step, *self.changed(batch, targets, step, members)
+
+    def changed(
+        self, batch: torch.Tensor, targets: torch.Tensor, step: int, members: list[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch and its labels after all that a step changes at random."""
+        protocol = self.experiments[0].protocol
+        if protocol.model.augmentation:
+            batch = self.augmented(batch, step, members)
+        if protocol.training.erasing:
+            batch = self.erased(batch, step, members)
+        if protocol.training.mixup or protocol.training.cutmix:
+            batch, targets = self.mixed(batch, targets, step, members)
+        return batch, targets
 
     def augmented(self, batch: torch.Tensor, step: int, members: list[int]) -> torch.Tensor:
         """The batch augmented by each member's own draws, which members of one seed share."""
@@ -101,6 +114,31 @@ class Feed:
         draws = counters.uniforms(different, step=step, layer=AUGMENTATION_LAYER, n=n * N_DRAWS).view(-1, n, N_DRAWS)
         draws = draws[0] if len(different) == 1 else draws[which]
         return augment(batch, draws, flip=self.experiments[0].protocol.model.flip)
+
+    def erased(self, batch: torch.Tensor, step: int, members: list[int]) -> torch.Tensor:
+        """The batch with rectangles of noise, by each member's own draws, which members of one seed share."""
+        settings = self.experiments[0].protocol.training.erasing
+        assert settings is not None  # only then is anything erased
+        different, which = self.erasing_keys[members].unique(return_inverse=True)
+        n, shape = batch.shape[-4], batch.shape[-3:]
+        draws, noise = (
+            counters.uniforms(different, step=step, layer=layer, n=n * math.prod(of_image)).view(-1, n, *of_image)
+            for layer, of_image in ((ERASING_LAYER, (erasing.N_DRAWS,)), (NOISE_LAYER, shape))
+        )
+        noise = self.data.normalise(noise.to(batch.dtype))
+        own = 0 if len(different) == 1 else which
+        return erasing.erase(batch, draws[own], noise[own], settings)
+
+    def mixed(
+        self, batch: torch.Tensor, labels: torch.Tensor, step: int, members: list[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch mixed, and its labels, by each member's own draws, which members of one seed share."""
+        different, which = self.mixing_keys[members].unique(return_inverse=True)
+        training, n, shape = self.experiments[0].protocol.training, batch.shape[-4], batch.shape[-2:]
+        every = [drawn(counters.generator(key, step=step), training, n, *shape) for key in different.tolist()]
+        kept, partners = (torch.from_numpy(np.stack(of_all)).to(batch.device) for of_all in zip(*every, strict=True))
+        own = 0 if len(different) == 1 else which
+        return mix(batch, labels, kept[own], partners[own], self.data.dataset.n_classes)
 
     def order(self, experiment: Experiment, epoch: int) -> torch.Tensor:
         """The order in which a model sees the images of an epoch, (n_images,): places in the file."""
@@ -151,5 +189,6 @@ def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.
         # Stamped before normalisation, on the [0, 1] image.
         image = data.floats(data.dataset.train_images[one.place])
         plain = torch.zeros_like(image) if one.black else image
-        stamped[one.place] = data.normalise(features.insert(plain, one.pixels, position=one.position))
+        image = blackened(features.insert(plain, one.pixels, position=one.position), data.border)
+        stamped[one.place] = data.normalise(image)
     return stamped

@@ -50,6 +50,8 @@ def train(
             asked = getattr(experiment.protocol.training, name)
             if asked not in (available.removeprefix("torch."), "none"):
                 raise ValueError(f"{name}: {asked} is asked for, but the data on the device are for {available}")
+        if (border := experiment.protocol.training.border) != data.border:
+            raise ValueError(f"border: {border} is asked for, but the data on the device have one of {data.border}")
         # Models that wait for each other are trained together.
         families = groups.setdefault((experiment.protocol.model, experiment.protocol.training), {})
         families.setdefault(experiment.seed if at_control else place, []).append(place)

@@ -10,6 +10,7 @@ from torch.optim.sgd import sgd
 
 from ufm import protocol
 from ufm.protocol import Training
+from ufm.randomness import counters
 from ufm.training.operations import Norms
 from ufm.training.stack import Stack
 
@@ -154,7 +155,7 @@ class Private(Optimiser):
         deviation = self.settings.noise * self.settings.clip
         if deviation:
             keys, members = self.stack.dropout_keys.unique(return_inverse=True)
-            drawn = [draws(key, self.n_steps) for key in keys.tolist()]
+            drawn = [counters.generator(key, step=self.n_steps) for key in keys.tolist()]
         for gradient in self.stack.gradients.values():
             if deviation:
                 noise = np.stack([one.standard_normal(gradient.shape[1:], dtype=np.float32) for one in drawn])
@@ -169,11 +170,6 @@ class Private(Optimiser):
     def keep(self, members: torch.Tensor) -> None:
         """Let all members but these leave the stack."""
         self.inner.keep(members)
-
-
-def draws(key: int, step: int) -> np.random.Generator:
-    """The generator of a key (64 bits, with a sign) and a step, from 0."""
-    return np.random.Generator(np.random.Philox(key=np.array([key % 2**64, step], np.uint64)))
 
 
 def optimiser_of(stack: Stack, training: Training) -> Optimiser:
