@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from ufm.data import datasets
 from ufm.data.on_device import to_device
 from ufm.networks import CNN2, MLP
+from ufm.plan import third
 from ufm.protocol import Erasing, Private, Protocol, Training
 from ufm.randomness import counters
 from ufm.study import seeds
@@ -235,6 +236,12 @@ def test_rectangles_have_the_shares_that_are_asked_for():
         expected = float((extent > 0).double().div(29 - extent).mean())
         for edge in edges:
             assert float(edge.any(1).double().mean()) == pytest.approx(expected, rel=0.2)
+
+
+def test_the_letter_is_left_untouched_nine_times_of_ten():
+    images, draws, _ = some(10_000)
+    of_letter = erase(torch.zeros_like(images), draws, torch.ones_like(images), third.ERASED)[:, 0, 1:6, 1:6]
+    assert float(of_letter.flatten(1).any(1).double().mean()) == pytest.approx(0.09, abs=0.01)  # book/third-plan.md
 
 
 def test_where_no_rectangle_fits_an_image_stays():

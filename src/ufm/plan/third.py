@@ -8,7 +8,7 @@ from ufm.plan import many_marks, second
 from ufm.plan.many_marks import Cell
 from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep, sweep_name
-from ufm.protocol import Private, Protocol, Training
+from ufm.protocol import Erasing, Private, Protocol, Training
 
 PLACE = {"embedded": 13, "paper": 13}
 TITLE = "third plan"
@@ -26,6 +26,9 @@ EPSILONS = dict(
 )  # book/benchmarks/epsilon.md
 SAMPLED, CLIPPED, NOISY = "drawn images", "clipping alone", "noise alone"  # the parts of private training
 SMOOTHED, BATCHES = 0.1, (512, 2048)
+# Beta(a, a) of mixup and CutMix, and random erasing, as published; rows and columns that leave nine pixels of the
+# letter, and none.
+MIXED, PASTED, ERASED, BORDERS, PATIENCE = (0.2, 1.0), 1.0, Erasing(), (3, 6), 1
 REHEARSED = (SAMPLED, CLIPPED, "private, noise 0.857", "label smoothing 0.1")  # what the embedded profile has of it
 # What models carry by which epsilon is measured, and how many seeds have it, on the first data set.
 MARKED = {"embedded": Cell(10, "mislabelled"), "paper": Cell(300, "mislabelled")}
@@ -124,4 +127,9 @@ def ways() -> dict[str, Training]:
         **{way: Training(private=settings) for way, settings in (parts | noises).items()},
         f"label smoothing {SMOOTHED:g}": Training(label_smoothing=SMOOTHED),
         **{f"batches of {size}": Training(batch_size=size) for size in BATCHES},
+        **{f"mixup {a:g}": Training(mixup=a) for a in MIXED},
+        f"CutMix {PASTED:g}": Training(cutmix=PASTED),
+        "random erasing": Training(erasing=ERASED),
+        **{f"masked border {width}": Training(border=width) for width in BORDERS},
+        f"patience {PATIENCE}": Training(patience=PATIENCE),
     }
