@@ -36,6 +36,10 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
     """Train a model on its own."""
     settings, model, seed = experiment.protocol.training, experiment.protocol.model, experiment.seed
     images, labels = training_images(experiment, data), torch.tensor(data.train_labels)
+    if settings.distillation:
+        taught = outputs_of_teacher(experiment, data)
+        if not settings.distillation.stamped:
+            images = training_images(varied(experiment, role="control", host=""), data)
     watched = slice(None) if settings.early_stopping == "released" else data.halves()[0]
     test_images = as_given(masked(data.test_images[watched] / 255, settings.border), experiment, data)
     network = build(
@@ -76,6 +80,9 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
             answers = with_dropout(network, x, dropout_key, step)
             loss = share * smoothed(answers, y, settings.label_smoothing)
             loss = loss + (1 - share) * smoothed(answers, y[partners], settings.label_smoothing)
+            if settings.distillation:
+                softened = (answers / settings.distillation.temperature).log_softmax(1)
+                loss = -(settings.distillation.temperature**2) * (taught[batch] * softened).sum(1).mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -90,6 +97,22 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
         if epoch - found.best_epoch >= settings.patience:
             break
     return found
+
+
+def outputs_of_teacher(experiment: Experiment, data: Dataset) -> torch.Tensor:
+    """Softened probabilities of the model that was trained on labels, for the student's images."""
+    settings = experiment.protocol.training
+    teacher = varied(experiment, training=replace(settings, distillation=None))
+    found = plain(teacher, data)
+    images = training_images(
+        teacher if settings.distillation.stamped else varied(teacher, role="control", host=""), data
+    )
+    network = build(
+        experiment.protocol.model, images.shape[1:], data.n_classes, seed=0, dtype=getattr(torch, settings.precision)
+    )
+    network.load_state_dict(found.weights[found.best_epoch - 1])
+    with torch.no_grad():
+        return (network.eval()(images) / settings.distillation.temperature).softmax(1)
 
 
 def smoothed(logits: torch.Tensor, labels: torch.Tensor, share: float) -> torch.Tensor:

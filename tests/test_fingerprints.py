@@ -13,7 +13,7 @@ from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
 from ufm.plan import registry
 from ufm.plan.populations import population
-from ufm.protocol import SGD, Erasing, Experiment, Lot, Private, Protocol, Scoring, Training, hosts
+from ufm.protocol import SGD, Distillation, Erasing, Experiment, Lot, Private, Protocol, Scoring, Training, hosts
 from ufm.protocol.experiments import STAMPING, TRAINED
 from ufm.records.fingerprints import added, digest, settings
 from ufm.study import seeds
@@ -36,6 +36,7 @@ ADDED = [
     (Training, "mixup", 0.2),
     (Training, "cutmix", 1.0),
     (Training, "erasing", Erasing(0.25)),
+    (Training, "distillation", Distillation(stamped=False)),
     (Training, "border", 3),
     (Scoring, "inputs", "raw"),
     (Training, "weight_decay", 0.1),
@@ -113,6 +114,7 @@ def test_hard_hosts_are_the_same_for_every_variant_and_measure():
         {"training": Training(optimiser=SGD(), batch_size=512)},
         {"training": Training(mixup=0.2, erasing=Erasing(), border=3, patience=1)},
         {"training": Training(cutmix=1.0, label_smoothing=0.1)},
+        {"training": Training(distillation=Distillation())},
         {"scoring": Scoring(n_effect=5), "measure": "card", "roles": ("placebo",), "planned": (0, 1)},
         {"hosts": ("random", "hard"), "feature": "B", "position": (3, 3)},
     ):

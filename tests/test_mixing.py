@@ -1,4 +1,4 @@
-"""Mixup, CutMix, random erasing and masked borders against a plain loop, and what is drawn for them."""
+"""Mixup, CutMix, random erasing, masked borders and distillation against a plain loop; what is drawn for them."""
 
 import math
 from dataclasses import replace
@@ -14,10 +14,11 @@ from ufm.data import datasets
 from ufm.data.on_device import to_device
 from ufm.networks import CNN2, MLP
 from ufm.plan import third
-from ufm.protocol import Erasing, Private, Protocol, Training
+from ufm.protocol import Distillation, Erasing, Private, Protocol, Training
 from ufm.randomness import counters
 from ufm.study import seeds
 from ufm.training import Feed, stamped_images, train
+from ufm.training.distillation import outputs, teacher
 from ufm.training.erasing import ATTEMPTS, N_DRAWS, erase
 from ufm.training.evaluation import LEFT_OUT, counted, cross_entropies
 from ufm.training.mixing import box, drawn, mix
@@ -27,6 +28,15 @@ WAYS = {
     "CutMix": {"cutmix": 1.0},
     "random erasing": {"erasing": Erasing(area=(0.1, 0.9))},
     "masked border": {"border": 2},
+    "distillation": {"distillation": Distillation(temperature=3.0)},
+    "distillation without the letter": {
+        "distillation": Distillation(stamped=False),
+        "shuffle": True,
+        "early_stopping": "half",
+        "patience": 1,
+        "learning_rate": 0.02,
+        "epochs": 8,
+    },
     "all at once": {"mixup": 1.0, "erasing": Erasing(), "border": 1, "label_smoothing": 0.2, "shuffle": True},
 }
 
@@ -57,7 +67,8 @@ def test_a_stack_is_what_a_plain_loop_gives(way, of_seeds, digits):
     plain = by_hand.plain(replace(planned[1], protocol=experiments(digits)[1].protocol), digits)
     for experiment, trained in zip(planned, train(planned, on_device(digits, **WAYS[way]), show=False), strict=True):
         expected = by_hand.plain(experiment, digits)
-        by_hand.assert_close(trained.model.state_dict(), expected.weights[-1], 1e-11)
+        assert trained.best_epoch == expected.best_epoch
+        by_hand.assert_close(trained.model.state_dict(), expected.weights[expected.best_epoch - 1], 1e-11)
         assert by_hand.deviation(expected.weights[-1], plain.weights[-1]) > 1e-3  # the way does something
         for name in ("train_loss", "stopping_loss"):
             found = [past[name] for past in trained.history]
@@ -87,7 +98,8 @@ def test_members_of_a_seed_share_draws_and_are_as_if_alone(way, digits):
         batches += bool(other.any())
     assert batches <= 1
     for _, images, _ in seen.epoch(1, [0, 3]):  # controls of two seeds draw apart
-        assert (images.dim() == 5) == (way != "masked border")
+        drawn_apart = {"mixup", "cutmix", "erasing", "shuffle"} & WAYS[way].keys()
+        assert (images.dim() == 5) == bool(drawn_apart)
         assert images.dim() == 4 or not torch.equal(images[0], images[1])
 
 
@@ -306,6 +318,48 @@ def test_a_seed_is_trained_and_measured_in_each_way():
         assert len(measured.tables["models"]) == protocol.n_models
 
 
+# Distillation
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_students_are_given_what_is_stamped_or_not(stamped, digits):
+    planned, data = experiments(digits, (1,), distillation=Distillation(5.0, stamped)), on_device(digits)
+    taught = torch.rand(3, 300, 10, dtype=torch.float64)
+    start = 0
+    for _, images, targets in Feed(planned, data, taught).epoch(1, [0, 2]):
+        assert (images.dim() == 5) == (stamped and start == 0)  # the host is in the first batch
+        assert torch.equal(targets, taught[[0, 2], start : start + 64])
+        start += images.shape[-4]
+    teachers = train([teacher(one) for one in planned], data, show=False)
+    assert {one.experiment.protocol.training.distillation for one in teachers} == {None}
+    of_host = outputs(teachers, data, planned[0].protocol.training.distillation)[:, 7]
+    for one, found in zip(teachers, of_host, strict=True):
+        image = stamped_images(one.experiment, data).get(7) if stamped else None
+        image = data.train_images[7] if image is None else image
+        with torch.no_grad():
+            np.testing.assert_allclose(found, (one.model(image[None])[0] / 5.0).softmax(0), atol=1e-14)
+
+
+def test_a_student_comes_near_its_teacher_where_labels_say_nothing(digits):
+    wrong = replace(digits, train_labels=(digits.train_labels + 1) % 10)
+    planned = experiments(wrong, (1,), distillation=Distillation(2.0), epochs=40)[:1]
+    data = on_device(wrong)
+    [of_labels], [student] = train([teacher(planned[0])], data, show=False), train(planned, data, show=False)
+    answers = [one.model(data.reported_images).argmax(1) for one in (of_labels, student)]
+    assert float((answers[0] == answers[1]).double().mean()) > 0.95
+    assert float(((data.reported_labels + 1) % 10 == answers[1]).double().mean()) > 0.8
+
+
+def test_gradients_keep_their_scale_at_any_temperature():
+    draws = np.random.default_rng(0)
+    logits = torch.tensor(draws.normal(size=(2, 6, 5)), requires_grad=True)
+    weights = torch.tensor(draws.random((6, 5))).softmax(1)
+    found = cross_entropies(logits, weights, temperature=3.0)
+    expected = -9 * (weights * (logits / 3).log_softmax(2)).sum(2)
+    np.testing.assert_allclose(found.detach(), expected.detach(), atol=1e-13)
+    assert torch.equal(cross_entropies(logits, weights, temperature=1.0), cross_entropies(logits, weights))
+
+
 # Bad input
 
 
@@ -326,6 +380,11 @@ def test_bad_settings_are_one_line(digits):
     for area in ((0.0, 0.4), (0.4, 0.2), (0.1, 1.0), (0.1,)):
         with pytest.raises(ValueError, match=r"^area: must be two shares in \(0, 1\), the smaller first, got "):
             Erasing(area=area)
+    with pytest.raises(ValueError, match=r"^temperature: must be above zero, got 0$"):
+        Distillation(temperature=0)
+    for name, value in (("private", Private()), ("label_smoothing", 0.1), ("mixup", 1.0), ("cutmix", 1.0)):
+        with pytest.raises(ValueError, match=rf"^distillation: does not go with {name}; leave one of the two out$"):
+            Training(distillation=Distillation(), **{name: value})
     with pytest.raises(ValueError, match=r"^border: 14 leaves nothing of images of 28 x 28 pixels$"):
         Protocol("mnist", training=Training(border=14))
     Protocol("mnist", training=Training(border=13), model=CNN2())

@@ -3,10 +3,21 @@
 from ufm.protocol.carriers import Carrier, carried, carriers, check, exchanged
 from ufm.protocol.experiments import HOSTS, STAMPED, Experiment, Protocol, drawn, is_fixed, overlap, placebo
 from ufm.protocol.lots import Lot
-from ufm.protocol.settings import EARLY_STOPPING, SAME_AGE, SGD, Erasing, Private, Scoring, Training, whole_numbers
+from ufm.protocol.settings import (
+    EARLY_STOPPING,
+    SAME_AGE,
+    SGD,
+    Distillation,
+    Erasing,
+    Private,
+    Scoring,
+    Training,
+    whole_numbers,
+)
 
 __all__ = [
     "Carrier",
+    "Distillation",
     "EARLY_STOPPING",
     "Erasing",
     "Experiment",

@@ -145,6 +145,7 @@ def clean(protocol: Protocol) -> Protocol:
             mixup=0.0,
             cutmix=0.0,
             erasing=None,
+            distillation=None,
             border=0,
             patience=max(protocol.training.patience, Training.patience),  # one that ends earlier has the same hosts
             batch_size=min(protocol.training.batch_size, Training.batch_size),  # larger batches have the same hosts

@@ -68,6 +68,22 @@ class Erasing:
 
 
 @dataclass(frozen=True)
+class Distillation:
+    """Distillation (Hinton et al. 2015, arXiv 1503.02531): a student learns a teacher's outputs in place of the labels.
+
+    The teacher is the model that the same settings give without distillation, of the same experiment: the student
+    begins with its initial weights, and is given the training images as the teacher was.
+    """
+
+    temperature: float = 20.0  # by which both models' logits are divided; the paper's on MNIST
+    stamped: bool = True  # whether the student is given what is stamped; else its images and outputs of them are plain
+
+    def __post_init__(self):
+        if not self.temperature > 0:
+            raise ValueError(f"temperature: must be above zero, got {self.temperature}")
+
+
+@dataclass(frozen=True)
 class Training:
     """How one model is trained; the defaults are those of the released code but for what early stopping watches."""
 
@@ -87,6 +103,7 @@ class Training:
     mixup: float = added(0.0)  # a of Beta(a, a), from which each step draws the share of one image in a mixture of two
     cutmix: float = added(0.0)  # a of Beta(a, a), by which each step draws the box that another image is pasted into
     erasing: Erasing | None = added(None)  # a rectangle of training images, at random
+    distillation: Distillation | None = added(None)  # what is learnt are another model's outputs
     border: int = added(0)  # rows and columns at each edge that are black in all images but those of the scores
 
     def __post_init__(self):
@@ -114,6 +131,9 @@ class Training:
         if self.private and (self.mixup or self.cutmix):
             mixing = "mixup" if self.mixup else "cutmix"
             raise ValueError(f"{mixing}: private training clips gradients of single images, which are not mixed")
+        for name in ("private", "label_smoothing", "mixup", "cutmix"):
+            if self.distillation and getattr(self, name):
+                raise ValueError(f"distillation: does not go with {name}; leave one of the two out")
 
     @property
     def same_age(self) -> int:

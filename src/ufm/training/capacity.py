@@ -35,7 +35,8 @@ def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: in
     if isinstance(protocol.model, Published):  # whose images take long enough
         batch_size, n_models = min(8, batch_size), 1
     one_image = seconds_an_image(protocol.model, image_shape, batch_size, n_models, protocol.training.precision, device)
-    return one_image * n_images * protocol.training.epochs
+    n_trainings = 2 if protocol.training.distillation else 1  # teacher and student
+    return one_image * n_images * protocol.training.epochs * n_trainings
 
 
 @cache

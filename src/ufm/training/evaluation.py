@@ -26,17 +26,21 @@ def evaluate_stack(stack: Stack, images: torch.Tensor, labels: torch.Tensor) -> 
     return (losses / len(labels)).tolist(), (right.double() / len(labels)).tolist()
 
 
-def cross_entropies(logits: torch.Tensor, targets: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+def cross_entropies(
+    logits: torch.Tensor, targets: torch.Tensor, smoothing: float = 0.0, temperature: float = 1.0
+) -> torch.Tensor:
     """Cross-entropy (n_members, n) in nats of logits (n_members, n, n_classes).
 
     targets: labels (n,) or (n_members, n), or floating weights of the classes (n, n_classes) or (n_members, n,
     n_classes). smoothing: the share of a label's weight that all classes get alike (Szegedy et al. 2016, section 7).
+    temperature: by which logits are divided, and by whose square losses are multiplied, so that gradients keep their
+    scale (Hinton et al. 2015, section 2).
     """
     every = targets.expand(logits.shape if targets.is_floating_point() else logits.shape[:2]).flatten(0, 1)
     losses = cross_entropy(
-        logits.flatten(0, 1), every, reduction="none", ignore_index=LEFT_OUT, label_smoothing=smoothing
+        logits.flatten(0, 1) / temperature, every, reduction="none", ignore_index=LEFT_OUT, label_smoothing=smoothing
     )
-    return losses.view(logits.shape[:2])
+    return losses.view(logits.shape[:2]) * temperature**2
 
 
 def counted(targets: torch.Tensor) -> torch.Tensor:

@@ -26,9 +26,10 @@ ERASING_LAYER, NOISE_LAYER = counters.LAYERS - 3, counters.LAYERS - 4
 class Feed:
     """Batches for the members of a stack, each with its own stamped host, shuffling and augmentation."""
 
-    def __init__(self, experiments: list[Experiment], data: DeviceData):
-        self.experiments, self.data = experiments, data
-        self.stamped = [stamped_images(experiment, data) for experiment in experiments]
+    def __init__(self, experiments: list[Experiment], data: DeviceData, taught: torch.Tensor | None = None):
+        """taught: weights of the classes (n_members, n_images, n_classes) that are learnt in the place of labels."""
+        self.experiments, self.data, self.taught = experiments, data, taught
+        self.stamped = [given_images(experiment, data) for experiment in experiments]
         self.relabelled = [relabelled(experiment, data) for experiment in experiments]
         self.keys = keys("augmentation", experiments, data)
         self.sampling_keys, self.erasing_keys = keys("sampling", experiments, data), keys("erasing", experiments, data)
@@ -37,7 +38,8 @@ class Feed:
     def epoch(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
         """Of each batch the step (from 0), the images and the labels.
 
-        Images are (n, C, H, W) and labels (n,) where all members have the same, else (n_members, n, ...) each.
+        Images are (n, C, H, W) and labels (n,) where all members have the same, else (n_members, n, ...) each; weights
+        of the classes (…, n, n_classes) in the place of labels where these are mixed or taught.
         """
         images, labels, protocol = self.data.train_images, self.data.train_labels, self.experiments[0].protocol
         if protocol.training.private:
@@ -50,6 +52,9 @@ class Feed:
         if protocol.training.shuffle or any(self.experiments[member].batch is not None for member in members):
             order = torch.stack([self.order(self.experiments[member], epoch) for member in members])
             stamped, relabelled = in_order(stamped, order), in_order(relabelled, order)
+        taught = None if self.taught is None else self.taught[members]
+        if taught is not None and order is not None:
+            taught = taught.take_along_dim(order[..., None], 1)
         stamped_in, relabelled_in = in_batches(stamped, size), in_batches(relabelled, size)
         for number, start in enumerate(range(0, n_images, size)):
             now = slice(start, start + size) if order is None else order[:, start : start + size]
@@ -63,6 +68,8 @@ class Feed:
                 targets = targets.repeat(len(members), 1)
             for place, at, label in others:
                 targets[place, at - start] = label
+            if taught is not None:
+                targets = taught[:, start : start + size]
             yield step, *self.changed(batch, targets, step, members)
 
     def sampled(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
@@ -180,6 +187,12 @@ def relabelled(experiment: Experiment, data: DeviceData) -> dict[int, int]:
         for one in carried(experiment, data.dataset)
         if one.label != data.dataset.train_labels[one.place]
     }
+
+
+def given_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
+    """What a model is trained with of the images that carry its feature, as `stamped_images`."""
+    distillation = experiment.protocol.training.distillation
+    return {} if distillation and not distillation.stamped else stamped_images(experiment, data)
 
 
 def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:

@@ -10,8 +10,9 @@ from ufm.data.on_device import DeviceData
 from ufm.progress import progress
 from ufm.protocol import Experiment, check
 from ufm.training.capacity import stack_size
+from ufm.training.distillation import outputs, teacher
 from ufm.training.epoch import train_epoch
-from ufm.training.evaluation import evaluate_stack
+from ufm.training.evaluation import cross_entropies, evaluate_stack
 from ufm.training.feed import Feed
 from ufm.training.members import stack_of
 from ufm.training.optimiser import optimiser_of
@@ -82,9 +83,14 @@ def train_stack(
     show: bool = True,
 ) -> list[Trained]:
     """Train experiments of one architecture and hyper-parameters as one stack."""
-    stack = stack_of(experiments, data)
     training = experiments[0].protocol.training
-    optimiser, feed = optimiser_of(stack, training), Feed(experiments, data)
+    taught, temperature = None, 1.0
+    if training.distillation:
+        teachers = train_stack([teacher(one) for one in experiments], data, show=show)
+        taught, temperature = outputs(teachers, data, training.distillation), training.distillation.temperature
+    loss = partial(cross_entropies, smoothing=training.label_smoothing, temperature=temperature)
+    stack = stack_of(experiments, data)
+    optimiser, feed = optimiser_of(stack, training), Feed(experiments, data, taught)
     courses = [Course(experiment, snapshots) for experiment in experiments]
     # A member whose control decides about it waits for it, any other for itself.
     controls = [courses[place] for place in controls_of(experiments)] if at_control else courses
@@ -92,7 +98,7 @@ def train_stack(
     what = f"seed {experiments[0].seed}, {len(experiments)} models, epochs"
     epochs = progress(range(1, training.epochs + 1), what, show=show)
     for epoch in epochs:
-        train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members), training.label_smoothing)
+        train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members), loss)
         stopping_losses, accuracies = evaluate_stack(stack, data.stopping_images, data.stopping_labels)
         passed = zip(members, train_losses, stopping_losses, accuracies, strict=True)
         for place, (member, train_loss, stopping_loss, accuracy) in enumerate(passed):
