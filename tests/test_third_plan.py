@@ -28,7 +28,7 @@ def test_ways_are_beside_plain_models_of_the_second_plan():
     assert set(third.sweeps("paper")) <= set(registry.sweeps())
     sweeps = third.beside_plain("paper")
     assert set(third.REHEARSED) < set(third.ways())
-    assert len(sweeps) == 2 * 20
+    assert len(sweeps) == 2 * 22
     for name, sweep in sweeps.items():
         plain = second.small("paper", sweep.protocol.dataset)[f"{sweep.protocol.dataset}-small-second-plan-plain"]
         assert set(sweep.seeds) <= set(plain.seeds), name
@@ -41,7 +41,7 @@ def test_ways_are_beside_plain_models_of_the_second_plan():
         assert changed == ["training"], name
     for dataset in third.DATASETS["paper"]:
         trained = [sweep.protocol.training for sweep in sweeps.values() if sweep.protocol.dataset == dataset]
-        assert len(set(trained)) == 20
+        assert len(set(trained)) == 22
 
 
 def test_the_page_says_what_is_trained():
@@ -51,8 +51,8 @@ def test_the_page_says_what_is_trained():
         noises = re.findall(r"[\d.]+", cell) if cell.startswith("private, noise") else []
         said |= {f"private, noise {noise}" for noise in noises} or set(cell.split(", "))
     assert set(third.ways()) <= said
-    assert "twenty ways" in PAGE
-    assert len(third.ways()) == 20
+    assert "twenty-two ways" in PAGE
+    assert len(third.ways()) == 22
     assert f"to the norm {third.CLIP:g}" in PAGE
     assert "all hundred epochs" in PAGE
     assert {sweep.protocol.training.epochs for sweep in third.sweeps("paper").values()} == {100}

@@ -8,7 +8,7 @@ from ufm.plan import many_marks, second
 from ufm.plan.many_marks import Cell
 from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep, sweep_name
-from ufm.protocol import Erasing, Private, Protocol, Training
+from ufm.protocol import Distillation, Erasing, Private, Protocol, Training
 
 PLACE = {"embedded": 13, "paper": 13}
 TITLE = "third plan"
@@ -132,4 +132,6 @@ def ways() -> dict[str, Training]:
         "random erasing": Training(erasing=ERASED),
         **{f"masked border {width}": Training(border=width) for width in BORDERS},
         f"patience {PATIENCE}": Training(patience=PATIENCE),
+        "distillation": Training(distillation=Distillation()),
+        "distillation without the letter": Training(distillation=Distillation(stamped=False)),
     }
