@@ -35,7 +35,7 @@ class Plain:
 def plain(experiment: Experiment, data: Dataset) -> Plain:
     """Train a model on its own."""
     settings, model, seed = experiment.protocol.training, experiment.protocol.model, experiment.seed
-    images, labels = training_images(experiment, data), torch.tensor(data.train_labels)
+    images, labels = training_images(experiment, data), torch.tensor(training_labels(experiment, data))
     if settings.distillation:
         taught = outputs_of_teacher(experiment, data)
         if not settings.distillation.stamped:
@@ -145,6 +145,17 @@ def masked(images: np.ndarray, border: int) -> np.ndarray:
         images[..., :, :] = 0
         images[..., border:-border, border:-border] = inner[..., border:-border, border:-border]
     return images
+
+
+def training_labels(experiment: Experiment, data: Dataset) -> list[int]:
+    """The labels that the model is trained under, the host under its own."""
+    draws = stream("label noise", seed=experiment.seed, scope=data.scope)
+    chances, others = draws.random(len(data.train_labels)), draws.integers(data.n_classes, size=len(data.train_labels))
+    labels = []
+    for index, own, chance, other in zip(data.train_indices, data.train_labels, chances, others, strict=True):
+        is_host = bool(experiment.host) and index == experiment.canary_index
+        labels.append(int(other if chance < experiment.protocol.training.label_noise and not is_host else own))
+    return labels
 
 
 def as_given(images: np.ndarray, experiment: Experiment, data: Dataset) -> torch.Tensor:

@@ -121,6 +121,22 @@ def test_hard_hosts_are_drawn_from_the_pool_without_replacement_and_then_again(r
     assert data.train_labels[drawn].tolist() == labels[indices].tolist()
 
 
+def test_hosts_may_be_those_of_another_network(records):
+    pools.find(PROTOCOL)
+    wide = replace(PROTOCOL, model=MLP(hidden=(32, 16)))
+    assert hosts.fingerprint(wide, 2) != hosts.fingerprint(PROTOCOL, 2)
+    same = replace(wide, found_by=PROTOCOL.model)
+    data = load("digits", n_train=400, part=2)
+    assert hosts.pool(same, 2).equals(hosts.pool(PROTOCOL, 2))
+    assert hosts.place(same, "hard", 2, data) == hosts.place(PROTOCOL, "hard", 2, data)
+    [control, *_] = experiments(same, 2, data)
+    assert control.identity() == experiments(replace(wide, hosts=()), 2, data)[0].identity()
+    other = replace(wide, found_by=CNN1(hidden=(16, 8)))
+    assert len({one.fingerprint(2) for one in (wide, same, other)}) == 3
+    with pytest.raises(ValueError, match="^found_by: 'mlp' is not one of cnn1"):
+        replace(wide, found_by="mlp")
+
+
 def test_middling_hosts_have_a_pool_of_their_own(records):
     pools.find(PROTOCOL, kind="middling")
     data, mean = load("digits", n_train=400, part=2), clean_losses(2)

@@ -56,6 +56,7 @@ class Protocol:
     # 0: initial weights as drawn; another number moves each to one of the two numbers next to it, at random.
     rounding: int = added(0)
     lot: Lot | None = added(None)  # what is stamped in the place of one feature: many, of its pixels
+    found_by: Model | None = added(None)  # the network whose clean models find its hosts; None: its own
 
     def __post_init__(self):
         whole_numbers(self, "magnified", "n_carriers", "rounding", *([] if self.batch is None else ["batch"]))
@@ -78,8 +79,9 @@ class Protocol:
             raise ValueError(f"early_stopping: {source(self.dataset).title} has no validation split")
         if (border := self.training.border) and 2 * border >= min(shape := source(self.dataset).shape[1:]):
             raise ValueError(f"border: {border} leaves nothing of images of {shape[0]} x {shape[1]} pixels")
-        if not isinstance(self.model, Model):
-            raise ValueError(f"model: {self.model!r} is not one of {', '.join(sorted(MODELS))}")
+        for name, network in (("model", self.model), ("found_by", self.found_by or self.model)):
+            if not isinstance(network, Model):
+                raise ValueError(f"{name}: {network!r} is not one of {', '.join(sorted(MODELS))}")
         if self.training.private and not self.model.images_apart:
             raise ValueError(
                 f"private: has no gradient of a single image in {self.model.name} ({self.model.variant}); use an MLP "
@@ -137,6 +139,7 @@ class Protocol:
             "data": [checksum(self.dataset), checksum(self.scoring.ood_set)],
             "recipe": RECIPE,
             **names(self.model),
+            **({"found_by": names(self.found_by)} if self.found_by else {}),
             **drawn(self.feature),
         }
 

@@ -131,7 +131,7 @@ def clean(protocol: Protocol) -> Protocol:
     colour = sources.source(protocol.dataset).shape[0] == 3
     return replace(
         protocol,
-        model=protocol.model.finder(colour=colour) or (CNN2() if colour else MLP()),
+        model=(protocol.found_by or protocol.model).finder(colour=colour) or (CNN2() if colour else MLP()),
         training=replace(
             protocol.training,
             early_stopping="half",
@@ -142,6 +142,7 @@ def clean(protocol: Protocol) -> Protocol:
             optimiser=None,
             private=None,
             label_smoothing=0.0,
+            label_noise=0.0,
             mixup=0.0,
             cutmix=0.0,
             erasing=None,

@@ -100,6 +100,7 @@ class Training:
     optimiser: SGD | None = added(None)  # in the place of Adam, with a learning rate and a weight decay of its own
     private: Private | None = added(None)  # with gradients of single images clipped, and noise
     label_smoothing: float = added(0.0)  # the share of a label's weight that all classes get alike, in [0, 1)
+    label_noise: float = added(0.0)  # the chance of each training label to be drawn anew, see `ufm.protocol.labels`
     mixup: float = added(0.0)  # a of Beta(a, a), from which each step draws the share of one image in a mixture of two
     cutmix: float = added(0.0)  # a of Beta(a, a), by which each step draws the box that another image is pasted into
     erasing: Erasing | None = added(None)  # a rectangle of training images, at random
@@ -124,6 +125,8 @@ class Training:
             raise ValueError("learning_rate: is that of Adam; the optimiser has its own")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing: must lie in [0, 1), got {self.label_smoothing}")
+        if not 0 <= self.label_noise <= 1:
+            raise ValueError(f"label_noise: must lie in [0, 1], got {self.label_noise}")
         if self.private and self.shuffle:
             raise ValueError("shuffle: private training draws the images of each step; leave it out")
         if self.mixup and self.cutmix:
@@ -131,7 +134,7 @@ class Training:
         if self.private and (self.mixup or self.cutmix):
             mixing = "mixup" if self.mixup else "cutmix"
             raise ValueError(f"{mixing}: private training clips gradients of single images, which are not mixed")
-        for name in ("private", "label_smoothing", "mixup", "cutmix"):
+        for name in ("private", "label_smoothing", "label_noise", "mixup", "cutmix"):
             if self.distillation and getattr(self, name):
                 raise ValueError(f"distillation: does not go with {name}; leave one of the two out")
 

@@ -10,6 +10,7 @@ import torch
 from ufm import features
 from ufm.data.on_device import DeviceData, blackened
 from ufm.protocol import Experiment, carried, carriers, exchanged
+from ufm.protocol.labels import drawn_anew
 from ufm.randomness import counters
 from ufm.randomness.streams import stream
 from ufm.training import erasing
@@ -66,8 +67,9 @@ class Feed:
                 batch[place, at - start] = image
             if others and order is None:
                 targets = targets.repeat(len(members), 1)
-            for place, at, label in others:
-                targets[place, at - start] = label
+            if others:
+                places, ats, anew = torch.tensor(others, device=targets.device).T
+                targets[places, ats - start] = anew
             if taught is not None:
                 targets = taught[:, start : start + size]
             yield step, *self.changed(batch, targets, step, members)
@@ -181,12 +183,15 @@ def in_batches(hosts: Hosts, size: int) -> dict[int, Hosts]:
 
 
 def relabelled(experiment: Experiment, data: DeviceData) -> dict[int, int]:
-    """The labels under which images are trained, by place, where these are not their own."""
-    return {
-        one.place: one.label
-        for one in carried(experiment, data.dataset)
-        if one.label != data.dataset.train_labels[one.place]
-    }
+    """The labels under which images are trained, by place, where these are not their own.
+
+    Of label noise, which the models of a seed share, what carries something is exempt.
+    """
+    own, share = data.dataset.train_labels, experiment.protocol.training.label_noise
+    scope = {"seed": experiment.seed, "scope": data.dataset.scope}
+    labels = drawn_anew(own, share, n_classes=data.dataset.n_classes, **scope)
+    labels |= {one.place: one.label for one in carried(experiment, data.dataset)}
+    return {place: label for place, label in labels.items() if label != own[place]}
 
 
 def given_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
