@@ -7,11 +7,11 @@ import pytest
 
 from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
-from ufm.plan import many_marks, registry, same_hosts, second, third
+from ufm.plan import many_marks, registry, same_hosts, scaling, second, third
 from ufm.protocol import SGD, Training, hosts
 
 SWEEPS = second.sweeps("paper")
-LATER = {**many_marks.sweeps("paper"), **third.sweeps("paper")}  # the third plan's are on these seeds and hosts
+LATER = {**many_marks.sweeps("paper"), **third.sweeps("paper"), **scaling.sweeps("paper")}  # on these seeds and hosts
 FIRST = {name: sweep for name, sweep in registry.sweeps().items() if name not in SWEEPS and name not in LATER}
 
 

@@ -187,10 +187,10 @@ def relabelled(experiment: Experiment, data: DeviceData) -> dict[int, int]:
 
     Of label noise, which the models of a seed share, what carries something is exempt.
     """
-    own, share = data.dataset.train_labels, experiment.protocol.training.label_noise
-    scope = {"seed": experiment.seed, "scope": data.dataset.scope}
-    labels = drawn_anew(own, share, n_classes=data.dataset.n_classes, **scope)
-    labels |= {one.place: one.label for one in carried(experiment, data.dataset)}
+    dataset, share = data.dataset, experiment.protocol.training.label_noise
+    own = dataset.train_labels
+    labels = drawn_anew(own, share, n_classes=dataset.n_classes, seed=experiment.seed, scope=dataset.scope)
+    labels |= {one.place: one.label for one in carried(experiment, dataset)}
     return {place: label for place, label in labels.items() if label != own[place]}
 
 
