@@ -15,9 +15,9 @@ PLACE = {"embedded": 14, "paper": 14}
 TITLE, TURN = "scaling", 27
 SEEDS = {"embedded": second.SMALL["embedded"], "paper": second.SMALL["paper"][:20]}
 DATASET = {"embedded": "digits", "paper": "mnist"}
-WIDTHS = {"embedded": (0.25, 0.5, 2.0), "paper": (0.125, 0.25, 0.5, 2.0, 4.0)}  # times the usual one
+WIDTHS = {"embedded": (0.5, 2.0), "paper": (0.125, 0.25, 0.5, 2.0, 4.0)}  # times the usual one
 LAYERS: dict[str, tuple[float, ...]] = {"embedded": (), "paper": (1, 4, 8)}  # hidden ones
-IMAGES = {"embedded": (150, 300), "paper": (1_000, 3_000, 30_000)}  # of a training set
+IMAGES = {"embedded": (300,), "paper": (1_000, 3_000, 30_000)}  # of a training set
 COPIES = {"embedded": (3, 10), "paper": (3, 10, 30, 100)}  # images that carry the letter
 NOISE: dict[str, tuple[float, ...]] = {"embedded": (), "paper": (0.1, 0.2, 0.4)}  # chance of a label to be drawn anew
 ARCHIVE = 224_316.0  # X-rays of a hospital's archive, CheXpert (Irvin et al., AAAI 2019)
@@ -26,6 +26,7 @@ FURTHER: dict[str, dict[str, tuple[float, ...]]] = {
     "paper": {"width": (8.0,), "training images": (ARCHIVE,)},
 }
 TENTH = 0.1  # of the labels
+UNLIKE = ("training images", "hard")  # the axis and kind of host whose hosts are not alike at all points
 
 
 @dataclass(frozen=True)
@@ -93,3 +94,10 @@ def axes(profile: str) -> list[Axis]:
 def sweeps(profile: str) -> dict[str, Sweep]:
     """What is trained beside the second plan's models, on the seeds of its plain ones."""
     return {name: sweep for axis in axes(profile) for name, sweep in axis.sweeps.items()}
+
+
+def shown(profile: str) -> tuple[str, ...]:
+    """The points of all axes, plain models first."""
+    names = [name for axis in axes(profile) for name in axis.points.values()]
+    plain = next(name for name in names if name.endswith(second.PLAIN))
+    return tuple(dict.fromkeys([plain, *names]))

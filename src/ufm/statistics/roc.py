@@ -5,7 +5,7 @@ Models of a seed share initial weights and batches, hence are dependent: interva
 models within a seed. A model is flagged where its score lies strictly above a threshold.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -96,14 +96,29 @@ def auc_difference(
 
     Raises ValueError: what `auc_interval` refuses, of either score.
     """
-    first, positive, index = _models_of_seeds(first, positive, seeds, name="first")
-    second, _, _ = _models_of_seeds(second, positive, seeds, name="second")
-    areas = [_area_of_drawn(scores, positive, index) for scores in (first, second)]
+    both = {"first": first, "second": second}
+    return auc_sum(both, (1, -1), positive, seeds, n_resamples=n_resamples, confidence=confidence, seed=seed)
 
-    def difference(drawn: np.ndarray) -> np.ndarray:
-        return areas[0](drawn) - areas[1](drawn)
 
-    return bootstrap_over_seeds(difference, 1 + index.max(), n_resamples=n_resamples, confidence=confidence, seed=seed)
+def auc_sum(
+    scores: Mapping[str, ArrayLike],
+    weights: ArrayLike,
+    positive: ArrayLike,
+    seeds: ArrayLike,
+    *,
+    n_resamples: int = 10_000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Weighted sum of the areas of several scores of the same models, with a BCa interval over whole seeds.
+
+    scores: by a name that errors say, (n_models,) each; weights: (n_scores,); positive, seeds: (n_models,). A resample
+    draws the same seeds for all. NaN for both ends as in `auc_interval`.
+
+    Raises ValueError: what `auc_interval` refuses, of any score, or not a weight a score.
+    """
+    total, n_seeds = _sum_of_drawn(scores, weights, positive, seeds)
+    return bootstrap_over_seeds(total, n_seeds, n_resamples=n_resamples, confidence=confidence, seed=seed)
 
 
 def auc_difference_test(
@@ -117,19 +132,36 @@ def auc_difference_test(
 ) -> float:
     """Two-sided p-value of equal areas of two scores on the same models, by a bootstrap over whole seeds, in (0, 1].
 
-    Twice the share of resamples whose difference does not have the sign of the other side, the observed one counted
-    (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 4.4). Arrays as in `auc_difference`.
+    As `auc_sum_test` of their difference. Arrays as in `auc_difference`.
 
     Raises ValueError: what `auc_interval` refuses, of either score, or fewer than 19 resamples.
     """
-    first, positive, index = _models_of_seeds(first, positive, seeds, name="first")
-    second, _, _ = _models_of_seeds(second, positive, seeds, name="second")
+    both = {"first": first, "second": second}
+    return auc_sum_test(both, (1, -1), positive, seeds, n_resamples=n_resamples, seed=seed)
+
+
+def auc_sum_test(
+    scores: Mapping[str, ArrayLike],
+    weights: ArrayLike,
+    positive: ArrayLike,
+    seeds: ArrayLike,
+    *,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+) -> float:
+    """Two-sided p-value of a weighted sum of areas that is zero, by a bootstrap over whole seeds, in (0, 1].
+
+    Twice the share of resamples whose sum does not have the sign of the other side, the observed one counted
+    (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 4.4). Arrays as in `auc_sum`.
+
+    Raises ValueError: what `auc_sum` refuses, or fewer than 19 resamples.
+    """
+    total, n = _sum_of_drawn(scores, weights, positive, seeds)
     require_draws(n_resamples, "resamples")
-    n = 1 + index.max()
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(float)
     with np.errstate(invalid="ignore"):  # a resample without a pair has no area, and counts for neither side
-        one, other = (_area_of_drawn(scores, positive, index)(drawn) for scores in (first, second))
-    least = min((one <= other + 1e-12).sum(), (one >= other - 1e-12).sum())
+        sums = total(drawn)
+    least = min((sums <= 1e-12).sum(), (sums >= -1e-12).sum())
     return float(min(1.0, 2 * (1 + least) / (1 + n_resamples)))
 
 
@@ -288,6 +320,25 @@ def _area_of_drawn(scores: np.ndarray, positive: np.ndarray, seeds: np.ndarray) 
         return ((drawn @ sums) * drawn).sum(-1) / ((drawn @ n_canaries) * (drawn @ n_others))
 
     return area
+
+
+def _sum_of_drawn(
+    scores: Mapping[str, ArrayLike], weights: ArrayLike, positive: ArrayLike, seeds: ArrayLike
+) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
+    """As `_area_of_drawn`, of the weighted sum of the scores' areas; and how many seeds there are."""
+    weights = finite_sample(weights, "weights", per="score")
+    if len(weights) != len(scores):
+        raise ValueError(f"weights need one entry a score, not {len(weights)} for {len(scores)}")
+    areas, n_seeds = [], 0
+    for name, values in scores.items():
+        own, is_positive, index = _models_of_seeds(values, positive, seeds, name=name)
+        areas.append(_area_of_drawn(own, is_positive, index))
+        n_seeds = 1 + int(index.max())
+
+    def total(drawn: np.ndarray) -> np.ndarray:
+        return np.sum([weight * area(drawn) for weight, area in zip(weights, areas, strict=True)], axis=0)
+
+    return total, n_seeds
 
 
 def _allowed(n_negatives: ArrayLike, false_positive_rate: float) -> np.ndarray:
