@@ -9,7 +9,7 @@ from ufm.data import datasets
 from ufm.data.sources import source
 from ufm.measures import pools
 from ufm.networks import CNN1, CNN2, DenseNetBC
-from ufm.plan import as_released, cnns, medical, scaling, ways
+from ufm.plan import as_released, cnns, medical, ways
 from ufm.plan.profiles import PROFILES, changed
 from ufm.plan.registry import chapter, chapters, deciding, sweeps
 from ufm.protocol import Protocol, Training, hosts
@@ -18,9 +18,7 @@ from ufm.protocol import Protocol, Training, hosts
 def test_every_sweep_is_shown_somewhere():
     for profile in PROFILES:
         shown = {name for notebook in chapters() for name in chapter(notebook, profile)}
-        later = set(scaling.sweeps(profile))  # which are trained before their chapter is there
-        assert shown | later == set(sweeps(profile))
-        assert not shown & later
+        assert shown == set(sweeps(profile))
 
 
 def test_names_say_how_many_images_there_are():

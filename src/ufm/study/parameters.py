@@ -93,13 +93,14 @@ def on_images(protocol: Protocol, dataset: str | None, n_train: int | None) -> P
 def is_possible(protocol: Protocol) -> bool:
     """Whether its feature fits its images, they are enough for its marks, and its host can be moved if it shall be.
 
-    Of a mark on several images of one label it is guessed how many there are, from a tenth of all.
+    Of a mark or feature on several images of one label it is guessed how many there are, from a tenth of all.
     """
     (_, height, width), (rows, columns) = sources.source(protocol.dataset).shape, protocol.unique.shape
     top, left = protocol.position
     fits = 0 <= top <= height - rows and 0 <= left <= width - columns
     lot, n_images = protocol.lot, part_size(protocol)
-    marked = max(lot.n, CLASSES * protocol.n_carriers) if lot is not None and protocol.hosts else 0
+    several = protocol.hosts and (lot is not None or protocol.n_carriers > 1)
+    marked = max(lot.n if lot else 1, CLASSES * protocol.n_carriers) if several else 0
     return fits and marked <= n_images and not (protocol.twice and n_images <= protocol.training.batch_size)
 
 
