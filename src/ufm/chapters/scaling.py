@@ -14,6 +14,7 @@ from ufm.report.figures import HOST_COLOURS, HOST_MARKERS, closed, panels, waiti
 from ufm.report.texts import by_word, key, number, p_text, with_interval
 
 NONE = "not recorded"
+SHORT = 3  # letters of a value that has room beside others
 
 
 def called(value: float) -> str:
@@ -26,20 +27,22 @@ def drawn_contrasts(points: pd.DataFrame, lines: pd.DataFrame, further: pd.DataF
 
     Beyond the largest value, where anything is said of it, hollow and with its prediction interval.
     """
-    return along(points, "nats", "mean contrast D (nats)", lines=lines, further=further, nothing=0.0)
+    return drawn_along(points, "nats", "mean contrast D (nats)", lines=lines, further=further, nothing=0.0)
 
 
 def drawn_areas(points: pd.DataFrame) -> Figure:
     """Area of an auditor who does not know the label at each value, with its interval, a panel an axis."""
-    return along(points, "unknown", "area, label unknown", nothing=0.5)
+    return drawn_along(points, "unknown", "area, label unknown", nothing=0.5)
 
 
 def drawn_accuracies(points: pd.DataFrame) -> Figure:
     """Accuracy of the controls at each value with its interval, a panel an axis; it is the same for all hosts."""
-    return along(points[points["host"] == points["host"].iloc[0]] if len(points) else points, "accuracy", "accuracy")
+    return drawn_along(
+        points[points["host"] == points["host"].iloc[0]] if len(points) else points, "accuracy", "accuracy"
+    )
 
 
-def along(
+def drawn_along(
     points: pd.DataFrame,
     name: str,
     y: str,
@@ -72,8 +75,10 @@ def along(
         if nothing is not None:
             axis.axhline(nothing, color="0.4", linewidth=0.8, linestyle=":")
         places = pd.concat([every, beyond]).drop_duplicates("place")
-        axis.set(xticks=places["place"], ylabel=y)
-        axis.set_xticks(places["place"], [called(value) for value in places["value"]], rotation=45, ha="right")
+        labels = [called(value) for value in places["value"]]
+        turned = {"rotation": 45, "ha": "right"} if max(map(len, labels)) > SHORT else {}
+        axis.set_xticks(places["place"], labels, **turned)
+        axis.set_ylabel(y)
     if len(hosts) > 1:
         handles = [
             drawn[0].plot([], [], color=HOST_COLOURS[host], marker=HOST_MARKERS[host], markersize=5)[0]
