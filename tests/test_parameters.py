@@ -298,6 +298,14 @@ def test_what_the_images_do_not_allow_is_left_out(of_size, n, shape, changes, ab
     assert batches == {-(-min(n, 10_000) // 128) // 2}
 
 
+@pytest.mark.parametrize(("n", "copies"), [(1_000, (3, 10, 30, 100)), (999, (3, 10, 30)), (120, (3, 10)), (20, ())])
+def test_no_more_images_carry_the_letter_than_a_tenth(of_size, n, copies):
+    found = shown("scaling", "paper", dataset=of_size(n))
+    assert [name for name in found if name.endswith("copies")] == [
+        f"mnist-small-scaling-{one}-copies" for one in copies
+    ]
+
+
 @pytest.mark.parametrize(("n", "twice"), [(64, False), (65, True)])
 def test_a_host_in_the_only_batch_is_in_no_other(of_size, n, twice):
     found = shown("as-released", "embedded", dataset=of_size(n))
