@@ -76,8 +76,9 @@ def drawn_along(
             axis.axhline(nothing, color="0.4", linewidth=0.8, linestyle=":")
         places = pd.concat([every, beyond]).drop_duplicates("place")
         labels = [called(value) for value in places["value"]]
-        turned = {"rotation": 45, "ha": "right"} if max(map(len, labels)) > SHORT else {}
-        axis.set_xticks(places["place"], labels, **turned)
+        axis.set_xticks(places["place"], labels)
+        if max(map(len, labels)) > SHORT:
+            axis.tick_params(axis="x", rotation=45, rotation_mode="xtick")
         axis.set_ylabel(y)
     if len(hosts) > 1:
         handles = [

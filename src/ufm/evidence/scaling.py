@@ -15,7 +15,8 @@ from ufm.evidence.cards import Cards, on_seeds
 from ufm.evidence.cells import corrected
 from ufm.evidence.performance import accuracies, controls
 from ufm.evidence.questions import AUDITORS, CANARY, PLACEBO, audited, ends, met
-from ufm.evidence.regimes import SCALES, Change, scaled_contrasts, word
+from ufm.evidence.regimes import SCALES, scaled_contrasts
+from ufm.evidence.ways import Change, word
 from ufm.plan.scaling import UNLIKE, Axis
 from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import SECOND
