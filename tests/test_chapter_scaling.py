@@ -22,7 +22,7 @@ from ufm.plan.thresholds import SECOND
 from ufm.protocol import Training
 from ufm.report import by_population
 from ufm.report.texts import worded
-from ufm.statistics import sign_flip_test
+from ufm.statistics import bootstrap_t_interval, sign_flip_test
 
 PAGE = (paths.BOOK / "scaling-plan.md").read_text(encoding="utf-8")
 VALUES = (1, 2, 4, 8)
@@ -122,6 +122,17 @@ def test_shrinking_and_saturating_lines():
         populations = of_effects(an_axis(), effects)
         table = fitted.lines(fitted.of_axes(populations, sweeps_of(populations), [an_axis()])).set_index("host")
         assert table.loc["hard", ["change", "verdict"]].tolist() == [change, verdict]
+
+
+def test_a_factor_is_given_where_every_point_lies_above_zero():
+    populations = of_effects(an_axis(), (0.4, 0.4, 0.4, 0.4), (0.08,) * 4, n_seeds=12)
+    d = np.stack([contrasts(cards, "random", epoch="control") for cards in populations.values()], 1)
+    assert (d.mean(0) > 0).all()
+    assert min(bootstrap_t_interval(one).low for one in d.T) < 0
+    rows = fitted.lines(fitted.of_axes(populations, sweeps_of(populations), [an_axis()])).set_index("host")
+    assert np.isnan(rows.loc["random", "factor"])
+    assert rows.loc["hard", "factor_low"] < rows.loc["hard", "factor"] < rows.loc["hard", "factor_high"]
+    assert chapter.printed_lines(rows.reset_index())["factor a step"].iloc[0] == "–"
 
 
 def test_beyond_is_said_where_the_last_value_is_foretold(every, lines):
