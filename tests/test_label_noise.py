@@ -10,7 +10,7 @@ from plain import assert_close, plain, training_labels, varied
 from ufm.data.datasets import load
 from ufm.data.on_device import to_device
 from ufm.networks import MLP
-from ufm.protocol import Protocol, Training, carriers
+from ufm.protocol import Distillation, Protocol, Training, carriers
 from ufm.protocol.labels import drawn_anew
 from ufm.study.seeds import experiments
 from ufm.training import Feed, train
@@ -99,6 +99,11 @@ def test_without_it_nothing_changes(data):
 def test_a_share_lies_between_none_and_all(share):
     with pytest.raises(ValueError, match=r"^label_noise: must lie in \[0, 1\], got"):
         replace(TRAINING, label_noise=share)
+
+
+def test_students_learn_no_labels():
+    with pytest.raises(ValueError, match="^distillation: does not go with label_noise; leave one of the two out$"):
+        replace(TRAINING, label_noise=0.1, distillation=Distillation())
 
 
 def test_carriers_keep_their_label_too(data):
