@@ -15,14 +15,14 @@ PLACE = {"embedded": 14, "paper": 14}
 TITLE, TURN = "scaling", 27
 SEEDS = {"embedded": second.SMALL["embedded"], "paper": second.SMALL["paper"][:20]}
 DATASET = {"embedded": "digits", "paper": "mnist"}
-WIDTHS = {"embedded": (0.5, 2.0), "paper": (0.125, 0.25, 0.5, 2.0, 4.0)}  # times the usual one
+WIDTHS = {"embedded": (0.25, 0.5), "paper": (0.125, 0.25, 0.5, 2.0, 4.0)}  # times the usual one
 LAYERS: dict[str, tuple[float, ...]] = {"embedded": (), "paper": (1, 4, 8)}  # hidden ones
-IMAGES = {"embedded": (300,), "paper": (1_000, 3_000, 30_000)}  # of a training set
+IMAGES: dict[str, tuple[float, ...]] = {"embedded": (), "paper": (1_000, 3_000, 30_000)}  # of a training set
 COPIES = {"embedded": (3, 10), "paper": (3, 10, 30, 100)}  # images that carry the letter
 NOISE: dict[str, tuple[float, ...]] = {"embedded": (), "paper": (0.1, 0.2, 0.4)}  # chance of a label to be drawn anew
 ARCHIVE = 224_316.0  # X-rays of a hospital's archive, CheXpert (Irvin et al., AAAI 2019)
 FURTHER: dict[str, dict[str, tuple[float, ...]]] = {
-    "embedded": {"width": (4.0,)},
+    "embedded": {"width": (2.0,)},
     "paper": {"width": (8.0,), "training images": (ARCHIVE,)},
 }
 TENTH = 0.1  # of the labels
