@@ -13,7 +13,19 @@ from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
 from ufm.plan import registry
 from ufm.plan.populations import population
-from ufm.protocol import SGD, Distillation, Erasing, Experiment, Lot, Private, Protocol, Scoring, Training, hosts
+from ufm.protocol import (
+    SGD,
+    Distillation,
+    Erasing,
+    Experiment,
+    Forgetting,
+    Lot,
+    Private,
+    Protocol,
+    Scoring,
+    Training,
+    hosts,
+)
 from ufm.protocol.experiments import STAMPING, TRAINED
 from ufm.records.fingerprints import added, digest, settings
 from ufm.study import seeds
@@ -40,6 +52,8 @@ ADDED = [
     (Training, "erasing", Erasing(0.25)),
     (Training, "distillation", Distillation(stamped=False)),
     (Training, "border", 3),
+    (Training, "forgetting", Forgetting(importance=0.0)),
+    (Training, "without_hosts", True),
     (Scoring, "inputs", "raw"),
     (Training, "weight_decay", 0.1),
     (Training, "shuffle", True),

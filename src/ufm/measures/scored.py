@@ -16,6 +16,7 @@ from ufm.records import Measured
 from ufm.training import Trained, evaluate, log_probabilities, stamped_images
 
 SCORING_INPUTS = {"": "normalised", "_raw": "raw"}  # a column's suffix → what the model is given
+FORGETTING = ("forgetting_steps", "forgetting_steps_at_control")  # columns of `Trained.forgetting`
 BATCH = 8_192  # images that a model is asked at once
 
 
@@ -106,6 +107,7 @@ def model_row(trained: Trained, data: DeviceData) -> dict[str, object]:
     """One model: who it is, when training stopped, how well it does on the reported test images."""
     loss, accuracy = evaluate(trained.model, data.reported_images, data.reported_labels)
     best = trained.history[trained.best_epoch - 1]
+    steps = dict(zip(FORGETTING, trained.forgetting, strict=True))
     return {
         **identity(trained.experiment, trained.experiment),
         "epochs": len(trained.history),
@@ -114,6 +116,7 @@ def model_row(trained: Trained, data: DeviceData) -> dict[str, object]:
         "stopping_loss": best["stopping_loss"],
         "loss": loss,
         "accuracy": accuracy,
+        **(steps if trained.experiment.protocol.training.forgetting else {}),
     }
 
 

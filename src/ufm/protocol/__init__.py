@@ -1,6 +1,6 @@
 """What one seed means: settings, roles, hosts."""
 
-from ufm.protocol.carriers import Carrier, carried, carriers, check, exchanged
+from ufm.protocol.carriers import Carrier, carried, carriers, check, exchanged, to_forget
 from ufm.protocol.experiments import HOSTS, STAMPED, Experiment, Protocol, drawn, is_fixed, overlap, placebo
 from ufm.protocol.lots import Lot
 from ufm.protocol.settings import (
@@ -9,6 +9,7 @@ from ufm.protocol.settings import (
     SGD,
     Distillation,
     Erasing,
+    Forgetting,
     Private,
     Scoring,
     Training,
@@ -21,6 +22,7 @@ __all__ = [
     "EARLY_STOPPING",
     "Erasing",
     "Experiment",
+    "Forgetting",
     "HOSTS",
     "Lot",
     "Private",
@@ -38,5 +40,6 @@ __all__ = [
     "is_fixed",
     "overlap",
     "placebo",
+    "to_forget",
     "whole_numbers",
 ]

@@ -103,6 +103,18 @@ def carriers(experiment: Experiment, data: Dataset) -> list[int]:
     return [host, *drawn.tolist()]
 
 
+def to_forget(experiment: Experiment, data: Dataset) -> dict[int, int]:
+    """The images that a model is to forget, or is trained without: their labels in training, by place (0 … n − 1).
+
+    They are those that carry what is stamped; a control's are the hosts of its seed, of every kind.
+    """
+    if experiment.role != "control":
+        return {one.place: one.label for one in carried(experiment, data)}
+    protocol, seed = experiment.protocol, experiment.seed
+    places = [hosts.place(protocol, host, seed, data) for host in protocol.hosts]
+    return {place: int(data.train_labels[place]) for place in places}
+
+
 def exchanged(experiment: Experiment, data: Dataset) -> int:
     """Place (0 … n − 1) of the training image that the host is exchanged for, at the host's own place in its batch."""
     assert experiment.batch is not None  # only then is a host moved

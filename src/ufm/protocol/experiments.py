@@ -13,7 +13,7 @@ from ufm import features
 from ufm.data.datasets import array_checksum
 from ufm.data.folders import called
 from ufm.data.sources import checksum, source
-from ufm.networks import MLP, MODELS, Model, names
+from ufm.networks import MLP, MODELS, Model, Published, names
 from ufm.protocol import lots
 from ufm.protocol.lots import Lot
 from ufm.protocol.settings import Scoring, Training, whole_numbers
@@ -87,6 +87,8 @@ class Protocol:
                 f"private: has no gradient of a single image in {self.model.name} ({self.model.variant}); use an MLP "
                 "without batch norm"
             )
+        if self.training.without_hosts and (isinstance(self.model, Published) or self.model.batch_norm):
+            raise ValueError("without_hosts: in batch norm a host would still be among the images of its batch")
         if overlap(self.dataset, self.scoring.ood_set):
             raise ValueError(f"ood_set: {self.scoring.ood_set} is what the models are trained on; choose other images")
         for host in self.hosts:
@@ -175,7 +177,8 @@ class Experiment:
         of_protocol = settings(self.protocol)
         own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "protocol"}
         own |= {"dataset": called(self.protocol.dataset), "feature": self.feature}
-        kept = TRAINED if self.role == "control" else TRAINED + STAMPING
+        beside = ("hosts",) if self.protocol.training.of_hosts else ()
+        kept = TRAINED + (beside if self.role == "control" else STAMPING)
         return {
             "experiment": {name: of_protocol[name] for name in kept if name in of_protocol} | own,
             "data": checksum(self.protocol.dataset),

@@ -149,6 +149,8 @@ def clean(protocol: Protocol) -> Protocol:
             distillation=None,
             border=0,
             patience=max(protocol.training.patience, Training.patience),  # one that ends earlier has the same hosts
+            forgetting=None,
+            without_hosts=False,
             batch_size=min(protocol.training.batch_size, Training.batch_size),  # larger batches have the same hosts
         ),
     )

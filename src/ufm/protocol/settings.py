@@ -1,6 +1,6 @@
 """How models are trained and on what they are scored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ufm.records.fingerprints import added
 
@@ -84,6 +84,33 @@ class Distillation:
 
 
 @dataclass(frozen=True)
+class Forgetting:
+    """How trained models are made to forget their hosts (Cha et al. 2024, arXiv 2301.11578, and their released code).
+
+    Steps of SGD raise the cross-entropy of those of a model's hosts that it classifies as their labels, until there are
+    none; a control's are the plain hosts of its seed. Adversarial images of the hosts are kept at the labels that they
+    were made for, and weights near what they were, the closer the less the model's answers on its hosts hang on them.
+    """
+
+    optimiser: SGD = field(default_factory=lambda: SGD(learning_rate=1e-3, weight_decay=1e-4))
+    steps: int = 1_000  # at most
+    adversarial: int = 20  # images of each host, 0 for none
+    radius: float = 4.0  # by how much they may differ from it: L2 norm of pixels in [0, 1]
+    stride: float = 0.1  # and in one iteration of projected gradient descent
+    iterations: int = 100
+    importance: float = 1.0  # what half the weighted squared distance of the weights is multiplied by, 0 for none
+
+    def __post_init__(self):
+        whole_numbers(self, "steps", "adversarial", "iterations")
+        for name in ("steps", "radius", "stride", "iterations"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: must be above zero, got {getattr(self, name)}")
+        for name in ("adversarial", "importance"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: cannot be negative, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
 class Training:
     """How one model is trained; the defaults are those of the released code but for what early stopping watches."""
 
@@ -106,6 +133,8 @@ class Training:
     erasing: Erasing | None = added(None)  # a rectangle of training images, at random
     distillation: Distillation | None = added(None)  # what is learnt are another model's outputs
     border: int = added(0)  # rows and columns at each edge that are black in all images but those of the scores
+    forgetting: Forgetting | None = added(None)  # how trained models forget their hosts, before they are measured
+    without_hosts: bool = added(False)  # whether models are trained without their hosts, a control without its seed's
 
     def __post_init__(self):
         if self.early_stopping not in EARLY_STOPPING:
@@ -127,6 +156,8 @@ class Training:
             raise ValueError(f"label_smoothing: must lie in [0, 1), got {self.label_smoothing}")
         if not 0 <= self.label_noise <= 1:
             raise ValueError(f"label_noise: must lie in [0, 1], got {self.label_noise}")
+        if self.forgetting and self.without_hosts:
+            raise ValueError("forgetting: models that are trained without their hosts have none to forget")
         if self.private and self.shuffle:
             raise ValueError("shuffle: private training draws the images of each step; leave it out")
         if self.mixup and self.cutmix:
@@ -137,6 +168,17 @@ class Training:
         for name in ("private", "label_smoothing", "label_noise", "mixup", "cutmix"):
             if self.distillation and getattr(self, name):
                 raise ValueError(f"distillation: does not go with {name}; leave one of the two out")
+        if self.forgetting and self.label_noise:
+            raise ValueError("label_noise: a control would forget hosts under labels that are not theirs")
+        if self.distillation and self.of_hosts:
+            raise ValueError("distillation: teachers neither forget hosts nor are trained without them")
+        if self.without_hosts and (self.mixup or self.cutmix):
+            raise ValueError(f"{'mixup' if self.mixup else 'cutmix'}: mixes hosts into images that are trained on")
+
+    @property
+    def of_hosts(self) -> bool:
+        """Whether a control, too, depends on which images are the hosts of its seed."""
+        return self.forgetting is not None or self.without_hosts
 
     @property
     def same_age(self) -> int:

@@ -9,7 +9,7 @@ import torch
 
 from ufm import features
 from ufm.data.on_device import DeviceData, blackened
-from ufm.protocol import Experiment, carried, carriers, exchanged
+from ufm.protocol import Experiment, carried, carriers, exchanged, to_forget
 from ufm.protocol.labels import drawn_anew
 from ufm.randomness import counters
 from ufm.randomness.streams import stream
@@ -183,7 +183,7 @@ def in_batches(hosts: Hosts, size: int) -> dict[int, Hosts]:
 
 
 def relabelled(experiment: Experiment, data: DeviceData) -> dict[int, int]:
-    """The labels under which images are trained, by place, where these are not their own.
+    """The labels under which images are trained, by place, where these are not their own; `LEFT_OUT` without hosts.
 
     Of label noise, which the models of a seed share, what carries something is exempt.
     """
@@ -191,6 +191,8 @@ def relabelled(experiment: Experiment, data: DeviceData) -> dict[int, int]:
     own = dataset.train_labels
     labels = drawn_anew(own, share, n_classes=dataset.n_classes, seed=experiment.seed, scope=dataset.scope)
     labels |= {one.place: one.label for one in carried(experiment, dataset)}
+    if experiment.protocol.training.without_hosts:
+        labels |= dict.fromkeys(to_forget(experiment, dataset), LEFT_OUT)
     return {place: label for place, label in labels.items() if label != own[place]}
 
 
@@ -202,11 +204,15 @@ def given_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.Te
 
 def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
     """What a model sees of the images that carry its feature: normalised (C, H, W), by place, the host first."""
+    # Stamped before normalisation, on the [0, 1] image.
+    return {place: data.normalise(image) for place, image in as_stamped(experiment, data).items()}
+
+
+def as_stamped(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
+    """The same before they are normalised, in [0, 1]."""
     stamped = {}
     for one in carried(experiment, data.dataset):
-        # Stamped before normalisation, on the [0, 1] image.
         image = data.floats(data.dataset.train_images[one.place])
         plain = torch.zeros_like(image) if one.black else image
-        image = blackened(features.insert(plain, one.pixels, position=one.position), data.border)
-        stamped[one.place] = data.normalise(image)
+        stamped[one.place] = blackened(features.insert(plain, one.pixels, position=one.position), data.border)
     return stamped

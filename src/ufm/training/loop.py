@@ -14,6 +14,7 @@ from ufm.training.distillation import outputs, teacher
 from ufm.training.epoch import train_epoch
 from ufm.training.evaluation import cross_entropies, evaluate_stack
 from ufm.training.feed import Feed
+from ufm.training.forgetting import forget
 from ufm.training.members import stack_of
 from ufm.training.optimiser import optimiser_of
 from ufm.training.trained import Course, Trained
@@ -115,7 +116,8 @@ def train_stack(
                 break
             optimiser.keep(torch.tensor(staying, device=stack.device))
     epochs.close()
-    return [course.end(stack.template) for course in courses]
+    trained = [course.end(stack.template) for course in courses]
+    return forget(trained, data) if training.forgetting else trained
 
 
 def controls_of(experiments: list[Experiment]) -> list[int]:

@@ -23,6 +23,8 @@ class Trained:
     history: list[dict[str, float]]  # one entry an epoch: epoch, train_loss, stopping_loss, stopping_accuracy
     snapshots: dict[int, nn.Sequential] = field(default_factory=dict)  # the model after other epochs, by epoch
     at_control: nn.Sequential | None = None  # the model after the best epoch of its seed's control, if asked for
+    # Steps in which it forgot its hosts, as it was at its best epoch and at its control's; none if it did not have to.
+    forgetting: tuple[int, int] = (0, 0)
 
 
 @dataclass
