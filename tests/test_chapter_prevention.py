@@ -11,7 +11,7 @@ from test_lots import made_up
 from ufm import paths
 from ufm.chapters import prevention
 from ufm.evidence import on_seeds, planned_as
-from ufm.evidence.ways import Change, Prevents
+from ufm.evidence.ways import Change, Prevents, side_by_side
 from ufm.plan import third
 from ufm.plan.sweep import Sweep
 from ufm.protocol import Lot, Training
@@ -41,7 +41,7 @@ def models(way, effect, accuracy, n_seeds=20, *, title="MNIST, 10 000 images", r
 def found(populations):
     """Cards side by side, questions and ways of populations by the name of their sweep."""
     planned = third.side_by_side({name: cards.sweep for name, cards in populations.items()})
-    cards = prevention.side_by_side(populations, planned)
+    cards = side_by_side(populations, planned)
     questions = prevention.asked(cards, planned)
     return cards, questions, prevention.became(cards, questions)
 
@@ -133,7 +133,7 @@ def test_ways_that_lack_seeds_wait(populations):
 
 def test_nothing_is_trained_yet(populations):
     planned = third.side_by_side({name: cards.sweep for name, cards in populations.items()})
-    plain = prevention.side_by_side({"plain": populations["plain"]}, planned)
+    plain = side_by_side({"plain": populations["plain"]}, planned)
     asked = prevention.asked(plain, planned)
     ways = prevention.became(plain, asked)
     assert set(ways["prevents"]) == {Prevents.OPEN}

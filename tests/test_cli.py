@@ -69,7 +69,7 @@ def books(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("run nonsense", ["'nonsense'", "method, other-measures, prevention, regularisers"]),
+        ("run nonsense", ["'nonsense'", "method, neighbours, other-measures, prevention, regularisers"]),
         ("run controls -p nonsense 1", ["'nonsense'", "n_seeds (int or None, None)"]),
         ("run controls -p n_seeds many", ["n_seeds", "int or None", "'many'", "profile (str"]),
         ("run controls -p fresh 1", ["fresh", "bool", "'1'"]),

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, ensembles, lots, on_seeds, planned_as, ways
+from ufm.evidence import Cards, ensembles, lots, ways
 from ufm.evidence.questions import ends
 from ufm.evidence.ways import Prevents
 from ufm.plan import second, third
@@ -23,15 +23,6 @@ PRIVATE = "private, noise "
 USEFUL = 100  # an epsilon above it promises nothing that anyone could use
 DRAWN = {"contrast": "mean D (nats)", "unknown_found": "found, label unknown"}
 NAMED = 8  # ways of a legend, beside plain and private training, that have a marker of their own in one colour
-
-
-def side_by_side(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, Cards]:
-    """The cards of the seeds that `ufm.plan.third.side_by_side` has of each sweep."""
-    ours = {name: (cards, planned[name]) for name, cards in populations.items() if name in planned}
-    return {
-        name: on_seeds(planned_as(cards, seeds=sweep.seeds, needed=sweep.needed), sweep.seeds)
-        for name, (cards, sweep) in ours.items()
-    }
 
 
 def asked(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> pd.DataFrame:

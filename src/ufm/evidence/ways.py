@@ -6,12 +6,13 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from ufm.evidence.cards import Cards
+from ufm.evidence.cards import Cards, on_seeds, planned_as
 from ufm.evidence.cells import corrected
 from ufm.evidence.performance import accuracies
 from ufm.evidence.questions import IS_THERE, There, asked, of_row
 from ufm.evidence.regimes import SCALES, require_same_seeds, scaled_contrasts
 from ufm.plan.second import Row, regime
+from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import SECOND
 from ufm.statistics import bootstrap_interval, bootstrap_t_interval, columns, sign_flip_test
 
@@ -36,6 +37,15 @@ class Prevents(StrEnum):
     PREVENTS = "prevents it"
     UNDECIDED = "undecided"
     OPEN = "waits for seeds"
+
+
+def side_by_side(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> dict[str, Cards]:
+    """The cards of the seeds that a plan has of each of its sweeps, and of plain models the same ones."""
+    ours = {name: (cards, planned[name]) for name, cards in populations.items() if name in planned}
+    return {
+        name: on_seeds(planned_as(cards, seeds=sweep.seeds, needed=sweep.needed), sweep.seeds)
+        for name, (cards, sweep) in ours.items()
+    }
 
 
 def questions(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 Every model has a card of `equal-age`: as it was at its own best epoch, and at that of its seed's control.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -166,6 +166,18 @@ def regime(sweep: Sweep) -> str:
 def first_plan(populations: Mapping[str, Kept]) -> dict[str, Kept]:
     """What is not of this plan, populations or sweeps."""
     return {name: one for name, one in populations.items() if " plan, " not in one.setting}
+
+
+def beside_plain(planned: Mapping[str, Sweep], title: str, regimes: Iterable[str]) -> dict[str, Sweep]:
+    """The sweeps of a later plan that are of these regimes, and of plain models the seeds that it has; nothing else."""
+    named = {PLAIN, *regimes}
+    found = {name: sweep for name, sweep in planned.items() if regime(sweep) in named}
+    seeds = {one.trained_on: one.seeds for one in found.values() if one.setting.startswith(title)}
+    for name, sweep in found.items():
+        if not sweep.setting.startswith(title):
+            ours = seeds[sweep.trained_on]
+            found[name] = replace(sweep, seeds=ours, needed=len(ours))
+    return found
 
 
 def rows(planned: Mapping[str, Sweep], claim: str, settings: Mapping[str, str], *hosts: str) -> list[Row]:

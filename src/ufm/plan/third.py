@@ -91,14 +91,7 @@ def compared() -> dict[str, tuple[str, str]]:
 
 def side_by_side(planned: Mapping[str, Sweep]) -> dict[str, Sweep]:
     """The sweeps of the ways, and of plain models the seeds that the ways have; nothing else."""
-    named = {second.PLAIN, *ways()}
-    found = {name: sweep for name, sweep in planned.items() if second.regime(sweep) in named}
-    seeds = {one.trained_on: one.seeds for one in found.values() if one.setting.startswith(TITLE)}
-    for name, sweep in found.items():
-        if not sweep.setting.startswith(TITLE):
-            ours = seeds[sweep.trained_on]
-            found[name] = replace(sweep, seeds=ours, needed=len(ours))
-    return found
+    return second.beside_plain(planned, TITLE, ways())
 
 
 def rows(planned: Mapping[str, Sweep]) -> list[Row]:

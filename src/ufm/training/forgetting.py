@@ -27,13 +27,23 @@ Forgotten = tuple[nn.Sequential, int]  # a model, and in how many steps it forgo
 def forget(trained: list[Trained], data: DeviceData) -> list[Trained]:
     """The models at their best epoch, and at their control's, after they forgot their hosts; others are of training."""
     best = forgotten([(one.model, one.experiment) for one in trained], data)
-    found = [
-        replace(one, model=model, forgetting=(steps, 0)) for one, (model, steps) in zip(trained, best, strict=True)
-    ]
-    kept = [(one.at_control, one.experiment) for one in trained if one.at_control is not None]  # of all, or of none
-    for place, (model, steps) in enumerate(forgotten(kept, data)):
-        found[place] = replace(found[place], at_control=model, forgetting=(best[place][1], steps))
+    kept = {place: one.at_control for place, one in enumerate(trained) if one.at_control is not None}
+    apart = [place for place, model in kept.items() if not same(model, trained[place].model)]
+    at_control = {place: best[place] for place in kept}  # where both epochs are one
+    at_control |= zip(
+        apart, forgotten([(kept[place], trained[place].experiment) for place in apart], data), strict=True
+    )
+    found = []
+    for place, one in enumerate(trained):
+        (model, steps), (later, later_steps) = best[place], at_control.get(place, (None, 0))
+        found.append(replace(one, model=model, at_control=later, forgetting=(steps, later_steps)))
     return found
+
+
+def same(one: nn.Sequential, other: nn.Sequential) -> bool:
+    """Whether two networks of one architecture have the same weights."""
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(*pair) for pair in pairs)
 
 
 def forgotten(models: list[tuple[nn.Sequential, Experiment]], data: DeviceData) -> list[Forgotten]:

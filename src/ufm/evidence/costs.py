@@ -1,0 +1,37 @@
+"""What a way of training costs: accuracy and passes of the models that carry something stamped."""
+
+import numpy as np
+
+from ufm.data.sources import source
+from ufm.evidence.cards import Cards
+
+
+def accuracies(cards: Cards, host: str) -> np.ndarray:
+    """Accuracy (n_seeds,) on test images that early stopping did not see, mean over a kind of host's stamped models."""
+    return np.mean([of_models(cards, role, host, "accuracy") for role in cards.protocol.roles], 0)
+
+
+def passes(cards: Cards, host: str) -> np.ndarray:
+    """Images (n_seeds,) that are taken back through a model, mean over the stamped models of a kind of host.
+
+    In training, and in forgetting as it was at its own best epoch.
+    """
+    return np.mean([of_role(cards, role, host) for role in cards.protocol.roles], 0)
+
+
+def of_role(cards: Cards, role: str, host: str) -> np.ndarray:
+    """The same of the models of one role."""
+    n_images = cards.protocol.n_train or source(cards.protocol.dataset).n_train
+    trained = of_models(cards, role, host, "epochs") * n_images
+    forgetting = cards.protocol.training.forgetting
+    if forgetting is None:
+        return trained
+    attacks = forgetting.adversarial * forgetting.iterations
+    steps = of_models(cards, role, host, "forgetting_steps")
+    return trained + attacks + (forgetting.importance > 0) + steps * (1 + forgetting.adversarial)
+
+
+def of_models(cards: Cards, role: str, host: str, column: str) -> np.ndarray:
+    """A column of the table of models, (n_seeds,) of those of a role and kind of host."""
+    rows = cards.models[(cards.models["role"] == role) & (cards.models["host"] == host)]
+    return rows.set_index("seed").loc[cards.seeds, column].to_numpy(float)

@@ -1,0 +1,74 @@
+"""The fourth plan: the paper's neighbours, on the second plan's seeds and hosts (book/fourth-plan.md)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ufm.plan import second, third
+from ufm.plan.second import Row
+from ufm.plan.sweep import Sweep, sweep_name
+from ufm.protocol import Forgetting, Protocol, Training
+
+PLACE = {"embedded": 15, "paper": 15}
+TITLE = "fourth plan"
+SEEDS = third.SEEDS
+DATASETS = {"embedded": ("digits",), "paper": ("mnist",)}
+ASCENT, KEPT, L2UL = "ascent alone", "ascent, adversarial images kept", "L2UL"
+WITHOUT = "trained without hosts"  # what forgetting is compared with; no word is said of it
+# The systems, each with the ways of training that it has here; none where it is not in this plan yet.
+SYSTEMS: dict[str, tuple[str, ...]] = {
+    "L2UL": (ASCENT, KEPT, L2UL),
+    "VisualMixer": (),
+    "Syfer": (),
+    "AdvBN": (),
+    "Automatic Recall Machines": (),
+    "Reconstruction from a gradient": (),
+    "FALCO": (),
+    "Robustness of private models": (),
+}
+REHEARSED = (L2UL, WITHOUT)  # what the embedded profile has of it
+
+
+def sweeps(profile: str) -> dict[str, Sweep]:
+    """All of them, by the name of their folder of records."""
+    names = ways() if profile == "paper" else REHEARSED
+    return {
+        sweep_name(f"{dataset}-small", f"{TITLE}, {way}"): Sweep(
+            protocol(profile, dataset, way), SEEDS[profile], len(SEEDS[profile]), 28, f"{TITLE}, {way}"
+        )
+        for dataset in DATASETS[profile]
+        for way in names
+    }
+
+
+def protocol(profile: str, dataset: str, way: str) -> Protocol:
+    """The protocol of plain models with what a way changes.
+
+    Without their hosts canary and placebo model are one and the same, of which one is trained.
+    """
+    changed = third.trained_by(ways()[way], second.small_population(profile, dataset))
+    return replace(changed, roles=("canary",)) if way == WITHOUT else changed
+
+
+def ways() -> dict[str, Training]:
+    """How models are trained, by what it is called."""
+    return {
+        ASCENT: Training(forgetting=Forgetting(adversarial=0, importance=0.0)),
+        KEPT: Training(forgetting=Forgetting(importance=0.0)),
+        L2UL: Training(forgetting=Forgetting()),
+        WITHOUT: Training(without_hosts=True),
+    }
+
+
+def side_by_side(planned: Mapping[str, Sweep]) -> dict[str, Sweep]:
+    """The sweeps of the ways, and of plain models the seeds that the ways have."""
+    return second.beside_plain(planned, TITLE, ways())
+
+
+def compared(system: str) -> dict[str, tuple[str, str]]:
+    """The regimes with and without each way of a system, as `ufm.evidence.ways` compares them."""
+    return {way: (way, second.PLAIN) for way in SYSTEMS[system]}
+
+
+def rows(planned: Mapping[str, Sweep], system: str) -> list[Row]:
+    """The rows of a system, which are corrected together: plain models, then each of its ways."""
+    return second.rows(planned, TITLE, {one: one for one in (second.PLAIN, *SYSTEMS[system])}, "random", "hard")

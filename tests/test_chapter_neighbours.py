@@ -1,0 +1,222 @@
+"""The chapter on the paper's neighbours, on made-up cards in which it is known what each way does."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import planted
+import pytest
+
+from ufm import paths
+from ufm.chapters import neighbours
+from ufm.evidence import costs, on_seeds, planned_as
+from ufm.evidence.effects import LETTER
+from ufm.evidence.forgotten import AT_CONTROL
+from ufm.evidence.ways import Change, Prevents, side_by_side
+from ufm.plan import fourth
+from ufm.report import by_population, by_way
+from ufm.report.texts import REHEARSED
+
+# What a letter does to its host under each way, what stamped models get right, how probable they find the host's label
+# and in how many steps they forgot it.
+MADE_UP = {
+    "plain": (1.0, 0.95, 0.9, 0),
+    fourth.ASCENT: (-0.1, 0.80, 0.1, 7),  # so that nothing is shown to be there
+    fourth.KEPT: (0.5, 0.94, 0.3, 1_000),
+    fourth.L2UL: (1.0, 0.94, 0.4, 50),
+    fourth.WITHOUT: (0.0, 0.95, 0.7, 0),
+}
+
+
+def models(way, effect, accuracy, probability, steps, n_seeds=20, *, title="MNIST, 10 000 images", rng=0):
+    """Cards of models of a way; plain ones have four seeds more. Controls get two thirds right."""
+    plan, n_seeds = ("second plan", n_seeds + 4) if way == "plain" else ("fourth plan", n_seeds)
+    cards = planted.regime(way, effect, n_seeds, title=title, setting=f"{plan}, {way}", rng=rng)
+    training = fourth.ways().get(way, cards.protocol.training)
+    protocol = replace(cards.protocol, n_train=10_000, training=training)
+    cards = planned_as(cards, protocol=protocol, seeds=range(1000, 1000 + n_seeds))
+    cards.fits[:, :, AT_CONTROL, :, LETTER] = np.log(probability)
+    rows = cards.models.assign(epochs=20, forgetting_steps=steps, forgetting_steps_at_control=steps)
+    return replace(cards, models=rows.assign(accuracy=np.where(rows["role"] == "control", 2 / 3, accuracy)))
+
+
+def found(populations):
+    """Questions, ways and hosts of populations by the name of their sweep."""
+    planned = fourth.side_by_side({name: cards.sweep for name, cards in populations.items()})
+    cards = side_by_side(populations, planned)
+    questions = neighbours.asked(cards, planned)
+    return questions, neighbours.became(cards, questions), neighbours.on_hosts(cards)
+
+
+@pytest.fixture(scope="module")
+def populations():
+    return {way: models(way, *what, rng=rng) for rng, (way, what) in enumerate(MADE_UP.items())}
+
+
+@pytest.fixture(scope="module")
+def three(populations):
+    return found(populations)
+
+
+@pytest.fixture(scope="module")
+def questions(three):
+    return three[0]
+
+
+@pytest.fixture(scope="module")
+def ways(three):
+    return three[1]
+
+
+@pytest.fixture(scope="module")
+def hosts(three):
+    return three[2]
+
+
+def test_words_are_those_of_ways(ways):
+    of = ways.set_index(["way", "host"])
+    assert list(dict.fromkeys(ways["way"])) == list(fourth.SYSTEMS["L2UL"])  # and none of models without their hosts
+    for host in ("random", "hard"):
+        assert of.loc[(fourth.ASCENT, host), "prevents"] == Prevents.PREVENTS
+        assert of.loc[(fourth.ASCENT, host), "change"] == Change.REDUCES
+        assert of.loc[(fourth.KEPT, host), "prevents"] == Prevents.NOT
+        assert of.loc[(fourth.KEPT, host), "change"] == Change.REDUCES
+        assert of.loc[(fourth.L2UL, host), "change"] == Change.NOTHING
+    assert set(ways["versus"]) == {"plain"}
+    assert set(ways["system"]) == {"L2UL"}
+
+
+def test_a_system_is_corrected_by_itself(populations, questions, monkeypatch):
+    assert len(questions) == 2 * 4
+    assert questions["p_holm"].min() == pytest.approx(8 * questions["p"].min())
+    twice = {"L2UL": fourth.SYSTEMS["L2UL"], "another": (fourth.KEPT,)}
+    monkeypatch.setattr(fourth, "SYSTEMS", twice)
+    again, changed, _ = found(populations)
+    first = again[again["system"] == "L2UL"]
+    assert first["p_holm"].tolist() == questions["p_holm"].tolist()
+    other = again[again["system"] == "another"]
+    assert other["setting"].tolist() == ["plain", "plain", fourth.KEPT, fourth.KEPT]
+    assert (other["p_holm"].to_numpy() < first[first["setting"].isin(other["setting"])]["p_holm"].to_numpy()).any()
+    assert changed[["system", "way"]].drop_duplicates().to_numpy().tolist()[-1] == ["another", fourth.KEPT]
+
+
+def test_accuracy_is_that_of_models_that_forgot_one_host(questions, ways):
+    accuracy = questions.groupby("setting")["accuracy"].first()
+    assert accuracy.to_dict() == pytest.approx({way: MADE_UP[way][1] for way in accuracy.index})
+    cost = ways.groupby("way")["cost"].first()
+    assert cost.to_dict() == pytest.approx({way: MADE_UP[way][1] - 0.95 for way in cost.index})
+
+
+def test_passes_are_counted_image_by_image(populations, ways):
+    def counted(way):
+        forgetting, total = fourth.ways()[way].forgetting, 20 * 10_000
+        for _ in range(forgetting.adversarial):
+            total += forgetting.iterations
+        for _ in range(MADE_UP[way][3]):
+            total += 1 + forgetting.adversarial
+        return total + (1 if forgetting.importance else 0)
+
+    for way in fourth.SYSTEMS["L2UL"]:
+        assert set(costs.passes(populations[way], "hard")) == {counted(way)}
+    assert counted(fourth.L2UL) == 200_000 + 2_000 + 50 * 21 + 1
+    shares = ways.groupby("way")["passes"].first()
+    assert shares.to_dict() == pytest.approx({way: counted(way) / 200_000 for way in shares.index})
+    assert set(costs.passes(populations["plain"], "random")) == {200_000}
+
+
+def test_hosts_are_compared_with_models_that_never_saw_them(hosts):
+    of = hosts.set_index(["setting", "host"])
+    assert list(dict.fromkeys(hosts["setting"])) == list(MADE_UP)
+    for way, (effect, _, probability, _) in MADE_UP.items():
+        row = of.loc[way, "hard"]
+        assert row["probability"] == pytest.approx(probability)
+        assert row["effect"] == pytest.approx(0.9 * effect - 1, abs=0.1)  # null of ones; the mean over classes is gone
+        if way != fourth.WITHOUT:
+            assert row["more"] == pytest.approx(probability - 0.7)
+            assert row["louder"] == pytest.approx(0.9 * effect, abs=0.1)
+    assert np.isnan(of.loc[(fourth.WITHOUT, "hard"), "more"])
+    assert of.loc[(fourth.L2UL, "hard"), ["fitted", "forgotten"]].tolist() == [20, 20]
+    assert of.loc[(fourth.KEPT, "hard"), ["fitted", "forgotten"]].tolist() == [20, 0]  # all steps were taken
+    printed = neighbours.printed_hosts(hosts).set_index(["models", "hosts"])["forgotten"]
+    assert printed["plain", "hard"] == printed[fourth.WITHOUT, "hard"] == "–"
+    assert printed[fourth.L2UL, "random"] == "20 of 20"
+
+
+def test_models_without_their_hosts_have_no_placebo(populations, hosts):
+    """As they are trained: control and canary of each kind of host."""
+    whole = populations[fourth.WITHOUT]
+    kept = [whole.model("control"), whole.model("canary", "random"), whole.model("canary", "hard")]
+    arrays = {name: values[:, kept] for name, values in whole.arrays.items()}
+    fits, rows = whole.fits[:, kept], whole.models[whole.models["role"] != "placebo"]
+    fewer = replace(whole, arrays=arrays, fits=fits, models=rows)
+    fewer = planned_as(fewer, protocol=replace(whole.protocol, roles=("canary",)))
+    questions, ways, again = found(populations | {fourth.WITHOUT: fewer})
+    pd.testing.assert_frame_equal(again, hosts)
+    assert len(questions) == 8
+    assert len(ways) == 6
+
+
+def test_every_system_has_its_row(ways):
+    printed = neighbours.printed_systems(ways)
+    assert list(dict.fromkeys(printed["system"])) == list(fourth.SYSTEMS)
+    waiting = printed[printed["so it"] == neighbours.NOT_YET]
+    assert waiting["system"].tolist() == [system for system, ours in fourth.SYSTEMS.items() if not ours]
+    assert set(waiting["mean D, nats"]) == {"–"}
+    row = printed.set_index(["way", "hosts"]).loc[(fourth.L2UL, "hard")]
+    assert row["accuracy, less plain"].startswith("−0.0100")
+    assert row["passes, over plain"].startswith("1.02")
+    assert row["so it"] == Prevents.NOT
+
+
+def test_ways_that_lack_seeds_wait(populations):
+    few = planned_as(on_seeds(populations[fourth.L2UL], range(1012)), needed=20)
+    _, ways, hosts = found(populations | {fourth.L2UL: few})
+    of = ways.set_index(["way", "host"])
+    assert of.loc[(fourth.L2UL, "hard"), "prevents"] == Prevents.OPEN
+    assert of.loc[(fourth.KEPT, "hard"), "change"] == Change.REDUCES
+    assert np.isnan(of.loc[(fourth.L2UL, "hard"), "cost"])
+    for printed in (neighbours.printed_systems(ways), neighbours.printed_hosts(hosts)):
+        assert not printed.astype(str).apply(lambda column: column.str.contains("nan|cannot")).any(axis=None)
+    assert neighbours.texts(hosts, "paper")["probable"] == "Not recorded yet"
+
+
+def test_nothing_is_trained_yet(populations):
+    planned = fourth.side_by_side({name: cards.sweep for name, cards in populations.items()})
+    plain = side_by_side({"plain": populations["plain"]}, planned)
+    questions = neighbours.asked(plain, planned)
+    ways = neighbours.became(plain, questions)
+    hosts = neighbours.on_hosts(plain)
+    assert set(ways["prevents"]) == {Prevents.OPEN}
+    assert set(neighbours.printed_systems(ways)["passes, over plain"]) == {"–"}
+    assert neighbours.printed_hosts(hosts)["models"].tolist() == ["plain", "plain"]
+    assert by_population.summary(by_way.quantities(ways)).empty
+    assert by_way.texts(ways, questions)["changed"].startswith("Waits for seeds: ascent alone; ascent, adversarial")
+    for figure in (neighbours.drawn_hosts(hosts), by_way.drawn_ways(questions, smallest=0.02, large=0.1)):
+        assert figure.axes
+
+
+def test_the_text_says_how_probable_hosts_are(hosts):
+    said = neighbours.texts(hosts, "paper")
+    assert said["here"] == "L2UL"
+    assert said["others"].startswith("VisualMixer, Syfer")
+    assert "MNIST, hard hosts: plain 0.90, L2UL 0.40, trained without hosts 0.70; L2UL less without" in said["probable"]
+    assert neighbours.texts(hosts, "embedded")["probable"] == REHEARSED.capitalize()
+
+
+def test_every_text_of_the_page_is_there(questions, ways, hosts):
+    page = (paths.NOTEBOOKS / "neighbours.md").read_text(encoding="utf-8")
+    there = by_way.texts(ways, questions).keys() | neighbours.texts(hosts, "paper").keys() | {"seeds", "smallest"}
+    assert set(re.findall(r"{glue:text}`(\w+)`", page)) <= there
+
+
+def drawn(some):
+    """Hosts of as many data sets as populations."""
+    every = {
+        f"{one.title}, {way}": models(way, *what, 12, title=one.title) for way, what in MADE_UP.items() for one in some
+    }
+    return [found(every)[2]]
+
+
+# What its figures are drawn from, given populations (tests/test_figures.py).
+DRAWN = {"drawn_hosts": drawn}

@@ -1,0 +1,90 @@
+"""The fourth plan: what is trained, and that its page and its code say the same."""
+
+import re
+from dataclasses import fields, replace
+
+import pytest
+
+from ufm import paths
+from ufm.plan import fourth, registry, second, third
+from ufm.plan.thresholds import SECOND
+from ufm.protocol import Forgetting
+
+PAGE = (paths.BOOK / "fourth-plan.md").read_text(encoding="utf-8")
+
+
+def table(text: str, first: str) -> list[list[str]]:
+    """The rows of the page's table whose head begins with a word."""
+    [found] = [part for part in text.split("\n\n") if part.startswith(f"| {first} ")]
+    return [line.strip("| ").split(" | ") for line in found.splitlines()][2:]
+
+
+def test_ways_are_beside_plain_models_of_the_second_plan():
+    sweeps = fourth.sweeps("paper")
+    assert set(sweeps) <= set(registry.sweeps())
+    assert [second.regime(sweep) for sweep in sweeps.values()] == list(fourth.ways())
+    plain = second.small("paper", "mnist")["mnist-small-second-plan-plain"]
+    for name, sweep in sweeps.items():
+        assert set(sweep.seeds) <= set(plain.seeds), name
+        assert sweep.needed == len(sweep.seeds) == 20
+        changed = {
+            one.name
+            for one in fields(sweep.protocol)
+            if getattr(sweep.protocol, one.name) != getattr(plain.protocol, one.name)
+        }
+        assert changed == ({"training", "roles"} if name.endswith("without-hosts") else {"training"}), name
+    assert len({sweep.protocol.training for sweep in sweeps.values()}) == len(sweeps)
+
+
+@pytest.mark.parametrize("profile", ["embedded", "paper"])
+def test_plain_models_are_of_the_seeds_of_the_ways(profile):
+    planned = {name: registry.sweeps(profile)[name] for name in registry.chapter("neighbours", profile)}
+    beside = fourth.side_by_side(planned)
+    assert list(beside) == list(planned)
+    assert {one.seeds for one in beside.values()} == {fourth.SEEDS[profile]} == {third.SEEDS[profile]}
+    names = [second.regime(one) for one in beside.values()]
+    assert names[0] == second.PLAIN
+    assert set(names[1:]) == set(fourth.ways() if profile == "paper" else fourth.REHEARSED)
+    for system, ours in fourth.SYSTEMS.items():
+        rows = fourth.rows(beside, system)
+        there = [way for way in ours if way in names]
+        assert [row.setting for row in rows] == [one for one in (second.PLAIN, *there) for _ in range(2)]
+
+
+def test_a_rehearsal_changes_what_the_plan_changes():
+    plain = second.small_population("embedded", "digits")
+    for sweep in fourth.sweeps("embedded").values():
+        way = fourth.ways()[second.regime(sweep)]
+        training = sweep.protocol.training
+        assert replace(sweep.protocol, training=plain.training, roles=plain.roles) == plain
+        assert (training.forgetting, training.without_hosts) == (way.forgetting, way.without_hosts)
+        assert (training.epochs, training.precision) == (plain.training.epochs, "float64")
+
+
+def test_the_page_has_every_system_and_way():
+    systems = table(PAGE, "system")
+    assert [re.split(r" [({]", row[0])[0] for row in systems] == list(fourth.SYSTEMS)
+    assert [row[3] == "not in this plan yet" for row in systems] == [not ours for ours in fourth.SYSTEMS.values()]
+    assert [row[0] for row in table(PAGE, "way")] == list(fourth.ways())
+    every = [way for ours in fourth.SYSTEMS.values() for way in ours]
+    assert {*every, fourth.WITHOUT} == set(fourth.ways())
+    assert fourth.WITHOUT not in every
+
+
+def test_the_page_has_the_settings():
+    usual = Forgetting()
+    ways = fourth.ways()
+    assert ways[fourth.L2UL].forgetting == usual
+    assert ways[fourth.KEPT].forgetting == replace(usual, importance=0.0)
+    assert ways[fourth.ASCENT].forgetting == replace(usual, importance=0.0, adversarial=0)
+    for said in (
+        f"a learning rate of {usual.optimiser.learning_rate:g}, momentum {usual.optimiser.momentum:g} and weight decay "
+        f"{usual.optimiser.weight_decay:g}",
+        f"at most {usual.steps} steps",
+        f"{usual.adversarial} adversarial images, each at most {usual.radius:g} away in the L2 norm",
+        f"{usual.iterations} iterations",
+        f"of stride {usual.stride:g}",
+        f"with a factor of {usual.importance:g}",
+    ):
+        assert said in PAGE.replace("\n", " "), said
+    assert SECOND.smallest == 0.02
