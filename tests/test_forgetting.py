@@ -15,7 +15,7 @@ from ufm.data import datasets
 from ufm.data.on_device import to_device
 from ufm.networks import MLP
 from ufm.networks.build import build
-from ufm.protocol import SGD, Forgetting, Protocol, Training, hosts, to_forget
+from ufm.protocol import SGD, Distillation, Forgetting, Protocol, Training, hosts, to_forget
 from ufm.randomness.streams import stream
 from ufm.training import Feed, Stack, evaluate, train
 from ufm.training import forgetting as ours
@@ -371,6 +371,10 @@ def test_bad_settings_are_one_line():
         ValueError, match="^forgetting: models that are trained without their hosts have none to forget$"
     ):
         Training(forgetting=Forgetting(), without_hosts=True)
+    with pytest.raises(ValueError, match="^distillation: teachers neither forget hosts nor are trained without them$"):
+        Training(forgetting=Forgetting(), distillation=Distillation())
+    with pytest.raises(ValueError, match="^cutmix: mixes hosts into images that are trained on$"):
+        Training(without_hosts=True, cutmix=1.0)
     with pytest.raises(ValueError, match="^without_hosts: in batch norm a host would still be"):
         Protocol("digits", model=MLP(batch_norm=True), training=Training(without_hosts=True))
 

@@ -266,7 +266,9 @@ def test_an_unknown_parameter_is_an_error_that_lists_all():
 
 
 def test_an_unknown_notebook_is_an_error_that_lists_all(tmp_path):
-    with pytest.raises(ValueError, match="no notebook 'nonsense'; known: .*neighbours, other-measures, prevention, regularisers"):
+    with pytest.raises(
+        ValueError, match="no notebook 'nonsense'; known: .*neighbours, other-measures, prevention, regularisers"
+    ):
         notebooks.execute("nonsense", {}, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ufm.data.on_device import DeviceData
+from ufm.data.on_device import DeviceData, blackened
 from ufm.protocol import Experiment, Forgetting, Training, to_forget
 from ufm.randomness.streams import stream
 from ufm.training.evaluation import cross_entropies
@@ -200,8 +200,9 @@ def settings_of(experiment: Experiment) -> Forgetting:
 
 def own_hosts(experiment: Experiment, data: DeviceData) -> tuple[torch.Tensor, torch.Tensor]:
     """The images (n, C, H, W) in [0, 1] that a model is to forget, as it was trained on them, and their labels (n,)."""
-    stamped, labels = as_stamped(experiment, data), to_forget(experiment, data.dataset)
-    images = [stamped[place] if place in stamped else data.floats(data.dataset.train_images[place]) for place in labels]
+    labels = to_forget(experiment, data.dataset)
+    plain = {place: data.floats(data.dataset.train_images[place]) for place in labels}
+    images = [blackened(image, data.border) for image in (plain | as_stamped(experiment, data)).values()]
     return torch.stack(images), torch.tensor(list(labels.values()), device=data.train_images.device)
 
 
