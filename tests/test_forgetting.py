@@ -373,6 +373,10 @@ def test_bad_settings_are_one_line():
         Training(forgetting=Forgetting(), without_hosts=True)
     with pytest.raises(ValueError, match="^distillation: teachers neither forget hosts nor are trained without them$"):
         Training(forgetting=Forgetting(), distillation=Distillation())
+    with pytest.raises(
+        ValueError, match="^label_noise: a control would forget hosts under labels that are not theirs$"
+    ):
+        Training(forgetting=Forgetting(), label_noise=0.1)
     with pytest.raises(ValueError, match="^cutmix: mixes hosts into images that are trained on$"):
         Training(without_hosts=True, cutmix=1.0)
     with pytest.raises(ValueError, match="^without_hosts: in batch norm a host would still be"):
