@@ -42,6 +42,10 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
             images = training_images(varied(experiment, role="control", host=""), data)
     watched = slice(None) if settings.early_stopping == "released" else data.halves()[0]
     test_images = as_given(masked(data.test_images[watched] / 255, settings.border), experiment, data)
+    if settings.visual_mixer:
+        asked = counters.key("visual mixer, asked", seed=0, scope=data.scope)
+        draws = uniforms(asked, 0, 0, tuple(test_images.shape))
+        test_images = in_boxes(test_images, draws, settings.visual_mixer, data)
     network = build(
         model,
         images.shape[1:],
@@ -52,7 +56,7 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
         rounding=experiment.protocol.rounding,
     )
     optimiser = an_optimiser(network, settings)
-    dropout_key, augmentation_key, erasing_key, mixing_key = (
+    dropout_key, augmentation_key, erasing_key, mixing_key, boxes_key = (
         counters.key(name, seed=seed, scope=data.scope) for name in RANDOM
     )
     found, step = Plain([], [], [], 0), 0
@@ -73,6 +77,9 @@ def plain(experiment: Experiment, data: Dataset) -> Plain:
                 noise = uniforms(erasing_key, step, counters.LAYERS - 4, tuple(x.shape)).numpy()
                 both = zip(x, draws, as_given(noise.astype(float), experiment, data), strict=True)
                 x = torch.stack([erased(*one, settings.erasing) for one in both])
+            if settings.visual_mixer:
+                draws = uniforms(boxes_key, step, counters.LAYERS - 5, tuple(x.shape))
+                x = in_boxes(x, draws, settings.visual_mixer, data)
             y, share, partners = labels[batch], 1.0, np.arange(len(x))
             if settings.mixup or settings.cutmix:
                 x, share, partners = mixed(x, generator(mixing_key, step), settings)
@@ -122,7 +129,7 @@ def smoothed(logits: torch.Tensor, labels: torch.Tensor, share: float) -> torch.
     return -(weights * logits.log_softmax(1)).sum(1).mean()
 
 
-RANDOM = ("dropout", "augmentation", "erasing", "mixing")  # streams that are drawn by counter
+RANDOM = ("dropout", "augmentation", "erasing", "mixing", "visual mixer")  # streams that are drawn by counter
 
 
 def training_images(experiment: Experiment, data: Dataset) -> torch.Tensor:
@@ -244,6 +251,53 @@ def mixed(images: torch.Tensor, draws: np.random.Generator, settings) -> tuple[t
     found = images.clone()
     found[:, :, top:bottom, left:right] = images[partners][:, :, top:bottom, left:right]
     return found, 1 - (bottom - top) * (right - left) / (height * width), partners
+
+
+def in_boxes(images: torch.Tensor, draws: torch.Tensor, settings, data: Dataset) -> torch.Tensor:
+    """Normalised images (n, C, H, W) with the pieces of every box shuffled, image by image, box by box."""
+    return torch.stack([boxes_of_one(*one, settings, data) for one in zip(images, draws, strict=True)])
+
+
+def boxes_of_one(image: torch.Tensor, draws: torch.Tensor, settings, data: Dataset) -> torch.Tensor:
+    """One image (C, H, W), its pieces in the order of the draws of their first pixels."""
+    box, (n_channels, height, width) = settings.box, image.shape
+    before, drawn, found = image.tolist(), draws.tolist(), image.tolist()
+    corners = [(top, left) for top in range(0, height, box) for left in range(0, width, box)]
+    entropy = 0.0
+    for channel, values in enumerate(before):
+        for top, left in corners:
+            for row in range(top, top + box):
+                for column in range(left, left + box):
+                    for down, right in ((row + 1, column), (row, column + 1)):
+                        if down < top + box and right < left + box:
+                            entropy += ((values[down][right] - values[row][column]) * data.std[channel]) ** 2
+    entropy /= n_channels * len(corners)
+    scores = attention_of_boxes(image.double(), corners, box)
+    lowest, highest = min(scores), max(scores)
+    for (top, left), score in zip(corners, scores, strict=True):
+        score = (score - lowest) / (highest - lowest) if highest > lowest else 0.0
+        column = sum(score > bound for bound in (0.1, 0.5, 0.9))
+        n = settings.pieces[sum(entropy >= bound for bound in settings.entropy)][column]
+        size = box // n
+        places = [(top + size * row, left + size * column) for row in range(n) for column in range(n)]
+        for channel in range(n_channels):
+            keys = [(drawn[channel][row][column], row, column) for row, column in places]
+            for (row, column), (_, from_row, from_column) in zip(places, sorted(keys), strict=True):
+                for y in range(size):
+                    for x in range(size):
+                        found[channel][row + y][column + x] = before[channel][from_row + y][from_column + x]
+    return torch.tensor(found, dtype=image.dtype)
+
+
+def attention_of_boxes(image: torch.Tensor, corners: list[tuple[int, int]], box: int) -> list[float]:
+    """The mean of spatial attention over each box, from torch's own module."""
+    layer = nn.Conv2d(2, 1, 7, padding=3, bias=False).double()
+    weights = stream("visual mixer, attention").uniform(-1 / np.sqrt(98), 1 / np.sqrt(98), (1, 2, 7, 7))
+    layer.load_state_dict({"weight": torch.tensor(weights)})
+    with torch.no_grad():
+        found = layer(torch.stack([image.mean(0), image.max(0).values])[None]).sigmoid()[0, 0]
+    found = found.numpy()
+    return [float(found[top : top + box, left : left + box].mean()) for top, left in corners]
 
 
 # Data and experiments

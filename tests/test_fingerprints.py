@@ -24,6 +24,7 @@ from ufm.protocol import (
     Protocol,
     Scoring,
     Training,
+    VisualMixer,
     hosts,
 )
 from ufm.protocol.experiments import STAMPING, TRAINED
@@ -54,6 +55,8 @@ ADDED = [
     (Training, "border", 3),
     (Training, "forgetting", Forgetting(importance=0.0)),
     (Training, "without_hosts", True),
+    (Protocol, "aside", 7),
+    (Training, "visual_mixer", VisualMixer(box=4, entropy=(1.0, 2.0), pieces=((4,) * 4,) * 3)),
     (Scoring, "inputs", "raw"),
     (Training, "weight_decay", 0.1),
     (Training, "shuffle", True),
@@ -131,6 +134,7 @@ def test_hard_hosts_are_the_same_for_every_variant_and_measure():
         {"training": Training(mixup=0.2, erasing=Erasing(), border=3, patience=1)},
         {"training": Training(cutmix=1.0, label_smoothing=0.1)},
         {"training": Training(distillation=Distillation())},
+        {"training": Training(visual_mixer=VisualMixer(7, ((7,) * 4,) * 3)), "aside": 8},
         {"scoring": Scoring(n_effect=5), "measure": "card", "roles": ("placebo",), "planned": (0, 1)},
         {"hosts": ("random", "hard"), "feature": "B", "position": (3, 3)},
     ):

@@ -38,7 +38,9 @@ def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood:
             arrays.setdefault(f"score_{name}", []).append(values)
     shared = {
         "placebo": stamped[1 : 1 + len(protocol.hosts), 0].astype(
-            np.uint8 if protocol.feature in features.LETTERS and protocol.brightness == 1 else np.float16
+            np.uint8
+            if protocol.feature in features.LETTERS and protocol.brightness == 1 and not protocol.aside
+            else np.float16
         ),
         "score_n_images": np.array(subsets(len(ood.images)), np.int32),
     }

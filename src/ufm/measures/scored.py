@@ -13,7 +13,7 @@ from ufm.measures.response import BlackBox
 from ufm.networks import names
 from ufm.protocol import Experiment, Protocol
 from ufm.records import Measured
-from ufm.training import Trained, evaluate, log_probabilities, stamped_images
+from ufm.training import Trained, as_asked, evaluate, log_probabilities, stamped_images
 
 SCORING_INPUTS = {"": "normalised", "_raw": "raw"}  # a column's suffix → what the model is given
 FORGETTING = ("forgetting_steps", "forgetting_steps_at_control")  # columns of `Trained.forgetting`
@@ -105,7 +105,8 @@ def identity(experiment: Experiment, host: Experiment) -> dict[str, object]:
 
 def model_row(trained: Trained, data: DeviceData) -> dict[str, object]:
     """One model: who it is, when training stopped, how well it does on the reported test images."""
-    loss, accuracy = evaluate(trained.model, data.reported_images, data.reported_labels)
+    asked = as_asked(data.reported_images, trained.experiment.protocol.training.visual_mixer, data.dataset)
+    loss, accuracy = evaluate(trained.model, asked, data.reported_labels)
     best = trained.history[trained.best_epoch - 1]
     steps = dict(zip(FORGETTING, trained.forgetting, strict=True))
     return {

@@ -13,6 +13,7 @@ from ufm.protocol.settings import (
     Private,
     Scoring,
     Training,
+    VisualMixer,
     whole_numbers,
 )
 
@@ -32,6 +33,7 @@ __all__ = [
     "STAMPED",
     "Scoring",
     "Training",
+    "VisualMixer",
     "carried",
     "carriers",
     "check",

@@ -25,7 +25,7 @@ HOSTS = ("random", "hard", "middling", "influential", "uninfluential")
 STAMPED = ("canary", "placebo")  # roles of models that are trained with something stamped on their host
 # Fields of a protocol on which every model depends, beside the data set; and stamped ones, beside the feature.
 TRAINED = ("n_train", "model", "training", "position", "rounding")
-STAMPING = ("magnified", "brightness", "n_carriers", "batch", "twice", "one_placebo", "lot")
+STAMPING = ("magnified", "brightness", "n_carriers", "batch", "twice", "one_placebo", "lot", "aside")
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,18 @@ class Protocol:
     rounding: int = added(0)
     lot: Lot | None = added(None)  # what is stamped in the place of one feature: many, of its pixels
     found_by: Model | None = added(None)  # the network whose clean models find its hosts; None: its own
+    # Columns by which placebo features lie to the right of the feature: where pixels are shuffled in boxes, a placebo
+    # in the feature's own box would be the same as the feature.
+    aside: int = added(0)
 
     def __post_init__(self):
-        whole_numbers(self, "magnified", "n_carriers", "rounding", *([] if self.batch is None else ["batch"]))
+        whole_numbers(self, "magnified", "n_carriers", "rounding", "aside", *([] if self.batch is None else ["batch"]))
         if self.rounding < 0:
             raise ValueError(f"rounding: cannot be negative, got {self.rounding}")
+        if self.aside < 0:
+            raise ValueError(f"aside: cannot be negative, got {self.aside}")
+        if self.aside and self.magnified > 1:
+            raise ValueError("aside: does not go with a magnified feature")
         features.check_scale(self.magnified, self.brightness)
         if self.n_carriers < 1:
             raise ValueError(f"n_carriers: must be at least 1, got {self.n_carriers}")
@@ -79,6 +86,11 @@ class Protocol:
             raise ValueError(f"early_stopping: {source(self.dataset).title} has no validation split")
         if (border := self.training.border) and 2 * border >= min(shape := source(self.dataset).shape[1:]):
             raise ValueError(f"border: {border} leaves nothing of images of {shape[0]} x {shape[1]} pixels")
+        mixer, shape = self.training.visual_mixer, source(self.dataset).shape[1:]
+        if mixer and (shape[0] % mixer.box or shape[1] % mixer.box):
+            raise ValueError(
+                f"box: images of {shape[0]} x {shape[1]} pixels are no whole boxes of {mixer.box} x {mixer.box}"
+            )
         for name, network in (("model", self.model), ("found_by", self.found_by or self.model)):
             if not isinstance(network, Model):
                 raise ValueError(f"{name}: {network!r} is not one of {', '.join(sorted(MODELS))}")
@@ -110,8 +122,9 @@ class Protocol:
             raise ValueError(f"hosts: a lot is on hosts of one kind, not of {', '.join(self.hosts)}")
         if any(host not in ("random", "hard") for host in self.hosts):
             raise ValueError(f"hosts: those of a lot are random or hard ones, not {self.hosts[0]!r}")
-        for name, usual in (("magnified", 1), ("brightness", 1.0), ("batch", None), ("one_placebo", False)):
-            if getattr(self, name) != usual:
+        usual = {"magnified": 1, "brightness": 1.0, "batch": None, "one_placebo": False, "aside": 0}
+        for name, value in usual.items():
+            if getattr(self, name) != value:
                 raise ValueError(f"{name}: a lot has none of its own")
         if self.n_carriers > 1 and (lot.n, lot.labels, lot.places) != (1, "own", "one"):
             raise ValueError("n_carriers: on several images is one mark alone, at one place, under their own label")
@@ -129,8 +142,9 @@ class Protocol:
 
     @property
     def unique(self) -> np.ndarray:
-        """The feature, (h, w) in [0, 1]."""
-        return features.feature(self.feature, magnified=self.magnified, brightness=self.brightness)
+        """The feature, (h, w) in [0, 1], with room for what lies aside, which is transparent."""
+        pixels = features.feature(self.feature, magnified=self.magnified, brightness=self.brightness)
+        return np.pad(pixels, ((0, 0), (0, self.aside)), constant_values=np.float32(np.nan)) if self.aside else pixels
 
     def identity(self, seed: int) -> dict[str, object]:
         """All on which a finished seed depends: settings, seed, data, recipe and feature. Needs no image files."""
@@ -232,6 +246,7 @@ def drawn(feature: str) -> dict[str, str]:
 
 
 def placebo(protocol: Protocol, unique: np.ndarray, seed: int, host: str, scope: str) -> np.ndarray:
-    """The placebo feature (h, w) of a seed and kind of host, a permutation of the feature `unique`."""
-    seed = 0 if protocol.one_placebo else seed
-    return features.placebo(unique, seed=seed, host=host, scope=scope, magnified=protocol.magnified)
+    """The placebo feature (h, w) of a seed and kind of host, a permutation of the feature `unique`, or of it aside."""
+    seed, own = 0 if protocol.one_placebo else seed, unique[:, : unique.shape[1] - protocol.aside]
+    drawn = features.placebo(own, seed=seed, host=host, scope=scope, magnified=protocol.magnified)
+    return np.pad(drawn, ((0, 0), (protocol.aside, 0)), constant_values=np.float32(np.nan)) if protocol.aside else drawn

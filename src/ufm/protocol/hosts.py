@@ -151,6 +151,7 @@ def clean(protocol: Protocol) -> Protocol:
             patience=max(protocol.training.patience, Training.patience),  # one that ends earlier has the same hosts
             forgetting=None,
             without_hosts=False,
+            visual_mixer=None,
             batch_size=min(protocol.training.batch_size, Training.batch_size),  # larger batches have the same hosts
         ),
     )

@@ -111,6 +111,33 @@ class Forgetting:
 
 
 @dataclass(frozen=True)
+class VisualMixer:
+    """VisualMixer (Li et al. 2024, arXiv 2404.04098): pixels of every image shuffled within boxes, channel by channel.
+
+    Each box is cut into n × n square pieces, which are shuffled anew whenever the image is seen, in training and
+    afterwards. The more of a visual feature an image has, and a box of it, the smaller its pieces. The defaults are
+    those of the released code.
+    """
+
+    box: int = 8  # rows and columns of a box
+    # n: a row for images of low, middling and high entropy, in it one for boxes of rising attention.
+    pieces: tuple[tuple[int, int, int, int], ...] = ((2, 4, 8, 8), (4, 8, 8, 8), (8, 8, 8, 8))
+    entropy: tuple[float, float] = (0.5, 1.0)  # from which on visual feature entropy is middling, and high
+
+    def __post_init__(self):
+        whole_numbers(self, "box")
+        if not self.box > 0:
+            raise ValueError(f"box: must be above zero, got {self.box}")
+        if [len(row) for row in self.pieces] != [4, 4, 4]:
+            raise ValueError(f"pieces: must be three rows of four numbers, got {self.pieces}")
+        for n in (n for row in self.pieces for n in row):
+            if not isinstance(n, int) or n < 1 or self.box % n:
+                raise ValueError(f"pieces: {n!r} x {n!r} are no whole parts of a box of {self.box} x {self.box} pixels")
+        if not (len(self.entropy) == 2 and self.entropy[0] <= self.entropy[1]):
+            raise ValueError(f"entropy: must be two bounds, the lower first, got {self.entropy}")
+
+
+@dataclass(frozen=True)
 class Training:
     """How one model is trained; the defaults are those of the released code but for what early stopping watches."""
 
@@ -135,6 +162,7 @@ class Training:
     border: int = added(0)  # rows and columns at each edge that are black in all images but those of the scores
     forgetting: Forgetting | None = added(None)  # how trained models forget their hosts, before they are measured
     without_hosts: bool = added(False)  # whether models are trained without their hosts, a control without its seed's
+    visual_mixer: VisualMixer | None = added(None)  # pixels shuffled within boxes, also where losses are watched
 
     def __post_init__(self):
         if self.early_stopping not in EARLY_STOPPING:
@@ -165,7 +193,7 @@ class Training:
         if self.private and (self.mixup or self.cutmix):
             mixing = "mixup" if self.mixup else "cutmix"
             raise ValueError(f"{mixing}: private training clips gradients of single images, which are not mixed")
-        for name in ("private", "label_smoothing", "label_noise", "mixup", "cutmix"):
+        for name in ("private", "label_smoothing", "label_noise", "mixup", "cutmix", "visual_mixer"):
             if self.distillation and getattr(self, name):
                 raise ValueError(f"distillation: does not go with {name}; leave one of the two out")
         if self.forgetting and self.label_noise:

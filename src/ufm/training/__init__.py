@@ -11,6 +11,7 @@ from ufm.training.members import keys, network, stack_of
 from ufm.training.optimiser import SGD, Adam, Optimiser, of_settings, optimiser_of
 from ufm.training.stack import Stack
 from ufm.training.trained import Trained
+from ufm.training.visual_mixer import as_asked
 from ufm.training.weights import Weights
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Stack",
     "Trained",
     "Weights",
+    "as_asked",
     "at_most",
     "estimate",
     "evaluate",

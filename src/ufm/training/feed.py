@@ -18,10 +18,12 @@ from ufm.training.augmentation import N_DRAWS, augment
 from ufm.training.evaluation import LEFT_OUT
 from ufm.training.members import keys
 from ufm.training.mixing import drawn, mix
+from ufm.training.visual_mixer import shuffled
 
 T = TypeVar("T")
 AUGMENTATION_LAYER, SAMPLING_LAYER = counters.LAYERS - 1, counters.LAYERS - 2  # no network has as many layers
 ERASING_LAYER, NOISE_LAYER = counters.LAYERS - 3, counters.LAYERS - 4
+BOXES_LAYER = counters.LAYERS - 5
 
 
 class Feed:
@@ -34,7 +36,7 @@ class Feed:
         self.relabelled = [relabelled(experiment, data) for experiment in experiments]
         self.keys = keys("augmentation", experiments, data)
         self.sampling_keys, self.erasing_keys = keys("sampling", experiments, data), keys("erasing", experiments, data)
-        self.mixing_keys = keys("mixing", experiments, data)
+        self.mixing_keys, self.boxes_keys = keys("mixing", experiments, data), keys("visual mixer", experiments, data)
 
     def epoch(self, epoch: int, members: list[int]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
         """Of each batch the step (from 0), the images and the labels.
@@ -112,6 +114,8 @@ class Feed:
             batch = self.augmented(batch, step, members)
         if protocol.training.erasing:
             batch = self.erased(batch, step, members)
+        if protocol.training.visual_mixer:
+            batch = self.in_boxes(batch, step, members)
         if protocol.training.mixup or protocol.training.cutmix:
             batch, targets = self.mixed(batch, targets, step, members)
         return batch, targets
@@ -123,6 +127,16 @@ class Feed:
         draws = counters.uniforms(different, step=step, layer=AUGMENTATION_LAYER, n=n * N_DRAWS).view(-1, n, N_DRAWS)
         draws = draws[0] if len(different) == 1 else draws[which]
         return augment(batch, draws, flip=self.experiments[0].protocol.model.flip)
+
+    def in_boxes(self, batch: torch.Tensor, step: int, members: list[int]) -> torch.Tensor:
+        """The batch with pixels shuffled within boxes, by each member's own draws, which members of one seed share."""
+        settings = self.experiments[0].protocol.training.visual_mixer
+        assert settings is not None  # only then is anything shuffled
+        different, which = self.boxes_keys[members].unique(return_inverse=True)
+        shape = batch.shape[-4:]
+        draws = counters.uniforms(different, step=step, layer=BOXES_LAYER, n=math.prod(shape)).view(-1, *shape)
+        draws = draws[0] if len(different) == 1 else draws[which]
+        return shuffled(batch, draws, settings, self.data.dataset)
 
     def erased(self, batch: torch.Tensor, step: int, members: list[int]) -> torch.Tensor:
         """The batch with rectangles of noise, by each member's own draws, which members of one seed share."""

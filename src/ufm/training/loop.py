@@ -18,6 +18,7 @@ from ufm.training.forgetting import forget
 from ufm.training.members import stack_of
 from ufm.training.optimiser import optimiser_of
 from ufm.training.trained import Course, Trained
+from ufm.training.visual_mixer import as_asked
 
 
 def train(
@@ -92,6 +93,7 @@ def train_stack(
     loss = partial(cross_entropies, smoothing=training.label_smoothing, temperature=temperature)
     stack = stack_of(experiments, data)
     optimiser, feed = optimiser_of(stack, training), Feed(experiments, data, taught)
+    watched = as_asked(data.stopping_images, training.visual_mixer, data.dataset)
     courses = [Course(experiment, snapshots) for experiment in experiments]
     # A member whose control decides about it waits for it, any other for itself.
     controls = [courses[place] for place in controls_of(experiments)] if at_control else courses
@@ -100,7 +102,7 @@ def train_stack(
     epochs = progress(range(1, training.epochs + 1), what, show=show)
     for epoch in epochs:
         train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members), loss)
-        stopping_losses, accuracies = evaluate_stack(stack, data.stopping_images, data.stopping_labels)
+        stopping_losses, accuracies = evaluate_stack(stack, watched, data.stopping_labels)
         passed = zip(members, train_losses, stopping_losses, accuracies, strict=True)
         for place, (member, train_loss, stopping_loss, accuracy) in enumerate(passed):
             courses[member].pass_epoch(train_loss, stopping_loss, accuracy, partial(stack.state, place))
