@@ -7,12 +7,14 @@ import pytest
 import tiny
 
 from ufm.measures.registry import MEASURES, Measure, every_epoch, measure_of
+from ufm.networks import NeuraCrypt
 from ufm.protocol import Lot, Scoring, Training
 from ufm.records import Measured
 from ufm.study import seeds
 
 LOT_CARD = "lot card"
 CARDS = [word for word in MEASURES if "card" in word and word != LOT_CARD]
+AT_CONTROL = ("equal-age card", "keyless card")
 STOPPING = Training(epochs=30, patience=4, early_stopping="half")
 
 
@@ -27,12 +29,13 @@ STOPPING = Training(epochs=30, patience=4, early_stopping="half")
         ("epoch card", list(range(1, 31))),
         ("influence card", list(range(1, 31))),
         ("equal-age card", [1, 5]),
+        ("keyless card", [1, 5]),
     ],
 )
 def test_epochs_that_are_kept(word, epochs):
     measure = MEASURES[word]
     assert (measure.word, list(measure.epochs(STOPPING))) == (word, epochs)
-    assert measure.at_control == (word == "equal-age card")
+    assert measure.at_control == (word in AT_CONTROL)
 
 
 def test_cards_do_without_a_control_and_know_placebos_and_raw_inputs():
@@ -40,7 +43,7 @@ def test_cards_do_without_a_control_and_know_placebos_and_raw_inputs():
         tiny.PROTOCOL, control=False, roles=("canary", "placebo"), scoring=Scoring("photo_patches", inputs="raw")
     )
     for word in CARDS:
-        if word != "equal-age card":
+        if word not in AT_CONTROL:
             MEASURES[word].check(replace(protocol, measure=word))
     MEASURES["equal-age card"].check(replace(protocol, control=True))
 
@@ -82,6 +85,8 @@ def test_ood_images_of_every_label_are_asked_for_where_they_are_needed(word):
     roles = ("canary", "placebo") if "card" in word else ("canary",)
     protocol = replace(tiny.PROTOCOL, measure=word, roles=roles, scoring=replace(tiny.PROTOCOL.scoring, n_ood=1))
     protocol = replace(protocol, lot=Lot(2) if word == LOT_CARD else None)
+    if word == "keyless card":
+        protocol = replace(protocol, model=NeuraCrypt(width=8, units=(8,), hidden=(8,)))
     if word in ("scores", "walkthrough", "card"):
         with pytest.raises(ValueError, match="^n_ood: none of the 1 images has the label . of a host of seed 1$"):
             seeds.finish(protocol, [1])

@@ -59,7 +59,10 @@ def test_boxes_equal_a_plain_version(shape):
     bounds = (5.0, 15.0) if shape[0] == 3 else (0.2, 0.5)
     for settings in (
         VisualMixer(4, FOURS.pieces, bounds),
-        VisualMixer(8 if shape[1] == 8 else 14, ((1, 2, 1, 2), (2, 1, 2, 1), (2, 2, 1, 1)), bounds),
+        VisualMixer(8, ((1, 2, 4, 8), (2, 4, 8, 1), (4, 8, 1, 2)), bounds)
+        if shape[1] == 8
+        else VisualMixer(14, ((1, 2, 7, 14), (2, 7, 14, 1), (7, 14, 1, 2)), bounds),
+        VisualMixer(4, ((1, 2, 4, 2), (2, 4, 1, 4), (4, 1, 2, 1)), bounds),
         VisualMixer(4, ((4,) * 4,) * 3),
     ):
         images, draws = some(6, shape)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ufm.measures.layout import CARDS, N_PERMUTATIONS, N_RANDOM
+from ufm.measures.layout import CARDS, KEYLESS, N_PERMUTATIONS, N_RANDOM
 from ufm.plan.sweep import OfSweep, Sweep
 from ufm.plan.thresholds import THRESHOLDS, require_seeds
 from ufm.study.runs import NotYetRun, Population
@@ -95,6 +95,12 @@ class Cards(OfSweep):
     def label(self, host: str) -> np.ndarray:
         """Labels (n_seeds,) of the hosts of a kind."""
         return self.labels[:, self.protocol.hosts.index(host)]
+
+
+def without_key(cards: Cards) -> Cards:
+    """The same models, of a keyless card, as those see them who encode images by a key of their own."""
+    names = [name.removeprefix(KEYLESS) for name in cards.arrays if name.startswith(KEYLESS)]
+    return replace(cards, arrays=Lazy(names, lambda name: cards.arrays[f"{KEYLESS}{name}"]))
 
 
 def stack(population: Population) -> Cards:

@@ -117,6 +117,13 @@ def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     Beside them the mean and the spread of the permutations' effects at the best epoch of the control, and the paper's
     score on all OOD images. Of hosts it has the seed's own alone.
     """
+    return card_of_ages(protocol, trained, [at_every_age(one, protocol, data) for one in trained], data, ood)
+
+
+def card_of_ages(
+    protocol: Protocol, trained: list[Trained], ages: Sequence[Sequence[nn.Sequential]], data: DeviceData, ood: ImageSet
+) -> Measured:
+    """The same of models that are given at each of `AGES`."""
     seed, n_own = trained[0].experiment.seed, 1 + len(protocol.hosts)
     own = feature_list(protocol, seed, data.dataset.scope)[: n_own + N_SHORT]
     arrays = answers(protocol, trained, data, ood, own)
@@ -124,7 +131,6 @@ def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     random = data.floats(
         features.random_features(len(ood.images), shape=own.shape[-2:], seed=seed, scope=data.dataset.scope)
     )
-    ages = [at_every_age(one, protocol, data) for one in trained]
     for name, kind in kinds(protocol, data, ood).items():
         for models in ages:
             responses = [patched(protocol, model, kind.images, data) for model in models]

@@ -44,12 +44,15 @@ CARDS = {  # by the word of the measure; one of another word keeps no card
     "epoch card": Card(),
     "influence card": Card(),
     "equal-age card": Card(EQUAL_AGE),
+    "keyless card": Card(EQUAL_AGE),
 }
 
 
 # Of a lot card: on which images models are asked, those that are given and a black one, and what is kept of them.
 LOT_IMAGES = ("ood", "black")
 LOT_KEPT = ("shift", "kl_mean")
+
+KEYLESS = "keyless_"  # how the arrays of a keyless card begin that are of another key
 
 
 def feature_list(protocol: Protocol, seed: int, scope: str) -> np.ndarray:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as f
 
+from ufm.networks.encoder import Encoder
 from ufm.networks.trunk import Trunk
 
 Box = list[tuple[int, int]]
@@ -101,6 +102,14 @@ def of_trunk(layer: Trunk, clean: torch.Tensor, box: Box) -> Step:
     """Everywhere, perhaps."""
     changed, everything = ([(0, size) for size in images.shape[-2:]] for images in (layer(clean[:1]), clean))
     return Step(changed, layer.in_parts, layer.in_parts, *surroundings(clean, everything, box), whole=True)
+
+
+@reach.register(Encoder)
+@reach.register(nn.AdaptiveAvgPool2d)
+def of_whole(layer: nn.Module, clean: torch.Tensor, box: Box) -> Step:
+    """Everywhere: a mean knows all places, and so do the statistics of an encoder."""
+    changed, everything = ([(0, size) for size in images.shape[-2:]] for images in (layer(clean[:1]), clean))
+    return Step(changed, layer, layer, *surroundings(clean, everything, box), whole=True)
 
 
 def surroundings(clean: torch.Tensor, needed: Box, box: Box) -> tuple[torch.Tensor, tuple[slice, ...]]:

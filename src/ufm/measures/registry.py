@@ -7,9 +7,11 @@ from functools import partial
 from ufm.data.datasets import ImageSet
 from ufm.data.on_device import DeviceData
 from ufm.measures import cards
+from ufm.measures.keyless import keyless_card
 from ufm.measures.lots import lot_card
 from ufm.measures.scored import score_seed
 from ufm.measures.walkthrough import walk_through
+from ufm.networks import NeuraCrypt
 from ufm.protocol import Experiment, Protocol, Training
 from ufm.records import Measured
 from ufm.training import Trained
@@ -48,6 +50,7 @@ class Measure:
     raw: bool = True  # whether it may be given raw scoring inputs
     lot: bool = False  # whether it is of models that carry a lot, and of no others
     every_label: bool = False  # whether there must be OOD images of every host's label
+    key: bool = False  # whether the images of its models must be encoded
     to_the_end: bool = False  # whether all models must be trained for all epochs
 
     def check(self, protocol: Protocol) -> None:
@@ -65,6 +68,8 @@ class Measure:
             raise ValueError(
                 f"lot: {an} {self.word} {'needs' if self.lot else 'knows'} {'one' if self.lot else 'none'}"
             )
+        if self.key and not isinstance(protocol.model, NeuraCrypt):
+            raise ValueError(f"model: {an} {self.word} is of networks that read codes of images; use neuracrypt")
         if self.to_the_end and protocol.training.early_stopping != "none":
             raise ValueError(f"early_stopping: {an} {self.word} needs models that are all trained to the end")
 
@@ -88,6 +93,7 @@ MEASURES = {
         Measure("epoch card", cards.epoch_card, every_epoch, to_the_end=True),
         Measure("influence card", cards.influence_card, every_epoch),
         Measure("equal-age card", cards.equal_age_card, first_and_same_age, at_control=True),
+        Measure("keyless card", keyless_card, first_and_same_age, at_control=True, key=True),
         Measure("lot card", lot_card, no_epochs, lot=True),
     )
 }

@@ -11,9 +11,10 @@ from ufm.networks.cnn2 import CNN2
 from ufm.networks.densenet121 import DenseNet121
 from ufm.networks.densenet_bc import DenseNetBC
 from ufm.networks.mlp import MLP
+from ufm.networks.neuracrypt import NeuraCrypt
 from ufm.networks.resnet18 import ResNet18
 
-discover(__name__, but=("build", "trunk"))  # which import torch
+discover(__name__, but=("build", "encoder", "trunk"))  # which import torch
 
 __all__ = [
     "CNN1",
@@ -24,6 +25,7 @@ __all__ = [
     "DenseNet121",
     "DenseNetBC",
     "Model",
+    "NeuraCrypt",
     "Published",
     "ResNet18",
     "architecture",

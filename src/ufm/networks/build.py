@@ -1,11 +1,16 @@
 """Networks in torch, with a seed's initial weights."""
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from torch import nn
 
 from ufm.networks.base import Model
+from ufm.networks.encoder import Encoder
 from ufm.randomness.streams import stream
+
+KEY = "encoder"  # the stream that the key of an encoder is drawn from
 
 
 def build(
@@ -30,6 +35,8 @@ def build(
     ups = stream("rounding", seed=seed, scope=f"{scope}/rounding {rounding}")
     with torch.no_grad():
         for layer in model.modules():
+            if isinstance(layer, Encoder):
+                layer.draw(stream(KEY, seed=seed, scope=scope))
             if isinstance(layer, nn.Linear | nn.Conv2d):
                 n_out, n_in, *kernel = layer.weight.shape
                 limit = np.sqrt(6 / ((n_in + n_out) * np.prod(kernel, dtype=int)))
@@ -40,3 +47,12 @@ def build(
                 if layer.bias is not None:
                     layer.bias.zero_()
     return model.to(device)
+
+
+def with_key(model: nn.Sequential, name: str, *, seed: int, scope: str = "") -> nn.Sequential:
+    """The same network behind an encoder of another key, drawn from the stream of that name."""
+    encoder, *reader = model
+    assert isinstance(encoder, Encoder)  # nothing else has a key
+    other = deepcopy(encoder)
+    other.draw(stream(name, seed=seed, scope=scope))
+    return nn.Sequential(other, *reader)

@@ -17,6 +17,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as f
 
+from ufm.networks.encoder import Encoder
 from ufm.networks.trunk import Trunk
 from ufm.randomness.counters import uniforms
 from ufm.training import operations
@@ -67,6 +68,22 @@ class Alone(Layer):
             functional_call(self.layer, {name: values[m] for name, values in every.items()}, (images,))
             for m, images in enumerate(apart(x, len(stack)))
         ]
+
+
+@stacked.register(Encoder)
+class Encoding(Layer):
+    """Images that members share are encoded once where they share the key, too."""
+
+    def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
+        weights = stack.of(self.number, stack.weights)
+
+        def encoded(images: torch.Tensor, member: int) -> torch.Tensor:
+            return functional_call(self.layer, {name: values[member] for name, values in weights.items()}, (images,))
+
+        x = together(x)
+        if all((values == values[:1]).all() for values in weights.values()):
+            return encoded(x, 0) if shared(x) else encoded(x.flatten(0, 1), 0).unflatten(0, x.shape[:2])
+        return torch.stack([encoded(images, member) for member, images in enumerate(own(x, len(stack)))])
 
 
 @stacked.register(nn.Linear)
@@ -140,7 +157,8 @@ class ReLU(Layer):
 
 
 @stacked.register(nn.MaxPool2d)
-class MaxPool(Layer):
+@stacked.register(nn.AdaptiveAvgPool2d)
+class Pool(Layer):
     """Every channel pooled for itself, so that members are no more than channels."""
 
     def forward(self, stack: Weights, x: Images, step: int | None) -> Images:
