@@ -55,6 +55,6 @@ class Encoder(nn.Module):
         *inner, last = zip(self.weights, self.biases, strict=True)
         for one in inner:
             x = f.linear(x, *one)
-            variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
-            x = ((x - mean) * (variance + EPSILON).rsqrt()).relu()
+            x = x - x.mean(1, keepdim=True)
+            x = (x * (x.square().mean(1, keepdim=True) + EPSILON).rsqrt()).relu()
         return f.linear((x + self.code.flatten(1).T).relu(), *last).mT.unflatten(-1, (n_rows, n_columns))

@@ -23,9 +23,12 @@ def shuffled(images: torch.Tensor, draws: torch.Tensor, settings: VisualMixer, d
 
     draws: (…, C, H, W), uniform on [0, 1); pieces are ordered by those of their first pixels.
     """
+    numbers = {n for row in settings.pieces for n in row}
+    if len(numbers) == 1:
+        return in_pieces(images, draws, settings.box, *numbers)
     pieces = pieces_of(images, settings, data).repeat_interleave(settings.box, -1)
     pieces, found = pieces.repeat_interleave(settings.box, -2)[..., None, :, :], images
-    for n in sorted({n for row in settings.pieces for n in row} - {1}):
+    for n in sorted(numbers - {1}):
         found = torch.where(pieces == n, in_pieces(images, draws, settings.box, n), found)
     return found
 
@@ -49,7 +52,7 @@ def pieces_of(images: torch.Tensor, settings: VisualMixer, data: Dataset) -> tor
     """Into how many pieces a side each box of normalised images is cut, (…, rows of boxes, columns of boxes)."""
     _, std = channels(data, images)
     row = torch.bucketize(entropy(images * std, settings.box), images.new_tensor(settings.entropy), right=True)
-    column = torch.bucketize(attention(images, settings.box), images.new_tensor(ATTENTION))
+    column = torch.bucketize(attention(images, settings.box), torch.tensor(ATTENTION, device=images.device))
     return torch.tensor(settings.pieces, device=images.device)[row[..., None, None], column]
 
 
@@ -70,11 +73,11 @@ def attention(images: torch.Tensor, box: int) -> torch.Tensor:
 
     Spatial attention (Woo et al. 2018, doi 10.1007/978-3-030-01234-2_1) in the mean over a box.
     """
-    x = torch.stack([images.mean(-3), images.amax(-3)], -3)
-    maps = f.conv2d(x.flatten(0, -4), kernel().to(images), padding=KERNEL // 2).sigmoid()
+    x = torch.stack([images.mean(-3), images.amax(-3)], -3).float()  # in float64 a convolution takes ten times as long
+    maps = f.conv2d(x.flatten(0, -4), kernel().to(x), padding=KERNEL // 2).sigmoid()
     means = f.avg_pool2d(maps, box)[:, 0].unflatten(0, images.shape[:-3])
     low, high = means.amin((-1, -2), keepdim=True), means.amax((-1, -2), keepdim=True)
-    return (means - low) / (high - low).clamp(min=torch.finfo(images.dtype).tiny)
+    return (means - low) / (high - low).clamp(min=torch.finfo(means.dtype).tiny)
 
 
 def kernel() -> torch.Tensor:
