@@ -13,6 +13,7 @@ from ufm import features
 from ufm.data import datasets
 from ufm.data.on_device import to_device
 from ufm.measures import layout
+from ufm.measures.scored import model_row
 from ufm.networks import CNN2, MLP
 from ufm.protocol import Distillation, Experiment, Lot, Private, Protocol, Scoring, Training, VisualMixer
 from ufm.randomness import counters
@@ -177,6 +178,18 @@ def test_watched_and_reported_images_are_shuffled_once_for_all(digits):
     assert as_asked(data.reported_images, None, digits) is data.reported_images
     one, several = (train(experiments(digits, of, visual_mixer=SEVENS)[:1], data, show=False) for of in ((1,), (2,)))
     assert one[0].history[-1]["stopping_loss"] != several[0].history[-1]["stopping_loss"]
+
+
+def test_accuracy_is_said_of_shuffled_images(digits):
+    data = on_device(digits)
+    [trained] = train(experiments(digits, (1,), visual_mixer=FOURS)[:1], data, show=False)
+    key = counters.key("visual mixer, asked", seed=0, scope=digits.scope)
+    draws = by_hand.uniforms(key, 0, 0, tuple(data.reported_images.shape))
+    with torch.no_grad():
+        logits = trained.model(by_hand.in_boxes(data.reported_images, draws, FOURS, digits))
+    found = model_row(trained, data)
+    assert found["loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits, data.reported_labels)))
+    assert found["accuracy"] == float((logits.argmax(1) == data.reported_labels).double().mean())
 
 
 # The trap: what one box hides
