@@ -15,7 +15,7 @@ from ufm.data.on_device import to_device
 from ufm.measures import layout
 from ufm.measures.scored import model_row
 from ufm.networks import CNN2, MLP
-from ufm.protocol import Distillation, Experiment, Lot, Private, Protocol, Scoring, Training, VisualMixer
+from ufm.protocol import Distillation, Experiment, Forgetting, Lot, Private, Protocol, Scoring, Training, VisualMixer
 from ufm.randomness import counters
 from ufm.study import seeds
 from ufm.training import Feed, as_asked, train
@@ -304,6 +304,8 @@ def test_bad_settings_are_one_line():
     Protocol("cifar10", training=Training(visual_mixer=VisualMixer()), model=CNN2(), scoring=Scoring("mnist"))
     with pytest.raises(ValueError, match=r"^distillation: does not go with visual_mixer; leave one of the two out$"):
         Training(distillation=Distillation(), visual_mixer=FOURS)
+    with pytest.raises(ValueError, match=r"^visual_mixer: hosts are forgotten as they are, not as they were seen"):
+        Training(forgetting=Forgetting(), visual_mixer=FOURS)
     with pytest.raises(ValueError, match=r"^aside: cannot be negative, got -1$"):
         Protocol("mnist", aside=-1)
     with pytest.raises(ValueError, match=r"^aside: must be a whole number, got 1.5$"):

@@ -196,6 +196,8 @@ class Training:
         for name in ("private", "label_smoothing", "label_noise", "mixup", "cutmix", "visual_mixer"):
             if self.distillation and getattr(self, name):
                 raise ValueError(f"distillation: does not go with {name}; leave one of the two out")
+        if self.forgetting and self.visual_mixer:
+            raise ValueError("visual_mixer: hosts are forgotten as they are, not as they were seen")
         if self.forgetting and self.label_noise:
             raise ValueError("label_noise: a control would forget hosts under labels that are not theirs")
         if self.distillation and self.of_hosts:
