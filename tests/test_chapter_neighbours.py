@@ -163,6 +163,7 @@ def test_every_system_has_its_row(ways):
     waiting = printed[printed["so it"] == neighbours.NOT_YET]
     assert waiting["system"].tolist() == [system for system, ours in fourth.SYSTEMS.items() if not ours]
     assert set(waiting["mean D, nats"]) == {"–"}
+    assert printed.set_index("system").loc["VisualMixer", "so it"] == neighbours.NOT_HERE
     row = printed.set_index(["way", "hosts"]).loc[(fourth.L2UL, "hard")]
     assert row["accuracy, less plain"].startswith("−0.0100")
     assert row["passes, over plain"].startswith("1.02")
@@ -198,8 +199,8 @@ def test_nothing_is_trained_yet(populations):
 
 def test_the_text_says_how_probable_hosts_are(hosts):
     said = neighbours.texts(hosts, "paper")
-    assert said["here"] == "L2UL"
-    assert said["others"].startswith("VisualMixer, Syfer")
+    assert said["here"] == "L2UL, VisualMixer"
+    assert said["others"].startswith("Syfer, AdvBN")
     assert "MNIST, hard hosts: plain 0.90, L2UL 0.40, trained without hosts 0.70; L2UL less without" in said["probable"]
     assert neighbours.texts(hosts, "embedded")["probable"] == REHEARSED.capitalize()
 

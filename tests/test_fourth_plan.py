@@ -32,8 +32,11 @@ def test_ways_are_beside_plain_models_of_the_second_plan():
             for one in fields(sweep.protocol)
             if getattr(sweep.protocol, one.name) != getattr(plain.protocol, one.name)
         }
-        assert changed == ({"training", "roles"} if name.endswith("without-hosts") else {"training"}), name
+        also = {"without-hosts": {"training", "roles"}, "placebo-aside": {"aside"}}
+        mixed = {"training", "aside"} if "visualmixer" in name else {"training"}
+        assert changed == next((of for end, of in also.items() if name.endswith(end)), mixed), name
     assert len({sweep.protocol.training for sweep in sweeps.values()}) == len(sweeps)
+    assert {sweep.protocol.aside for name, sweep in sweeps.items() if "aside" in name or "mixer" in name} == {8}
 
 
 @pytest.mark.parametrize("profile", ["embedded", "paper"])
@@ -48,7 +51,9 @@ def test_plain_models_are_of_the_seeds_of_the_ways(profile):
     for system, ours in fourth.SYSTEMS.items():
         rows = fourth.rows(beside, system)
         there = [way for way in ours if way in names]
-        assert [row.setting for row in rows] == [one for one in (second.PLAIN, *there) for _ in range(2)]
+        base = fourth.BASES.get(system, second.PLAIN)
+        expected = [one for one in (base, *there) if one in names]
+        assert [row.setting for row in rows] == [one for one in expected for _ in range(2)]
 
 
 def test_a_rehearsal_changes_what_the_plan_changes():
@@ -65,10 +70,14 @@ def test_the_page_has_every_system_and_way():
     systems = table(PAGE, "system")
     assert [re.split(r" [({]", row[0])[0] for row in systems] == list(fourth.SYSTEMS)
     assert [row[3] == "not in this plan yet" for row in systems] == [not ours for ours in fourth.SYSTEMS.values()]
-    assert [row[0] for row in table(PAGE, "way")] == list(fourth.ways())
+    said = [line.strip("| ").split(" | ")[0] for line in PAGE.splitlines() if line.startswith("| ")]
+    assert [one for one in said if one in fourth.ways() and one != fourth.L2UL] == [
+        way for way in fourth.ways() if way != fourth.L2UL
+    ]
+    assert "| L2UL | and weights" in PAGE
     every = [way for ours in fourth.SYSTEMS.values() for way in ours]
-    assert {*every, fourth.WITHOUT} == set(fourth.ways())
-    assert fourth.WITHOUT not in every
+    assert {*every, fourth.WITHOUT, fourth.ASIDE} == set(fourth.ways())
+    assert not {fourth.WITHOUT, fourth.ASIDE} & set(every)
 
 
 def test_the_page_has_the_settings():

@@ -15,7 +15,7 @@ from ufm.report.figures import HOST_MARKS, forest, rows_of
 from ufm.report.texts import REHEARSED, number, with_interval
 from ufm.statistics import bootstrap_interval, bootstrap_t_interval, columns
 
-NOT_YET = "not in this plan yet"
+NOT_YET, NOT_HERE = "not in this plan yet", "not trained on these images"
 FORGETTING = (second.PLAIN, *fourth.SYSTEMS[fourth.L2UL], fourth.WITHOUT)  # of which hosts are asked, in this order
 
 
@@ -100,9 +100,10 @@ def printed_systems(table: pd.DataFrame) -> pd.DataFrame:
             for row in ours
         ]
         if not ours:
+            missing = NOT_HERE if fourth.SYSTEMS[system] else NOT_YET
             empty = dict.fromkeys(("mean D, nats", "found, label unknown", "accuracy, less plain"), "–")
             rows.append(
-                {"system": system, "way": "–", "hosts": "–", **empty, "passes, over plain": "–", "so it": NOT_YET}
+                {"system": system, "way": "–", "hosts": "–", **empty, "passes, over plain": "–", "so it": missing}
             )
     return pd.DataFrame(rows)
 

@@ -6,18 +6,24 @@ from dataclasses import replace
 from ufm.plan import second, third
 from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep, sweep_name
-from ufm.protocol import Forgetting, Protocol, Training
+from ufm.protocol import Forgetting, Protocol, Training, VisualMixer
 
 PLACE = {"embedded": 15, "paper": 15}
 TITLE = "fourth plan"
 SEEDS = third.SEEDS
 DATASETS = {"embedded": ("digits",), "paper": ("mnist",)}
 ASCENT, KEPT, L2UL = "ascent alone", "ascent, adversarial images kept", "L2UL"
+# Boxes of 4 with the released code's sizes of pieces, boxes of 7 in single pixels; a placebo that lies in other boxes.
+MIXED = {
+    "VisualMixer, boxes of 4": VisualMixer(4, ((1, 2, 4, 4), (2, 4, 4, 4), (4, 4, 4, 4))),
+    "VisualMixer, boxes of 7": VisualMixer(7, ((7, 7, 7, 7),) * 3),
+}
+ASIDE, COLUMNS = "placebo aside", 8  # plain training with which these are compared
 WITHOUT = "trained without hosts"  # what forgetting is compared with; no word is said of it
 # The systems, each with the ways of training that it has here; none where it is not in this plan yet.
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "L2UL": (ASCENT, KEPT, L2UL),
-    "VisualMixer": (),
+    "VisualMixer": tuple(MIXED),
     "Syfer": (),
     "AdvBN": (),
     "Automatic Recall Machines": (),
@@ -25,6 +31,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "FALCO": (),
     "Robustness of private models": (),
 }
+BASES = {"VisualMixer": ASIDE}  # what a system is compared with, where it is not plain models
 REHEARSED = (L2UL, WITHOUT)  # what the embedded profile has of it
 
 
@@ -46,6 +53,8 @@ def protocol(profile: str, dataset: str, way: str) -> Protocol:
     Without their hosts canary and placebo model are one and the same, of which one is trained.
     """
     changed = third.trained_by(ways()[way], second.small_population(profile, dataset))
+    if way == ASIDE or way in MIXED:
+        changed = replace(changed, aside=COLUMNS)
     return replace(changed, roles=("canary",)) if way == WITHOUT else changed
 
 
@@ -56,6 +65,8 @@ def ways() -> dict[str, Training]:
         KEPT: Training(forgetting=Forgetting(importance=0.0)),
         L2UL: Training(forgetting=Forgetting()),
         WITHOUT: Training(without_hosts=True),
+        ASIDE: Training(),
+        **{way: Training(visual_mixer=mixer) for way, mixer in MIXED.items()},
     }
 
 
@@ -66,9 +77,10 @@ def side_by_side(planned: Mapping[str, Sweep]) -> dict[str, Sweep]:
 
 def compared(system: str) -> dict[str, tuple[str, str]]:
     """The regimes with and without each way of a system, as `ufm.evidence.ways` compares them."""
-    return {way: (way, second.PLAIN) for way in SYSTEMS[system]}
+    return {way: (way, BASES.get(system, second.PLAIN)) for way in SYSTEMS[system]}
 
 
 def rows(planned: Mapping[str, Sweep], system: str) -> list[Row]:
-    """The rows of a system, which are corrected together: plain models, then each of its ways."""
-    return second.rows(planned, TITLE, {one: one for one in (second.PLAIN, *SYSTEMS[system])}, "random", "hard")
+    """The rows of a system, which are corrected together: what it is compared with, then each of its ways."""
+    settings = BASES.get(system, second.PLAIN), *SYSTEMS[system]
+    return second.rows(planned, TITLE, {one: one for one in settings}, "random", "hard")
