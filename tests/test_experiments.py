@@ -18,7 +18,8 @@ from ufm.study import seeds
 PROTOCOL = Protocol(dataset="digits", n_train=400, scoring=Scoring(ood_set="photo_patches"))
 MODELS = [MLP(), CNN1(), CNN2()]
 CANARY = Experiment(PROTOCOL, 1, 1, "canary", "random", 17, 3)
-UNTRAINED = {"scoring", "hosts", "measure", "roles", "planned", "control"}  # fields that do not say how one is trained
+# Fields that do not say how one is trained.
+UNTRAINED = {"scoring", "hosts", "measure", "roles", "planned", "control", "found_by"}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,8 @@ def changed(settings, path):
     value, clone = getattr(settings, name), copy.copy(settings)
     if rest:
         value = changed(value, rest)
+    elif name == "found_by":
+        value = MLP(hidden=(7, 5))
     elif value is None:
         value = 1
     elif isinstance(value, bool):

@@ -326,3 +326,10 @@ def test_a_host_in_the_only_batch_is_in_no_other(of_size, n, twice):
 def test_scoring_images_are_others_than_those_trained_on_and_no_more_than_there_are(profile, changes, ood_set, n_ood):
     scoring = shown("method", profile, **changes)["method"].protocol.scoring
     assert (scoring.ood_set, scoring.n_ood) == (ood_set, n_ood)
+
+
+def test_ways_whose_boxes_are_not_whole_are_left_out():
+    found = shown("neighbours", "paper", dataset="cifar10")
+    assert "mnist-small-fourth-plan-visualmixer-boxes-of-4" in found
+    assert "mnist-small-fourth-plan-visualmixer-boxes-of-7" not in found  # of 32 pixels
+    assert "mnist-small-fourth-plan-visualmixer-boxes-of-7" in shown("neighbours", "paper")

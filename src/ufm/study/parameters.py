@@ -62,6 +62,8 @@ def shown(
     for name, sweep in like.items():
         if sweep.setting.startswith(varied_in(SCORED, "")) and sweep.protocol.scoring.ood_set in (dataset, ood_set):
             continue  # what is trained on now is not out of distribution, and what all are scored on is no variation
+        if found and not has_boxes(sweep.protocol, dataset):
+            continue
         protocol = on_images(sweep.protocol, dataset, n_train) if elsewhere else sweep.protocol
         protocol = networked(scored_on(protocol, ood_set, n_ood), profile, model, variant)
         varied = fitted(sweep.setting, changed(protocol, **changes))
@@ -88,6 +90,12 @@ def on_images(protocol: Protocol, dataset: str | None, n_train: int | None) -> P
     if training.early_stopping == "validation" and not sources.source(dataset).validation:
         training = replace(training, early_stopping=Training.early_stopping)
     return replace(protocol, dataset=dataset, n_train=size, scoring=scoring, training=training)
+
+
+def has_boxes(protocol: Protocol, dataset: str | None) -> bool:
+    """Whether the boxes in which a protocol shuffles pixels, if it does, are whole ones of these images."""
+    mixer, (_, height, width) = protocol.training.visual_mixer, sources.source(dataset or protocol.dataset).shape
+    return mixer is None or not (height % mixer.box or width % mixer.box)
 
 
 def is_possible(protocol: Protocol) -> bool:
