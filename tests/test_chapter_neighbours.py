@@ -202,6 +202,10 @@ def test_the_text_says_how_probable_hosts_are(hosts):
     assert said["here"] == "L2UL, VisualMixer"
     assert said["others"].startswith("Syfer, AdvBN")
     assert "MNIST, hard hosts: plain 0.90, L2UL 0.40, trained without hosts 0.70; L2UL less without" in said["probable"]
+    rows = neighbours.printed_hosts(hosts)
+    [done] = rows[(rows["models"] == fourth.L2UL) & (rows["hosts"] == "hard")]["forgotten"]
+    assert f"; forgotten {done}" in said["probable"]
+    assert " of " in done
     assert neighbours.texts(hosts, "embedded")["probable"] == REHEARSED.capitalize()
 
 

@@ -61,3 +61,6 @@ def test_what_controls_answer_averages_out_and_the_letter_does_not():
     assert ratios == pytest.approx([2, 2], rel=0.35)  # as the root of four
     assert table["known"].is_monotonic_increasing
     assert table.loc[16, "known"] > 0.85 > 0.75 > table.loc[1, "known"]
+    innocent = table[["innocent_unknown", "innocent_known"]]
+    assert ((innocent - 0.5).abs().max() < 0.3).all()  # of ten ensembles a host
+    assert ((innocent.loc[1] - 0.5).abs() < 0.1).all()

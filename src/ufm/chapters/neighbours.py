@@ -146,7 +146,8 @@ def texts(hosts: pd.DataFrame, profile: str) -> dict[str, str]:
         if not any(np.isnan(value) for value in wanted.values()):
             each = ", ".join(f"{name} {number(value, 2)}" for name, value in wanted.items())
             less = with_interval(of[fourth.L2UL], end="more")
-            said.append(f"{population.partition(',')[0]}, {host} hosts: {each}; L2UL less without hosts {less}")
+            where = f"{population.partition(',')[0]}, {host} hosts"
+            said.append(f"{where}: {each}; L2UL less without hosts {less}; forgotten {count(of[fourth.L2UL])}")
     return found | {"probable": ". ".join(said) or "Not recorded yet"}
 
 

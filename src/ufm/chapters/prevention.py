@@ -80,6 +80,8 @@ def printed_together(table: pd.DataFrame) -> pd.DataFrame:
             "d′": number(row["d_prime"], 2),
             "area, label unknown": with_interval(row, end="unknown"),
             "label known": with_interval(row, end="known"),
+            "of innocent models, unknown": with_interval(row, end="innocent_unknown"),
+            "known ": with_interval(row, end="innocent_known"),
         }
         for row in table.to_dict("records")
     ]

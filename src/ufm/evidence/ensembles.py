@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ufm.evidence.cards import Cards, Lazy
+from ufm.evidence.cards import Cards, Lazy, on_seeds
 from ufm.evidence.detectors import LABEL_KNOWN, NAMED
 from ufm.evidence.effects import contrasts
-from ufm.evidence.questions import CANARY, PLACEBO, letter_effects, met
+from ufm.evidence.questions import CANARY, CONTROL, PLACEBO, letter_effects, met
 from ufm.evidence.regimes import d_prime
 from ufm.statistics import bootstrap_interval, columns
 from ufm.statistics.roc import auc_interval
@@ -30,18 +30,9 @@ def averaged(cards: Cards, size: int) -> Cards:
     n = len(cards.seeds) // size
     if not n:
         raise ValueError(f"size: {len(cards.seeds)} seeds make no ensemble of {size}")
-    first = size * np.arange(n)
     shifts = [name for name in cards.arrays if name.endswith("_shift")]
-    return replace(
-        cards,
-        seeds=cards.seeds[first],
-        labels=cards.labels[first],
-        indices=cards.indices[first],
-        fits=cards.fits[first],
-        arrays=Lazy(shifts, lambda name: members(cards.arrays[name], size).mean(1)),
-        planned=cards.planned[: n * size : size],
-        histories=[],
-    )
+    first = on_seeds(cards, cards.seeds[: n * size : size])
+    return replace(first, arrays=Lazy(shifts, lambda name: members(cards.arrays[name], size).mean(1)))
 
 
 def members(values: np.ndarray, size: int) -> np.ndarray:
@@ -55,7 +46,8 @@ def told(cards: Cards, sizes: Sequence[int]) -> pd.DataFrame:
 
     Columns: size, n (ensembles a host), contrast (mean D at the control's best epoch, nats), those of
     `ufm.evidence.regimes.d_prime` over hosts and ensembles, and for each of `DETECTORS` the area of canaries against
-    placebo models, unknown, unknown_low, unknown_high and so on. Intervals are over hosts.
+    placebo models, unknown, unknown_low, unknown_high and so on, and that of placebo models against controls, which
+    never saw the letter either, innocent_unknown and so on. Intervals are over hosts.
     """
     rows = []
     for size in sizes:
@@ -64,9 +56,11 @@ def told(cards: Cards, sizes: Sequence[int]) -> pd.DataFrame:
         row: dict[str, float] = {"size": size, "n": len(one.seeds)} | columns({"contrast": bootstrap_interval(means)})
         row |= d_prime(np.concatenate([letter_effects(one, host) for host in hosts]))
         for knows, detector in DETECTORS.items():
-            scores = np.stack([met(one, host, detector)[:, [CANARY, PLACEBO]] for host in hosts])
-            positive = np.broadcast_to([True, False], scores.shape)
-            of_host = np.broadcast_to(np.arange(len(hosts))[:, None, None], scores.shape)
-            row |= columns({knows: auc_interval(scores.ravel(), positive.ravel(), of_host.ravel())})
+            scores = np.stack([met(one, host, detector) for host in hosts])
+            for name, two in ((knows, (CANARY, PLACEBO)), (f"innocent_{knows}", (PLACEBO, CONTROL))):
+                pairs = scores[..., two]
+                positive = np.broadcast_to([True, False], pairs.shape)
+                of_host = np.broadcast_to(np.arange(len(hosts))[:, None, None], pairs.shape)
+                row |= columns({name: auc_interval(pairs.ravel(), positive.ravel(), of_host.ravel())})
         rows.append(row)
     return pd.DataFrame(rows)

@@ -1,7 +1,7 @@
 """Batches for the members of a stack, each with its own stamped host, shuffling and augmentation."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -122,35 +122,25 @@ class Feed:
 
     def augmented(self, batch: torch.Tensor, step: int, members: list[int]) -> torch.Tensor:
         """The batch augmented by each member's own draws, which members of one seed share."""
-        different, which = self.keys[members].unique(return_inverse=True)
-        n = batch.shape[-4]
-        draws = counters.uniforms(different, step=step, layer=AUGMENTATION_LAYER, n=n * N_DRAWS).view(-1, n, N_DRAWS)
-        draws = draws[0] if len(different) == 1 else draws[which]
+        shape = batch.shape[-4], N_DRAWS
+        draws = uniforms(self.keys[members], shape, step=step, layer=AUGMENTATION_LAYER)
         return augment(batch, draws, flip=self.experiments[0].protocol.model.flip)
 
     def in_boxes(self, batch: torch.Tensor, step: int, members: list[int]) -> torch.Tensor:
         """The batch with pixels shuffled within boxes, by each member's own draws, which members of one seed share."""
         settings = self.experiments[0].protocol.training.visual_mixer
         assert settings is not None  # only then is anything shuffled
-        different, which = self.boxes_keys[members].unique(return_inverse=True)
-        shape = batch.shape[-4:]
-        draws = counters.uniforms(different, step=step, layer=BOXES_LAYER, n=math.prod(shape)).view(-1, *shape)
-        draws = draws[0] if len(different) == 1 else draws[which]
+        draws = uniforms(self.boxes_keys[members], batch.shape[-4:], step=step, layer=BOXES_LAYER)
         return shuffled(batch, draws, settings, self.data.dataset)
 
     def erased(self, batch: torch.Tensor, step: int, members: list[int]) -> torch.Tensor:
         """The batch with rectangles of noise, by each member's own draws, which members of one seed share."""
         settings = self.experiments[0].protocol.training.erasing
         assert settings is not None  # only then is anything erased
-        different, which = self.erasing_keys[members].unique(return_inverse=True)
-        n, shape = batch.shape[-4], batch.shape[-3:]
-        draws, noise = (
-            counters.uniforms(different, step=step, layer=layer, n=n * math.prod(of_image)).view(-1, n, *of_image)
-            for layer, of_image in ((ERASING_LAYER, (erasing.N_DRAWS,)), (NOISE_LAYER, shape))
-        )
-        noise = self.data.normalise(noise.to(batch.dtype))
-        own = 0 if len(different) == 1 else which
-        return erasing.erase(batch, draws[own], noise[own], settings)
+        shape, own = batch.shape[-4:], self.erasing_keys[members]
+        draws = uniforms(own, (shape[0], erasing.N_DRAWS), step=step, layer=ERASING_LAYER)
+        noise = uniforms(own, shape, step=step, layer=NOISE_LAYER)
+        return erasing.erase(batch, draws, self.data.normalise(noise.to(batch.dtype)), settings)
 
     def mixed(
         self, batch: torch.Tensor, labels: torch.Tensor, step: int, members: list[int]
@@ -173,6 +163,13 @@ class Feed:
             host, partner = carriers(experiment, self.data.dataset)[0], exchanged(experiment, self.data.dataset)
             order[[host, partner]] = host if experiment.protocol.twice else order[[partner, host]]
         return torch.from_numpy(order).to(self.data.train_images.device)
+
+
+def uniforms(keys: torch.Tensor, shape: Sequence[int], *, step: int, layer: int) -> torch.Tensor:
+    """Uniform on [0, 1) by the keys (n_members,): as `shape` where all are the same, else (n_members, …)."""
+    different, which = keys.unique(return_inverse=True)
+    draws = counters.uniforms(different, step=step, layer=layer, n=math.prod(shape)).view(-1, *shape)
+    return draws[0] if len(different) == 1 else draws[which]
 
 
 Hosts = list[tuple[int, int, T]]  # place of a member, where in its epoch the host is, and what it sees there
