@@ -362,7 +362,8 @@ def test_a_line_is_drawn_to_what_it_says_beyond(every, lines):
 
 
 def test_each_point_changes_one_thing_of_plain_models():
-    plain = second.small_population("paper", "mnist")
+    plain = second.compact_population("paper", "mnist")
+    assert replace(plain, measure="equal-age card") == second.small_population("paper", "mnist")
     axes = {axis.name: axis for axis in plan.axes("paper")}
     expected = {
         "width": {

@@ -167,6 +167,15 @@ def test_a_card_has_the_effects_of_every_age(card, double):
     assert arrays["ood_null"].shape == (5, 2, 10)
 
 
+def test_a_compact_card_is_the_part_of_ood_images(card, double):
+    protocol, again, arrays, ood = card
+    compact = cards.equal_age_card(replace(protocol, measure="compact card"), again, double, ood).arrays
+    others = {f"{kind}_age_shift" for kind in ("test", "dim", "black")} | {"test_shift", "black_shift"}
+    assert compact.keys() == arrays.keys() - others
+    for name, values in compact.items():
+        np.testing.assert_array_equal(values, arrays[name])
+
+
 def test_the_best_age_is_that_of_the_short_list(card):
     _, _, arrays, _ = card
     for kind in ("ood", "test", "black"):

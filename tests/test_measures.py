@@ -14,7 +14,7 @@ from ufm.study import seeds
 
 LOT_CARD = "lot card"
 CARDS = [word for word in MEASURES if "card" in word and word != LOT_CARD]
-AT_CONTROL = ("equal-age card", "keyless card")
+AT_CONTROL = ("equal-age card", "compact card", "keyless card")
 STOPPING = Training(epochs=30, patience=4, early_stopping="half")
 
 
@@ -29,6 +29,7 @@ STOPPING = Training(epochs=30, patience=4, early_stopping="half")
         ("epoch card", list(range(1, 31))),
         ("influence card", list(range(1, 31))),
         ("equal-age card", [1, 5]),
+        ("compact card", [1, 5]),
         ("keyless card", [1, 5]),
     ],
 )

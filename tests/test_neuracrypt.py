@@ -188,7 +188,7 @@ def test_a_keyless_card_has_both(digits, monkeypatch):
     [(trained, data)] = trainings
     assert len(trained) == 3
     own = {name for name in measured.arrays if not name.startswith("keyless_")}
-    [(_, usual)] = seeds.finish(replace(PROTOCOL, measure="equal-age card"), [1])
+    [(_, usual)] = seeds.finish(replace(PROTOCOL, measure="compact card"), [1])
     assert own == set(usual.arrays)
     for name in own:
         np.testing.assert_array_equal(measured.arrays[name], usual.arrays[name])

@@ -32,13 +32,15 @@ def test_ways_are_beside_plain_models_of_the_second_plan():
     for name, sweep in sweeps.items():
         plain = second.small("paper", sweep.protocol.dataset)[f"{sweep.protocol.dataset}-small-second-plan-plain"]
         assert set(sweep.seeds) <= set(plain.seeds), name
-        assert sweep.needed == len(sweep.seeds) == 20
+        private = sweep.protocol.training.private is not None
+        assert sweep.needed == len(sweep.seeds) == (10 if private else 20)
         changed = [
             one.name
             for one in fields(sweep.protocol)
             if getattr(sweep.protocol, one.name) != getattr(plain.protocol, one.name)
         ]
-        assert changed == ["training"], name
+        assert changed == ["training", "measure"], name
+        assert sweep.protocol.measure == "compact card"
     for dataset in third.DATASETS["paper"]:
         trained = [sweep.protocol.training for sweep in sweeps.values() if sweep.protocol.dataset == dataset]
         assert len(set(trained)) == 22
@@ -89,7 +91,7 @@ def test_a_rehearsal_changes_what_the_plan_changes():
     plain = second.small_population("embedded", "digits")
     for sweep in small.values():
         training = sweep.protocol.training
-        assert replace(sweep.protocol, training=plain.training) == plain
+        assert replace(sweep.protocol, training=plain.training, measure=plain.measure) == plain
         way = third.ways()[second.regime(sweep)]
         assert (training.private, training.label_smoothing) == (way.private, way.label_smoothing)
         assert (training.epochs, training.precision) == (plain.training.epochs, "float64")
@@ -108,7 +110,7 @@ def test_private_models_with_many_marks_are_beside_plain_ones_of_that_plan(profi
         assert sweep.protocol.training.private == way.private is not None
         assert set(sweep.seeds) <= set(plain.seeds)
     assert plain.protocol.lot.labels == "wrong"
-    assert (plain.protocol.lot.n, len(others[0].seeds)) == {"embedded": (10, 8), "paper": (300, 10)}[profile]
+    assert (plain.protocol.lot.n, len(others[0].seeds)) == {"embedded": (10, 8), "paper": (300, 5)}[profile]
 
 
 def test_no_more_can_be_excluded_than_the_page_says():
@@ -121,11 +123,17 @@ def test_no_more_can_be_excluded_than_the_page_says():
 def test_plain_models_have_the_seeds_of_the_ways_beside_them():
     planned = {name: registry.sweeps()[name] for name in registry.chapter("prevention", "paper")}
     beside = third.side_by_side(planned)
-    assert {sweep.seeds for sweep in beside.values()} == {third.SEEDS["paper"]}
-    assert {sweep.needed for sweep in beside.values()} == {20}
+    plain = [sweep for sweep in beside.values() if second.regime(sweep) == second.PLAIN]
+    assert [sweep.seeds for sweep in plain] == [third.SEEDS["paper"]] * 2
+    assert {sweep.needed for sweep in plain} == {20}
     rows = third.rows(beside)
     assert len(rows) == 2 * 2 * (1 + len(third.ways()))
-    assert {row.needed for row in rows} == {20}
+    private = {way for way, training in third.ways().items() if training.private}
+    assert len(private) == 10
+    assert {(row.setting in private, row.needed) for row in rows} == {(True, 10), (False, 20)}
+    assert "20 a row, private training 10" in PAGE
+    assert "the first ten seeds" in PAGE
+    assert "five seeds, two models each" in PAGE
 
 
 def test_the_learning_rate_has_the_lowest_stopping_loss():

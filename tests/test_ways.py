@@ -62,6 +62,21 @@ def pair(effect, other, *, null=1.0, other_null=1.0):
     return tuple(made)
 
 
+def test_a_way_of_fewer_seeds_is_paired_with_those_alone():
+    few, many = planted.regime("dropout", 0.2, 8), planted.regime("plain", 0.5, 12)
+    compared = {"dropout": ("dropout", "plain")}
+    pairs = ways.pairs({"few": few, "many": many}, compared)
+    for with_it, without in pairs.values():
+        assert without.seeds.tolist() == with_it.seeds.tolist() == few.seeds.tolist()
+        assert (without.needed, without.complete) == (8, True)
+    row = ways.changes(pairs).set_index("host").loc["hard"]
+    assert row["n"] == 8
+    assert row["change"] is not Change.OPEN
+    waits = ways.pairs({"few": few, "many": planted.regime("plain", 0.5, 5, needed=12)}, compared)
+    assert not any(without.complete for _, without in waits.values())
+    assert set(ways.changes(waits)["change"]) == {Change.OPEN}
+
+
 def test_a_way_that_raises_on_both_scales_and_one_on_which_they_differ():
     pairs = {
         ("MNIST", "more", "hard"): pair(2.0, 0.5),

@@ -92,14 +92,21 @@ def prevents(with_it: There, without: There) -> Prevents:
 
 
 def pairs(populations: Mapping[str, Cards], compared: Compared) -> dict[tuple[str, str, str], tuple[Cards, Cards]]:
-    """Models with a way and without it, by (population, way, kind of host), where both are there."""
+    """Models with a way and without it, by (population, way, kind of host), where both are there.
+
+    Where more seeds are planned without it than with it, those without are of the seeds with it.
+    """
     there = {(cards.trained_on, regime(cards.sweep)): cards for cards in populations.values()}
     found: dict[tuple[str, str, str], tuple[Cards, Cards]] = {}
     for way, both in compared.items():
         for population in dict.fromkeys(population for population, _ in there):
-            two = [there.get((population, one)) for one in both]
-            if two[0] is not None and two[1] is not None:
-                found |= {(population, way, host): (two[0], two[1]) for host in two[0].protocol.hosts}
+            with_it, without = (there.get((population, one)) for one in both)
+            if with_it is None or without is None:
+                continue
+            ours = with_it.sweep.seeds
+            if set(ours) < set(without.sweep.seeds):
+                without = on_seeds(planned_as(without, seeds=ours, needed=with_it.needed), ours)
+            found |= {(population, way, host): (with_it, without) for host in with_it.protocol.hosts}
     return found
 
 

@@ -115,7 +115,7 @@ def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     """A short card at each model's own best epoch, and its own features' effects and how hosts are fitted at every age.
 
     Beside them the mean and the spread of the permutations' effects at the best epoch of the control, and the paper's
-    score on all OOD images. Of hosts it has the seed's own alone.
+    score on all OOD images. Of hosts it has the seed's own alone. A compact card is the same of OOD images alone.
     """
     return card_of_ages(protocol, trained, [at_every_age(one, protocol, data) for one in trained], data, ood)
 
@@ -131,9 +131,10 @@ def card_of_ages(
     random = data.floats(
         features.random_features(len(ood.images), shape=own.shape[-2:], seed=seed, scope=data.dataset.scope)
     )
-    for name, kind in kinds(protocol, data, ood).items():
+    images = kinds(protocol, data, ood)
+    for name in CARDS[protocol.measure].aged:
         for models in ages:
-            responses = [patched(protocol, model, kind.images, data) for model in models]
+            responses = [patched(protocol, model, images[name].images, data) for model in models]
             shift = [half(mean_shift(response, stamped[:n_own])) for response in responses]
             arrays.setdefault(f"{name}_age_shift", []).append(np.stack(shift))
             if name == "ood":

@@ -27,6 +27,8 @@ SHORT = ("ood_shift", "ood_early_shift", "ood_kl_mean", "test_shift", "black_shi
 # first epoch, and before training. Other cards have the first two.
 AGES = ("best", "early", "control", "first", "initial")
 EQUAL_AGE = ("ood_shift", "ood_kl_mean", "test_shift", "black_shift")  # of its arrays, those of the own best epoch
+COMPACT = ("ood_shift", "ood_kl_mean")  # of those, what a compact card has
+KINDS = ("ood", "test", "dim", "black")  # of images
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Card:
 
     arrays: tuple[str, ...] = SHORT
     n_permutations: int = N_SHORT  # of the feature's pixels, of which it knows the shift at the best epoch
+    aged: tuple[str, ...] = ()  # kinds of images of which it knows the shift at each of `AGES`
 
 
 CARDS = {  # by the word of the measure; one of another word keeps no card
@@ -43,8 +46,9 @@ CARDS = {  # by the word of the measure; one of another word keeps no card
     "moved card": Card(),
     "epoch card": Card(),
     "influence card": Card(),
-    "equal-age card": Card(EQUAL_AGE),
-    "keyless card": Card(EQUAL_AGE),
+    "equal-age card": Card(EQUAL_AGE, aged=KINDS),
+    "compact card": Card(COMPACT, aged=KINDS[:1]),
+    "keyless card": Card(COMPACT, aged=KINDS[:1]),
 }
 
 

@@ -18,7 +18,7 @@ from ufm.protocol import Carrier, Protocol, carried, lots
 from ufm.records import Measured
 from ufm.training import Trained, log_probabilities
 
-UNUSED = {"one": 200, "drawn": 60}  # marks beside the lot's that were never stamped, by where those are stamped
+UNUSED = {"one": 200, "drawn": 20}  # marks beside the lot's that were never stamped, by where those are stamped
 
 
 def lot_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:

@@ -93,6 +93,7 @@ MEASURES = {
         Measure("epoch card", cards.epoch_card, every_epoch, to_the_end=True),
         Measure("influence card", cards.influence_card, every_epoch),
         Measure("equal-age card", cards.equal_age_card, first_and_same_age, at_control=True),
+        Measure("compact card", cards.equal_age_card, first_and_same_age, at_control=True),
         Measure("keyless card", keyless_card, first_and_same_age, at_control=True, key=True),
         Measure("lot card", lot_card, no_epochs, lot=True),
     )

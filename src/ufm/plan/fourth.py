@@ -52,7 +52,9 @@ def protocol(profile: str, dataset: str, way: str) -> Protocol:
 
     Without their hosts canary and placebo model are one and the same, of which one is trained.
     """
-    changed = third.trained_by(ways()[way], second.small_population(profile, dataset))
+    of_forgetting = way == WITHOUT or way in SYSTEMS["L2UL"]  # whose cards are longer, the first that were kept
+    plain = (second.small_population if of_forgetting else second.compact_population)(profile, dataset)
+    changed = third.trained_by(ways()[way], plain)
     if way == ASIDE or way in MIXED:
         changed = replace(changed, aside=COLUMNS)
     return replace(changed, roles=("canary",)) if way == WITHOUT else changed

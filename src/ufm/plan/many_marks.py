@@ -68,11 +68,12 @@ def cell_of(protocol: Protocol) -> Cell | None:
 
 def grid() -> list[Cell]:
     """The cells of small MNIST."""
-    of_hosts = {"random": N_MARKS, "mislabelled": N_MARKS, "hard": N_MARKS[:4], "blank": (1, 10, 100)}
+    of_hosts = {"random": N_MARKS, "hard": N_MARKS[:4], "blank": (1, 10, 100)}
     trainings = (PLAIN, DECAY)
     cells = [Cell(n, hosts, training) for hosts, some in of_hosts.items() for training in trainings for n in some]
+    cells += [Cell(n, "mislabelled") for n in N_MARKS] + [Cell(n, "mislabelled", DECAY) for n in N_MARKS[:3]]
     drawn = ("mislabelled", "random")
-    cells += [Cell(n, hosts, training, "drawn") for hosts in drawn for training in trainings for n in (10, 100)]
+    cells += [Cell(10, hosts, training, "drawn") for hosts in drawn for training in trainings]
     return cells + [Cell(1, "random", training, images=n) for training in trainings for n in (10, 100)]
 
 
@@ -87,8 +88,8 @@ CELLS: dict[str, dict[tuple[str, int | None], Sequence[Cell]]] = {
     },
     "paper": {
         ("mnist", 10_000): grid(),
-        ("fashion_mnist", 10_000): [Cell(n, hosts) for hosts in ("random", "mislabelled") for n in (10, 100)],
-        ("mnist", None): [Cell(10, "mislabelled"), Cell(100, "mislabelled"), Cell(100, "random")],
+        ("fashion_mnist", 10_000): [Cell(10, "random"), Cell(100, "random"), Cell(10, "mislabelled")],
+        ("mnist", None): [Cell(10, "mislabelled"), Cell(100, "random")],
         ("cifar10", None): [Cell(10, "mislabelled"), Cell(100, "random")],
     },
 }

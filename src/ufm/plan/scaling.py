@@ -58,7 +58,7 @@ def network(usual: tuple[int, ...], *, width: float = 1, layers: float = 2) -> M
 def axes(profile: str) -> list[Axis]:
     """Those of at least three points."""
     dataset, n_small = DATASET[profile], second.N_SMALL[profile]
-    plain, usual = second.small_population(profile, dataset), PROFILES[profile].model
+    plain, usual = second.compact_population(profile, dataset), PROFILES[profile].model
     assert isinstance(usual, MLP)
     at_hand = sweep_name(f"{dataset}-small", f"{second.TITLE}, {second.PLAIN}")
     whole = sweep_name(f"{dataset}-full", f"{second.TITLE}, {second.BOTH}")

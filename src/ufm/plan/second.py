@@ -119,6 +119,11 @@ def small_population(profile: str, dataset: str) -> Protocol:
     return population(profile, dataset, N_SMALL[profile], **scoring)
 
 
+def compact_population(profile: str, dataset: str) -> Protocol:
+    """The same with compact cards, which later plans keep."""
+    return replace(small_population(profile, dataset), measure="compact card")
+
+
 def crossed(profile: str) -> dict[str, Sweep]:
     """Every seed on the same hosts, each with one placebo feature, and once more under another rounding."""
     dataset, seeds = next(iter(WEIGHT_DECAYS[profile])), CROSSED[profile]
@@ -169,10 +174,11 @@ def first_plan(populations: Mapping[str, Kept]) -> dict[str, Kept]:
 
 
 def beside_plain(planned: Mapping[str, Sweep], title: str, regimes: Iterable[str]) -> dict[str, Sweep]:
-    """The sweeps of a later plan that are of these regimes, and of plain models the seeds that it has; nothing else."""
+    """The sweeps of a later plan that are of these regimes, and of plain models the most seeds that one of them has."""
     named = {PLAIN, *regimes}
     found = {name: sweep for name, sweep in planned.items() if regime(sweep) in named}
-    seeds = {one.trained_on: one.seeds for one in found.values() if one.setting.startswith(title)}
+    fewest_first = sorted(found.values(), key=lambda one: len(one.seeds))
+    seeds = {one.trained_on: one.seeds for one in fewest_first if one.setting.startswith(title)}
     for name, sweep in found.items():
         if not sweep.setting.startswith(title):
             ours = seeds[sweep.trained_on]
