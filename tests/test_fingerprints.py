@@ -15,6 +15,7 @@ from ufm.plan import registry
 from ufm.plan.populations import population
 from ufm.protocol import (
     SGD,
+    AdvBN,
     Distillation,
     Erasing,
     Experiment,
@@ -57,6 +58,7 @@ ADDED = [
     (Training, "without_hosts", True),
     (Protocol, "aside", 7),
     (Training, "visual_mixer", VisualMixer(box=4, entropy=(1.0, 2.0), pieces=((4,) * 4,) * 3)),
+    (Training, "adv_bn", AdvBN(epochs=0)),
     (Scoring, "inputs", "raw"),
     (Training, "weight_decay", 0.1),
     (Training, "shuffle", True),
@@ -135,6 +137,7 @@ def test_hard_hosts_are_the_same_for_every_variant_and_measure():
         {"training": Training(cutmix=1.0, label_smoothing=0.1)},
         {"training": Training(distillation=Distillation())},
         {"training": Training(visual_mixer=VisualMixer(7, ((7,) * 4,) * 3)), "aside": 8},
+        {"training": Training(adv_bn=AdvBN())},
         {"scoring": Scoring(n_effect=5), "measure": "card", "roles": ("placebo",), "planned": (0, 1)},
         {"hosts": ("random", "hard"), "feature": "B", "position": (3, 3)},
     ):

@@ -14,7 +14,8 @@ def accuracies(cards: Cards, host: str) -> np.ndarray:
 def passes(cards: Cards, host: str) -> np.ndarray:
     """Images (n_seeds,) that are taken back through a model, mean over the stamped models of a kind of host.
 
-    In training, and in forgetting as it was at its own best epoch.
+    In training and fine-tuning, and in forgetting as it was at its own best epoch. One that AdvBN takes
+    back as far as the features that it perturbs is counted whole.
     """
     return np.mean([of_role(cards, role, host) for role in cards.protocol.roles], 0)
 
@@ -23,7 +24,9 @@ def of_role(cards: Cards, role: str, host: str) -> np.ndarray:
     """The same of the models of one role."""
     n_images = cards.protocol.n_train or source(cards.protocol.dataset).n_train
     trained = of_models(cards, role, host, "epochs") * n_images
-    forgetting = cards.protocol.training.forgetting
+    forgetting, adv_bn = cards.protocol.training.forgetting, cards.protocol.training.adv_bn
+    if adv_bn:
+        return trained + adv_bn.epochs * n_images * adv_bn.passes if adv_bn.epochs else trained * adv_bn.passes
     if forgetting is None:
         return trained
     attacks = forgetting.adversarial * forgetting.iterations

@@ -7,6 +7,7 @@ from ufm.protocol.settings import (
     EARLY_STOPPING,
     SAME_AGE,
     SGD,
+    AdvBN,
     Distillation,
     Erasing,
     Forgetting,
@@ -18,6 +19,7 @@ from ufm.protocol.settings import (
 )
 
 __all__ = [
+    "AdvBN",
     "Carrier",
     "Distillation",
     "EARLY_STOPPING",

@@ -101,6 +101,10 @@ class Protocol:
             )
         if self.training.without_hosts and (isinstance(self.model, Published) or self.model.batch_norm):
             raise ValueError("without_hosts: in batch norm a host would still be among the images of its batch")
+        if self.training.adv_bn and (isinstance(self.model, Published) or self.model.batch_norm):
+            raise ValueError(
+                f"adv_bn: batch norm in {self.model.name} would need statistics of its own where features are perturbed"
+            )
         if overlap(self.dataset, self.scoring.ood_set):
             raise ValueError(f"ood_set: {self.scoring.ood_set} is what the models are trained on; choose other images")
         for host in self.hosts:

@@ -152,6 +152,7 @@ def clean(protocol: Protocol) -> Protocol:
             forgetting=None,
             without_hosts=False,
             visual_mixer=None,
+            adv_bn=None,
             batch_size=min(protocol.training.batch_size, Training.batch_size),  # larger batches have the same hosts
         ),
     )

@@ -138,6 +138,37 @@ class VisualMixer:
 
 
 @dataclass(frozen=True)
+class AdvBN:
+    """Adversarial batch normalisation (Shu et al. 2021, arXiv 2009.08965): training on the worst statistics of a batch.
+
+    Mean and standard deviation of what the first hidden layer gives of a batch are multiplied, unit by unit, by factors
+    that steps of sign-gradient ascent choose so that the loss is high; what is trained on is the sum of the losses with
+    them and without. A trained model is fine-tuned, its first hidden layer frozen. The defaults are those of the
+    released code.
+    """
+
+    steps: int = 6  # of ascent; 0: nothing is perturbed, and the sum is twice the loss
+    stride: float = 0.2  # of a factor in one step
+    radius: float = 1.1  # by how much a factor may differ from one
+    epochs: int = 20  # of fine-tuning; 0: none, models are trained so from their initial weights, nothing frozen
+    optimiser: SGD = field(default_factory=lambda: SGD(learning_rate=1e-3, weight_decay=1e-4))  # of fine-tuning
+
+    def __post_init__(self):
+        whole_numbers(self, "steps", "epochs")
+        for name in ("steps", "epochs"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: cannot be negative, got {getattr(self, name)}")
+        for name in ("stride", "radius"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: must be above zero, got {getattr(self, name)}")
+
+    @property
+    def passes(self) -> int:
+        """How many times a step takes an image back through the network."""
+        return self.steps + 2
+
+
+@dataclass(frozen=True)
 class Training:
     """How one model is trained; the defaults are those of the released code but for what early stopping watches."""
 
@@ -163,6 +194,7 @@ class Training:
     forgetting: Forgetting | None = added(None)  # how trained models forget their hosts, before they are measured
     without_hosts: bool = added(False)  # whether models are trained without their hosts, a control without its seed's
     visual_mixer: VisualMixer | None = added(None)  # pixels shuffled within boxes, also where losses are watched
+    adv_bn: AdvBN | None = added(None)  # statistics of batches are perturbed
 
     def __post_init__(self):
         if self.early_stopping not in EARLY_STOPPING:
@@ -202,6 +234,12 @@ class Training:
             raise ValueError("label_noise: a control would forget hosts under labels that are not theirs")
         if self.distillation and self.of_hosts:
             raise ValueError("distillation: teachers neither forget hosts nor are trained without them")
+        for name in ("private", "without_hosts"):
+            if self.adv_bn and getattr(self, name):
+                raise ValueError(f"adv_bn: images share the statistics of their batch; leave {name} out")
+        for name in ("distillation", "forgetting"):
+            if self.adv_bn and getattr(self, name):
+                raise ValueError(f"adv_bn: does not go with {name}; leave one of the two out")
         if self.without_hosts and (self.mixup or self.cutmix):
             raise ValueError(f"{'mixup' if self.mixup else 'cutmix'}: mixes hosts into images that are trained on")
 

@@ -35,8 +35,10 @@ def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: in
     if isinstance(protocol.model, Published):  # whose images take long enough
         batch_size, n_models = min(8, batch_size), 1
     one_image = seconds_an_image(protocol.model, image_shape, batch_size, n_models, protocol.training.precision, device)
-    n_trainings = 2 if protocol.training.distillation else 1  # teacher and student
-    return one_image * n_images * protocol.training.epochs * n_trainings
+    n_trainings, n_epochs = 2 if protocol.training.distillation else 1, protocol.training.epochs  # teacher and student
+    if adv_bn := protocol.training.adv_bn:
+        n_epochs = n_epochs + adv_bn.epochs * adv_bn.passes if adv_bn.epochs else n_epochs * adv_bn.passes
+    return one_image * n_images * n_epochs * n_trainings
 
 
 @cache

@@ -5,6 +5,7 @@ so that the models of a seed that forget one image share it.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from ufm.training.feed import as_stamped
 from ufm.training.members import keys
 from ufm.training.optimiser import of_settings
 from ufm.training.stack import Stack
-from ufm.training.trained import State, Trained, loaded
+from ufm.training.trained import State, Trained, at_both_epochs, loaded
 
 SMALLEST = 1e-6  # what a gradient's norm is divided by, at least
 Forgotten = tuple[nn.Sequential, int]  # a model, and in how many steps it forgot its hosts
@@ -26,24 +27,13 @@ Forgotten = tuple[nn.Sequential, int]  # a model, and in how many steps it forgo
 
 def forget(trained: list[Trained], data: DeviceData) -> list[Trained]:
     """The models at their best epoch, and at their control's, after they forgot their hosts; others are of training."""
-    best = forgotten([(one.model, one.experiment) for one in trained], data)
-    kept = {place: one.at_control for place, one in enumerate(trained) if one.at_control is not None}
-    apart = [place for place, model in kept.items() if not same(model, trained[place].model)]
-    at_control = {place: best[place] for place in kept}  # where both epochs are one
-    at_control |= zip(
-        apart, forgotten([(kept[place], trained[place].experiment) for place in apart], data), strict=True
-    )
     found = []
-    for place, one in enumerate(trained):
-        (model, steps), (later, later_steps) = best[place], at_control.get(place, (None, 0))
-        found.append(replace(one, model=model, at_control=later, forgetting=(steps, later_steps)))
+    for one, ((model, steps), later) in zip(
+        trained, at_both_epochs(trained, partial(forgotten, data=data)), strict=True
+    ):
+        at_control, later_steps = later or (None, 0)
+        found.append(replace(one, model=model, at_control=at_control, forgetting=(steps, later_steps)))
     return found
-
-
-def same(one: nn.Sequential, other: nn.Sequential) -> bool:
-    """Whether two networks of one architecture have the same weights."""
-    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-    return all(torch.equal(*pair) for pair in pairs)
 
 
 def forgotten(models: list[tuple[nn.Sequential, Experiment]], data: DeviceData) -> list[Forgotten]:

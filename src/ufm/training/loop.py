@@ -9,9 +9,10 @@ import torch
 from ufm.data.on_device import DeviceData
 from ufm.progress import progress
 from ufm.protocol import Experiment, check
+from ufm.training.adv_bn import cut, fine_tune, on_worst_statistics
 from ufm.training.capacity import stack_size
 from ufm.training.distillation import outputs, teacher
-from ufm.training.epoch import train_epoch
+from ufm.training.epoch import of_logits, train_epoch
 from ufm.training.evaluation import cross_entropies, evaluate_stack
 from ufm.training.feed import Feed
 from ufm.training.forgetting import forget
@@ -92,6 +93,9 @@ def train_stack(
         taught, temperature = outputs(teachers, data, training.distillation), training.distillation.temperature
     loss = partial(cross_entropies, smoothing=training.label_smoothing, temperature=temperature)
     stack = stack_of(experiments, data)
+    losses_of = partial(of_logits, loss)
+    if training.adv_bn and not training.adv_bn.epochs:
+        losses_of = partial(on_worst_statistics, loss, training.adv_bn, cut(stack.template))
     optimiser, feed = optimiser_of(stack, training), Feed(experiments, data, taught)
     watched = as_asked(data.stopping_images, training.visual_mixer, data.dataset)
     courses = [Course(experiment, snapshots) for experiment in experiments]
@@ -101,7 +105,7 @@ def train_stack(
     what = f"seed {experiments[0].seed}, {len(experiments)} models, epochs"
     epochs = progress(range(1, training.epochs + 1), what, show=show)
     for epoch in epochs:
-        train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members), loss)
+        train_losses = train_epoch(stack, optimiser, feed.epoch(epoch, members), losses_of)
         stopping_losses, accuracies = evaluate_stack(stack, watched, data.stopping_labels)
         passed = zip(members, train_losses, stopping_losses, accuracies, strict=True)
         for place, (member, train_loss, stopping_loss, accuracy) in enumerate(passed):
@@ -119,6 +123,8 @@ def train_stack(
             optimiser.keep(torch.tensor(staying, device=stack.device))
     epochs.close()
     trained = [course.end(stack.template) for course in courses]
+    if training.adv_bn and training.adv_bn.epochs:
+        return fine_tune(trained, data)
     return forget(trained, data) if training.forgetting else trained
 
 

@@ -29,7 +29,8 @@ class Linear(Function):
     """x Wᵀ + b of every member, for x (n_images, n_in) or (n_members, n_images, n_in).
 
     norms: where it is asked for them, a pass back adds to them the squared norm of each image's own gradient by weight
-    and bias, which is that of its output's gradient times one more than that of its input, and writes no gradients.
+    and bias, which is that of its output's gradient times one more than that of its input, and writes no gradients. Nor
+    does it where weights need none.
     """
 
     @staticmethod
@@ -48,8 +49,10 @@ class Linear(Function):
     def backward(ctx, output):
         x, weight = ctx.saved_tensors
         weight_gradient, bias_gradient = ctx.gradients
-        if ctx.norms is not None and ctx.norms.asked:
+        asked = ctx.norms is not None and ctx.norms.asked
+        if asked:
             ctx.norms.squares += output.square().sum(-1) * (x.square().sum(-1) + 1)
+        if asked or not ctx.needs_input_grad[1]:
             inputs = torch.bmm(output, weight) if x.dim() == 3 and ctx.needs_input_grad[0] else None
             return inputs, None, None, None, None, None
         torch.sum(output, 1, out=bias_gradient)

@@ -197,7 +197,7 @@ def of_none(settings: None, stack: Stack, training: Training) -> Optimiser:
 
 
 @of_settings.register
-def of_sgd(settings: protocol.SGD, stack: Stack, training: Training) -> Optimiser:
+def of_sgd(settings: protocol.SGD, stack: Stack, training: Training) -> SGD:
     """Stochastic gradient descent."""
     return SGD(
         stack,

@@ -4,12 +4,14 @@ import math
 from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from ufm.protocol import Experiment
 
+T = TypeVar("T")
 State = dict[str, torch.Tensor]  # a network's weights, as its `load_state_dict` takes them
 
 
@@ -78,6 +80,27 @@ class Course:
             {epoch: loaded(template, state) for epoch, state in self.kept.items()},
             loaded(template, self.at_control) if self.at_control else None,
         )
+
+
+def at_both_epochs(
+    trained: list[Trained], changed: Callable[[list[tuple[nn.Sequential, Experiment]]], list[T]]
+) -> list[tuple[T, T | None]]:
+    """What becomes of each model as it was at its best epoch, and at its control's, if it was kept.
+
+    Where both are one it is changed once.
+    """
+    best = changed([(one.model, one.experiment) for one in trained])
+    kept = {place: one.at_control for place, one in enumerate(trained) if one.at_control is not None}
+    apart = [place for place, model in kept.items() if not same(model, trained[place].model)]
+    at_control = {place: best[place] for place in kept}
+    at_control |= zip(apart, changed([(kept[place], trained[place].experiment) for place in apart]), strict=True)
+    return [(one, at_control.get(place)) for place, one in enumerate(best)]
+
+
+def same(one: nn.Sequential, other: nn.Sequential) -> bool:
+    """Whether two networks of one architecture have the same weights."""
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(*pair) for pair in pairs)
 
 
 def loaded(template: nn.Sequential, state: State) -> nn.Sequential:
