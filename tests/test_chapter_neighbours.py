@@ -13,6 +13,7 @@ from ufm.chapters import neighbours
 from ufm.evidence import costs, on_seeds, planned_as
 from ufm.evidence.effects import LETTER
 from ufm.evidence.forgotten import AT_CONTROL
+from ufm.evidence.regimes import scaled_contrasts
 from ufm.evidence.ways import Change, Prevents, side_by_side
 from ufm.plan import fourth
 from ufm.report import by_population, by_way
@@ -27,6 +28,7 @@ MADE_UP = {
     fourth.L2UL: (1.0, 0.94, 0.4, 50),
     fourth.WITHOUT: (0.0, 0.95, 0.7, 0),
 }
+FINE_TUNED = {fourth.TUNED: (1.2, 0.95), fourth.ADV_BN: (0.6, 0.94), fourth.FROM_SCRATCH: (0.5, 0.93)}
 
 
 def models(way, effect, accuracy, probability, steps, n_seeds=20, *, title="MNIST, 10 000 images", rng=0):
@@ -157,6 +159,39 @@ def test_models_without_their_hosts_have_no_placebo(populations, hosts):
     assert len(ways) == 6
 
 
+def test_perturbations_are_compared_with_fine_tuning_alone(populations):
+    of_system = {way: models(way, *what, 0.9, 0, rng=9) for way, what in FINE_TUNED.items()}
+    planned = fourth.side_by_side({name: cards.sweep for name, cards in (populations | of_system).items()})
+    cards = side_by_side(populations | of_system, planned)
+    table = neighbours.perturbed(cards).set_index("host")
+    for host in ("random", "hard"):
+        one, other = (scaled_contrasts(of_system[way], host)["nats"] for way in (fourth.ADV_BN, fourth.TUNED))
+        assert table.loc[host, "nats"] == pytest.approx(np.mean(one - other))
+        assert table.loc[host, "change"] == Change.REDUCES
+    assert table["nats_p_holm"].min() == pytest.approx(2 * table["nats_p"].min())
+    said = neighbours.text_of_perturbed(neighbours.perturbed(cards), "paper")
+    assert said.startswith("MNIST, random hosts: −0.")
+    assert said.endswith("nats, reduces")
+    assert neighbours.text_of_perturbed(neighbours.perturbed(cards), "embedded") == REHEARSED.capitalize()
+    for lacking in (populations, {fourth.ADV_BN: of_system[fourth.ADV_BN]}):
+        assert neighbours.text_of_perturbed(neighbours.perturbed(lacking), "paper") == "Not recorded yet"
+    few = planned_as(on_seeds(of_system[fourth.ADV_BN], range(1012)), needed=20)
+    waiting = neighbours.perturbed(cards | {fourth.ADV_BN: few})
+    assert set(waiting["change"]) == {Change.OPEN}
+    assert neighbours.text_of_perturbed(waiting, "paper") == "Not recorded yet"
+    _, ways, _ = found(populations | of_system)
+    ours = ways[ways["system"] == "AdvBN"]
+    assert set(ours["versus"]) == {"plain"}
+    assert ours.groupby("way")["cost"].first().to_dict() == pytest.approx(
+        {way: accuracy - 0.95 for way, (_, accuracy) in FINE_TUNED.items()}
+    )
+    # Twenty epochs of training, twenty of fine-tuning; each step takes an image back eight times, or twice.
+    passes = {fourth.TUNED: 1 + 2, fourth.ADV_BN: 1 + 8, fourth.FROM_SCRATCH: 8}
+    assert ours.groupby("way")["passes"].first().to_dict() == pytest.approx(passes)
+    questions, ways, _ = found(populations | of_system)
+    assert by_way.texts(ways, questions)["without"].count("plain, hard hosts") == 1
+
+
 def test_every_system_has_its_row(ways):
     printed = neighbours.printed_systems(ways)
     assert list(dict.fromkeys(printed["system"])) == list(fourth.SYSTEMS)
@@ -199,8 +234,8 @@ def test_nothing_is_trained_yet(populations):
 
 def test_the_text_says_how_probable_hosts_are(hosts):
     said = neighbours.texts(hosts, "paper")
-    assert said["here"] == "L2UL, VisualMixer"
-    assert said["others"].startswith("Syfer, AdvBN")
+    assert said["here"] == "L2UL, VisualMixer, AdvBN"
+    assert said["others"].startswith("Syfer, Automatic Recall Machines")
     assert "MNIST, hard hosts: plain 0.90, L2UL 0.40, trained without hosts 0.70; L2UL less without" in said["probable"]
     rows = neighbours.printed_hosts(hosts)
     [done] = rows[(rows["models"] == fourth.L2UL) & (rows["hosts"] == "hard")]["forgotten"]
@@ -211,7 +246,11 @@ def test_the_text_says_how_probable_hosts_are(hosts):
 
 def test_every_text_of_the_page_is_there(questions, ways, hosts):
     page = (paths.NOTEBOOKS / "neighbours.md").read_text(encoding="utf-8")
-    there = by_way.texts(ways, questions).keys() | neighbours.texts(hosts, "paper").keys() | {"seeds", "smallest"}
+    there = (
+        by_way.texts(ways, questions).keys()
+        | neighbours.texts(hosts, "paper").keys()
+        | {"seeds", "smallest", "perturbed"}
+    )
     assert set(re.findall(r"{glue:text}`(\w+)`", page)) <= there
 
 

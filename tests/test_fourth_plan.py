@@ -8,7 +8,7 @@ import pytest
 from ufm import paths
 from ufm.plan import fourth, registry, second, third
 from ufm.plan.thresholds import SECOND
-from ufm.protocol import Forgetting
+from ufm.protocol import AdvBN, Forgetting
 
 PAGE = (paths.BOOK / "fourth-plan.md").read_text(encoding="utf-8")
 
@@ -53,7 +53,7 @@ def test_plain_models_are_of_the_seeds_of_the_ways(profile):
         rows = fourth.rows(beside, system)
         there = [way for way in ours if way in names]
         base = fourth.BASES.get(system, second.PLAIN)
-        expected = [one for one in (base, *there) if one in names]
+        expected = [one for one in (base, *there) if one in names] if there else []
         assert [row.setting for row in rows] == [one for one in expected for _ in range(2)]
 
 
@@ -98,3 +98,22 @@ def test_the_page_has_the_settings():
     ):
         assert said in PAGE.replace("\n", " "), said
     assert SECOND.smallest == 0.02
+
+
+def test_the_page_has_the_settings_of_perturbations():
+    usual, ways = AdvBN(), fourth.ways()
+    assert ways[fourth.ADV_BN].adv_bn == usual
+    assert ways[fourth.TUNED].adv_bn == replace(usual, steps=0)
+    assert ways[fourth.FROM_SCRATCH].adv_bn == replace(usual, epochs=0)
+    assert (usual.steps, usual.passes) == (6, 8)
+    for said in (
+        f"six steps of {usual.stride:g} from factors of one, which stay within {usual.radius:g} of one",
+        f"fine-tuning of {usual.epochs} epochs with SGD, a learning rate of {usual.optimiser.learning_rate:g} that "
+        f"falls to a tenth after half of them, momentum {usual.optimiser.momentum:g} and weight decay "
+        f"{usual.optimiser.weight_decay:g}",
+    ):
+        assert said in PAGE.replace("\n", " "), said
+    [plain, *others] = table((paths.BOOK / "benchmarks" / "adv-bn.md").read_text(encoding="utf-8"), "models")
+    kept = {rate: accuracy for name, rate, *_, accuracy in others if name == fourth.ADV_BN}
+    kept = [float(rate) for rate, accuracy in kept.items() if float(accuracy) > float(plain[-1]) - 0.01]
+    assert max(kept) == usual.optimiser.learning_rate

@@ -76,6 +76,12 @@ def replaced(table: pd.DataFrame, found: list[dict[str, float]], *names: str) ->
     return table.drop(columns=[name for name in own if name in table]).join(new)
 
 
+def perturbed(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """What AdvBN's perturbations change in fine-tuning, beside fine-tuning alone, see `ufm.evidence.ways.changes`."""
+    pairs = ways.pairs(populations, {fourth.ADV_BN: (fourth.ADV_BN, fourth.TUNED)})
+    return ways.changes(pairs) if pairs else pd.DataFrame(columns=["population", "host", "nats"])
+
+
 def on_hosts(populations: Mapping[str, Cards]) -> pd.DataFrame:
     """How canaries answer on their hosts, see `ufm.evidence.forgotten.beside_retraining`."""
     return forgotten.beside_retraining(populations, FORGETTING, fourth.WITHOUT)
@@ -130,6 +136,19 @@ def count(row: Mapping) -> str:
     """How many of the models that had their host to forget did."""
     fitted, done = (row.get(name, nan) for name in ("fitted", "forgotten"))
     return "–" if np.isnan(fitted) else f"{done:.0f} of {fitted:.0f}"
+
+
+def text_of_perturbed(table: pd.DataFrame, profile: str) -> str:
+    """For the text: what perturbations change, by data set and kind of host, in nats and in a word."""
+    if profile == "embedded":
+        return REHEARSED.capitalize()
+    said = [
+        f"{row['population'].partition(',')[0]}, {row['host']} hosts: {with_interval(row, digits=3, end='nats')} nats, "
+        f"{row['change']}"
+        for row in table.to_dict("records")
+        if not np.isnan(row.get("nats", nan))
+    ]
+    return ". ".join(said) or "Not recorded yet"
 
 
 def texts(hosts: pd.DataFrame, profile: str) -> dict[str, str]:

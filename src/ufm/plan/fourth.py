@@ -6,7 +6,7 @@ from dataclasses import replace
 from ufm.plan import second, third
 from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep, sweep_name
-from ufm.protocol import Forgetting, Protocol, Training, VisualMixer
+from ufm.protocol import AdvBN, Forgetting, Protocol, Training, VisualMixer
 
 PLACE = {"embedded": 15, "paper": 15}
 TITLE = "fourth plan"
@@ -19,13 +19,14 @@ MIXED = {
     "VisualMixer, boxes of 7": VisualMixer(7, ((7, 7, 7, 7),) * 3),
 }
 ASIDE, COLUMNS = "placebo aside", 8  # plain training with which these are compared
+TUNED, ADV_BN, FROM_SCRATCH = "fine-tuned alone", "AdvBN, fine-tuned", "AdvBN from scratch"
 WITHOUT = "trained without hosts"  # what forgetting is compared with; no word is said of it
 # The systems, each with the ways of training that it has here; none where it is not in this plan yet.
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "L2UL": (ASCENT, KEPT, L2UL),
     "VisualMixer": tuple(MIXED),
     "Syfer": (),
-    "AdvBN": (),
+    "AdvBN": (TUNED, ADV_BN, FROM_SCRATCH),
     "Automatic Recall Machines": (),
     "Reconstruction from a gradient": (),
     "FALCO": (),
@@ -69,6 +70,9 @@ def ways() -> dict[str, Training]:
         WITHOUT: Training(without_hosts=True),
         ASIDE: Training(),
         **{way: Training(visual_mixer=mixer) for way, mixer in MIXED.items()},
+        TUNED: Training(adv_bn=AdvBN(steps=0)),
+        ADV_BN: Training(adv_bn=AdvBN()),
+        FROM_SCRATCH: Training(adv_bn=AdvBN(epochs=0)),
     }
 
 
@@ -83,6 +87,10 @@ def compared(system: str) -> dict[str, tuple[str, str]]:
 
 
 def rows(planned: Mapping[str, Sweep], system: str) -> list[Row]:
-    """The rows of a system, which are corrected together: what it is compared with, then each of its ways."""
+    """The rows of a system, which are corrected together: what it is compared with, then each of its ways.
+
+    None where none of its ways is planned.
+    """
     settings = BASES.get(system, second.PLAIN), *SYSTEMS[system]
-    return second.rows(planned, TITLE, {one: one for one in settings}, "random", "hard")
+    found = second.rows(planned, TITLE, {one: one for one in settings}, "random", "hard")
+    return found if any(row.setting in SYSTEMS[system] for row in found) else []

@@ -30,6 +30,7 @@ def texts(table: pd.DataFrame, questions: pd.DataFrame) -> dict[str, str]:
     found = {"prevented": of_ways(table, "prevents", Prevents)}
     found["changed"] = of_ways(table, "change", (*CHANGES, Change.OPEN))
     without = questions[questions["setting"].isin(table["versus"])]
+    without = without.drop_duplicates(["population", "setting", "host", "there"])  # beside several systems
     names = without["population"] + ", " + without["setting"] + ", " + without["host"] + " hosts"
     found["without"] = by_word(without["there"], names)
     if "contrast" in table:
