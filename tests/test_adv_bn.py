@@ -294,7 +294,7 @@ def test_ways_that_change_images_or_labels_go_with_it(digits):
 @pytest.mark.parametrize("settings", [SCRATCH, TUNED], ids=["from scratch", "fine-tuned"])
 def test_a_seed_is_trained_and_measured(settings):
     training = replace(tiny.PROTOCOL.training, adv_bn=settings)
-    protocol = replace(tiny.PROTOCOL, roles=("canary", "placebo"), training=training, measure="equal-age card")
+    protocol = replace(tiny.PROTOCOL, roles=("canary", "placebo"), training=training, measure="compact card")
     with warnings.catch_warnings(action="error"):
         [(entry, measured)] = seeds.finish(protocol, [1])
     assert entry["identity"] == protocol.identity(1)
