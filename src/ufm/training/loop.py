@@ -94,8 +94,10 @@ def train_stack(
     loss = partial(cross_entropies, smoothing=training.label_smoothing, temperature=temperature)
     stack = stack_of(experiments, data)
     losses_of = partial(of_logits, loss)
-    if training.adv_bn and not training.adv_bn.epochs:
-        losses_of = partial(on_worst_statistics, loss, training.adv_bn, cut(stack.template))
+    if training.adv_bn:
+        start = cut(stack.template)
+        if not training.adv_bn.epochs:
+            losses_of = partial(on_worst_statistics, loss, training.adv_bn, start)
     optimiser, feed = optimiser_of(stack, training), Feed(experiments, data, taught)
     watched = as_asked(data.stopping_images, training.visual_mixer, data.dataset)
     courses = [Course(experiment, snapshots) for experiment in experiments]
