@@ -14,24 +14,32 @@ from typing import Any
 
 import pandas as pd
 
-from ufm.data import datasets
+from ufm.data.datasets import load
 from ufm.data.on_device import to_device
+from ufm.networks import MLP, Model
 from ufm.plan import profiles
 from ufm.protocol import Training
 from ufm.study.seeds import experiments
 from ufm.training import train
 
+DATASETS = ("mnist", "fashion_mnist")
 VALUES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SEEDS = range(500, 504)  # pilot seeds
 
 
-def stopping_losses(ways: Mapping[Any, Training], seeds: Sequence[int]) -> pd.DataFrame:
+def stopping_losses(
+    ways: Mapping[Any, Training],
+    seeds: Sequence[int],
+    *,
+    model: Model | None = None,
+    datasets: Sequence[str] = DATASETS,
+) -> pd.DataFrame:
     """Rows of data set, value and what the controls of those seeds reach, trained in each way, by its value."""
     rows = []
-    for dataset in ("mnist", "fashion_mnist"):
-        plain = replace(profiles.PROFILES["paper"], dataset=dataset, n_train=10_000, hosts=())
+    for dataset in datasets:
+        plain = replace(profiles.PROFILES["paper"], dataset=dataset, n_train=10_000, model=model or MLP(), hosts=())
         for seed in seeds:
-            data = datasets.load(dataset, n_train=plain.n_train, part=seed % plain.n_parts)
+            data = load(dataset, n_train=plain.n_train, part=seed % plain.n_parts)
             on_device = to_device(data)
             for value, training in ways.items():
                 protocol = replace(plain, training=training)
@@ -42,10 +50,10 @@ def stopping_losses(ways: Mapping[Any, Training], seeds: Sequence[int]) -> pd.Da
     return pd.DataFrame(rows)
 
 
-def show(name: str, rows: pd.DataFrame) -> None:
+def show(name: str, rows: pd.DataFrame, *, what: str = "data set") -> None:
     """Print the means over seeds as a table."""
     means = rows.groupby(["dataset", "value"], sort=False).mean()
-    print(f"| data set | {name} | stopping loss | training loss | best epoch |\n|---|---|---|---|---|")
+    print(f"| {what} | {name} | stopping loss | training loss | best epoch |\n|---|---|---|---|---|")
     for (dataset, value), row in means.iterrows():
         numbers = f"{row['stopping_loss']:.4f} | {row['train_loss']:.4f} | {row['best epoch']:.1f}"
         print(f"| {dataset} | {value:g} | {numbers} |")

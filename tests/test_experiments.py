@@ -19,7 +19,7 @@ PROTOCOL = Protocol(dataset="digits", n_train=400, scoring=Scoring(ood_set="phot
 MODELS = [MLP(), CNN1(), CNN2()]
 CANARY = Experiment(PROTOCOL, 1, 1, "canary", "random", 17, 3)
 # Fields that do not say how one is trained.
-UNTRAINED = {"scoring", "hosts", "measure", "roles", "planned", "control", "found_by"}
+UNTRAINED = {"scoring", "hosts", "measure", "roles", "planned", "control", "found_by", "found_at"}
 
 
 @pytest.fixture(scope="module")

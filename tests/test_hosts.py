@@ -133,6 +133,13 @@ def test_hosts_may_be_those_of_another_network(records):
     assert control.identity() == experiments(replace(wide, hosts=()), 2, data)[0].identity()
     other = replace(wide, found_by=CNN1(hidden=(16, 8)))
     assert len({one.fingerprint(2) for one in (wide, same, other)}) == 3
+    faster = replace(PROTOCOL, training=replace(PROTOCOL.training, learning_rate=0.1))
+    assert hosts.fingerprint(faster, 2) != hosts.fingerprint(PROTOCOL, 2)
+    same = replace(faster, found_at=PROTOCOL.training.learning_rate)
+    assert hosts.fingerprint(same, 2) == hosts.fingerprint(PROTOCOL, 2)
+    assert len({one.fingerprint(2) for one in (faster, same, PROTOCOL)}) == 3
+    with pytest.raises(ValueError, match="^found_at: must be above zero, got 0$"):
+        replace(PROTOCOL, found_at=0)
     with pytest.raises(ValueError, match="^found_by: 'mlp' is not one of cnn1"):
         replace(wide, found_by="mlp")
 

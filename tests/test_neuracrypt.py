@@ -7,6 +7,7 @@ import plain as by_hand
 import pytest
 import tiny
 import torch
+from test_forgetting import ascended_alone, attacked_alone
 from torch import nn
 
 from ufm.data import datasets
@@ -20,11 +21,11 @@ from ufm.networks import MLP, NeuraCrypt
 from ufm.networks.build import build, with_key
 from ufm.networks.encoder import Encoder
 from ufm.plan.sweep import Sweep
-from ufm.protocol import Private, Protocol, Training, hosts
+from ufm.protocol import SGD, Distillation, Erasing, Forgetting, Private, Protocol, Training, VisualMixer, hosts
 from ufm.randomness.streams import stream
 from ufm.study import seeds
 from ufm.study.runs import Population
-from ufm.training import Stack, log_probabilities, train
+from ufm.training import Stack, forgetting, log_probabilities, train
 
 SMALL = NeuraCrypt(width=16, units=(12,), hidden=(8,))
 PROTOCOL = replace(tiny.PROTOCOL, model=SMALL, roles=("canary", "placebo"), measure="keyless card")
@@ -43,9 +44,9 @@ def images(*leading, shape=(1, 28, 28)) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(0).normal(size=(*leading, *shape)))
 
 
-def experiments(data, of_seeds=(1, 2), model=SMALL) -> list:
+def experiments(data, of_seeds=(1, 2), model=SMALL, **training) -> list:
     """Control, canary and placebo of each seed."""
-    own = Training(learning_rate=0.01, batch_size=32, epochs=3, early_stopping="none", precision="float64")
+    own = Training(learning_rate=0.01, batch_size=32, epochs=3, early_stopping="none", precision="float64", **training)
     roles = ("control", "canary", "placebo")
     return [by_hand.member(data, role, model, own, seed=seed, at=7) for seed in of_seeds for role in roles]
 
@@ -83,6 +84,25 @@ def test_the_encoder_is_what_torch_makes_of_one_image_at_a_time(shape, patch, de
     assert not found.requires_grad
 
 
+@pytest.mark.parametrize(("shape", "patch"), [((1, 28, 28), 4), ((3, 8, 12), 2)])
+def test_without_a_key_patches_are_their_pixels_and_places(shape, patch):
+    model = NeuraCrypt(patch, 6, 1, (5,), (4,), encoded=False)
+    [unencoded, *reader] = build(model, shape, 3, seed=4, scope="s", dtype=torch.float64)
+    given, (n_channels, height, width) = images(5, shape=shape), shape
+    found, n_places = unencoded(given), height * width // patch**2
+    assert found.shape == (5, n_channels * patch**2 + n_places, height // patch, width // patch)
+    for n in range(5):
+        for row in range(height // patch):
+            for column in range(width // patch):
+                corner = given[n, :, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch]
+                place = [float(one == row * (width // patch) + column) for one in range(n_places)]
+                assert found[n, :, row, column].tolist() == [*corner.flatten().tolist(), *place]
+    assert not list(unencoded.parameters())
+    assert nn.Sequential(unencoded, *reader)(given).shape == (5, 3)
+    encoded = build(replace(model, encoded=True), shape, 3, seed=4, scope="s", dtype=torch.float64)
+    assert [type(one) for one in encoded[1:]] == [type(one) for one in reader]
+
+
 def test_a_key_is_of_its_seed_and_nothing_of_it_is_trained(digits):
     planned, data = experiments(digits), to_device(digits, precision="float64")
     keys = {}
@@ -110,16 +130,70 @@ def test_the_order_of_patches_makes_no_difference():
 # Training
 
 
-@pytest.mark.parametrize("of_seeds", [(1,), (1, 2)], ids=["one seed", "two seeds"])
-def test_a_stack_is_what_a_plain_loop_gives(of_seeds, digits):
-    planned = experiments(digits, of_seeds)
-    for experiment, trained in zip(
-        planned, train(planned, to_device(digits, precision="float64"), show=False), strict=True
-    ):
+WAYS = {
+    "plain": {},
+    "unencoded": {"model": replace(SMALL, encoded=False)},
+    "weight decay": {"weight_decay": 3.0},
+    "SGD": {"optimiser": SGD(learning_rate=0.05)},
+    "shuffled": {"shuffle": True},
+    "label smoothing": {"label_smoothing": 0.1},
+    "label noise": {"label_noise": 0.3},
+    "mixup": {"mixup": 0.4},
+    "CutMix": {"cutmix": 1.0},
+    "erasing": {"erasing": Erasing(0.7)},
+    "border": {"border": 3},
+    "distillation": {"distillation": Distillation()},
+    "distillation without the letter": {"distillation": Distillation(stamped=False)},
+    "VisualMixer": {"visual_mixer": VisualMixer(7, ((7,) * 4,) * 3)},
+}
+
+
+@pytest.fixture(scope="module")
+def plain(digits):
+    """A canary that is trained as usual."""
+    return by_hand.plain(experiments(digits)[1], digits).weights[-1]
+
+
+@pytest.mark.parametrize(("way", "of_seeds"), [*((way, (1,)) for way in WAYS), ("plain", (1, 2))])
+def test_a_stack_is_what_a_plain_loop_gives(way, of_seeds, digits, plain):
+    planned = experiments(digits, of_seeds, **WAYS[way])
+    on_device = to_device(digits, precision="float64", border=planned[0].protocol.training.border)
+    for experiment, trained in zip(planned, train(planned, on_device, show=False), strict=True):
         expected = by_hand.plain(experiment, digits)
         by_hand.assert_close(trained.model.state_dict(), expected.weights[-1], 1e-11)
         found = [past["stopping_loss"] for past in trained.history]
         assert found == pytest.approx(expected.stopping_loss, rel=1e-11)
+        if way not in ("plain", "unencoded"):
+            assert by_hand.deviation(expected.weights[-1], plain) > 1e-4
+
+
+def test_hosts_are_forgotten_with_the_key(digits):
+    """Against torch's autograd through the encoder, adversarial images and all."""
+    how = Forgetting(SGD(learning_rate=0.02), adversarial=3, iterations=5, radius=2.0, stride=0.5, steps=200)
+    data = to_device(digits, precision="float64")
+    before, after = (train(experiments(digits, (1,), **of)[1:], data, show=False) for of in ({}, {"forgetting": how}))
+    for one, later in zip(before, after, strict=True):
+        images, [label] = forgetting.own_hosts(later.experiment, data)
+        [starts, targets] = forgetting.drawn(later.experiment, data)
+        alone = AsAsked(one.model, data)
+        found = [attacked_alone(alone, images[0], target, start, how) for target, start in zip(targets, starts)]
+        assert (torch.stack(found) - images).abs().max() > 0.1
+        module = forgetting.loaded(one.model, one.model.state_dict())
+        given, answers = data.normalise(torch.stack([images[0], *found])), torch.cat([label[None], targets])
+        assert ascended_alone(module, given, answers, 1, how) == later.forgetting[0] > 0
+        by_hand.assert_close(later.model.state_dict(), module.state_dict(), 1e-9)
+        assert torch.equal(later.model[0].code, one.model[0].code)
+
+
+class AsAsked(nn.Module):
+    """A model as the attack of `test_forgetting` gives it images: less a half, times four."""
+
+    def __init__(self, module, data):
+        super().__init__()
+        self.module, self.data = module, data
+
+    def forward(self, x):
+        return self.module(self.data.normalise(x / 4 + 0.5))
 
 
 @pytest.mark.parametrize("keys", [(3, 3, 3), (3, 5, 3)], ids=["one key", "two keys"])
@@ -148,8 +222,9 @@ def test_images_that_all_share_are_encoded_once(monkeypatch):
 
 
 @pytest.mark.parametrize("transparent", [False, True])
-def test_patches_equal_whole_images(transparent):
-    model, given = network(), images(7).sigmoid()
+@pytest.mark.parametrize("encoded", [True, False])
+def test_patches_equal_whole_images(transparent, encoded):
+    model, given = network(replace(SMALL, encoded=encoded)), images(7).sigmoid()
     patches = torch.rand(3, 1, 5, 5, dtype=torch.float64)
     if transparent:
         patches[:, :, 2, 3] = torch.nan
@@ -274,5 +349,7 @@ def test_bad_settings_are_one_line(digits):
         Protocol("mnist", model=NeuraCrypt(), training=Training(private=Private()))
     with pytest.raises(ValueError, match=r"^model: a keyless card is of networks that read codes of images; use neur"):
         measure_of("keyless card").check(replace(PROTOCOL, model=MLP()))
+    with pytest.raises(ValueError, match=r"^model: a keyless card is of networks that read codes of images; use neur"):
+        measure_of("keyless card").check(replace(PROTOCOL, model=replace(SMALL, encoded=False)))
     with pytest.raises(ValueError, match=r"^control: a keyless card needs one"):
         measure_of("keyless card").check(replace(PROTOCOL, control=False))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as f
 
-from ufm.networks.encoder import Encoder
+from ufm.networks.encoder import Encoder, Unencoded
 from ufm.networks.trunk import Trunk
 
 Box = list[tuple[int, int]]
@@ -105,6 +105,7 @@ def of_trunk(layer: Trunk, clean: torch.Tensor, box: Box) -> Step:
 
 
 @reach.register(Encoder)
+@reach.register(Unencoded)
 @reach.register(nn.AdaptiveAvgPool2d)
 def of_whole(layer: nn.Module, clean: torch.Tensor, box: Box) -> Step:
     """Everywhere: a mean knows all places, and so do the statistics of an encoder."""

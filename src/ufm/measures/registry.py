@@ -68,7 +68,7 @@ class Measure:
             raise ValueError(
                 f"lot: {an} {self.word} {'needs' if self.lot else 'knows'} {'one' if self.lot else 'none'}"
             )
-        if self.key and not isinstance(protocol.model, NeuraCrypt):
+        if self.key and not (isinstance(protocol.model, NeuraCrypt) and protocol.model.encoded):
             raise ValueError(f"model: {an} {self.word} is of networks that read codes of images; use neuracrypt")
         if self.to_the_end and protocol.training.early_stopping != "none":
             raise ValueError(f"early_stopping: {an} {self.word} needs models that are all trained to the end")

@@ -1,4 +1,4 @@
-"""Random encoders: what makes of an image codes of its patches, of which nothing is trained."""
+"""What makes of an image codes of its patches, of which nothing is trained: random encoders, and none."""
 
 import numpy as np
 import torch
@@ -45,16 +45,37 @@ class Encoder(nn.Module):
             values.copy_(torch.from_numpy(draws.uniform(-limit, limit, tuple(values.shape))))
         self.code.copy_(torch.from_numpy(draws.standard_normal(tuple(self.code.shape))))
 
-    @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Codes (n, width, rows, columns) of normalised images."""
         n_rows, n_columns = self.code.shape[1:]
-        apart = images.unflatten(-2, (n_rows, -1)).unflatten(-1, (n_columns, -1))
-        patches = apart.movedim((2, 4), (1, 2)).flatten(3).flatten(1, 2)  # products are faster than convolutions
-        x = f.linear(patches, self.kernel.flatten(1), self.bias).relu()
+        # Products are faster than convolutions.
+        x = f.linear(patches_of(images, n_rows, n_columns), self.kernel.flatten(1), self.bias).relu()
         *inner, last = zip(self.weights, self.biases, strict=True)
         for one in inner:
             x = f.linear(x, *one)
             x = x - x.mean(1, keepdim=True)
             x = (x * (x.square().mean(1, keepdim=True) + EPSILON).rsqrt()).relu()
         return f.linear((x + self.code.flatten(1).T).relu(), *last).mT.unflatten(-1, (n_rows, n_columns))
+
+
+class Unencoded(nn.Module):
+    """Nothing random: each patch is its own pixels, and beside them its place, one of as many numbers as there are."""
+
+    places: torch.Tensor  # (rows · columns, rows · columns): for each place a one and zeros
+
+    def __init__(self, image_shape: tuple[int, int, int], patch: int):
+        super().__init__()
+        self.n_rows, self.n_columns = image_shape[1] // patch, image_shape[2] // patch
+        self.register_buffer("places", torch.eye(self.n_rows * self.n_columns))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Pixels and places (n, C · patch² + rows · columns, rows, columns) of normalised images."""
+        patches = patches_of(images, self.n_rows, self.n_columns)
+        both = torch.cat([patches, self.places.expand(len(images), -1, -1)], -1)
+        return both.mT.unflatten(-1, (self.n_rows, self.n_columns))
+
+
+def patches_of(images: torch.Tensor, n_rows: int, n_columns: int) -> torch.Tensor:
+    """Images (n, C, H, W) as patches (n, n_rows · n_columns, pixels), channel by channel."""
+    apart = images.unflatten(-2, (n_rows, -1)).unflatten(-1, (n_columns, -1))
+    return apart.movedim((2, 4), (1, 2)).flatten(3).flatten(1, 2)

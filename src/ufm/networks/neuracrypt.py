@@ -26,6 +26,7 @@ class NeuraCrypt(Model):
     depth: int = 1  # layers of the encoder with batch norm
     units: tuple[int, ...] = (128,)  # of each hidden layer before the mean over patches
     hidden: tuple[int, ...] = (128,)  # of each hidden layer after it
+    encoded: bool = True  # without, the same reader is given pixels of patches and their places, see `Unencoded`
 
     name = "neuracrypt"
 
@@ -40,14 +41,17 @@ class NeuraCrypt(Model):
         """As of every model. Raises ValueError where images are no whole patches."""
         from torch import nn
 
-        from ufm.networks.encoder import Encoder
+        from ufm.networks.encoder import Encoder, Unencoded
 
         height, width = image_shape[1:]
         if height % self.patch or width % self.patch or self.patch == height == width:
             several = f"several whole patches of {self.patch} x {self.patch}"
             raise ValueError(f"patch: images of {height} x {width} pixels are not {several}")
-        layers: list[nn.Module] = [Encoder(image_shape, self.patch, self.width, self.depth)]
-        for fan_in, fan_out in pairwise((self.width, *self.units)):
+        layers: list[nn.Module] = [Unencoded(image_shape, self.patch)]
+        n_numbers = image_shape[0] * self.patch**2 + height * width // self.patch**2
+        if self.encoded:
+            layers, n_numbers = [Encoder(image_shape, self.patch, self.width, self.depth)], self.width
+        for fan_in, fan_out in pairwise((n_numbers, *self.units)):
             layers += [nn.Conv2d(fan_in, fan_out, 1), nn.ReLU()]
         layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         for fan_in, fan_out in pairwise((self.units[-1], *self.hidden)):

@@ -57,6 +57,7 @@ class Protocol:
     rounding: int = added(0)
     lot: Lot | None = added(None)  # what is stamped in the place of one feature: many, of its pixels
     found_by: Model | None = added(None)  # the network whose clean models find its hosts; None: its own
+    found_at: float | None = added(None)  # the learning rate at which they do; None: its own
     # Columns by which placebo features lie to the right of the feature: where pixels are shuffled in boxes, a placebo
     # in the feature's own box would be the same as the feature.
     aside: int = added(0)
@@ -65,6 +66,8 @@ class Protocol:
         whole_numbers(self, "magnified", "n_carriers", "rounding", "aside", *([] if self.batch is None else ["batch"]))
         if self.rounding < 0:
             raise ValueError(f"rounding: cannot be negative, got {self.rounding}")
+        if self.found_at is not None and not self.found_at > 0:
+            raise ValueError(f"found_at: must be above zero, got {self.found_at}")
         if self.aside < 0:
             raise ValueError(f"aside: cannot be negative, got {self.aside}")
         if self.aside and self.magnified > 1:

@@ -134,6 +134,7 @@ def clean(protocol: Protocol) -> Protocol:
         model=(protocol.found_by or protocol.model).finder(colour=colour) or (CNN2() if colour else MLP()),
         training=replace(
             protocol.training,
+            learning_rate=protocol.found_at or protocol.training.learning_rate,
             early_stopping="half",
             # Convolutions in float64 take ten times as long.
             precision="float32" if colour else protocol.training.precision,

@@ -17,7 +17,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as f
 
-from ufm.networks.encoder import Encoder
+from ufm.networks.encoder import Encoder, Unencoded
 from ufm.networks.trunk import Trunk
 from ufm.randomness.counters import uniforms
 from ufm.training import operations
@@ -71,6 +71,7 @@ class Alone(Layer):
 
 
 @stacked.register(Encoder)
+@stacked.register(Unencoded)
 class Encoding(Layer):
     """Images that members share are encoded once where they share the key, too."""
 
