@@ -10,13 +10,13 @@ import pytest
 
 from ufm import paths
 from ufm.chapters import neighbours
-from ufm.evidence import costs, on_seeds, planned_as
+from ufm.evidence import costs, keyed, on_seeds, planned_as
 from ufm.evidence.effects import LETTER
 from ufm.evidence.forgotten import AT_CONTROL
 from ufm.evidence.regimes import scaled_contrasts
 from ufm.evidence.ways import Change, Prevents, side_by_side
 from ufm.plan import fourth
-from ufm.report import by_population, by_way
+from ufm.report import by_key, by_population, by_way
 from ufm.report.texts import REHEARSED
 
 # What a letter does to its host under each way, what stamped models get right, how probable they find the host's label
@@ -205,6 +205,21 @@ def test_every_system_has_its_row(ways):
     assert row["so it"] == Prevents.NOT
 
 
+def test_what_reads_codes_is_compared_with_what_reads_patches(populations):
+    """And not with plain models, of which there are more seeds."""
+    of, nothing = (
+        ways[ways["system"] == "Syfer"].set_index("host")
+        for ways in (found(populations | planted.keyed(effects=some))[1] for some in ((1.0, 0.5, 0.0), (0.0, 0.0, 0.0)))
+    )
+    assert set(of["way"]) == {fourth.ENCODED}
+    assert set(of["versus"]) == {fourth.PATCHES}
+    assert set(of["n"]) == {12}
+    assert (of["nats"] < -0.3).all()
+    assert set(of["change"]) == {Change.REDUCES}
+    assert set(of["prevents"]) == {Prevents.NOT}
+    assert set(nothing["prevents"]) == {Prevents.UNDECIDED}  # there was nothing to prevent
+
+
 def test_ways_that_lack_seeds_wait(populations):
     few = planned_as(on_seeds(populations[fourth.L2UL], range(1012)), needed=20)
     _, ways, hosts = found(populations | {fourth.L2UL: few})
@@ -234,8 +249,8 @@ def test_nothing_is_trained_yet(populations):
 
 def test_the_text_says_how_probable_hosts_are(hosts):
     said = neighbours.texts(hosts, "paper")
-    assert said["here"] == "L2UL, VisualMixer, AdvBN"
-    assert said["others"].startswith("Syfer, Automatic Recall Machines")
+    assert said["here"] == "L2UL, VisualMixer, Syfer, AdvBN"
+    assert said["others"].startswith("Automatic Recall Machines")
     assert "MNIST, hard hosts: plain 0.90, L2UL 0.40, trained without hosts 0.70; L2UL less without" in said["probable"]
     rows = neighbours.printed_hosts(hosts)
     [done] = rows[(rows["models"] == fourth.L2UL) & (rows["hosts"] == "hard")]["forgotten"]
@@ -251,6 +266,7 @@ def test_every_text_of_the_page_is_there(questions, ways, hosts):
         | neighbours.texts(hosts, "paper").keys()
         | {"seeds", "smallest", "perturbed"}
     )
+    there |= by_key.texts(keyed.by_key({}, fourth.ENCODED, fourth.PATCHES), "paper").keys()
     assert set(re.findall(r"{glue:text}`(\w+)`", page)) <= there
 
 

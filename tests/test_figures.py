@@ -24,8 +24,9 @@ from matplotlib.text import Text
 
 from ufm import chapters
 from ufm.chapters import as_released
-from ufm.evidence import cells
-from ufm.report import by_way, figures
+from ufm.evidence import cells, keyed
+from ufm.plan import fourth
+from ufm.report import by_key, by_way, figures
 
 N_SEEDS = 12
 
@@ -52,6 +53,12 @@ def forest_rows(populations):
     )
 
 
+def keys(populations):
+    """What is told with a key and without it, of as many data sets as populations."""
+    every = [planted.keyed(one.title) for one in populations]
+    return keyed.by_key({name: cards for some in every for name, cards in some.items()}, fourth.ENCODED, fourth.PATCHES)
+
+
 DRAWN = {
     "figures.pictures": lambda some: [images(some)],
     "figures.contrast_cells": lambda some: [cells.contrast_cells(dict(zip(planted.TITLES, some, strict=False)))],
@@ -62,6 +69,7 @@ DRAWN = {
     "by_way.drawn_ways": lambda some: [planted.by_way(some)[0]],
     "by_way.drawn_changes": lambda some: [planted.by_way(some)[1]],
     "by_way.drawn_costs": lambda some: [planted.by_way(some)[1]],
+    "by_key.drawn": lambda some: [keys(some)],
 }
 SETTINGS = {
     "figures.contrast_cells": {"smallest": 0.02},
@@ -74,6 +82,7 @@ ONE_PANEL = {
     "figures.contrast_rows": 1,
     "figures.waiting": 1,
     "by_way.drawn_changes": 2,
+    "by_key.drawn": 4,
 }
 for path in sorted(Path(__file__).parent.glob("test_chapter_*.py")):
     ours, chapter = vars(import_module(path.stem)), path.stem.removeprefix("test_chapter_")
@@ -82,7 +91,7 @@ for path in sorted(Path(__file__).parent.glob("test_chapter_*.py")):
 BY_POPULATION = sorted(set(DRAWN) - set(ONE_PANEL) - {"figures.pictures"})
 
 
-MODULES = {"figures": figures, "by_way": by_way} | {
+MODULES = {"figures": figures, "by_key": by_key, "by_way": by_way} | {
     module.name: import_module(f"ufm.chapters.{module.name}") for module in iter_modules(chapters.__path__)
 }
 

@@ -3,12 +3,14 @@
 import re
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 
 from ufm import paths
+from ufm.evidence import questions
 from ufm.plan import fourth, registry, second, third
 from ufm.plan.thresholds import SECOND
-from ufm.protocol import AdvBN, Forgetting
+from ufm.protocol import AdvBN, Forgetting, hosts
 
 PAGE = (paths.BOOK / "fourth-plan.md").read_text(encoding="utf-8")
 
@@ -26,7 +28,7 @@ def test_ways_are_beside_plain_models_of_the_second_plan():
     plain = second.small("paper", "mnist")["mnist-small-second-plan-plain"]
     for name, sweep in sweeps.items():
         assert set(sweep.seeds) <= set(plain.seeds), name
-        assert sweep.needed == len(sweep.seeds) == 20
+        assert sweep.needed == len(sweep.seeds) == (12 if second.regime(sweep) in fourth.READERS else 20)
         changed = {
             one.name
             for one in fields(sweep.protocol)
@@ -35,9 +37,15 @@ def test_ways_are_beside_plain_models_of_the_second_plan():
         also = {"without-hosts": {"training", "roles"}, "placebo-aside": {"aside", "measure"}}
         usual = {"training", "aside", "measure"} if "visualmixer" in name else {"training"}
         usual |= {"measure"} if sweep.protocol.training.adv_bn else set()
+        readers = {"model", "training", "found_at", "measure"}
+        also |= {"patches-as-they-are": readers, "neuracrypt": readers}
         assert changed == next((of for end, of in also.items() if name.endswith(end)), usual), name
-        assert sweep.protocol.measure == ("compact card" if "measure" in changed else "equal-age card")
-    assert len({sweep.protocol.training for sweep in sweeps.values()}) == len(sweeps)
+        card = "keyless card" if "neuracrypt" in name else "compact card"
+        assert sweep.protocol.measure == (card if "measure" in changed else "equal-age card")
+    assert len({(sweep.protocol.model, sweep.protocol.training) for sweep in sweeps.values()}) == len(sweeps)
+    for sweep in sweeps.values():
+        for part in range(6):
+            assert hosts.fingerprint(sweep.protocol, part) == hosts.fingerprint(plain.protocol, part)
     assert {sweep.protocol.aside for name, sweep in sweeps.items() if "aside" in name or "mixer" in name} == {8}
 
 
@@ -46,8 +54,11 @@ def test_plain_models_are_of_the_seeds_of_the_ways(profile):
     planned = {name: registry.sweeps(profile)[name] for name in registry.chapter("neighbours", profile)}
     beside = fourth.side_by_side(planned)
     assert list(beside) == list(planned)
-    assert {one.seeds for one in beside.values()} == {fourth.SEEDS[profile]} == {third.SEEDS[profile]}
+    assert fourth.SEEDS[profile] == third.SEEDS[profile]
     names = [second.regime(one) for one in beside.values()]
+    seeds = dict(zip(names, (one.seeds for one in beside.values()), strict=True))
+    assert {one for name, one in seeds.items() if name not in fourth.READERS} == {fourth.SEEDS[profile]}
+    assert {seeds[name] for name in fourth.READERS if name in seeds} <= {fourth.SEEDS[profile][:12]}
     assert names[0] == second.PLAIN
     assert set(names[1:]) == set(fourth.ways() if profile == "paper" else fourth.REHEARSED)
     for system, ours in fourth.SYSTEMS.items():
@@ -78,8 +89,9 @@ def test_the_page_has_every_system_and_way():
     ]
     assert "| L2UL | and weights" in PAGE
     every = [way for ours in fourth.SYSTEMS.values() for way in ours]
-    assert {*every, fourth.WITHOUT, fourth.ASIDE} == set(fourth.ways())
-    assert not {fourth.WITHOUT, fourth.ASIDE} & set(every)
+    others = {fourth.WITHOUT, fourth.ASIDE, fourth.PATCHES}
+    assert {*every, *others} == set(fourth.ways())
+    assert not others & set(every)
 
 
 def test_the_page_has_the_settings():
@@ -118,3 +130,26 @@ def test_the_page_has_the_settings_of_perturbations():
     kept = {rate: accuracy for name, rate, *_, accuracy in others if name == fourth.ADV_BN}
     kept = [float(rate) for rate, accuracy in kept.items() if float(accuracy) > float(plain[-1]) - 0.01]
     assert max(kept) == usual.optimiser.learning_rate
+def test_the_page_has_what_reads_encoded_images():
+    plain, encoded = fourth.READERS.values()
+    assert plain == replace(encoded, encoded=False)
+    assert {way: fourth.ways()[way].learning_rate for way in fourth.READERS} == dict.fromkeys(fourth.READERS, fourth.RATE)
+    said = PAGE.replace("\n", " ")
+    for words in (
+        f"patches of {encoded.patch} × {encoded.patch} pixels and a width of {encoded.width}",
+        f"one of {(28 // encoded.patch) ** 2}",
+        f"by {encoded.units[0]} units, takes the mean over patches, and has {encoded.hidden[0]} units more",
+        f"learning rate of Adam is {fourth.RATE:g}",
+    ):
+        assert words in said, words
+    assert encoded.depth == len(encoded.units) == len(encoded.hidden) == 1
+    assert questions.enough(np.array(fourth.seeds("paper", fourth.ENCODED)))  # to set a threshold
+    assert not questions.enough(np.array(fourth.SEEDS["paper"][: fourth.READ - 1]))
+
+
+def test_the_rate_is_that_of_the_lowest_loss():
+    rows = (paths.BOOK / "benchmarks" / "neuracrypt.md").read_text(encoding="utf-8").splitlines()[2:]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    for network in fourth.READERS:
+        losses = {float(rate): float(loss) for name, rate, loss, *_ in cells if name == network}
+        assert min(losses, key=losses.__getitem__) == fourth.RATE

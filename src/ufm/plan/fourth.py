@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ufm.networks import NeuraCrypt
 from ufm.plan import second, third
 from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep, sweep_name
@@ -20,19 +21,24 @@ MIXED = {
 }
 ASIDE, COLUMNS = "placebo aside", 8  # plain training with which these are compared
 TUNED, ADV_BN, FROM_SCRATCH = "fine-tuned alone", "AdvBN, fine-tuned", "AdvBN from scratch"
+# Networks that read patches: as they are, with which the other is compared, and encoded by a random network.
+PATCHES, ENCODED = "patches as they are", "NeuraCrypt"
+READERS = {PATCHES: NeuraCrypt(encoded=False), ENCODED: NeuraCrypt()}
+RATE = 0.01  # of Adam for these (book/benchmarks/neuracrypt.md)
+READ = 12  # seeds of these: of fewer no share found at five false alarms in a hundred can be said
 WITHOUT = "trained without hosts"  # what forgetting is compared with; no word is said of it
 # The systems, each with the ways of training that it has here; none where it is not in this plan yet.
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "L2UL": (ASCENT, KEPT, L2UL),
     "VisualMixer": tuple(MIXED),
-    "Syfer": (),
+    "Syfer": (ENCODED,),
     "AdvBN": (TUNED, ADV_BN, FROM_SCRATCH),
     "Automatic Recall Machines": (),
     "Reconstruction from a gradient": (),
     "FALCO": (),
     "Robustness of private models": (),
 }
-BASES = {"VisualMixer": ASIDE}  # what a system is compared with, where it is not plain models
+BASES = {"VisualMixer": ASIDE, "Syfer": PATCHES}  # what a system is compared with, where it is not plain models
 REHEARSED = (L2UL, WITHOUT)  # what the embedded profile has of it
 
 
@@ -41,11 +47,16 @@ def sweeps(profile: str) -> dict[str, Sweep]:
     names = ways() if profile == "paper" else REHEARSED
     return {
         sweep_name(f"{dataset}-small", f"{TITLE}, {way}"): Sweep(
-            protocol(profile, dataset, way), SEEDS[profile], len(SEEDS[profile]), 28, f"{TITLE}, {way}"
+            protocol(profile, dataset, way), seeds(profile, way), len(seeds(profile, way)), 28, f"{TITLE}, {way}"
         )
         for dataset in DATASETS[profile]
         for way in names
     }
+
+
+def seeds(profile: str, way: str) -> range:
+    """The seeds of a way, the first of plain models'."""
+    return SEEDS[profile][:READ] if way in READERS else SEEDS[profile]
 
 
 def protocol(profile: str, dataset: str, way: str) -> Protocol:
@@ -56,6 +67,10 @@ def protocol(profile: str, dataset: str, way: str) -> Protocol:
     of_forgetting = way == WITHOUT or way in SYSTEMS["L2UL"]  # whose cards are longer, the first that were kept
     plain = (second.small_population if of_forgetting else second.compact_population)(profile, dataset)
     changed = third.trained_by(ways()[way], plain)
+    if way in READERS:
+        changed = replace(changed, model=READERS[way], found_at=plain.training.learning_rate)
+    if way == ENCODED:
+        changed = replace(changed, measure="keyless card")
     if way == ASIDE or way in MIXED:
         changed = replace(changed, aside=COLUMNS)
     return replace(changed, roles=("canary",)) if way == WITHOUT else changed
@@ -73,6 +88,7 @@ def ways() -> dict[str, Training]:
         TUNED: Training(adv_bn=AdvBN(steps=0)),
         ADV_BN: Training(adv_bn=AdvBN()),
         FROM_SCRATCH: Training(adv_bn=AdvBN(epochs=0)),
+        **{way: Training(learning_rate=RATE) for way in READERS},
     }
 
 

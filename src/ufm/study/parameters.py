@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from ufm.data import sources
 from ufm.data.folders import is_folder
-from ufm.networks import MODELS, Model, of_variant
+from ufm.networks import MODELS, Model, NeuraCrypt, of_variant
 from ufm.plan import registry
 from ufm.plan.cnns import QUARTER
 from ufm.plan.profiles import PROFILES, changed, trains_on
@@ -62,7 +62,7 @@ def shown(
     for name, sweep in like.items():
         if sweep.setting.startswith(varied_in(SCORED, "")) and sweep.protocol.scoring.ood_set in (dataset, ood_set):
             continue  # what is trained on now is not out of distribution, and what all are scored on is no variation
-        if found and not has_boxes(sweep.protocol, dataset):
+        if found and not (has_boxes(sweep.protocol, dataset) and keeps_network(sweep.protocol, model)):
             continue
         protocol = on_images(sweep.protocol, dataset, n_train) if elsewhere else sweep.protocol
         protocol = networked(scored_on(protocol, ood_set, n_ood), profile, model, variant)
@@ -93,9 +93,18 @@ def on_images(protocol: Protocol, dataset: str | None, n_train: int | None) -> P
 
 
 def has_boxes(protocol: Protocol, dataset: str | None) -> bool:
-    """Whether the boxes in which a protocol shuffles pixels, if it does, are whole ones of these images."""
-    mixer, (_, height, width) = protocol.training.visual_mixer, sources.source(dataset or protocol.dataset).shape
-    return mixer is None or not (height % mixer.box or width % mixer.box)
+    """Whether boxes in which a protocol shuffles pixels and patches that its network reads are whole ones of images."""
+    mixer, network = protocol.training.visual_mixer, protocol.model
+    sizes = [mixer.box] if mixer else []
+    if isinstance(network, NeuraCrypt):
+        sizes.append(network.patch)
+    _, height, width = sources.source(dataset or protocol.dataset).shape
+    return not any(height % size or width % size for size in sizes)
+
+
+def keeps_network(protocol: Protocol, model: str | Model | None) -> bool:
+    """Whether a protocol that is about its own network, which reads patches, is left with it."""
+    return model is None or not isinstance(protocol.model, NeuraCrypt)
 
 
 def is_possible(protocol: Protocol) -> bool:
