@@ -1,5 +1,5 @@
-"""Which learning rate of Adam a practitioner would choose for networks that read patches, encoded with a key and as they
-are: the one with the lowest loss on images that early stopping watches, within thirty epochs.
+"""Which learning rate of Adam a practitioner would choose for networks that read patches, as they are and encoded with
+a key: the one with the lowest loss on images that early stopping watches, within thirty epochs.
 
 The control of a pilot seed of small MNIST, for each rate: the lowest stopping loss, the training loss at that epoch and
 that epoch. Nothing is stamped, and no score is looked at.
@@ -19,8 +19,9 @@ READERS = {"patches as they are": NeuraCrypt(encoded=False), "NeuraCrypt": Neura
 
 def main() -> None:
     ways = {rate: Training(learning_rate=rate, epochs=EPOCHS) for rate in RATES}
-    found = {name: stopping_losses(ways, SEEDS[:1], model=model, datasets=("mnist",)) for name, model in READERS.items()}
-    rows = [rows.assign(dataset=name) for name, rows in found.items()]
+    rows = []
+    for name, model in READERS.items():
+        rows.append(stopping_losses(ways, SEEDS[:1], model=model, datasets=("mnist",)).assign(dataset=name))
     show("learning rate", pd.concat(rows), what="network")
 
 

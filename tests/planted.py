@@ -196,20 +196,19 @@ def by_way(populations):
     return [asked, ways.ways(every, asked, second.COMPARED)]
 
 
-def keyed(title="MNIST, 10 000 images", n_seeds=12, *, effects=(1.0, 0.5, 0.0), accuracies=(0.95, 0.9, 0.1), needed=None):
+def keyed(title="MNIST, 10 000 images", n_seeds=12, *, effects=(1.0, 0.5, 0.0), accuracies=(0.95, 0.9, 0.1)):
     """Cards of models that read patches, and of NeuraCrypt's, by the name of a sweep.
 
     Effects and accuracies of patches as they are, of codes with the key, and of codes without it.
     """
-    needed = n_seeds if needed is None else needed
-    found = {}
+    found, ends = {}, ("_shift", "_kl_mean", "_null")
     for way, effect, accuracy in zip((fourth.PATCHES, fourth.ENCODED), effects, accuracies, strict=False):
-        own = {"title": title, "setting": f"fourth plan, {way}", "needed": needed}
-        cards = regime(way, effect, n_seeds, rng=len(found), **own)
+        own = {"title": title, "setting": f"fourth plan, {way}", "rng": len(found)}
+        cards = regime(way, effect, n_seeds, **own, needed=n_seeds)
         found[f"{title}, {way}"] = replace(cards, models=cards.models.assign(accuracy=accuracy, epochs=20))
     [_, name] = found
     other = regime("another key", effects[2], n_seeds, title=title, rng=1)  # of the same labels
     arrays = {one: found[name].arrays[one] for one in found[name].arrays}
-    kept = {f"keyless_{one}": other.arrays[one] for one in other.arrays if one.endswith(("_shift", "_kl_mean", "_null"))}
+    kept = {f"keyless_{one}": other.arrays[one] for one in other.arrays if one.endswith(ends)}
     own = {"keyless_accuracy": np.full((n_seeds, 5), accuracies[2], np.float32)}
     return found | {name: replace(found[name], arrays=arrays | kept | own)}

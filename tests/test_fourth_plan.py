@@ -133,7 +133,7 @@ def test_the_page_has_the_settings_of_perturbations():
 def test_the_page_has_what_reads_encoded_images():
     plain, encoded = fourth.READERS.values()
     assert plain == replace(encoded, encoded=False)
-    assert {way: fourth.ways()[way].learning_rate for way in fourth.READERS} == dict.fromkeys(fourth.READERS, fourth.RATE)
+    assert {fourth.ways()[way].learning_rate for way in fourth.READERS} == {fourth.RATE}
     said = PAGE.replace("\n", " ")
     for words in (
         f"patches of {encoded.patch} × {encoded.patch} pixels and a width of {encoded.width}",

@@ -33,12 +33,14 @@ def table(populations):
 
 
 def test_a_row_is_of_who_asks_and_a_kind_of_host(table):
-    assert table[["models", "host"]].to_numpy().tolist() == [[name, host] for name in NAMES for host in ("random", "hard")]
+    expected = [[name, host] for name in NAMES for host in ("random", "hard")]
+    assert table[["models", "host"]].to_numpy().tolist() == expected
     assert set(table["population"]) == {"MNIST, 10 000 images"}
     of = table.set_index(["models", "host"])
     for name, effect, accuracy in zip(NAMES, (1.0, 0.5, 0.0), (0.95, 0.9, 0.1), strict=True):
         for host in ("random", "hard"):
-            assert of.loc[(name, host), "contrast"] == pytest.approx(0.9 * effect, abs=0.05)  # the mean over classes is gone
+            # The mean over classes is gone.
+            assert of.loc[(name, host), "contrast"] == pytest.approx(0.9 * effect, abs=0.05)
             assert of.loc[(name, host), "accuracy"] == pytest.approx(accuracy)
     assert (of.loc[NAMES[1], "known_found"] > 0.7).all()
     assert (of.loc[NAMES[2], "known_found"] < 0.5).all()

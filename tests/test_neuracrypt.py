@@ -176,7 +176,8 @@ def test_hosts_are_forgotten_with_the_key(digits):
         images, [label] = forgetting.own_hosts(later.experiment, data)
         [starts, targets] = forgetting.drawn(later.experiment, data)
         alone = AsAsked(one.model, data)
-        found = [attacked_alone(alone, images[0], target, start, how) for target, start in zip(targets, starts)]
+        every = zip(targets, starts, strict=True)
+        found = [attacked_alone(alone, images[0], target, start, how) for target, start in every]
         assert (torch.stack(found) - images).abs().max() > 0.1
         module = forgetting.loaded(one.model, one.model.state_dict())
         given, answers = data.normalise(torch.stack([images[0], *found])), torch.cat([label[None], targets])
