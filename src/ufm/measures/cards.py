@@ -115,7 +115,8 @@ def equal_age_card(protocol: Protocol, trained: list[Trained], data: DeviceData,
     """A short card at each model's own best epoch, and its own features' effects and how hosts are fitted at every age.
 
     Beside them the mean and the spread of the permutations' effects at the best epoch of the control, and the paper's
-    score on all OOD images. Of hosts it has the seed's own alone. A compact card is the same of OOD images alone.
+    score on all OOD images. Of hosts it has the seed's own alone. A compact card has no test images, and at
+    every age OOD images alone.
     """
     return card_of_ages(protocol, trained, [at_every_age(one, protocol, data) for one in trained], data, ood)
 

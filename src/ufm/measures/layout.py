@@ -27,7 +27,7 @@ SHORT = ("ood_shift", "ood_early_shift", "ood_kl_mean", "test_shift", "black_shi
 # first epoch, and before training. Other cards have the first two.
 AGES = ("best", "early", "control", "first", "initial")
 EQUAL_AGE = ("ood_shift", "ood_kl_mean", "test_shift", "black_shift")  # of its arrays, those of the own best epoch
-COMPACT = ("ood_shift", "ood_kl_mean")  # of those, what a compact card has
+COMPACT = ("ood_shift", "ood_kl_mean", "black_shift")  # of those, what a compact card has: all that detectors ask for
 KINDS = ("ood", "test", "dim", "black")  # of images
 
 
