@@ -133,13 +133,13 @@ def test_the_page_has_the_settings_of_perturbations():
 def test_the_page_has_what_reads_encoded_images():
     plain, encoded = fourth.READERS.values()
     assert plain == replace(encoded, encoded=False)
-    assert {fourth.ways()[way].learning_rate for way in fourth.READERS} == {fourth.RATE}
+    assert {way: fourth.ways()[way].learning_rate for way in fourth.READERS} == fourth.RATES
     said = PAGE.replace("\n", " ")
     for words in (
         f"patches of {encoded.patch} × {encoded.patch} pixels and a width of {encoded.width}",
         f"one of {(28 // encoded.patch) ** 2}",
         f"by {encoded.units[0]} units, takes the mean over patches, and has {encoded.hidden[0]} units more",
-        f"learning rate of Adam is {fourth.RATE:g}",
+        "learning rate of Adam is {:g} and {:g}".format(*(fourth.RATES[way] for way in fourth.READERS)),
     ):
         assert words in said, words
     assert encoded.depth == len(encoded.units) == len(encoded.hidden) == 1
@@ -152,4 +152,5 @@ def test_the_rate_is_that_of_the_lowest_loss():
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     for network in fourth.READERS:
         losses = {float(rate): float(loss) for name, rate, loss, *_ in cells if name == network}
-        assert min(losses, key=losses.__getitem__) == fourth.RATE
+        assert len(losses) == 4
+        assert min(losses, key=losses.__getitem__) == fourth.RATES[network]
