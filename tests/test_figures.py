@@ -69,7 +69,7 @@ DRAWN = {
     "by_way.drawn_ways": lambda some: [planted.by_way(some)[0]],
     "by_way.drawn_changes": lambda some: [planted.by_way(some)[1]],
     "by_way.drawn_costs": lambda some: [planted.by_way(some)[1]],
-    "by_key.drawn": lambda some: [keys(some)],
+    "by_key.drawn_keys": lambda some: [keys(some)],
 }
 SETTINGS = {
     "figures.contrast_cells": {"smallest": 0.02},
@@ -82,7 +82,7 @@ ONE_PANEL = {
     "figures.contrast_rows": 1,
     "figures.waiting": 1,
     "by_way.drawn_changes": 2,
-    "by_key.drawn": 4,
+    "by_key.drawn_keys": 4,
 }
 for path in sorted(Path(__file__).parent.glob("test_chapter_*.py")):
     ours, chapter = vars(import_module(path.stem)), path.stem.removeprefix("test_chapter_")

@@ -77,7 +77,7 @@ def test_rows_that_lack_seeds_wait(populations):
     table = asked(few)
     assert "contrast" not in table
     assert set(table["n"]) == {11}
-    printed = report.printed(table)
+    printed = report.printed_keys(table)
     assert set(printed["mean D, nats"]) == {"–"} == set(printed["is it there?"])
     assert set(report.texts(table, "paper").values()) == {"Not recorded yet"}
     half = asked(populations | {next(reversed(populations)): few[next(reversed(few))]})
@@ -90,9 +90,9 @@ def test_rows_that_lack_seeds_wait(populations):
 
 def test_where_nothing_is_trained_nothing_is_said():
     table = asked({})
-    assert report.printed(table).empty
+    assert report.printed_keys(table).empty
     assert set(report.texts(table, "paper").values()) == {report.NOT_HERE}
-    assert report.drawn(table).axes
+    assert report.drawn_keys(table).axes
 
 
 def test_texts_and_tables_are_those_of_the_rows(table):
@@ -103,10 +103,10 @@ def test_texts_and_tables_are_those_of_the_rows(table):
     assert said["keyed"].count("accuracy 0.950") == 2
     assert "MNIST, hard hosts" in said["keyless"]
     assert set(report.texts(table, "embedded").values()) == {REHEARSED.capitalize()}
-    printed = report.printed(table)
+    printed = report.printed_keys(table)
     assert printed["is it there?"].tolist()[:4] == ["–"] * 4
     assert not printed.astype(str).apply(lambda column: column.str.contains("nan|cannot")).any(axis=None)
     one = {name: replace(cards, sweep=replace(cards.sweep, trained_on="X")) for name, cards in planted.keyed().items()}
-    several = report.drawn(asked(planted.keyed() | {f"X, {name}": cards for name, cards in one.items()}))
+    several = report.drawn_keys(asked(planted.keyed() | {f"X, {name}": cards for name, cards in one.items()}))
     labels = [tick.get_text() for tick in several.axes[0].get_yticklabels()]
     assert len(labels) == 6

@@ -16,7 +16,7 @@ SHOWN |= {"accuracy": "accuracy"}
 DIGITS = {"contrast": 3, "accuracy": 3}
 
 
-def printed(table: pd.DataFrame) -> pd.DataFrame:
+def printed_keys(table: pd.DataFrame) -> pd.DataFrame:
     """A row a population, who asks and kind of host of `ufm.evidence.keyed.by_key`."""
     rows = [
         {"population": row["population"], "models": row["models"], "hosts": row["host"]}
@@ -51,7 +51,7 @@ def texts(table: pd.DataFrame, profile: str) -> dict[str, str]:
     return {"keyed": ". ".join(said), "keyless": by_word(keyless["there"], names)}
 
 
-def drawn(table: pd.DataFrame) -> Figure:
+def drawn_keys(table: pd.DataFrame) -> Figure:
     """Each quantity with intervals, a row a population and who asks, both kinds of host, a panel a quantity."""
     where = table["population"].str.partition(",")[0] + ", " if table["population"].nunique() > 1 else ""
     names = {"label": where + table["models"], "kind": table["host"]}
