@@ -130,6 +130,8 @@ def test_the_page_has_the_settings_of_perturbations():
     kept = {rate: accuracy for name, rate, *_, accuracy in others if name == fourth.ADV_BN}
     kept = [float(rate) for rate, accuracy in kept.items() if float(accuracy) > float(plain[-1]) - 0.01]
     assert max(kept) == usual.optimiser.learning_rate
+
+
 def test_the_page_has_what_reads_encoded_images():
     plain, encoded = fourth.READERS.values()
     assert plain == replace(encoded, encoded=False)
