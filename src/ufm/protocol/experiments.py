@@ -102,6 +102,10 @@ class Protocol:
                 f"private: has no gradient of a single image in {self.model.name} ({self.model.variant}); use an MLP "
                 "without batch norm"
             )
+        if self.training.tasks and not (self.model.images_apart and self.model.variant == "plain"):
+            raise ValueError(f"tasks: are learnt by plain MLPs, not by {self.model.name} ({self.model.variant})")
+        if self.training.tasks and self.batch is not None:
+            raise ValueError("batch: images that are learnt task after task are in batches of their task")
         if self.training.without_hosts and (isinstance(self.model, Published) or self.model.batch_norm):
             raise ValueError("without_hosts: in batch norm a host would still be among the images of its batch")
         if self.training.adv_bn and (isinstance(self.model, Published) or self.model.batch_norm):

@@ -1,6 +1,6 @@
 """How models are trained and on what they are scored."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from ufm.records.fingerprints import added
 
@@ -169,6 +169,46 @@ class AdvBN:
 
 
 @dataclass(frozen=True)
+class Recall:
+    """Automatic recall machines (Ji et al. 2020, arXiv 2006.12323): a network recalls what it learnt before this task.
+
+    After every step a copy of the batch is moved so that the network and what it was before the task disagree on it,
+    and a second step keeps the old answers there and on the batch. The defaults are those of the released code.
+    """
+
+    steps: int = 10  # of gradient descent on the recalled images
+    stride: float = 25.0  # of one step, in pixels of [0, 1]
+
+    def __post_init__(self):
+        whole_numbers(self, "steps")
+        for name in ("steps", "stride"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: must be above zero, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Continual learning: the classes are learnt in turn, each task without the images of the others.
+
+    The defaults are those that the released code of automatic recall machines has for MNIST.
+    """
+
+    n: int = 5  # tasks, among which the classes are split evenly, in their order; 1: all classes at once
+    passes: int = 1  # over the images of a task
+    batch_size: int = 10  # images in file order
+    optimiser: SGD = field(default_factory=lambda: SGD(learning_rate=0.05, momentum=0.0, weight_decay=0.0))
+    recall: Recall | None = None  # from the second task on
+
+    def __post_init__(self):
+        whole_numbers(self, "n", "passes", "batch_size")
+        for name in ("n", "passes", "batch_size"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: must be above zero, got {getattr(self, name)}")
+        if self.recall and self.n == 1:
+            raise ValueError("recall: in one task nothing was learnt before it")
+
+
+@dataclass(frozen=True)
 class Training:
     """How one model is trained; the defaults are those of the released code but for what early stopping watches."""
 
@@ -195,6 +235,8 @@ class Training:
     without_hosts: bool = added(False)  # whether models are trained without their hosts, a control without its seed's
     visual_mixer: VisualMixer | None = added(None)  # pixels shuffled within boxes, also where losses are watched
     adv_bn: AdvBN | None = added(None)  # statistics of batches are perturbed
+    # Classes are learnt in turn: no early stopping, and an optimiser, batches and passes of its own. An epoch is a task.
+    tasks: Tasks | None = added(None)
 
     def __post_init__(self):
         if self.early_stopping not in EARLY_STOPPING:
@@ -242,6 +284,9 @@ class Training:
                 raise ValueError(f"adv_bn: does not go with {name}; leave one of the two out")
         if self.without_hosts and (self.mixup or self.cutmix):
             raise ValueError(f"{'mixup' if self.mixup else 'cutmix'}: mixes hosts into images that are trained on")
+        for one in fields(self) if self.tasks else ():
+            if one.metadata.get("added") and one.name != "tasks" and getattr(self, one.name) != one.default:
+                raise ValueError(f"tasks: do not go with {one.name}; leave one of the two out")
 
     @property
     def of_hosts(self) -> bool:
@@ -250,7 +295,9 @@ class Training:
 
     @property
     def same_age(self) -> int:
-        """Epoch 10, or the last that every model is sure to reach where that is earlier."""
+        """Epoch 10, or the last that every model is sure to reach where that is earlier; the last of the tasks."""
+        if self.tasks:
+            return self.tasks.n
         return min(SAME_AGE, self.epochs if self.early_stopping == "none" else min(self.epochs, self.patience + 1))
 
 

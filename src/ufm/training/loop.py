@@ -18,6 +18,7 @@ from ufm.training.feed import Feed
 from ufm.training.forgetting import forget
 from ufm.training.members import stack_of
 from ufm.training.optimiser import optimiser_of
+from ufm.training.tasks import train_in_tasks
 from ufm.training.trained import Course, Trained
 from ufm.training.visual_mixer import as_asked
 
@@ -87,6 +88,8 @@ def train_stack(
 ) -> list[Trained]:
     """Train experiments of one architecture and hyper-parameters as one stack."""
     training = experiments[0].protocol.training
+    if training.tasks:
+        return train_in_tasks(experiments, data, snapshots, at_control, show)
     taught, temperature = None, 1.0
     if training.distillation:
         teachers = train_stack([teacher(one) for one in experiments], data, show=show)

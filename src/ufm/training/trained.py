@@ -6,6 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,6 +14,15 @@ from ufm.protocol import Experiment
 
 T = TypeVar("T")
 State = dict[str, torch.Tensor]  # a network's weights, as its `load_state_dict` takes them
+
+
+@dataclass(frozen=True, eq=False)
+class Recalled:
+    """What a model recalled, task by task, in pixels; zero in tasks without."""
+
+    # (n_tasks, h, w), mean over recalled images: where features are stamped, less the patch's mean over its deviation.
+    patches: np.ndarray
+    images: np.ndarray  # (n_tasks, C, H, W), the first of the last batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +37,7 @@ class Trained:
     at_control: nn.Sequential | None = None  # the model after the best epoch of its seed's control, if asked for
     # Steps in which it forgot its hosts, as it was at its best epoch and at its control's; none if it did not have to.
     forgetting: tuple[int, int] = (0, 0)
+    recalled: Recalled | None = None  # of one that recalls
 
 
 @dataclass
