@@ -8,13 +8,13 @@ import tiny
 
 from ufm.measures.registry import MEASURES, Measure, every_epoch, measure_of
 from ufm.networks import NeuraCrypt
-from ufm.protocol import Lot, Scoring, Training
+from ufm.protocol import Lot, Scoring, Tasks, Training
 from ufm.records import Measured
 from ufm.study import seeds
 
 LOT_CARD = "lot card"
 CARDS = [word for word in MEASURES if "card" in word and word != LOT_CARD]
-AT_CONTROL = ("equal-age card", "compact card", "keyless card")
+AT_CONTROL = ("equal-age card", "compact card", "keyless card", "task card")
 STOPPING = Training(epochs=30, patience=4, early_stopping="half")
 
 
@@ -31,6 +31,7 @@ STOPPING = Training(epochs=30, patience=4, early_stopping="half")
         ("equal-age card", [1, 5]),
         ("compact card", [1, 5]),
         ("keyless card", [1, 5]),
+        ("task card", [1, 2, 3, 4, 5]),
     ],
 )
 def test_epochs_that_are_kept(word, epochs):
@@ -88,6 +89,8 @@ def test_ood_images_of_every_label_are_asked_for_where_they_are_needed(word):
     protocol = replace(protocol, lot=Lot(2) if word == LOT_CARD else None)
     if word == "keyless card":
         protocol = replace(protocol, model=NeuraCrypt(width=8, units=(8,), hidden=(8,)))
+    if word == "task card":
+        protocol = replace(protocol, training=replace(protocol.training, tasks=Tasks(n=2)))
     if word in ("scores", "walkthrough", "card"):
         with pytest.raises(ValueError, match="^n_ood: none of the 1 images has the label . of a host of seed 1$"):
             seeds.finish(protocol, [1])

@@ -15,10 +15,10 @@ from ufm.data import datasets
 from ufm.data.on_device import to_device
 from ufm.networks import CNN1, MLP
 from ufm.networks.build import build
-from ufm.protocol import SGD, Lot, Recall, Tasks, Training
+from ufm.protocol import SGD, Recall, Tasks, Training, task_of
 from ufm.training import Stack, train
 from ufm.training.recall import disagreement, past, recalled, roughness
-from ufm.training.tasks import standardised, task_of
+from ufm.training.tasks import standardised
 
 SLOW = SGD(learning_rate=0.05, momentum=0.0, weight_decay=0.0)
 

@@ -15,7 +15,8 @@ def passes(cards: Cards, host: str) -> np.ndarray:
     """Images (n_seeds,) that are taken back through a model, mean over the stamped models of a kind of host.
 
     In training and fine-tuning, and in forgetting as it was at its own best epoch. One that AdvBN takes
-    back as far as the features that it perturbs is counted whole.
+    back as far as the features that it perturbs is counted whole. Of models that learn in tasks, tasks are taken to
+    have as many images each; through the network and its past, what is recalled is taken back in every step.
     """
     return np.mean([of_role(cards, role, host) for role in cards.protocol.roles], 0)
 
@@ -23,6 +24,10 @@ def passes(cards: Cards, host: str) -> np.ndarray:
 def of_role(cards: Cards, role: str, host: str) -> np.ndarray:
     """The same of the models of one role."""
     n_images = cards.protocol.n_train or source(cards.protocol.dataset).n_train
+    tasks = cards.protocol.training.tasks
+    if tasks:
+        recalled = (1 - 1 / tasks.n) * (2 * tasks.recall.steps + 2) if tasks.recall else 0.0
+        return np.full(len(cards.seeds), n_images * tasks.passes * (1 + recalled))
     trained = of_models(cards, role, host, "epochs") * n_images
     forgetting, adv_bn = cards.protocol.training.forgetting, cards.protocol.training.adv_bn
     if adv_bn:

@@ -49,6 +49,7 @@ CARDS = {  # by the word of the measure; one of another word keeps no card
     "equal-age card": Card(EQUAL_AGE, aged=KINDS),
     "compact card": Card(COMPACT, aged=KINDS[:1]),
     "keyless card": Card(COMPACT, aged=KINDS[:1]),
+    "task card": Card(COMPACT, aged=KINDS[:1]),
 }
 
 

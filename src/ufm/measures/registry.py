@@ -10,6 +10,7 @@ from ufm.measures import cards
 from ufm.measures.keyless import keyless_card
 from ufm.measures.lots import lot_card
 from ufm.measures.scored import score_seed
+from ufm.measures.tasks import task_card
 from ufm.measures.walkthrough import walk_through
 from ufm.networks import NeuraCrypt
 from ufm.protocol import Experiment, Protocol, Training
@@ -32,6 +33,11 @@ def first_and_same_age(training: Training) -> Collection[int]:
     return sorted({1, training.same_age})
 
 
+def every_task(training: Training) -> Collection[int]:
+    """All of them, which are the epochs of models that learn in tasks."""
+    return range(1, 1 + training.same_age)
+
+
 def every_epoch(training: Training) -> Collection[int]:
     """All of them."""
     return range(1, training.epochs + 1)
@@ -51,6 +57,7 @@ class Measure:
     lot: bool = False  # whether it is of models that carry a lot, and of no others
     every_label: bool = False  # whether there must be OOD images of every host's label
     key: bool = False  # whether the images of its models must be encoded
+    tasks: bool = False  # whether it is of models that learn task after task
     to_the_end: bool = False  # whether all models must be trained for all epochs
 
     def check(self, protocol: Protocol) -> None:
@@ -70,6 +77,8 @@ class Measure:
             )
         if self.key and not (isinstance(protocol.model, NeuraCrypt) and protocol.model.encoded):
             raise ValueError(f"model: {an} {self.word} is of networks that read codes of images; use neuracrypt")
+        if self.tasks and not protocol.training.tasks:
+            raise ValueError(f"tasks: {an} {self.word} is of models that learn in tasks; say in how many")
         if self.to_the_end and protocol.training.early_stopping != "none":
             raise ValueError(f"early_stopping: {an} {self.word} needs models that are all trained to the end")
 
@@ -95,6 +104,7 @@ MEASURES = {
         Measure("equal-age card", cards.equal_age_card, first_and_same_age, at_control=True),
         Measure("compact card", cards.equal_age_card, first_and_same_age, at_control=True),
         Measure("keyless card", keyless_card, first_and_same_age, at_control=True, key=True),
+        Measure("task card", task_card, every_task, at_control=True, tasks=True),
         Measure("lot card", lot_card, no_epochs, lot=True),
     )
 }

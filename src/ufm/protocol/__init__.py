@@ -17,6 +17,7 @@ from ufm.protocol.settings import (
     Tasks,
     Training,
     VisualMixer,
+    task_of,
     whole_numbers,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "is_fixed",
     "overlap",
     "placebo",
+    "task_of",
     "to_forget",
     "whole_numbers",
 ]

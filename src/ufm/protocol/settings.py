@@ -1,9 +1,11 @@
 """How models are trained and on what they are scored."""
 
 from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 from ufm.records.fingerprints import added
 
+Labels = TypeVar("Labels", bound=Any)  # an int, or an array of them
 EARLY_STOPPING = ("half", "released", "validation", "none")
 SAME_AGE = 10  # the epoch at which models of a seed are compared at the same age
 
@@ -235,7 +237,8 @@ class Training:
     without_hosts: bool = added(False)  # whether models are trained without their hosts, a control without its seed's
     visual_mixer: VisualMixer | None = added(None)  # pixels shuffled within boxes, also where losses are watched
     adv_bn: AdvBN | None = added(None)  # statistics of batches are perturbed
-    # Classes are learnt in turn: no early stopping, and an optimiser, batches and passes of its own. An epoch is a task.
+    # Classes are learnt in turn: without early stopping, by an optimiser, batches and passes of their own. A task is an
+    # epoch.
     tasks: Tasks | None = added(None)
 
     def __post_init__(self):
@@ -319,6 +322,14 @@ class Scoring:
         for name in ("n_ood", "n_effect", "n_permutations", "n_random"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
+
+
+def task_of(labels: Labels, n_classes: int, n: int) -> Labels:
+    """In which of n tasks, from 0, classes are learnt, of one label or of an array of them.
+
+    Of fewer classes than tasks some tasks have none.
+    """
+    return labels * n // n_classes
 
 
 def whole_numbers(settings: object, *names: str) -> None:

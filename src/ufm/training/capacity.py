@@ -35,6 +35,11 @@ def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: in
     if isinstance(protocol.model, Published):  # whose images take long enough
         batch_size, n_models = min(8, batch_size), 1
     one_image = seconds_an_image(protocol.model, image_shape, batch_size, n_models, protocol.training.precision, device)
+    if tasks := protocol.training.tasks:  # each step of recall goes through two networks
+        one_image = seconds_an_image(
+            protocol.model, image_shape, tasks.batch_size, n_models, protocol.training.precision, device
+        )
+        return one_image * n_images * tasks.passes * (1 + (2 * tasks.recall.steps + 2 if tasks.recall else 0))
     n_trainings, n_epochs = 2 if protocol.training.distillation else 1, protocol.training.epochs  # teacher and student
     if adv_bn := protocol.training.adv_bn:
         n_epochs = n_epochs + adv_bn.epochs * adv_bn.passes if adv_bn.epochs else n_epochs * adv_bn.passes

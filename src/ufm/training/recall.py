@@ -49,8 +49,8 @@ def recalled(
     for _ in range(settings.steps):
         x = x.detach().requires_grad_()
         given = data.normalise(x)
-        logits = (answers(stack, weights, given).log_softmax(-1) for weights in (old, new))
-        [gradient] = torch.autograd.grad((disagreement(*logits, present) + roughness(x)).sum(), x)
+        before, now = (answers(stack, weights, given).log_softmax(-1) for weights in (old, new))
+        [gradient] = torch.autograd.grad((disagreement(before, now, present) + roughness(x)).sum(), x)
         x = x - settings.stride * gradient
     return x.detach()
 

@@ -7,7 +7,7 @@ import torch
 
 from ufm.data.on_device import DeviceData, channels
 from ufm.progress import progress
-from ufm.protocol import Experiment
+from ufm.protocol import Experiment, task_of
 from ufm.training.evaluation import cross_entropies, evaluate_stack
 from ufm.training.feed import stamped_images
 from ufm.training.members import stack_of
@@ -16,11 +16,6 @@ from ufm.training.recall import answers, past, recalled
 from ufm.training.trained import Recalled, State, Trained, loaded
 
 SMALLEST = 1e-12  # what a patch's spread is divided by, at least
-
-
-def task_of(labels: torch.Tensor, n_classes: int, n: int) -> torch.Tensor:
-    """In which of n tasks, from 0, the classes of labels are learnt; of fewer classes than tasks some have none."""
-    return labels * n // n_classes
 
 
 def train_in_tasks(
