@@ -10,7 +10,7 @@ from ufm import paths
 from ufm.evidence import questions
 from ufm.plan import fourth, registry, second, third
 from ufm.plan.thresholds import SECOND
-from ufm.protocol import AdvBN, Forgetting, hosts
+from ufm.protocol import AdvBN, Forgetting, Recall, Tasks, hosts
 
 PAGE = (paths.BOOK / "fourth-plan.md").read_text(encoding="utf-8")
 
@@ -36,11 +36,12 @@ def test_ways_are_beside_plain_models_of_the_second_plan():
         }
         also = {"without-hosts": {"training", "roles"}, "placebo-aside": {"aside", "measure"}}
         usual = {"training", "aside", "measure"} if "visualmixer" in name else {"training"}
-        usual |= {"measure"} if sweep.protocol.training.adv_bn else set()
+        training = sweep.protocol.training
+        usual |= {"measure"} if training.adv_bn or training.tasks else set()
         readers = {"model", "training", "found_at", "measure"}
         also |= {"patches-as-they-are": readers, "neuracrypt": readers}
         assert changed == next((of for end, of in also.items() if name.endswith(end)), usual), name
-        card = "keyless card" if "neuracrypt" in name else "compact card"
+        card = "task card" if training.tasks else "keyless card" if "neuracrypt" in name else "compact card"
         assert sweep.protocol.measure == (card if "measure" in changed else "equal-age card")
     assert len({(sweep.protocol.model, sweep.protocol.training) for sweep in sweeps.values()}) == len(sweeps)
     for sweep in sweeps.values():
@@ -92,6 +93,9 @@ def test_the_page_has_every_system_and_way():
     others = {fourth.WITHOUT, fourth.ASIDE, fourth.PATCHES}
     assert {*every, *others} == set(fourth.ways())
     assert not others & set(every)
+    beside = {fourth.WITHOUT, fourth.ASIDE, fourth.AT_ONCE}
+    assert {*every, *beside} == set(fourth.ways())
+    assert not beside & set(every)
 
 
 def test_the_page_has_the_settings():
@@ -110,6 +114,17 @@ def test_the_page_has_the_settings():
         f"with a factor of {usual.importance:g}",
     ):
         assert said in PAGE.replace("\n", " "), said
+    recall = fourth.ways()[fourth.RECALL].tasks
+    alike = [fourth.ways()[way].tasks for way in (fourth.AT_ONCE, fourth.IN_TURN)]
+    assert alike == [replace(recall, n=1, recall=None), replace(recall, recall=None)]
+    assert recall == replace(Tasks(), recall=Recall(stride=1.0))
+    for said in (
+        f"SGD with a learning rate of {recall.optimiser.learning_rate:g} and batches of {recall.batch_size} images, one "
+        f"pass, {recall.recall.steps} steps",
+        f"a stride of {recall.recall.stride:g}, not of {Recall().stride:g}",
+    ):
+        assert said in PAGE.replace("\n", " "), said
+    assert (recall.passes, recall.n, recall.optimiser.momentum, recall.optimiser.weight_decay) == (1, 5, 0, 0)
     assert SECOND.smallest == 0.02
 
 

@@ -7,7 +7,7 @@ from ufm.networks import NeuraCrypt
 from ufm.plan import second, third
 from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep, sweep_name
-from ufm.protocol import AdvBN, Forgetting, Protocol, Training, VisualMixer
+from ufm.protocol import AdvBN, Forgetting, Protocol, Recall, Tasks, Training, VisualMixer
 
 PLACE = {"embedded": 15, "paper": 15}
 TITLE = "fourth plan"
@@ -26,6 +26,12 @@ PATCHES, ENCODED = "patches as they are", "NeuraCrypt"
 READERS = {PATCHES: NeuraCrypt(encoded=False), ENCODED: NeuraCrypt()}
 RATES = {PATCHES: 0.01, ENCODED: 0.003}  # of Adam, each the best of four (book/benchmarks/neuracrypt.md)
 READ = 12  # seeds of these: of fewer no share found at five false alarms in a hundred can be said
+AT_ONCE, IN_TURN, RECALL = "all classes at once", "task after task", "automatic recall"
+IN_TASKS = {  # by the released code's settings, but for the stride (book/benchmarks/recall.md)
+    AT_ONCE: Tasks(n=1),
+    IN_TURN: Tasks(),
+    RECALL: Tasks(recall=Recall(stride=1.0)),
+}
 WITHOUT = "trained without hosts"  # what forgetting is compared with; no word is said of it
 # The systems, each with the ways of training that it has here; none where it is not in this plan yet.
 SYSTEMS: dict[str, tuple[str, ...]] = {
@@ -33,12 +39,16 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "VisualMixer": tuple(MIXED),
     "Syfer": (ENCODED,),
     "AdvBN": (TUNED, ADV_BN, FROM_SCRATCH),
-    "Automatic Recall Machines": (),
+    "Automatic Recall Machines": (IN_TURN, RECALL),
     "Reconstruction from a gradient": (),
     "FALCO": (),
     "Robustness of private models": (),
 }
-BASES = {"VisualMixer": ASIDE, "Syfer": PATCHES}  # what a system is compared with, where it is not plain models
+BASES = {
+    "VisualMixer": ASIDE,
+    "Syfer": PATCHES,
+    "Automatic Recall Machines": AT_ONCE,
+}  # what a system is compared with, where it is not plain models
 REHEARSED = (L2UL, WITHOUT)  # what the embedded profile has of it
 
 
@@ -73,6 +83,8 @@ def protocol(profile: str, dataset: str, way: str) -> Protocol:
         changed = replace(changed, measure="keyless card")
     if way == ASIDE or way in MIXED:
         changed = replace(changed, aside=COLUMNS)
+    if way in IN_TASKS:
+        changed = replace(changed, measure="task card")
     return replace(changed, roles=("canary",)) if way == WITHOUT else changed
 
 
@@ -89,6 +101,7 @@ def ways() -> dict[str, Training]:
         ADV_BN: Training(adv_bn=AdvBN()),
         FROM_SCRATCH: Training(adv_bn=AdvBN(epochs=0)),
         **{way: Training(learning_rate=rate) for way, rate in RATES.items()},
+        **{way: Training(tasks=tasks) for way, tasks in IN_TASKS.items()},
     }
 
 
