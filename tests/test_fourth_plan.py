@@ -119,8 +119,8 @@ def test_the_page_has_the_settings():
     assert alike == [replace(recall, n=1, recall=None), replace(recall, recall=None)]
     assert recall == replace(Tasks(), recall=Recall(stride=1.0))
     for said in (
-        f"SGD with a learning rate of {recall.optimiser.learning_rate:g} and batches of {recall.batch_size} images, one "
-        f"pass, {recall.recall.steps} steps",
+        f"SGD with a learning rate of {recall.optimiser.learning_rate:g} and batches of {recall.batch_size} images, "
+        f"one pass, {recall.recall.steps} steps",
         f"a stride of {recall.recall.stride:g}, not of {Recall().stride:g}",
     ):
         assert said in PAGE.replace("\n", " "), said

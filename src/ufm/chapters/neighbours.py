@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, costs, forgotten, ways
+from ufm.evidence import Cards, costs, forgotten, tasks, ways
 from ufm.plan import fourth, second
 from ufm.plan.sweep import Sweep
 from ufm.report import by_way
@@ -62,6 +62,19 @@ def cost(with_it: Cards, without: Cards, host: str) -> dict[str, float]:
     change = costs.accuracies(with_it, host) - costs.accuracies(without, host)
     share = costs.passes(with_it, host) / costs.passes(without, host)
     return columns({"cost": bootstrap_t_interval(change), "passes": bootstrap_interval(share)})
+
+
+def in_tasks(populations: Mapping[str, Cards]) -> dict[str, pd.DataFrame]:
+    """What is asked of models that learn task after task, by the name of its table, see `ufm.evidence.tasks`.
+
+    Tables: by_task, and over_tasks of the system's ways, and recalls of those that recall.
+    """
+    ways = fourth.SYSTEMS["Automatic Recall Machines"]
+    return {
+        "by_task": tasks.by_task(populations, tuple(fourth.IN_TASKS)),
+        "over_tasks": tasks.over_tasks(populations, ways),
+        "recalls": tasks.recalls(populations, (fourth.RECALL,)),
+    }
 
 
 def by_setting(populations: Mapping[str, Cards]) -> dict[tuple[str, str], Cards]:

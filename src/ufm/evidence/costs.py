@@ -26,8 +26,9 @@ def of_role(cards: Cards, role: str, host: str) -> np.ndarray:
     n_images = cards.protocol.n_train or source(cards.protocol.dataset).n_train
     tasks = cards.protocol.training.tasks
     if tasks:
-        recalled = (1 - 1 / tasks.n) * (2 * tasks.recall.steps + 2) if tasks.recall else 0.0
-        return np.full(len(cards.seeds), n_images * tasks.passes * (1 + recalled))
+        seen, steps = n_images * tasks.passes, tasks.recall.steps if tasks.recall else 0
+        recalled = seen * (tasks.n - 1) / tasks.n * (2 * steps + 2) if steps else 0
+        return np.full(len(cards.seeds), seen + recalled)
     trained = of_models(cards, role, host, "epochs") * n_images
     forgetting, adv_bn = cards.protocol.training.forgetting, cards.protocol.training.adv_bn
     if adv_bn:

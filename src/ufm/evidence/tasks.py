@@ -106,7 +106,8 @@ def over_tasks(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.
     rows = []
     for population, setting, cards in in_tasks(populations, settings):
         for host in cards.protocol.hosts:
-            own, row = own_tasks(cards, host), {"population": population, "setting": setting, "host": host}
+            row: dict[str, object] = {"population": population, "setting": setting, "host": host}
+            own = own_tasks(cards, host)
             some = own < n_tasks(cards) - 1
             if cards.complete and some.sum() >= 3:
                 after = contrasts_after(cards, host)[some]
@@ -143,7 +144,8 @@ def recalls(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.Dat
     rows = []
     for population, setting, cards in in_tasks(populations, settings):
         for host in cards.protocol.hosts:
-            own, row = own_tasks(cards, host), {"population": population, "setting": setting, "host": host}
+            row: dict[str, object] = {"population": population, "setting": setting, "host": host}
+            own = own_tasks(cards, host)
             some = own < n_tasks(cards) - 1
             if cards.complete and some.sum() >= 3:
                 letter, other = (correlations(cards, host, stamped)[some] for stamped in ("canary", "placebo"))

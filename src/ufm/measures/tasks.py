@@ -26,7 +26,7 @@ def task_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood:
     planned = own_hosts([one.experiment for one in trained], data)
     pictures = host_versions(protocol, planned, data)
     every = [[one.snapshots[task] for task in range(1, 1 + len(one.history))] for one in trained]
-    arrays = {
+    arrays: dict[str, list] = {
         "task_shift": [
             [half(mean_shift(patched(protocol, model, images, data), stamped)) for model in models] for models in every
         ],
