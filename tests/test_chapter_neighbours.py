@@ -16,7 +16,7 @@ from ufm.evidence.forgotten import AT_CONTROL
 from ufm.evidence.regimes import scaled_contrasts
 from ufm.evidence.ways import Change, Prevents, side_by_side
 from ufm.plan import fourth
-from ufm.report import by_key, by_population, by_way
+from ufm.report import by_key, by_population, by_task, by_way
 from ufm.report.texts import REHEARSED
 
 # What a letter does to its host under each way, what stamped models get right, how probable they find the host's label
@@ -249,8 +249,8 @@ def test_nothing_is_trained_yet(populations):
 
 def test_the_text_says_how_probable_hosts_are(hosts):
     said = neighbours.texts(hosts, "paper")
-    assert said["here"] == "L2UL, VisualMixer, Syfer, AdvBN"
-    assert said["others"].startswith("Automatic Recall Machines")
+    assert said["here"] == "L2UL, VisualMixer, Syfer, AdvBN, Automatic Recall Machines"
+    assert said["others"].startswith("Reconstruction from a gradient")
     assert "MNIST, hard hosts: plain 0.90, L2UL 0.40, trained without hosts 0.70; L2UL less without" in said["probable"]
     rows = neighbours.printed_hosts(hosts)
     [done] = rows[(rows["models"] == fourth.L2UL) & (rows["hosts"] == "hard")]["forgotten"]
@@ -267,6 +267,8 @@ def test_every_text_of_the_page_is_there(questions, ways, hosts):
         | {"seeds", "smallest", "perturbed"}
     )
     there |= by_key.texts(keyed.by_key({}, fourth.ENCODED, fourth.PATCHES), "paper").keys()
+    in_tasks = neighbours.in_tasks({})
+    there |= by_task.texts(in_tasks["over_tasks"], in_tasks["recalls"]).keys()
     assert set(re.findall(r"{glue:text}`(\w+)`", page)) <= there
 
 

@@ -328,6 +328,16 @@ def test_scoring_images_are_others_than_those_trained_on_and_no_more_than_there_
     assert (scoring.ood_set, scoring.n_ood) == (ood_set, n_ood)
 
 
+def test_ways_that_other_networks_do_not_learn_in_are_left_out():
+    ours = {"mnist-small-fourth-plan-task-after-task", "mnist-small-fourth-plan-automatic-recall"}
+    for changes in ({"model": "cnn2"}, {"model": CNN2()}, {"variant": "dropout"}, {"model": MLP(dropout=True)}):
+        found = shown("neighbours", "paper", **changes)
+        assert "mnist-small-fourth-plan-l2ul" in found
+        assert not ours & found.keys()
+    for changes in ({}, {"model": "mlp"}, {"model": MLP(hidden=(8,))}, {"variant": "plain"}):
+        assert ours <= shown("neighbours", "paper", **changes).keys()
+
+
 def test_ways_whose_boxes_are_not_whole_are_left_out():
     found = shown("neighbours", "paper", dataset="cifar10")
     assert "mnist-small-fourth-plan-visualmixer-boxes-of-4" in found

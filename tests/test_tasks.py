@@ -7,16 +7,19 @@ from math import log
 import numpy as np
 import plain as by_hand
 import pytest
+import tiny
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ufm.data import datasets
 from ufm.data.on_device import to_device
+from ufm.measures.registry import measure_of
 from ufm.networks import CNN1, MLP
 from ufm.networks.build import build
 from ufm.protocol import SGD, Recall, Tasks, Training, task_of
-from ufm.training import Stack, train
+from ufm.study import seeds
+from ufm.training import Stack, log_probabilities, train
 from ufm.training.recall import disagreement, past, recalled, roughness
 from ufm.training.tasks import standardised
 
@@ -271,3 +274,63 @@ def test_what_does_not_go_with_tasks_is_refused(digits):
 def test_a_model_that_diverges_is_named(digits):
     with pytest.raises(ValueError, match="^learning_rate: training of seed 1 diverged in task"):
         train(experiments(digits, (1,), optimiser=replace(SLOW, learning_rate=1e200)), on_device(digits), show=False)
+
+
+# What is kept
+
+
+def test_a_task_card_is_a_compact_one_and_what_is_left_after_every_task(monkeypatch):
+    trainings = []
+
+    def kept(experiments, data, **arguments):
+        trainings.append((train(experiments, data, **arguments), data))
+        return trainings[-1][0]
+
+    monkeypatch.setattr(seeds, "train", kept)
+    recall = Tasks(batch_size=20, recall=Recall(steps=1, stride=1.0))
+    protocol = replace(
+        tiny.PROTOCOL, roles=("canary", "placebo"), training=replace(tiny.PROTOCOL.training, tasks=recall)
+    )
+    found = {}
+    for seed in range(6):  # until a host has later tasks, and one has none
+        [(_, measured)] = seeds.finish(replace(protocol, measure="task card"), [seed])
+        trained, data = trainings[-1]
+        task = trained[1].experiment.canary_label // 2
+        found.setdefault(task == 4, (measured.arrays, trained, data, seed))
+        for place, one in enumerate(trained):
+            image = measured.arrays["recalled_image"][place]
+            if place and task < 4:
+                np.testing.assert_allclose(image, one.recalled.images[task + 1], atol=2e-3, rtol=1e-3)
+                assert np.ptp(image) > 0
+            else:
+                assert not image.any()
+    arrays, trained, data, seed = found[False]
+    assert arrays["task_shift"].shape == (3, 5, 2, 10)
+    given = data.floats(datasets.ood_images("photo_patches", n=50).images[:20])
+    host = data.floats(data.dataset.train_images[data.dataset.place_of(trained[1].experiment.canary_index)])
+    for place, one in enumerate(trained):
+        np.testing.assert_allclose(arrays["recalled_patch"][place], one.recalled.patches, atol=2e-3)
+        for task in range(1, 6):
+            shifts, fits = [], []
+            for pixels in (by_hand.LETTER, trained[2].experiment.pixels()):
+                stamped, on_host = given.clone(), host.clone()
+                stamped[..., 1:6, 1:6] = on_host[..., 1:6, 1:6] = torch.from_numpy(pixels)
+                log_p = [log_probabilities(one.snapshots[task], data.normalise(x)) for x in (stamped, given)]
+                shifts.append((log_p[0] - log_p[1]).mean(0))
+                own = log_probabilities(one.snapshots[task], data.normalise(on_host[None]))
+                fits.append(own[0, trained[1].experiment.canary_label])
+            for shift, kept_shift in zip(shifts, arrays["task_shift"][place, task - 1], strict=True):
+                np.testing.assert_allclose(
+                    kept_shift, shift - shift.mean(), atol=2e-3 * max(1, float(shift.abs().max()))
+                )
+            np.testing.assert_allclose(arrays["task_host_log_probability"][place, task - 1, 0, 1:], fits, rtol=2e-3)
+        accuracies = [past["stopping_accuracy"] for past in one.history]
+        np.testing.assert_allclose(arrays["history"][place, :, 2], accuracies, rtol=1e-6)
+    [(_, compact)] = seeds.finish(replace(protocol, measure="compact card"), [seed])
+    more = {"task_shift", "task_host_log_probability", "history", "recalled_patch", "recalled_image"}
+    assert set(arrays) == set(compact.arrays) | more
+
+
+def test_a_task_card_is_of_nothing_else():
+    with pytest.raises(ValueError, match="^tasks: a task card is of models that learn in tasks; say in how many$"):
+        measure_of("task card").check(replace(tiny.PROTOCOL, measure="task card"))

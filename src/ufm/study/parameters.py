@@ -62,7 +62,8 @@ def shown(
     for name, sweep in like.items():
         if sweep.setting.startswith(varied_in(SCORED, "")) and sweep.protocol.scoring.ood_set in (dataset, ood_set):
             continue  # what is trained on now is not out of distribution, and what all are scored on is no variation
-        if found and not (has_boxes(sweep.protocol, dataset) and keeps_network(sweep.protocol, model)):
+        its_own = keeps_network(sweep.protocol, model) and learns(sweep.protocol, model, variant)
+        if found and not (has_boxes(sweep.protocol, dataset) and its_own):
             continue
         protocol = on_images(sweep.protocol, dataset, n_train) if elsewhere else sweep.protocol
         protocol = networked(scored_on(protocol, ood_set, n_ood), profile, model, variant)
@@ -105,6 +106,13 @@ def has_boxes(protocol: Protocol, dataset: str | None) -> bool:
 def keeps_network(protocol: Protocol, model: str | Model | None) -> bool:
     """Whether a protocol that is about its own network, which reads patches, is left with it."""
     return model is None or not isinstance(protocol.model, NeuraCrypt)
+
+
+def learns(protocol: Protocol, model: str | Model | None, variant: str | None) -> bool:
+    """Whether a network of this name and variant, None for the protocol's own, learns in tasks, if that is asked."""
+    name = model.name if isinstance(model, Model) else model
+    plain = (variant or (model.variant if isinstance(model, Model) else "plain")) == "plain"
+    return protocol.training.tasks is None or (name in (None, protocol.model.name) and plain)
 
 
 def is_possible(protocol: Protocol) -> bool:
