@@ -85,6 +85,8 @@ def test_words_of_the_course(populations, found):
         expected = np.mean([-0.2 * (4 - label // 2) for label in labels if label < 8])
         assert row["change"] == pytest.approx(expected, abs=0.02)
         assert row["own"] + row["change"] == pytest.approx(row["last"])
+        fits = [np.exp(-0.1 * (5 - label // 2)) for label in labels if label < 8]
+        assert (row["fits"], row["fits_last"]) == (pytest.approx(np.exp(-0.1)), pytest.approx(np.mean(fits)))
         assert table.loc[(RECALLING, host), "course"] == Course.NOTHING
     ours = found["over_tasks"]
     assert ours["p_holm"].min() == pytest.approx(4 * ours["p"].min())

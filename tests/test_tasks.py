@@ -19,7 +19,7 @@ from ufm.networks import CNN1, MLP
 from ufm.networks.build import build
 from ufm.protocol import SGD, Recall, Tasks, Training, task_of
 from ufm.study import seeds
-from ufm.training import Stack, log_probabilities, train
+from ufm.training import Stack, capacity, log_probabilities, train
 from ufm.training.recall import disagreement, past, recalled, roughness
 from ufm.training.tasks import standardised
 
@@ -334,3 +334,11 @@ def test_a_task_card_is_a_compact_one_and_what_is_left_after_every_task(monkeypa
 def test_a_task_card_is_of_nothing_else():
     with pytest.raises(ValueError, match="^tasks: a task card is of models that learn in tasks; say in how many$"):
         measure_of("task card").check(replace(tiny.PROTOCOL, measure="task card"))
+
+
+def test_time_is_that_of_all_passes_through_network_and_past(monkeypatch):
+    monkeypatch.setattr(capacity, "seconds_an_image", lambda model, shape, batch_size, *others: batch_size)
+    recall = Tasks(passes=3, batch_size=2, recall=Recall(steps=4))
+    for tasks, each in ((recall, 1 + 2 * 4 + 2), (replace(recall, recall=None), 1)):
+        protocol = replace(tiny.PROTOCOL, training=replace(tiny.PROTOCOL.training, tasks=tasks))
+        assert capacity.estimate(protocol, (1, 28, 28), 100) == 2 * 100 * 3 * each

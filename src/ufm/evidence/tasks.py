@@ -100,8 +100,9 @@ def over_tasks(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.
     """Is it forgotten over tasks: a row a population, setting and kind of host, of hosts that have a later task.
 
     Columns: population, setting, host, n (such hosts), and where no seed is lacking own and last (mean D after the
-    host's task and after the last, nats), change (the second less the first), each with its low and high end, p and
-    p_holm (of the change, over the rows); course.
+    host's task and after the last, nats), change (the second less the first), fits and fits_last (probability of the
+    host's label on the host with the letter, canaries), each with its low and high end, p and p_holm (of the change,
+    over the rows); course.
     """
     rows = []
     for population, setting, cards in in_tasks(populations, settings):
@@ -110,10 +111,12 @@ def over_tasks(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.
             own = own_tasks(cards, host)
             some = own < n_tasks(cards) - 1
             if cards.complete and some.sum() >= 3:
-                after = contrasts_after(cards, host)[some]
-                first, last = after[np.arange(len(after)), own[some]], after[:, -1]
+                both = (of(cards, host)[some] for of in (contrasts_after, probabilities_after))
+                (first, last), fits = ((one[np.arange(len(one)), own[some]], one[:, -1]) for one in both)
                 found = {"own": first, "last": last, "change": last - first}
                 row |= columns({name: bootstrap_t_interval(values) for name, values in found.items()})
+                names = ("fits", "fits_last")
+                row |= columns({name: bootstrap_interval(one) for name, one in zip(names, fits, strict=True)})
                 row |= {"p": sign_flip_test(last - first)}
             rows.append(row | {"n": int(some.sum())})
     table = pd.DataFrame(rows, columns=None if rows else ["population", "setting", "host", "n"])

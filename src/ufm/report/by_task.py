@@ -30,6 +30,8 @@ def printed_tasks(table: pd.DataFrame) -> pd.DataFrame:
             "less": there(row, "change", 3),
             "p": p_text(row["p_holm"]) if "change" in row else "–",
             "it": row["course"],
+            "host's label": there(row, "fits", 2),
+            "after the last": there(row, "fits_last", 2),
         }
         for row in table.to_dict("records")
     ]
