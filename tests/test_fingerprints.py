@@ -141,6 +141,7 @@ def test_hard_hosts_are_the_same_for_every_variant_and_measure():
         {"training": Training(cutmix=1.0, label_smoothing=0.1)},
         {"training": Training(distillation=Distillation())},
         {"training": Training(learning_rate=0.01), "found_at": 3e-4},
+        {"training": Training(tasks=Tasks(recall=Recall()))},
         {"training": Training(visual_mixer=VisualMixer(7, ((7,) * 4,) * 3)), "aside": 8},
         {"training": Training(adv_bn=AdvBN())},
         {"scoring": Scoring(n_effect=5), "measure": "card", "roles": ("placebo",), "planned": (0, 1)},

@@ -26,9 +26,8 @@ def of_role(cards: Cards, role: str, host: str) -> np.ndarray:
     n_images = cards.protocol.n_train or source(cards.protocol.dataset).n_train
     tasks = cards.protocol.training.tasks
     if tasks:
-        seen, steps = n_images * tasks.passes, tasks.recall.steps if tasks.recall else 0
-        recalled = seen * (tasks.n - 1) / tasks.n * (2 * steps + 2) if steps else 0
-        return np.full(len(cards.seeds), seen + recalled)
+        seen, again = n_images * tasks.passes, 2 * tasks.recall.steps + 2 if tasks.recall else 0
+        return np.full(len(cards.seeds), seen + seen * (tasks.n - 1) / tasks.n * again)
     trained = of_models(cards, role, host, "epochs") * n_images
     forgetting, adv_bn = cards.protocol.training.forgetting, cards.protocol.training.adv_bn
     if adv_bn:
