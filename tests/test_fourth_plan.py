@@ -90,7 +90,7 @@ def test_the_page_has_every_system_and_way():
     ]
     assert "| L2UL | and weights" in PAGE
     every = [way for ours in fourth.SYSTEMS.values() for way in ours]
-    others = {fourth.WITHOUT, fourth.ASIDE, fourth.PATCHES}
+    others = {fourth.WITHOUT, fourth.ASIDE, fourth.PATCHES, fourth.AT_ONCE}
     assert {*every, *others} == set(fourth.ways())
     assert not others & set(every)
     beside = {fourth.WITHOUT, fourth.ASIDE, fourth.AT_ONCE}
