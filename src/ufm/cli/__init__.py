@@ -25,6 +25,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command()(runs.compare)
 app.command()(records.reproduce)
 app.command()(images.hosts)
+app.command()(records.gradients)
 app.command()(site.pictures)
 app.command()(site.book)
 app.command()(site.pdf)

@@ -78,6 +78,13 @@ def reproduce(
         print(f"carry {export} home and run: ufm records import {export.name}")
 
 
+def gradients() -> None:
+    """Compute batches from gradients, which trains nothing, and keep what the book's records lack of it."""
+    from ufm.study import gradients
+
+    print(f"gradients: {gradients.complete()} seeds finished")
+
+
 def import_(file: Path) -> None:
     """Add the records in a file that `ufm reproduce --export` wrote, verified."""
     from ufm.study import parcel

@@ -122,7 +122,12 @@ def label(axes: list[Axes], x: str, y: str) -> None:
 
 
 def pictures(rows: Mapping[str, list[tuple[np.ndarray, str]]]) -> Figure:
-    """Rows of images (C, H, W), each with a word below it, which begins a second line after a colon."""
+    """Rows of images (C, H, W), each with a word below it, which begins a second line after a colon.
+
+    Without any it says that seeds are missing.
+    """
+    if not rows:
+        return waiting()
     n_columns = max(len(images) for images in rows.values())
     size = (WIDTH, (WIDTH / n_columns + 0.6) * len(rows))
     figure, axes = plt.subplots(len(rows), n_columns, figsize=size, squeeze=False, layout="constrained")
