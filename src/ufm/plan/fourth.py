@@ -49,6 +49,7 @@ BASES = {
     "Syfer": PATCHES,
     "Automatic Recall Machines": AT_ONCE,
 }  # what a system is compared with, where it is not plain models
+UNTRAINED = ("Reconstruction from a gradient",)  # of which no model is trained, see `ufm.plan.gradients`
 REHEARSED = (L2UL, WITHOUT)  # what the embedded profile has of it
 
 
