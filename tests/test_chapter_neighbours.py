@@ -16,7 +16,7 @@ from ufm.evidence.forgotten import AT_CONTROL
 from ufm.evidence.regimes import scaled_contrasts
 from ufm.evidence.ways import Change, Prevents, side_by_side
 from ufm.plan import fourth
-from ufm.report import by_key, by_population, by_task, by_way
+from ufm.report import by_key, by_population, by_task, by_way, gradients
 from ufm.report.texts import REHEARSED
 
 # What a letter does to its host under each way, what stamped models get right, how probable they find the host's label
@@ -196,7 +196,12 @@ def test_every_system_has_its_row(ways):
     printed = neighbours.printed_systems(ways)
     assert list(dict.fromkeys(printed["system"])) == list(fourth.SYSTEMS)
     waiting = printed[printed["so it"] == neighbours.NOT_YET]
-    assert waiting["system"].tolist() == [system for system, ours in fourth.SYSTEMS.items() if not ours]
+    assert waiting["system"].tolist() == [
+        system for system, ours in fourth.SYSTEMS.items() if not ours and system not in fourth.UNTRAINED
+    ]
+    untrained = printed[printed["so it"] == neighbours.NOT_COMPARED]
+    assert untrained["system"].tolist() == list(fourth.UNTRAINED)
+    assert set(untrained["mean D, nats"]) == {"–"}
     assert set(waiting["mean D, nats"]) == {"–"}
     assert printed.set_index("system").loc["VisualMixer", "so it"] == neighbours.NOT_HERE
     row = printed.set_index(["way", "hosts"]).loc[(fourth.L2UL, "hard")]
@@ -249,8 +254,9 @@ def test_nothing_is_trained_yet(populations):
 
 def test_the_text_says_how_probable_hosts_are(hosts):
     said = neighbours.texts(hosts, "paper")
-    assert said["here"] == "L2UL, VisualMixer, Syfer, AdvBN, Automatic Recall Machines"
-    assert said["others"].startswith("Reconstruction from a gradient")
+    every = "L2UL, VisualMixer, Syfer, AdvBN, Automatic Recall Machines, Reconstruction from a gradient"
+    assert said["here"] == every
+    assert said["others"].startswith("FALCO")
     assert "MNIST, hard hosts: plain 0.90, L2UL 0.40, trained without hosts 0.70; L2UL less without" in said["probable"]
     rows = neighbours.printed_hosts(hosts)
     [done] = rows[(rows["models"] == fourth.L2UL) & (rows["hosts"] == "hard")]["forgotten"]
@@ -264,6 +270,7 @@ def test_every_text_of_the_page_is_there(questions, ways, hosts):
     there = (
         by_way.texts(ways, questions).keys()
         | neighbours.texts(hosts, "paper").keys()
+        | gradients.texts(pd.DataFrame(), "paper").keys()
         | {"seeds", "smallest", "perturbed"}
     )
     there |= by_key.texts(keyed.by_key({}, fourth.ENCODED, fourth.PATCHES), "paper").keys()

@@ -69,7 +69,8 @@ def inputs(profile: str, name: str) -> list[Path]:
     """
     folders = []
     if profiles.known(profile) == "paper" and name not in notebooks.TUTORIALS:
-        folders = [*map(committed, registry.chapter(name, profile)), pictures.store()]
+        shown = (*registry.chapter(name, profile), *registry.beside(name))
+        folders = [*map(committed, shown), pictures.store()]
     records = (path for store in folders for path in store.folder.rglob("*.*") if path.name[0] != ".")
     return [notebooks.source(name), paths.ROOT / "requirements.lock", *sorted(records)]
 

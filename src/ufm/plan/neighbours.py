@@ -1,6 +1,8 @@
 """Chapter *What do other systems do to a unique feature* (book/fourth-plan.md): plain models, and the fourth plan's."""
 
-from ufm.plan import fourth, second
+from ufm.plan import fourth, gradients, second
+
+BESIDE = (gradients.RECORDS,)
 
 
 def shown(profile: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 A file trains sweeps if it has `sweeps(profile)`, and `PLACE`: where these stand among those of other files, by profile.
 It is a chapter's if it has `shown(profile)`: names of the sweeps that the notebook of the same name shows, in order.
 Images of hosts are kept with the records of the sweeps that it has in `PICTURED`: a function of the profile.
-Of each sweep it shows the first seed alone if it says `ONE_SEED`.
+Of each sweep it shows the first seed alone if it says `ONE_SEED`. Records of no sweep that it shows are in `BESIDE`.
 A claim of the first plan is judged on what it has in `DECIDING`: by the claim's name, a function of the profile.
 """
 
@@ -52,6 +52,11 @@ def pictured(profile: str = "paper") -> list[str]:
 def of_one_seed(notebook: str) -> bool:
     """Whether a notebook shows the first seed of each of its sweeps, and no statistic over seeds."""
     return getattr(chapters().get(notebook), "ONE_SEED", False)
+
+
+def beside(notebook: str) -> tuple[str, ...]:
+    """Names of the folders of records, of no sweep, that a notebook shows."""
+    return getattr(chapters().get(notebook), "BESIDE", ())
 
 
 def deciding() -> dict[str, Callable[[str], Iterable[str]]]:
