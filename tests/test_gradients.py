@@ -220,6 +220,8 @@ def test_what_a_seed_has_is_what_its_steps_give_one_by_one():
                 scores = [np.corrcoef(patch.ravel(), one.ravel())[0, 1] for one in (stamp, *marks[1:])]
                 assert row["letter_rank"] == 1 + sum(score >= scores[0] for score in scores[1:])
                 assert row["correlation"] == pytest.approx(scores[0], abs=2e-3)
+                first = np.corrcoef(patch.ravel(), marks[0].ravel())[0, 1]
+                assert row["mark_rank"] == 1 + sum(score >= first for score in scores[1:])
                 assert row["letter_read"] == nearest_letter(patch)
     again, same = study.finish(SMALL, 640)
     pd.testing.assert_frame_equal(same.tables[plan.RECORDS], rows)
@@ -245,9 +247,19 @@ def test_batches_of_a_seed_differ_in_what_is_stamped_alone(monkeypatch):
             outside = one[0][~place.ravel()] @ control[0][~place.ravel()]
             norms = [np.linalg.norm(some[0][~place.ravel()]) for some in (one, control)]
             assert outside == pytest.approx(norms[0] * norms[1])
-        lit = [np.unique(one[0][place.ravel()]).tolist() for one in (canary, placebo)]
-        assert [len(one) for one in lit] == [2, 2]
+        [mark] = lots.arrangements("A", 1, seed=641, scope="digits/600")
+        for one, stamp in ((canary, features.letter("A")), (placebo, mark)):
+            pixels = one[0][place.ravel()].reshape(5, 5)
+            np.testing.assert_allclose(pixels / pixels.max(), stamp)
     np.testing.assert_array_equal(images[2][0], images[4][0][:2])
+
+
+def test_a_host_is_in_its_batch_once(monkeypatch):
+    seen = []
+    real = core.gradient
+    monkeypatch.setattr(study, "gradient", lambda *given: seen.append(given) or real(*given))
+    study.finish(replace(SMALL, n_train=12, batches=(12,), units=(300,)), 641)
+    assert [len(np.unique(rows, axis=0)) for _, rows, _ in seen] == [12] * 3  # all images that there are
 
 
 def test_the_host_is_told_outside_the_letters_place():
