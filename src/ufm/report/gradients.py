@@ -11,7 +11,7 @@ from ufm.plan.gradients import N_PICTURED, Gradients
 from ufm.report.figures import COLOURS, Mark
 from ufm.report.texts import REHEARSED, by_word, with_interval
 
-STAMPED = {"letter": "the letter, canaries", "mark": "its mark, placebos", "letter_alone": "the letter, controls"}
+STAMPED = {"letter": "the letter, canaries", "mark": "a drawn mark, placebos", "letter_alone": "the letter, controls"}
 MARKS: dict[str, Mark] = {
     STAMPED["letter"]: (COLOURS["canary"], "o", True),
     STAMPED["mark"]: (COLOURS["placebo"], "^", True),
@@ -30,7 +30,7 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
             "cosine": with_interval(row, end="cosine"),
             "the letter first, canaries": with_interval(row, end="letter"),
             "controls": with_interval(row, end="letter_alone"),
-            "its mark first, placebos": with_interval(row, end="mark"),
+            "a drawn mark first, placebos": with_interval(row, end="mark"),
             "controls ": with_interval(row, end="mark_alone"),
             "read as the letter": with_interval(row, end="read"),
             "controls  ": with_interval(row, end="read_alone"),
