@@ -1,5 +1,6 @@
 """Batches computed from gradients: the core against full tensors, autograd and exact moments, and what is kept."""
 
+import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import product
@@ -11,7 +12,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from ufm import features, paths
+from ufm import cli, features, paths
 from ufm.book import site
 from ufm.data import datasets
 from ufm.evidence import gradients as evidence
@@ -305,6 +306,15 @@ def test_seeds_are_kept_once_and_shown(records, monkeypatch):
     assert study.shown("paper", train=False)[0]["seed"].nunique() == 2  # what is computed for a page is kept nowhere
     monkeypatch.setitem(plan.PLANS, "paper", replace(SMALL, units=(301,)))
     assert study.shown("paper", train=False)[0].empty  # of other settings
+
+
+def test_a_command_keeps_them(records, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["ufm", "gradients"])
+    monkeypatch.setattr(study, "complete", lambda: 7)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert capfd.readouterr().out == "gradients: 7 seeds finished\n"
 
 
 def test_the_page_is_executed_again_where_records_change(records):
