@@ -386,20 +386,22 @@ def test_all_cells_together_keep_the_level():
 
 
 def test_what_the_page_shows():
-    parts = [made_up(letter, letter).assign(units=units) for letter, units in ((2, 10_000), (24, 100_000))]
+    parts = [
+        made_up(letter, letter).assign(units=units) for letter, units in ((2, 10_000), (24, 100_000), (24, 300_000))
+    ]
     cells = evidence.cells(pd.concat(parts), plan.PLANS["paper"])
     printed = report.printed(cells)
-    assert printed["so the letter is"].tolist() == [Legible.NOT, Legible.LEGIBLE]
-    assert printed["hidden units"].tolist() == ["10 000", "100 000"]
+    assert printed["so the letter is"].tolist() == [Legible.NOT] + [Legible.LEGIBLE] * 2
+    assert printed["hidden units"].tolist() == ["10 000", "100 000", "300 000"]
     assert printed["the letter first, canaries"].tolist()[1].startswith("1.00 (0.86 to")
     assert report.texts(cells, "paper")["legible"] == (
-        "Not shown to be legible: 28 × 28 pixels, 2 images, 10 000 units. "
-        "Legible: 28 × 28 pixels, 2 images, 100 000 units"
+        "Not shown to be legible: 28 × 28 pixels, batches of 2 (10 000 units). "
+        "Legible: 28 × 28 pixels, batches of 2 (100 000, 300 000 units)"
     )
     assert report.texts(cells, "embedded")["legible"] == REHEARSED.capitalize()
     rows = report.rows(cells)
     assert rows["kind"].unique().tolist() == list(report.STAMPED.values()) == list(report.MARKS)
-    np.testing.assert_allclose(rows["estimate"], [2 / 24, 2 / 24, 0, 1, 1, 0])
+    np.testing.assert_allclose(rows["estimate"], [2 / 24, 2 / 24, 0, 1, 1, 0, 1, 1, 0])
     assert len(figures.forest(rows, x="share", marks=report.MARKS).axes) == 1
 
 

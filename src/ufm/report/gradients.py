@@ -61,11 +61,15 @@ def texts(table: pd.DataFrame, profile: str) -> dict[str, str]:
     """For the text: in which cells each word is said."""
     if table.empty or profile == "embedded":
         return {"legible": "Not recorded yet" if table.empty else REHEARSED.capitalize()}
+    units = table.groupby(["verdict", "size", "batch"], sort=False)["units"].agg(
+        lambda some: ", ".join(map(spaced, some))
+    )
+    kinds = units.reset_index()
     names = [
-        f"{row['size']} × {row['size']} pixels, {row['batch']} images, {spaced(row['units'])} units"
-        for row in table.to_dict("records")
+        f"{row['size']} × {row['size']} pixels, batches of {row['batch']} ({row['units']} units)"
+        for row in kinds.to_dict("records")
     ]
-    return {"legible": by_word(table["verdict"], pd.Series(names))}
+    return {"legible": by_word(kinds["verdict"], pd.Series(names))}
 
 
 def images(arrays: Mapping[int, Mapping[str, np.ndarray]], plan: Gradients) -> dict[str, list[tuple[np.ndarray, str]]]:
