@@ -95,9 +95,6 @@ def test_the_page_has_every_system_and_way():
     others = {fourth.WITHOUT, fourth.ASIDE, fourth.PATCHES, fourth.AT_ONCE}
     assert {*every, *others} == set(fourth.ways())
     assert not others & set(every)
-    beside = {fourth.WITHOUT, fourth.ASIDE, fourth.AT_ONCE}
-    assert {*every, *beside} == set(fourth.ways())
-    assert not beside & set(every)
 
 
 def test_the_page_has_the_settings():
