@@ -48,6 +48,7 @@ CARDS = {  # by the word of the measure; one of another word keeps no card
     "influence card": Card(),
     "equal-age card": Card(EQUAL_AGE, aged=KINDS),
     "compact card": Card(COMPACT, aged=KINDS[:1]),
+    "robust card": Card(COMPACT, aged=KINDS[:1]),
     "keyless card": Card(COMPACT, aged=KINDS[:1]),
     "task card": Card(COMPACT, aged=KINDS[:1]),
 }
@@ -56,6 +57,12 @@ CARDS = {  # by the word of the measure; one of another word keeps no card
 # Of a lot card: on which images models are asked, those that are given and a black one, and what is kept of them.
 LOT_IMAGES = ("ood", "black")
 LOT_KEPT = ("shift", "kl_mean")
+
+# Of a robust card: how many reported test images are attacked, by how much in each norm of pixels in [0, 1], and how.
+# At the largest radius of L∞ a grey image is near every image, so that no more than one class can hold its label.
+ATTACKED = 200
+RADII = {"L∞": (0.02, 0.05, 0.1, 0.2, 0.5), "L2": (0.25, 0.5, 1.0, 2.0, 4.0)}
+ATTACKS = ("noise", "other images", "one step", "PGD")
 
 KEYLESS = "keyless_"  # how the arrays of a keyless card begin that are of another key
 

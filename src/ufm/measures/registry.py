@@ -9,6 +9,7 @@ from ufm.data.on_device import DeviceData
 from ufm.measures import cards
 from ufm.measures.keyless import keyless_card
 from ufm.measures.lots import lot_card
+from ufm.measures.robust import robust_card
 from ufm.measures.scored import score_seed
 from ufm.measures.tasks import task_card
 from ufm.measures.walkthrough import walk_through
@@ -105,6 +106,7 @@ MEASURES = {
         Measure("compact card", cards.equal_age_card, first_and_same_age, at_control=True),
         Measure("keyless card", keyless_card, first_and_same_age, at_control=True, key=True),
         Measure("task card", task_card, every_task, at_control=True, tasks=True),
+        Measure("robust card", robust_card, first_and_same_age, at_control=True),
         Measure("lot card", lot_card, no_epochs, lot=True),
     )
 }

@@ -31,15 +31,22 @@ def kinds(protocol: Protocol, data: DeviceData, ood: ImageSet) -> dict[str, Kind
     first = data.floats(ood.images[:n])
     labels = torch.tensor(ood.labels[:n], device=device)
     mean = first.mean((1, 2, 3), keepdim=True)
-    # Evenly spaced, since the first half of MNIST's test images is easier than the second.
-    n_reported = len(data.reported)
-    spread = np.arange(min(n, n_reported)) * n_reported // min(n, n_reported)
+    spread = spaced(len(data.reported), n)
     return {
         "ood": Kind(first, labels),
         "test": Kind(data.floats(data.dataset.test_images[data.reported[spread]]), data.reported_labels[spread]),
         "dim": Kind(mean + CONTRAST * (first - mean), labels),
         "black": Kind(torch.zeros_like(first[:1]), None),
     }
+
+
+def spaced(n_images: int, n: int) -> np.ndarray:
+    """Places of n images, or of all where there are fewer, evenly among n_images.
+
+    Not the first ones, since the first half of MNIST's test images is easier than the second.
+    """
+    n = min(n, n_images)
+    return np.arange(n) * n_images // n
 
 
 def patched(protocol: Protocol, model: nn.Sequential, images: torch.Tensor, data: DeviceData) -> Patched:

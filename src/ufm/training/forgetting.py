@@ -145,8 +145,8 @@ def attacked(
     return images + moved
 
 
-def into_ball(moved: torch.Tensor, radius: float) -> torch.Tensor:
-    """Differences (…, C, H, W) scaled down to the L2 norm `radius` where theirs is larger."""
+def into_ball(moved: torch.Tensor, radius: float | torch.Tensor) -> torch.Tensor:
+    """Differences (…, C, H, W) scaled down to the L2 norm `radius`, one or (…, 1, 1, 1), where theirs is larger."""
     return moved * (radius / norms(moved).clamp(min=radius))
 
 
