@@ -7,7 +7,7 @@ import pandas as pd
 
 from ufm import evidence
 from ufm.evidence import ways
-from ufm.measures.layout import AGES, SHORT, SUBSETS
+from ufm.measures.layout import AGES, ATTACKS, RADII, SHORT, SUBSETS
 from ufm.plan import fourth, populations, second
 from ufm.plan.sweep import Sweep
 from ufm.study.runs import Population
@@ -218,3 +218,27 @@ def keyed(title="MNIST, 10 000 images", n_seeds=12, *, effects=(1.0, 0.5, 0.0), 
     other = {f"keyless_{name}": values for name, values in found.pop(keyless).arrays.items() if name.endswith(ends)}
     other["keyless_accuracy"] = np.full((n_seeds, 5), accuracies[2], np.float32)
     return found | {encoded: replace(found[encoded], arrays=found[encoded].arrays | other)}
+
+
+def robust(name, *, linf=0.06, l2=1.2, clean=0.95, grey=0.0, n_seeds=10, n_images=40, rng=0, effect=0.3):
+    """Robust cards of a regime, all attacks alike: images give way near these radii.
+
+    `clean` is the share that is right, `grey` the share that never gives way. What is the seed's own is shared by
+    regimes of one `rng`; a little noise is each model's.
+    """
+    cards = regime(name, effect, n_seeds, rng=rng)
+    draws, own = (np.random.default_rng([rng, *extra]) for extra in ((), map(ord, name)))
+    shape = (n_seeds, 5, n_images)
+    ease = draws.uniform(0.5, 1.5, shape)
+    right = ease > np.quantile(ease, 1 - clean)
+    breaks = np.stack([size * ease * own.uniform(0.95, 1.05, shape) for size in (linf, l2)], 2)
+    breaks[:, :, :, : round(grey * n_images)] = np.inf
+    radii = np.array([list(of) for of in RADII.values()])
+    held = radii[:, :, None] < breaks[:, :, :, None]  # norm, radius, image
+    arrays = dict(cards.arrays)
+    arrays["attack_right"] = np.repeat((held & right[:, :, None, None])[:, :, :, None], len(ATTACKS), 3)
+    arrays["attack_clean"] = right
+    arrays["attack_distance"] = np.where(right, breaks[:, :, 1], 0)
+    arrays["attack_linear"], arrays["attack_curvature"] = 0.9 * breaks[:, :, 1], np.full(shape, -2.0)
+    sweep = replace(cards.sweep, protocol=replace(cards.protocol, measure="robust card"))
+    return replace(cards, arrays=arrays, sweep=sweep)

@@ -244,7 +244,7 @@ def card(few):
 
 
 def test_a_robust_card_is_a_card_and_what_attacks_leave(card, few):
-    [(_, usual)] = seeds.finish(replace(PROTOCOL, measure="equal-age card"), [1])
+    [(_, usual)] = seeds.finish(replace(PROTOCOL, measure="compact card"), [1])
     assert {name: card[name].shape for name in card if name.startswith("attack_")} == {
         "attack_right": (3, len(NORMS), len(ATTACKS), 5, 20),
         **{f"attack_{name}": (3, 20) for name in ("clean", "linear", "distance", "curvature")},

@@ -9,7 +9,7 @@ import planted
 import pytest
 
 from ufm import paths
-from ufm.chapters import neighbours
+from ufm.chapters import attacked, neighbours
 from ufm.evidence import costs, keyed, on_seeds, planned_as
 from ufm.evidence.effects import LETTER
 from ufm.evidence.forgotten import AT_CONTROL
@@ -196,12 +196,10 @@ def test_every_system_has_its_row(ways):
     printed = neighbours.printed_systems(ways)
     assert list(dict.fromkeys(printed["system"])) == list(fourth.SYSTEMS)
     waiting = printed[printed["so it"] == neighbours.NOT_YET]
-    assert waiting["system"].tolist() == [
-        system for system, ours in fourth.SYSTEMS.items() if not ours and system not in fourth.UNTRAINED
-    ]
-    untrained = printed[printed["so it"] == neighbours.NOT_COMPARED]
-    assert untrained["system"].tolist() == list(fourth.UNTRAINED)
-    assert set(untrained["mean D, nats"]) == {"–"}
+    for system, words in neighbours.APART.items():
+        assert printed.set_index("system").loc[system, "so it"] == words
+    ours = [system for system, ways in fourth.SYSTEMS.items() if not ways and system not in neighbours.APART]
+    assert waiting["system"].tolist() == ours
     assert set(waiting["mean D, nats"]) == {"–"}
     assert printed.set_index("system").loc["VisualMixer", "so it"] == neighbours.NOT_HERE
     row = printed.set_index(["way", "hosts"]).loc[(fourth.L2UL, "hard")]
@@ -255,8 +253,8 @@ def test_nothing_is_trained_yet(populations):
 def test_the_text_says_how_probable_hosts_are(hosts):
     said = neighbours.texts(hosts, "paper")
     every = "L2UL, VisualMixer, Syfer, AdvBN, Automatic Recall Machines, Reconstruction from a gradient"
-    assert said["here"] == every
-    assert said["others"].startswith("FALCO")
+    assert said["here"] == f"{every}, Robustness of private models"
+    assert said["others"] == "FALCO"
     assert "MNIST, hard hosts: plain 0.90, L2UL 0.40, trained without hosts 0.70; L2UL less without" in said["probable"]
     rows = neighbours.printed_hosts(hosts)
     [done] = rows[(rows["models"] == fourth.L2UL) & (rows["hosts"] == "hard")]["forgotten"]
@@ -276,6 +274,7 @@ def test_every_text_of_the_page_is_there(questions, ways, hosts):
     there |= by_key.texts(keyed.by_key({}, fourth.ENCODED, fourth.PATCHES), "paper").keys()
     in_tasks = neighbours.in_tasks({})
     there |= by_task.texts(in_tasks["over_tasks"], in_tasks["recalls"]).keys()
+    there |= attacked.texts(attacked.became({}), "paper").keys()
     assert set(re.findall(r"{glue:text}`(\w+)`", page)) <= there
 
 

@@ -8,8 +8,12 @@ import pytest
 
 from ufm import paths
 from ufm.evidence import questions
-from ufm.plan import fourth, registry, second, third
-from ufm.plan.thresholds import SECOND
+from ufm.evidence.attacked import Robust
+from ufm.measures.attacks import NORMS, STEPS, STRIDE
+from ufm.measures.layout import ATTACKED as ATTACKED_IMAGES
+from ufm.measures.layout import ATTACKS, RADII
+from ufm.plan import attacked, fourth, registry, second, third
+from ufm.plan.thresholds import ATTACKED, SECOND
 from ufm.protocol import AdvBN, Forgetting, Recall, Tasks, hosts
 
 PAGE = (paths.BOOK / "fourth-plan.md").read_text(encoding="utf-8")
@@ -54,7 +58,7 @@ def test_ways_are_beside_plain_models_of_the_second_plan():
 def test_plain_models_are_of_the_seeds_of_the_ways(profile):
     planned = {name: registry.sweeps(profile)[name] for name in registry.chapter("neighbours", profile)}
     beside = fourth.side_by_side(planned)
-    assert list(beside) == list(planned)
+    assert [*beside, *attacked.beside(profile)] == list(planned)
     assert fourth.SEEDS[profile] == third.SEEDS[profile]
     names = [second.regime(one) for one in beside.values()]
     seeds = dict(zip(names, (one.seeds for one in beside.values()), strict=True))
@@ -83,9 +87,10 @@ def test_a_rehearsal_changes_what_the_plan_changes():
 def test_the_page_has_every_system_and_way():
     systems = table(PAGE, "system")
     assert [re.split(r" [({]", row[0])[0] for row in systems] == list(fourth.SYSTEMS)
-    waiting = [not ours and system not in fourth.UNTRAINED for system, ours in fourth.SYSTEMS.items()]
+    apart = fourth.GRADIENT, fourth.ROBUSTNESS
+    waiting = [not ours and system not in apart for system, ours in fourth.SYSTEMS.items()]
     assert [row[3] == "not in this plan yet" for row in systems] == waiting
-    assert not any(fourth.SYSTEMS[system] for system in fourth.UNTRAINED)
+    assert not any(fourth.SYSTEMS[system] for system in apart)
     said = [line.strip("| ").split(" | ")[0] for line in PAGE.splitlines() if line.startswith("| ")]
     assert [one for one in said if one in fourth.ways() and one != fourth.L2UL] == [
         way for way in fourth.ways() if way != fourth.L2UL
@@ -170,3 +175,36 @@ def test_the_rate_is_that_of_the_lowest_loss():
         losses = {float(rate): float(loss) for name, rate, loss, *_ in cells if name == network}
         assert len(losses) == 4
         assert min(losses, key=losses.__getitem__) == fourth.RATES[network]
+
+
+def test_private_models_are_attacked_beside_plain_ones_of_their_seeds():
+    every = registry.sweeps()
+    plain, *private = (every[name] for name in attacked.beside("paper"))
+    assert second.regime(plain) == attacked.PLAIN
+    assert tuple(map(second.regime, private)) == attacked.WAYS
+    assert {one.seeds for one in (plain, *private)} == {third.PRIVATE_SEEDS["paper"]}
+    for one in (plain, *private):
+        usual = replace(one.protocol, training=plain.protocol.training, measure="equal-age card")
+        assert usual == second.small_population("paper", "mnist")
+        assert one.protocol.measure == "robust card"
+    assert not attacked.beside("embedded")
+
+
+def test_the_page_says_how_models_are_attacked():
+    text = PAGE.replace("\n", " ")
+    linf, l2 = (", ".join(f"{radius:g}" for radius in RADII[norm]) for norm in NORMS)
+    for said in (
+        f"{linf.replace(', 0.5', ' or 0.5')} in L∞, {l2.replace(', 4', ' or 4')} in L2",
+        f"at L∞ {ATTACKED.linf:g} and at L2 {ATTACKED.l2:g}",
+        *(f"| {attack} | " for attack in ATTACKS),
+        *(f"*{word}*" for word in (Robust.MORE, Robust.LESS, Robust.NOTHING, Robust.FAIL)),
+        "Two hundred reported test images",
+        "more than a fifth of the images are left",
+        "twenty steps of an eighth of the radius",
+        "its seven noises",
+        "at 5 %",
+    ):
+        assert said in text, said
+    assert (ATTACKED_IMAGES, ATTACKED.left, ATTACKED.level) == (200, 0.2, 0.05)
+    assert (STEPS, STRIDE / STEPS, len(third.NOISES)) == (20, 1 / 8, 7)
+    assert {f"*{way}*" in text for way in (third.SAMPLED, third.CLIPPED, third.NOISY, "Plain, attacked")} == {True}

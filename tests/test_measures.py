@@ -14,7 +14,7 @@ from ufm.study import seeds
 
 LOT_CARD = "lot card"
 CARDS = [word for word in MEASURES if "card" in word and word != LOT_CARD]
-AT_CONTROL = ("equal-age card", "compact card", "keyless card", "task card")
+AT_CONTROL = ("equal-age card", "compact card", "keyless card", "task card", "robust card")
 STOPPING = Training(epochs=30, patience=4, early_stopping="half")
 
 
@@ -30,6 +30,7 @@ STOPPING = Training(epochs=30, patience=4, early_stopping="half")
         ("influence card", list(range(1, 31))),
         ("equal-age card", [1, 5]),
         ("compact card", [1, 5]),
+        ("robust card", [1, 5]),
         ("keyless card", [1, 5]),
         ("task card", [1, 2, 3, 4, 5]),
     ],

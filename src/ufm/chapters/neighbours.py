@@ -16,7 +16,8 @@ from ufm.report.texts import REHEARSED, number, with_interval
 from ufm.statistics import bootstrap_interval, bootstrap_t_interval, columns
 
 NOT_YET, NOT_HERE = "not in this plan yet", "not trained on these images"
-NOT_COMPARED = "not to be compared"  # of systems that train no model
+# What is said of systems that have a table of their own in the place of a word.
+APART = {fourth.GRADIENT: "not to be compared", fourth.ROBUSTNESS: "in a table of its own"}
 FORGETTING = (second.PLAIN, *fourth.SYSTEMS[fourth.L2UL], fourth.WITHOUT)  # of which hosts are asked, in this order
 
 
@@ -120,7 +121,7 @@ def printed_systems(table: pd.DataFrame) -> pd.DataFrame:
             for row in ours
         ]
         if not ours:
-            missing = NOT_HERE if fourth.SYSTEMS[system] else NOT_COMPARED if system in fourth.UNTRAINED else NOT_YET
+            missing = NOT_HERE if fourth.SYSTEMS[system] else APART.get(system, NOT_YET)
             empty = dict.fromkeys(("mean D, nats", "found, label unknown", "accuracy, less plain"), "–")
             rows.append(
                 {"system": system, "way": "–", "hosts": "–", **empty, "passes, over plain": "–", "so it": missing}
@@ -167,7 +168,7 @@ def text_of_perturbed(table: pd.DataFrame, profile: str) -> str:
 
 def texts(hosts: pd.DataFrame, profile: str) -> dict[str, str]:
     """For the text: which systems are here, and how probable L2UL and training without hosts leave a host's label."""
-    here = [system for system, ours in fourth.SYSTEMS.items() if ours or system in fourth.UNTRAINED]
+    here = [system for system, ours in fourth.SYSTEMS.items() if ours or system in APART]
     others = [system for system in fourth.SYSTEMS if system not in here]
     found = {"here": ", ".join(here), "others": ", ".join(others)}
     if profile == "embedded":

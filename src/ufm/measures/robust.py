@@ -23,6 +23,8 @@ from ufm.training import Trained
 
 N_STARTS = 1  # of projected gradient descent in a place that is drawn, beside the one at the image itself
 
+FLATTEST = 1e-12  # nats over squared pixels: less curvature than that is kept as that
+
 
 def robust_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
     """A compact card, and how the models, each at its own best epoch, hold reported test images that are attacked."""
@@ -101,5 +103,5 @@ def geometry(network: Network, images: torch.Tensor, labels: torch.Tensor) -> di
         "clean": attacks.classified(network, images, labels).cpu().numpy(),
         "linear": half(linear),
         "distance": half(attacks.boundary(network, images, labels)),
-        "curvature": half(attacks.curvature(logits, rows).log10()),
+        "curvature": half(attacks.curvature(logits, rows).clamp(min=FLATTEST).log10()),
     }

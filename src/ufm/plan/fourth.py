@@ -49,7 +49,9 @@ BASES = {
     "Syfer": PATCHES,
     "Automatic Recall Machines": AT_ONCE,
 }  # what a system is compared with, where it is not plain models
-UNTRAINED = ("Reconstruction from a gradient",)  # of which no model is trained, see `ufm.plan.gradients`
+# Systems that have a table of their own: one that trains no model (`ufm.plan.gradients`), and one that is about models of
+# the third plan (`ufm.plan.attacked`).
+GRADIENT, ROBUSTNESS = "Reconstruction from a gradient", "Robustness of private models"
 REHEARSED = (L2UL, WITHOUT)  # what the embedded profile has of it
 
 

@@ -62,6 +62,19 @@ class OtherMeasures:
 OTHERS = OtherMeasures()
 
 
+@dataclass(frozen=True)
+class AttackedModels:
+    """The same of attacked private models (book/fourth-plan.md)."""
+
+    level: float = 0.05  # probability: a corrected p below it tells a change from none
+    linf: float = 0.05  # the radius in L∞ at which words are said, pixels in [0, 1]
+    l2: float = 1.0  # and in L2
+    left: float = 0.2  # share of images that withstand the largest radius of L∞ beyond which attacks fail
+
+
+ATTACKED = AttackedModels()
+
+
 def require_seeds(n: int) -> None:
     """Raise a ValueError where a population of so many seeds would not be shown."""
     if n < THRESHOLDS.fewest_seeds:
