@@ -224,6 +224,22 @@ def test_a_boundary_is_crossed_and_hardly_further_than_the_nearest_one():
     assert max(ratios) < 2
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_pgd_begins_at_the_place_that_was_drawn_as_well(place):
+    """Where alone this network, which has no gradient, says something else."""
+    norm, drawn = NORMS[place], torch.tensor([-0.9, 0.7], dtype=torch.float64).view(1, 1, 1, 1, 2)
+    radius = RADII[norm][1]
+    short = radius * (1 if norm == "L∞" else 1 / max(1, math.hypot(0.9, 0.7)))
+    there = HALF + short * drawn[0]
+
+    def asked(x):
+        near = ((x - there).abs() < 1e-9).flatten(1).all(1).double()
+        return torch.stack([1 - near, near], 1) + 0 * x.flatten(1).sum(1, keepdim=True)
+
+    found = robust.outcomes(asked, HALF, ZERO, HALF[:, None], drawn)[place, ATTACKS.index("PGD"), :, 0]
+    assert found.tolist() == [radius != one for one in RADII[norm]]
+
+
 # The card
 
 PROTOCOL = replace(tiny.PROTOCOL, hosts=("random",), roles=("canary", "placebo"), measure="robust card")
