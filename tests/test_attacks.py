@@ -12,8 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ufm.measures import attacks, robust
-from ufm.measures.attacks import NORMS
-from ufm.measures.layout import ATTACKS, RADII
+from ufm.measures.layout import ATTACKS, NORMS, RADII
 from ufm.networks import MLP
 from ufm.networks.build import build
 from ufm.study import seeds

@@ -9,9 +9,9 @@ import pytest
 from ufm import paths
 from ufm.evidence import questions
 from ufm.evidence.attacked import Robust
-from ufm.measures.attacks import NORMS, STEPS, STRIDE
+from ufm.measures.attacks import STEPS, STRIDE
 from ufm.measures.layout import ATTACKED as ATTACKED_IMAGES
-from ufm.measures.layout import ATTACKS, RADII
+from ufm.measures.layout import ATTACKS, NORMS, RADII
 from ufm.plan import attacked, fourth, registry, second, third
 from ufm.plan.thresholds import ATTACKED, SECOND
 from ufm.protocol import AdvBN, Forgetting, Recall, Tasks, hosts

@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ufm.evidence import Cards, attacked
-from ufm.measures.attacks import NORMS
-from ufm.measures.layout import RADII
+from ufm.measures.layout import NORMS, RADII
 from ufm.plan import third
 from ufm.plan.attacked import PLAIN, WAYS
 from ufm.plan.thresholds import ATTACKED

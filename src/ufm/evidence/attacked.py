@@ -10,8 +10,7 @@ import pandas as pd
 from ufm.evidence.cards import Cards
 from ufm.evidence.cells import corrected
 from ufm.evidence.regimes import require_same_seeds, scaled_contrasts
-from ufm.measures.attacks import NORMS
-from ufm.measures.layout import ATTACKS, RADII
+from ufm.measures.layout import ATTACKS, NORMS, RADII
 from ufm.plan.second import regime
 from ufm.plan.thresholds import ATTACKED
 from ufm.statistics import bootstrap_interval, bootstrap_t_interval, columns, sign_flip_test

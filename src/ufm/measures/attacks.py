@@ -13,7 +13,6 @@ from ufm.training.forgetting import into_ball, norms
 
 Network = Callable[[torch.Tensor], torch.Tensor]  # logits (n, n_classes) of images (n, C, H, W) in [0, 1]
 
-NORMS = ("L∞", "L2")  # in which changes are measured
 STEPS = 20  # of projected gradient descent, each of `STRIDE` radii over the number of steps (Madry et al. 2018)
 STRIDE = 2.5
 ITERATIONS, BEYOND, HALVINGS = 50, 0.02, 20  # of DeepFool, by how much it goes too far, and of the way back

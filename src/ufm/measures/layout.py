@@ -62,6 +62,7 @@ LOT_KEPT = ("shift", "kl_mean")
 # At the largest radius of L∞ a grey image is near every image, so that no more than one class can hold its label.
 ATTACKED = 200
 RADII = {"L∞": (0.02, 0.05, 0.1, 0.2, 0.5), "L2": (0.25, 0.5, 1.0, 2.0, 4.0)}
+NORMS = tuple(RADII)  # in which changes are measured
 ATTACKS = ("noise", "other images", "one step", "PGD")
 
 KEYLESS = "keyless_"  # how the arrays of a keyless card begin that are of another key

@@ -12,9 +12,9 @@ from torch import nn
 from ufm.data.datasets import ImageSet
 from ufm.data.on_device import DeviceData
 from ufm.measures import attacks
-from ufm.measures.attacks import NORMS, Network
+from ufm.measures.attacks import Network
 from ufm.measures.cards import equal_age_card
-from ufm.measures.layout import ATTACKED, ATTACKS, RADII
+from ufm.measures.layout import ATTACKED, ATTACKS, NORMS, RADII
 from ufm.measures.shifts import half, spaced
 from ufm.protocol import Protocol
 from ufm.randomness.streams import stream

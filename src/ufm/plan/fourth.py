@@ -49,8 +49,8 @@ BASES = {
     "Syfer": PATCHES,
     "Automatic Recall Machines": AT_ONCE,
 }  # what a system is compared with, where it is not plain models
-# Systems that have a table of their own: one that trains no model (`ufm.plan.gradients`), and one that is about models of
-# the third plan (`ufm.plan.attacked`).
+# Systems that have a table of their own: one trains no model (`ufm.plan.gradients`), the other is about models of the
+# third plan (`ufm.plan.attacked`).
 GRADIENT, ROBUSTNESS = "Reconstruction from a gradient", "Robustness of private models"
 REHEARSED = (L2UL, WITHOUT)  # what the embedded profile has of it
 
