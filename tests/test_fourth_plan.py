@@ -41,7 +41,7 @@ def test_ways_are_beside_plain_models_of_the_second_plan():
         also = {"without-hosts": {"training", "roles"}, "placebo-aside": {"aside", "measure"}}
         usual = {"training", "aside", "measure"} if "visualmixer" in name else {"training"}
         training = sweep.protocol.training
-        usual |= {"measure"} if training.adv_bn or training.tasks else set()
+        usual |= {"measure"} if training.adv_bn or training.tasks or training.falco else set()
         readers = {"model", "training", "found_at", "measure"}
         also |= {"patches-as-they-are": readers, "neuracrypt": readers}
         assert changed == next((of for end, of in also.items() if name.endswith(end)), usual), name

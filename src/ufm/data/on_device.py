@@ -1,6 +1,7 @@
 """A data set on the device where models are trained: normalised images, which never leave it."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class DeviceData:
     reported: np.ndarray  # places of the reported images in the test split
     early_stopping: str  # what it watches: "half", "released" or "validation"
     border: int = 0  # rows and columns at each edge that are black in all of these images
+    replaced: Callable[[torch.Tensor], torch.Tensor] | None = None  # what stands in the place of training images
 
     def floats(self, images: np.ndarray) -> torch.Tensor:
         """Images (…, C, H, W), uint8 or in [0, 1], beside the training images as floats in [0, 1]."""
@@ -38,14 +40,20 @@ class DeviceData:
 
 
 def to_device(
-    data: Dataset, *, device: str = "cpu", precision: str = "float32", early_stopping: str = "half", border: int = 0
+    data: Dataset,
+    *,
+    device: str = "cpu",
+    precision: str = "float32",
+    early_stopping: str = "half",
+    border: int = 0,
+    replaced: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> DeviceData:
     """Move a data set to where it is trained on.
 
     Early stopping watches one half of the test split and everything is reported on the other; "released" is the
     behaviour of the released code, the whole test split for both. With "validation" it watches the validation split,
     and everything is reported on the whole test split. A `border` of so many rows and columns at each edge is made
-    black in the images of all splits.
+    black in the images of all splits. Training images (n, C, H, W) in [0, 1] are as `replaced` makes them.
     """
     device_ = torch.device(resolve(device))
     float32()
@@ -56,8 +64,9 @@ def to_device(
     if early_stopping == "validation":
         watched = data.validation_images, data.validation_labels
 
-    def images(array: np.ndarray) -> torch.Tensor:
+    def images(array: np.ndarray, replaced: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
         values = blackened(floats(array, device_, getattr(torch, precision)), border)
+        values = values if replaced is None else replaced(values)
         mean, std = channels(data, values)
         return values.sub_(mean).div_(std)  # as `normalise` does, without a copy of them all
 
@@ -66,7 +75,7 @@ def to_device(
 
     return DeviceData(
         data,
-        images(data.train_images),
+        images(data.train_images, replaced),
         labels(data.train_labels),
         images(watched[0]),
         labels(watched[1]),
@@ -75,6 +84,7 @@ def to_device(
         reported,
         "half" if early_stopping == "none" else early_stopping,
         border,
+        replaced,
     )
 
 

@@ -20,9 +20,9 @@ from ufm.measures.layout import AGES, CARDS, N_SHORT, elsewhere, feature_list, s
 from ufm.measures.published import paper_scores, published, statistics
 from ufm.measures.scored import model_row
 from ufm.measures.shifts import half, kinds, mean_shift, patched, shifts
-from ufm.protocol import Protocol
+from ufm.protocol import Experiment, Protocol
 from ufm.records import Measured
-from ufm.training import Trained, network, stamped_images
+from ufm.training import Trained, as_handed_over, as_stamped, network, stamped_images
 
 
 def full_card(protocol: Protocol, trained: list[Trained], data: DeviceData, ood: ImageSet) -> Measured:
@@ -145,9 +145,21 @@ def card_of_ages(
         of_model = published(protocol, one.model, everything, random, ood.labels, data, paper_scores)
         for name, values in of_model.items():
             arrays.setdefault(f"score_{name}", []).append(values)
+    if protocol.training.falco:
+        arrays |= given_hosts([one.experiment for one in trained], data)
     shared = {"score_n_images": np.array(subsets(len(ood.images)), np.int32)}
     planned = own_hosts([one.experiment for one in trained], data)
     return card(arrays, shared, trained, ages, data, protocol, planned)
+
+
+def given_hosts(experiments: Sequence[Experiment], data: DeviceData) -> dict[str, list[np.ndarray]]:
+    """Each model's host as it was handed over and as it was given in its place, uint8 (C, H, W); a control has none."""
+    found: dict[str, list[np.ndarray]] = {"image_handed_over": [], "image_given": []}
+    for one in experiments:
+        for name, of_one in zip(found, (as_handed_over(one, data), as_stamped(one, data)), strict=True):
+            image = next(iter(of_one.values()), torch.zeros(data.train_images.shape[1:]))
+            found[name].append((image * 255).round().to(torch.uint8).numpy(force=True))
+    return found
 
 
 def at_every_age(trained: Trained, protocol: Protocol, data: DeviceData) -> list[nn.Sequential]:

@@ -7,7 +7,7 @@ from ufm.networks import NeuraCrypt
 from ufm.plan import second, third
 from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep, sweep_name
-from ufm.protocol import AdvBN, Forgetting, Protocol, Recall, Tasks, Training, VisualMixer
+from ufm.protocol import AdvBN, Falco, Forgetting, Protocol, Recall, Tasks, Training, VisualMixer
 
 PLACE = {"embedded": 15, "paper": 15}
 TITLE = "fourth plan"
@@ -18,6 +18,11 @@ ASCENT, KEPT, L2UL = "ascent alone", "ascent, adversarial images kept", "L2UL"
 MIXED = {
     "VisualMixer, boxes of 4": VisualMixer(4, ((1, 2, 4, 4), (2, 4, 4, 4), (4, 4, 4, 4))),
     "VisualMixer, boxes of 7": VisualMixer(7, ((7, 7, 7, 7),) * 3),
+}
+ANONYMISED = {
+    "FALCO, margin 0.9": Falco(0.9),
+    "FALCO, margin 0": Falco(0.0),
+    "FALCO, margin 0, looser": Falco(0.0, attributes=0.03),
 }
 ASIDE, COLUMNS = "placebo aside", 8  # plain training with which these are compared
 TUNED, ADV_BN, FROM_SCRATCH = "fine-tuned alone", "AdvBN, fine-tuned", "AdvBN from scratch"
@@ -41,7 +46,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "AdvBN": (TUNED, ADV_BN, FROM_SCRATCH),
     "Automatic Recall Machines": (IN_TURN, RECALL),
     "Reconstruction from a gradient": (),
-    "FALCO": (),
+    "FALCO": tuple(ANONYMISED),
     "Robustness of private models": (),
 }
 BASES = {
@@ -105,6 +110,7 @@ def ways() -> dict[str, Training]:
         FROM_SCRATCH: Training(adv_bn=AdvBN(epochs=0)),
         **{way: Training(learning_rate=rate) for way, rate in RATES.items()},
         **{way: Training(tasks=tasks) for way, tasks in IN_TASKS.items()},
+        **{way: Training(falco=settings) for way, settings in ANONYMISED.items()},
     }
 
 

@@ -23,6 +23,8 @@ def check(experiment: Experiment, data: Dataset) -> None:
         raise ValueError(
             f"batch_size: of {n_images} images in batches of {size} one is left alone, which batch norm cannot have"
         )
+    if protocol.training.falco and data.n_parts < 2:
+        raise ValueError("falco: its networks are trained on another part of the data set; ask for fewer n_train")
     if (experiment.role == "control") != (experiment.host == ""):
         raise ValueError(
             f"host: {experiment.host!r} does not go with the role {experiment.role}; only controls have none"

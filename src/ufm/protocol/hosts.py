@@ -153,6 +153,7 @@ def clean(protocol: Protocol) -> Protocol:
             forgetting=None,
             without_hosts=False,
             visual_mixer=None,
+            falco=None,
             adv_bn=None,
             tasks=None,
             batch_size=min(protocol.training.batch_size, Training.batch_size),  # larger batches have the same hosts

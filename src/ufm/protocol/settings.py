@@ -211,6 +211,34 @@ class Tasks:
 
 
 @dataclass(frozen=True)
+class Falco:
+    """Anonymised training images (FALCO, Barattin et al. 2023, arXiv 2303.11296, and its released code).
+
+    Every image is replaced by what a generator, which was trained on other images, makes of a code: that of the
+    generated image next to it, moved until a measure of identity is as like the image's as `margin` says while a
+    measure of its attributes stays.
+    """
+
+    margin: float = 0.0  # cosine of the identities of the image and of what replaces it, in [-1, 1]
+    fakes: int = 20_000  # generated images, the next of which gives the code
+    steps: int = 50  # of Adam on the code
+    learning_rate: float = 0.01  # 0.8 of it from three quarters of the steps on, 0.64 from nine tenths on
+    identity: float = 10.0  # what the distance of the cosine from `margin` is multiplied by
+    attributes: float = 0.1  # what the L1 distance of the attributes is multiplied by
+
+    def __post_init__(self):
+        whole_numbers(self, "fakes", "steps")
+        if not -1 <= self.margin <= 1:
+            raise ValueError(f"margin: must lie in [-1, 1], got {self.margin}")
+        for name in ("fakes", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: must be above zero, got {getattr(self, name)}")
+        for name in ("steps", "identity", "attributes"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: cannot be negative, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
 class Training:
     """How one model is trained; the defaults are those of the released code but for what early stopping watches."""
 
@@ -240,6 +268,7 @@ class Training:
     # Classes are learnt in turn: without early stopping, by an optimiser, batches and passes of their own. A task is an
     # epoch.
     tasks: Tasks | None = added(None)
+    falco: Falco | None = added(None)  # training images are anonymised; what is watched is not
 
     def __post_init__(self):
         if self.early_stopping not in EARLY_STOPPING:
@@ -285,6 +314,9 @@ class Training:
         for name in ("distillation", "forgetting"):
             if self.adv_bn and getattr(self, name):
                 raise ValueError(f"adv_bn: does not go with {name}; leave one of the two out")
+        for name in ("forgetting", "distillation", "border"):
+            if self.falco and getattr(self, name):
+                raise ValueError(f"falco: does not go with {name}; leave one of the two out")
         if self.without_hosts and (self.mixup or self.cutmix):
             raise ValueError(f"{'mixup' if self.mixup else 'cutmix'}: mixes hosts into images that are trained on")
         for one in fields(self) if self.tasks else ():

@@ -116,17 +116,18 @@ def learns(protocol: Protocol, model: str | Model | None, variant: str | None) -
 
 
 def is_possible(protocol: Protocol) -> bool:
-    """Whether its feature fits its images, they are enough for its marks, and its host can be moved if it shall be.
+    """Whether its feature fits its images, they and their parts are enough, and its host can be moved if it shall be.
 
     Of a mark or feature on several images of one label it is guessed how many there are, from a tenth of all.
     """
     (_, height, width), (rows, columns) = sources.source(protocol.dataset).shape, protocol.unique.shape
     top, left = protocol.position
     fits = 0 <= top <= height - rows and 0 <= left <= width - columns
+    parts = protocol.training.falco is None or protocol.n_parts > 1  # of which another one is needed
     lot, n_images = protocol.lot, part_size(protocol)
     several = protocol.hosts and (lot is not None or protocol.n_carriers > 1)
     marked = max(lot.n if lot else 1, CLASSES * protocol.n_carriers) if several else 0
-    return fits and marked <= n_images and not (protocol.twice and n_images <= protocol.training.batch_size)
+    return fits and parts and marked <= n_images and not (protocol.twice and n_images <= protocol.training.batch_size)
 
 
 def scored_on(protocol: Protocol, ood_set: str | None, n_ood: int | None) -> Protocol:

@@ -2,6 +2,8 @@
 
 import io
 import time
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -9,12 +11,13 @@ import torch
 from ufm.data import datasets
 from ufm.data.datasets import Dataset
 from ufm.data.on_device import to_device
+from ufm.device import resolve
 from ufm.files import write
 from ufm.measures.registry import measure_of
 from ufm.protocol import Experiment, Protocol, hosts
 from ufm.records import Measured
 from ufm.records.provenance import made
-from ufm.training import Trained, train
+from ufm.training import Trained, anonymiser, train
 
 
 def experiments(protocol: Protocol, seed: int, data: Dataset) -> list[Experiment]:
@@ -53,6 +56,7 @@ def finish(
         precision=training.precision,
         early_stopping=training.early_stopping,
         border=training.border,
+        replaced=anonymised(protocol, data.part, device, data_root) if training.falco else None,
     )
     planned = [one for seed in seeds for one in experiments(protocol, seed, data)]
     measure.check_labels(planned, ood)
@@ -73,6 +77,20 @@ def finish(
     assert isinstance(how["seconds"], float)
     how["seconds"] = round(how["seconds"] / len(seeds), 1)
     return [(entry | how, measured) for entry, measured in finished]
+
+
+@lru_cache(maxsize=8)
+def anonymised(
+    protocol: Protocol, part: int, device: str, data_root: str | Path | None
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What stands in the place of the training images of a part; its networks were trained on the next part."""
+    training = protocol.training
+    assert training.falco is not None  # only then are images anonymised
+    public = datasets.load(
+        protocol.dataset, n_train=protocol.n_train, part=(part + 1) % protocol.n_parts, root=data_root
+    )
+    precision = getattr(torch, training.precision)
+    return anonymiser(training.falco, public, device=torch.device(resolve(device)), dtype=precision)
 
 
 def keep_weights(path: Path, trained: list[Trained]) -> None:

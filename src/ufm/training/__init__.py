@@ -1,10 +1,11 @@
 """A stack of models, from initial weights to the best epoch."""
 
+from ufm.training.anonymising import anonymiser
 from ufm.training.batches import at_most, size_of
 from ufm.training.capacity import estimate, stack_size
 from ufm.training.epoch import train_epoch
 from ufm.training.evaluation import evaluate, evaluate_stack, log_probabilities
-from ufm.training.feed import AUGMENTATION_LAYER, Feed, stamped_images
+from ufm.training.feed import AUGMENTATION_LAYER, Feed, as_handed_over, as_stamped, stamped_images
 from ufm.training.layers import Alone, Layer, stacked
 from ufm.training.loop import train
 from ufm.training.members import keys, network, stack_of
@@ -25,7 +26,10 @@ __all__ = [
     "Stack",
     "Trained",
     "Weights",
+    "anonymiser",
     "as_asked",
+    "as_handed_over",
+    "as_stamped",
     "at_most",
     "estimate",
     "evaluate",

@@ -221,6 +221,12 @@ def stamped_images(experiment: Experiment, data: DeviceData) -> dict[int, torch.
 
 def as_stamped(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
     """The same before they are normalised, in [0, 1]."""
+    replaced = data.replaced or (lambda images: images)
+    return {place: replaced(image[None])[0] for place, image in as_handed_over(experiment, data).items()}
+
+
+def as_handed_over(experiment: Experiment, data: DeviceData) -> dict[int, torch.Tensor]:
+    """The same before anything stands in their place."""
     stamped = {}
     for one in carried(experiment, data.dataset):
         image = data.floats(data.dataset.train_images[one.place])

@@ -57,6 +57,8 @@ def train(
                 raise ValueError(f"{name}: {asked} is asked for, but the data on the device are for {available}")
         if (border := experiment.protocol.training.border) != data.border:
             raise ValueError(f"border: {border} is asked for, but the data on the device have one of {data.border}")
+        if (experiment.protocol.training.falco is None) != (data.replaced is None):
+            raise ValueError("falco: the data on the device have other training images than are asked for")
         # Models that wait for each other are trained together.
         families = groups.setdefault((experiment.protocol.model, experiment.protocol.training), {})
         families.setdefault(experiment.seed if at_control else place, []).append(place)
