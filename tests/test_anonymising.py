@@ -12,7 +12,7 @@ from ufm.data import datasets
 from ufm.data.on_device import to_device
 from ufm.protocol import Distillation, Falco, Forgetting, Protocol, Training
 from ufm.study import forecast, seeds
-from ufm.training import anonymising, anonymiser, as_handed_over, as_stamped, stamped_images, train
+from ufm.training import anonymiser, anonymising, as_handed_over, as_stamped, stamped_images, train
 
 SETTINGS = Falco(0.3, fakes=200, steps=8)
 PROTOCOL = replace(

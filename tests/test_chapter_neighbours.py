@@ -16,9 +16,10 @@ from ufm.evidence.forgotten import AT_CONTROL
 from ufm.evidence.regimes import scaled_contrasts
 from ufm.evidence.ways import Change, Prevents, side_by_side
 from ufm.plan import fourth
-from ufm.report import by_key, by_population, by_task, by_way, gradients
+from ufm.report import by_key, by_picture, by_population, by_task, by_way, gradients
 from ufm.report.texts import REHEARSED
 
+HOSTS = ["random", "hard"]
 # What a letter does to its host under each way, what stamped models get right, how probable they find the host's label
 # and in how many steps they forgot it.
 MADE_UP = {
@@ -262,6 +263,55 @@ def test_the_text_says_how_probable_hosts_are(hosts):
     assert neighbours.texts(hosts, "embedded")["probable"] == REHEARSED.capitalize()
 
 
+def pictured(way, left, n_seeds=8, *, aside=0.0, title="MNIST, 10 000 images"):
+    """Models of a way of whose letter so much is left, and that changes pictures beside it by so much."""
+    cards = models(way, 0.0, 0.9, 0.9, 0, n_seeds, title=title)
+    rng, shape = np.random.default_rng(n_seeds), (len(cards.seeds), 5, 1, 28, 28)
+    over, given = np.zeros(shape), np.full(shape, 50.0)
+    for canary, placebo in ((1, 2), (3, 4)):
+        letter = rng.integers(2, size=(len(cards.seeds), 1, 5, 5)) * 255
+        over[:, canary, ..., 1:6, 1:6], over[:, placebo, ..., 1:6, 1:6] = letter, 255 - letter
+        for role in (canary, placebo):
+            given[:, role, ..., 1:6, 1:6] += left * (over[:, role, ..., 1:6, 1:6] - 127.5)
+        given[:, canary, ..., 20:25, 20:25] += aside * 255
+    return replace(cards, arrays={**cards.arrays, "image_handed_over": over, "image_given": given})
+
+
+def test_what_is_left_of_the_letter_in_pictures():
+    margin, looser = list(fourth.ANONYMISED)[1:]
+    every = {"a": pictured(margin, 0.25), "b": pictured(looser, 0.0, aside=1.0), "c": models("plain", 1.0, 0.9, 0.9, 0)}
+    table = neighbours.in_pictures(every)
+    assert table[["setting", "host"]].to_numpy().tolist() == [[way, h] for way in (margin, looser) for h in HOSTS]
+    assert table["left"].tolist() == pytest.approx([0.25, 0.25, 0.0, 0.0])
+    assert table["moved"].tolist() == pytest.approx([0.25, 0.25, 1.0, 1.0])  # as much as the letter, elsewhere
+    printed = by_picture.printed_pictures(table)
+    assert printed["left of the letter"].str[:4].tolist() == ["0.25", "0.25", "0.00", "0.00"]
+    said = by_picture.texts(table, "paper")["left"]
+    assert said.startswith(f"{margin}, random hosts: 0.25")
+    assert f"{looser}, hard hosts: 0.00" in said
+    assert by_picture.texts(table, "embedded") == {"left": REHEARSED.capitalize()}
+
+
+def test_pictures_that_lack_seeds_wait():
+    few = {"a": planned_as(pictured("FALCO, margin 0", 0.5), needed=20)}
+    for every in (few, {}):
+        table = neighbours.in_pictures(every)
+        assert by_picture.texts(table, "paper")["left"] == by_picture.NOT_RECORDED
+        assert list(by_picture.printed_pictures(table)) == ["population", "models", "hosts", *by_picture.SHOWN.values()]
+        assert len(by_picture.drawn_pictures(every, fourth.SYSTEMS["FALCO"]).axes) == 1
+
+
+def test_pictures_are_those_of_the_first_seeds():
+    every = {"a": pictured("FALCO, margin 0", 0.5)}
+    figure = by_picture.drawn_pictures(every, fourth.SYSTEMS["FALCO"])
+    shown = [axis.images[0].get_array() for axis in figure.axes]
+    assert len(shown) == 2 * by_picture.SHOWN_SEEDS
+    for place, name in enumerate(("image_handed_over", "image_given")):
+        first = every["a"].arrays[name][:5, 3, 0]  # canaries on hard hosts
+        np.testing.assert_allclose(shown[place * 5 : place * 5 + 5], first)
+    assert [axis.get_ylabel() for axis in figure.axes if axis.get_ylabel()] == ["handed over", "FALCO,\nmargin 0"]
+
+
 def test_every_text_of_the_page_is_there(questions, ways, hosts):
     page = (paths.NOTEBOOKS / "neighbours.md").read_text(encoding="utf-8")
     there = (
@@ -274,6 +324,7 @@ def test_every_text_of_the_page_is_there(questions, ways, hosts):
     in_tasks = neighbours.in_tasks({})
     there |= by_task.texts(in_tasks["over_tasks"], in_tasks["recalls"]).keys()
     there |= attacked.texts(attacked.became({}), "paper").keys()
+    there |= by_picture.texts(neighbours.in_pictures({}), "paper").keys()
     assert set(re.findall(r"{glue:text}`(\w+)`", page)) <= there
 
 

@@ -195,7 +195,8 @@ def test_every_figure_has_caption_name_and_alt_text(name):
 
 
 PICTURES = re.compile(  # without table
-    r"^(figures\.pictures|by_task\.drawn_recalled|chapter\.drawn_(images|rows|models))\(", re.MULTILINE
+    r"^(figures\.pictures|by_task\.drawn_recalled|by_picture\.drawn_pictures|chapter\.drawn_(images|rows|models))\(",
+    re.MULTILINE,
 )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ufm.evidence import Cards, costs, forgotten, tasks, ways
+from ufm.evidence import Cards, anonymised, costs, forgotten, tasks, ways
 from ufm.plan import fourth, second
 from ufm.plan.sweep import Sweep
 from ufm.report import by_way
@@ -28,8 +28,9 @@ def asked(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> pd.
     """
     tables = []
     for system, ours in fourth.SYSTEMS.items():
-        if ours:
-            table = ways.questions(populations, fourth.rows(planned, system))
+        rows = fourth.rows(planned, system)
+        if any(row.setting in ours for row in rows):
+            table = ways.questions(populations, rows)
             tables.append(table.assign(system=system))
     table = pd.concat(tables, ignore_index=True)
     cards = by_setting(populations)
@@ -100,6 +101,11 @@ def perturbed(populations: Mapping[str, Cards]) -> pd.DataFrame:
 def on_hosts(populations: Mapping[str, Cards]) -> pd.DataFrame:
     """How canaries answer on their hosts, see `ufm.evidence.forgotten.beside_retraining`."""
     return forgotten.beside_retraining(populations, FORGETTING, fourth.WITHOUT)
+
+
+def in_pictures(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """What is left of letters in anonymised images, see `ufm.evidence.anonymised.in_pictures`."""
+    return anonymised.in_pictures(populations, fourth.SYSTEMS["FALCO"])
 
 
 def printed_systems(table: pd.DataFrame) -> pd.DataFrame:

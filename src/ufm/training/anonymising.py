@@ -6,7 +6,6 @@ generator is a variational autoencoder (Kingma and Welling 2014, arXiv 1312.6114
 and attributes the hidden layer of a classifier. All of a code is moved, for it has no layers of which some could stay.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -74,7 +73,8 @@ class Anonymiser:
 def anonymiser(settings: Falco, public: Dataset, *, device: torch.device, dtype: torch.dtype) -> Anonymiser:
     """Train the networks on the training images of `public`, and generate images with them."""
     images, labels = floats(public.train_images, device, dtype), torch.tensor(public.train_labels, device=device)
-    shape, draws = tuple(images.shape[1:]), stream("anonymiser", seed=public.part, scope=public.scope)
+    n_channels, height, width = shape = public.train_images.shape[1:]
+    draws = stream("anonymiser", seed=public.part, scope=public.scope)
 
     def network(name: str, shape: tuple[int, int, int], n_out: int) -> nn.Sequential:
         scope = f"{public.scope}/{name}"
@@ -84,7 +84,7 @@ def anonymiser(settings: Falco, public: Dataset, *, device: torch.device, dtype:
         return torch.from_numpy(draws.standard_normal((n, CODE))).to(images)
 
     encoder = network("encoder", shape, 2 * CODE)
-    decoder = network("decoder", (1, 1, CODE), math.prod(shape)).append(nn.Sigmoid())
+    decoder = network("decoder", (1, 1, CODE), n_channels * height * width).append(nn.Sigmoid())
     classifier = network("classifier", shape, public.n_classes)
     optimiser = torch.optim.Adam(
         [*encoder.parameters(), *decoder.parameters(), *classifier.parameters()], LEARNING_RATE
