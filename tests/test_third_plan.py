@@ -33,7 +33,7 @@ def test_ways_are_beside_plain_models_of_the_second_plan():
         plain = second.small("paper", sweep.protocol.dataset)[f"{sweep.protocol.dataset}-small-second-plan-plain"]
         assert set(sweep.seeds) <= set(plain.seeds), name
         private = sweep.protocol.training.private is not None
-        assert sweep.needed == len(sweep.seeds) == (10 if private else 20)
+        assert sweep.needed == len(sweep.seeds) == (12 if private else 20)
         changed = [
             one.name
             for one in fields(sweep.protocol)
@@ -131,9 +131,9 @@ def test_plain_models_have_the_seeds_of_the_ways_beside_them():
     assert len(rows) == 2 * 2 * (1 + len(third.ways()))
     private = {way for way, training in third.ways().items() if training.private}
     assert len(private) == 10
-    assert {(row.setting in private, row.needed) for row in rows} == {(True, 10), (False, 20)}
-    assert "20 a row, private training 10" in PAGE
-    assert "the first ten seeds" in PAGE
+    assert {(row.setting in private, row.needed) for row in rows} == {(True, 12), (False, 20)}
+    assert "20 a row, private training 12" in PAGE
+    assert "the first twelve seeds" in PAGE
     assert "five seeds, two models each" in PAGE
 
 

@@ -15,7 +15,7 @@ from ufm.report.figures import HOST_MARKS, forest, rows_of
 from ufm.report.texts import REHEARSED, number, with_interval
 from ufm.statistics import bootstrap_interval, bootstrap_t_interval, columns
 
-NOT_YET, NOT_HERE = "not in this plan yet", "not trained on these images"
+NOT_HERE = "not trained on these images"
 # What is said of systems that have a table of their own in the place of a word.
 APART = {fourth.GRADIENT: "not to be compared", fourth.ROBUSTNESS: "in a table of its own"}
 FORGETTING = (second.PLAIN, *fourth.SYSTEMS[fourth.L2UL], fourth.WITHOUT)  # of which hosts are asked, in this order
@@ -109,7 +109,7 @@ def in_pictures(populations: Mapping[str, Cards]) -> pd.DataFrame:
 
 
 def printed_systems(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a system, way and kind of host, those that are not in the plan yet among them, as the book prints them."""
+    """A row a system, way and kind of host, those that are not trained here among them, as the book prints them."""
     rows = []
     for system in fourth.SYSTEMS:
         ours = table[table["system"] == system].to_dict("records")
@@ -127,7 +127,7 @@ def printed_systems(table: pd.DataFrame) -> pd.DataFrame:
             for row in ours
         ]
         if not ours:
-            missing = NOT_HERE if fourth.SYSTEMS[system] else APART.get(system, NOT_YET)
+            missing = APART.get(system, NOT_HERE)
             empty = dict.fromkeys(("mean D, nats", "found, label unknown", "accuracy, less plain"), "–")
             rows.append(
                 {"system": system, "way": "–", "hosts": "–", **empty, "passes, over plain": "–", "so it": missing}
@@ -173,12 +173,9 @@ def text_of_perturbed(table: pd.DataFrame, profile: str) -> str:
 
 
 def texts(hosts: pd.DataFrame, profile: str) -> dict[str, str]:
-    """For the text: which systems are here, and how probable L2UL and training without hosts leave a host's label."""
-    here = [system for system, ours in fourth.SYSTEMS.items() if ours or system in APART]
-    others = [system for system in fourth.SYSTEMS if system not in here]
-    found = {"here": ", ".join(here), "others": ", ".join(others)}
+    """For the text: how probable L2UL and training without hosts leave a host's label."""
     if profile == "embedded":
-        return found | {"probable": REHEARSED.capitalize()}
+        return {"probable": REHEARSED.capitalize()}
     said = []
     for (population, host), rows in hosts.groupby(["population", "host"], sort=False):
         of = rows.set_index("setting").reindex(FORGETTING).to_dict("index")
@@ -188,7 +185,7 @@ def texts(hosts: pd.DataFrame, profile: str) -> dict[str, str]:
             less = with_interval(of[fourth.L2UL], end="more")
             where = f"{population.partition(',')[0]}, {host} hosts"
             said.append(f"{where}: {each}; L2UL less without hosts {less}; forgotten {count(of[fourth.L2UL])}")
-    return found | {"probable": ". ".join(said) or "Not recorded yet"}
+    return {"probable": ". ".join(said) or "Not recorded yet"}
 
 
 def drawn_hosts(table: pd.DataFrame) -> Figure:

@@ -38,7 +38,7 @@ IN_TASKS = {  # by the released code's settings, but for the stride (book/benchm
     RECALL: Tasks(recall=Recall(stride=1.0)),
 }
 WITHOUT = "trained without hosts"  # what forgetting is compared with; no word is said of it
-# The systems, each with the ways of training that it has here; none where it is not in this plan yet.
+# The systems, each with the ways of training that it has here.
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "L2UL": (ASCENT, KEPT, L2UL),
     "VisualMixer": tuple(MIXED),
