@@ -338,6 +338,16 @@ def test_ways_that_other_networks_do_not_learn_in_are_left_out():
         assert ours <= shown("neighbours", "paper", **changes).keys()
 
 
+def test_private_ways_are_left_out_where_gradients_of_single_images_are_not_known():
+    ours = "mnist-small-third-plan-drawn-images"
+    for changes in ({"model": "cnn2"}, {"model": CNN2()}):
+        found = shown("neighbours", "paper", **changes)
+        assert {"mnist-small-fourth-plan-l2ul", "mnist-small-fourth-plan-plain-attacked"} <= found.keys()
+        assert ours not in found
+    for changes in ({}, {"model": "mlp"}):
+        assert ours in shown("neighbours", "paper", **changes)
+
+
 def test_ways_whose_boxes_are_not_whole_are_left_out():
     found = shown("neighbours", "paper", dataset="cifar10")
     assert "mnist-small-fourth-plan-visualmixer-boxes-of-4" in found

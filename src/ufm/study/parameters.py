@@ -65,6 +65,8 @@ def shown(
         its_own = keeps_network(sweep.protocol, model) and learns(sweep.protocol, model, variant)
         if found and not (has_boxes(sweep.protocol, dataset) and its_own):
             continue
+        if found and not tells_images_apart(sweep.protocol, model, variant):
+            continue
         protocol = on_images(sweep.protocol, dataset, n_train) if elsewhere else sweep.protocol
         protocol = networked(scored_on(protocol, ood_set, n_ood), profile, model, variant)
         varied = fitted(sweep.setting, changed(protocol, **changes))
@@ -113,6 +115,14 @@ def learns(protocol: Protocol, model: str | Model | None, variant: str | None) -
     name = model.name if isinstance(model, Model) else model
     plain = (variant or (model.variant if isinstance(model, Model) else "plain")) == "plain"
     return protocol.training.tasks is None or (name in (None, protocol.model.name) and plain)
+
+
+def tells_images_apart(protocol: Protocol, model: str | Model | None, variant: str | None) -> bool:
+    """Whether a network of this name and variant, None for the protocol's own, can be trained privately, if asked."""
+    if protocol.training.private is None:
+        return True
+    network = model if isinstance(model, Model) else protocol.model if model is None else MODELS[model]()
+    return (network if variant is None else of_variant(network, variant)).images_apart
 
 
 def is_possible(protocol: Protocol) -> bool:
