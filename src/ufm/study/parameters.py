@@ -62,7 +62,7 @@ def shown(
     for name, sweep in like.items():
         if sweep.setting.startswith(varied_in(SCORED, "")) and sweep.protocol.scoring.ood_set in (dataset, ood_set):
             continue  # what is trained on now is not out of distribution, and what all are scored on is no variation
-        its_own = keeps_network(sweep.protocol, model) and learns(sweep.protocol, model, variant)
+        its_own = keeps_network(sweep.protocol, model, variant) and learns(sweep.protocol, model, variant)
         if found and not (has_boxes(sweep.protocol, dataset) and its_own):
             continue
         if found and not tells_images_apart(sweep.protocol, model, variant):
@@ -105,9 +105,10 @@ def has_boxes(protocol: Protocol, dataset: str | None) -> bool:
     return not any(height % size or width % size for size in sizes)
 
 
-def keeps_network(protocol: Protocol, model: str | Model | None) -> bool:
+def keeps_network(protocol: Protocol, model: str | Model | None, variant: str | None) -> bool:
     """Whether a protocol that is about its own network, which reads patches, is left with it."""
-    return model is None or not isinstance(protocol.model, NeuraCrypt)
+    unchanged = model is None and variant in (None, protocol.model.variant)
+    return unchanged or not isinstance(protocol.model, NeuraCrypt)
 
 
 def learns(protocol: Protocol, model: str | Model | None, variant: str | None) -> bool:
