@@ -62,10 +62,8 @@ def shown(
     for name, sweep in like.items():
         if sweep.setting.startswith(varied_in(SCORED, "")) and sweep.protocol.scoring.ood_set in (dataset, ood_set):
             continue  # what is trained on now is not out of distribution, and what all are scored on is no variation
-        its_own = keeps_network(sweep.protocol, model, variant) and learns(sweep.protocol, model, variant)
-        if found and not (has_boxes(sweep.protocol, dataset) and its_own):
-            continue
-        if found and not tells_images_apart(sweep.protocol, model, variant):
+        suits = (suit(sweep.protocol, model, variant) for suit in (keeps_network, learns, tells_images_apart))
+        if found and not (has_boxes(sweep.protocol, dataset) and all(suits)):
             continue
         protocol = on_images(sweep.protocol, dataset, n_train) if elsewhere else sweep.protocol
         protocol = networked(scored_on(protocol, ood_set, n_ood), profile, model, variant)
