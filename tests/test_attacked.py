@@ -29,14 +29,17 @@ def table(*ways, plain=None):
     return attacked.table(named, [name for name in named if name != PLAIN], PLAIN)
 
 
-def changed(linf, l2, linf_p=0.01, l2_p=0.01, left=0.0):
-    return {"linf_more": linf, "l2_more": l2, "linf_p_holm": linf_p, "l2_p_holm": l2_p, "left": left}
+def changed(linf, l2, linf_p=0.01, l2_p=0.01, left=0.0, left_plain=0.0):
+    lefts = {"left": left, "left_plain": left_plain}
+    return {"linf_more": linf, "l2_more": l2, "linf_p_holm": linf_p, "l2_p_holm": l2_p} | lefts
 
 
 @pytest.mark.parametrize(
     ("row", "word"),
     [
         (changed(0.1, 0.2), Robust.MORE),
+        (changed(-0.1, -0.2, left_plain=ATTACKED.left + 1e-9), Robust.FAIL),
+        (changed(-0.1, -0.2, left_plain=ATTACKED.left), Robust.LESS),
         (changed(-0.1, -0.2), Robust.LESS),
         (changed(-0.1, 0.2), Robust.OPPOSITE),
         (changed(0.1, -0.2), Robust.OPPOSITE),
@@ -141,6 +144,7 @@ def test_ways_have_the_words_that_were_planted():
     assert less["distance_more_high"] < 0 < more["distance_more_low"]
     assert plain["distance"] == pytest.approx(1.2, rel=0.1)
     assert plain["flat"] == pytest.approx(0.9)
+    assert more["left_plain"] == pytest.approx(plain["left"])
     assert np.isnan(plain["linf_more"])
     assert plain["hard"] == pytest.approx(0.3, abs=0.05)
 

@@ -95,9 +95,9 @@ def test_words_of_the_course(populations, found):
 @pytest.mark.parametrize(
     ("mean", "p", "course", "word"),
     [
-        (0.1, SECOND.level - 1e-9, Course.GROWS, Recalled.APPEARS),
+        (0.1, SECOND.level - 1e-9, Course.GROWS, Recalled.WITH),
         (0.1, SECOND.level, Course.NOTHING, Recalled.NOT),
-        (-0.1, SECOND.level - 1e-9, Course.FADES, Recalled.INVERTED),
+        (-0.1, SECOND.level - 1e-9, Course.FADES, Recalled.AGAINST),
         (-0.1, SECOND.level, Course.NOTHING, Recalled.NOT),
         (-0.1, np.nan, Course.OPEN, Recalled.OPEN),
     ],
@@ -127,7 +127,7 @@ def test_what_is_recalled_is_correlated_pixel_by_pixel(populations, found):
         row = table.loc[host]
         assert (row["n"], row["recalled"]) == (len(values), pytest.approx(np.mean(values)))
         assert row["letter"] == pytest.approx(np.mean(letters))
-        assert row["word"] == Recalled.APPEARS
+        assert row["word"] == Recalled.WITH
         assert abs(row["control"]) < 0.05
 
 
@@ -138,7 +138,7 @@ def test_exchanging_the_models_turns_the_sign_of_r(populations, found):
     again = tasks.recalls({RECALLING: replace(cards, arrays=arrays)}, (RECALLING,))
     np.testing.assert_allclose(again["recalled"], -found["recalls"]["recalled"])
     np.testing.assert_allclose(again["p"], found["recalls"]["p"])
-    assert set(again["word"]) == {Recalled.INVERTED}
+    assert set(again["word"]) == {Recalled.AGAINST}
 
 
 def test_nothing_recalled_is_not_shown():
@@ -171,9 +171,11 @@ def test_nothing_is_there_yet():
 def test_what_is_printed_and_drawn(populations, found):
     printed = by_task.printed_tasks(found["over_tasks"]).set_index(["way", "hosts"])
     assert printed.loc[(fourth.IN_TURN, "hard"), "it"] == Course.FADES
-    assert by_task.printed_recalls(found["recalls"])["it"].tolist() == [Recalled.APPEARS] * 2
+    assert by_task.printed_recalls(found["recalls"])["it"].tolist() == [Recalled.WITH] * 2
     said = by_task.texts(found["over_tasks"], found["recalls"])
-    assert said["course"].startswith("Fades: task after task, random hosts; task after task, hard hosts. No change")
+    assert said["course"].startswith(
+        "Fades, in nats: task after task, random hosts; task after task, hard hosts. No change"
+    )
     lines = by_task.drawn_tasks(found["by_task"]).axes[1].lines
     assert [len(line.get_xdata()) for line in lines[:3]] == [1, 5, 5]
     figure = by_task.drawn_recalled(populations)

@@ -101,7 +101,7 @@ def table(populations: Mapping[str, Cards], ways: Sequence[str], plain: str) -> 
     hard (mean D in nats), accuracy, linf and l2 (share of all images that are withstood at the radius of the words),
     those of `medians`, left and hidden; and of ways beside plain models linf_more, l2_more (the shares of images that
     both classify right, less those of plain models, paired by seed, role and image), with linf_p, linf_p_holm and so on
-    (sign flips over seeds, Holm over the ways of a norm), distance_more; change.
+    (sign flips over seeds, Holm over the ways of a norm), distance_more, left_plain (left, of plain models); change.
 
     Raises ValueError: models of a way are not of the same seeds as the plain ones.
     """
@@ -139,7 +139,7 @@ def compared(with_it: Cards, without: Cards) -> dict[str, float]:
     require_same_seeds(regime(with_it.sweep), with_it, without)
     both = clean(with_it) & clean(without)
     one, other = shares(with_it, both), shares(without, both)
-    row: dict[str, float] = {}
+    row: dict[str, float] = {"left_plain": float(left(without).mean())}
     for norm, name in NAMES.items():
         difference = one[norm] - other[norm]
         if np.isfinite(difference).all():
@@ -157,7 +157,7 @@ def change(row: Mapping[str, float]) -> Robust:
     p = [row.get(f"{name}_p_holm", nan) for name in NAMES.values()]
     if np.isnan(p).any():
         return Robust.OPEN
-    if row["left"] > ATTACKED.left:
+    if max(row["left"], row["left_plain"]) > ATTACKED.left:
         return Robust.FAIL
     signs = [
         int(np.sign(row[f"{name}_more"])) * (one < ATTACKED.level) for name, one in zip(NAMES.values(), p, strict=True)

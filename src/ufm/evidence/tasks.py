@@ -21,17 +21,17 @@ from ufm.statistics import bootstrap_interval, bootstrap_t_interval, columns, si
 class Course(StrEnum):
     """Is it forgotten over tasks?"""
 
-    FADES = "fades"
-    GROWS = "grows"
+    FADES = "fades, in nats"
+    GROWS = "grows, in nats"
     NOTHING = "no change shown"
     OPEN = "waits for seeds"
 
 
 class Recalled(StrEnum):
-    """Does it appear in what is recalled?"""
+    """Does what is recalled go with what was stamped?"""
 
-    APPEARS = "appears"
-    INVERTED = "appears inverted"
+    WITH = "goes with it"
+    AGAINST = "goes against it"
     NOT = "not shown"
     OPEN = "waits for seeds"
 
@@ -137,7 +137,7 @@ def shown(mean: float, p_holm: float) -> int:
 
 
 def recalls(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.DataFrame:
-    """Does it appear in what is recalled right after the host's task: a row a population, setting and kind of host.
+    """Does what is recalled right after the host's task go with the letter: a row a population, setting, kind of host.
 
     Columns: population, setting, host, n (hosts that have a later task), and where no seed is lacking letter and
     control (mean correlation of recalled images with the letter where features are stamped, in canaries and in
@@ -173,7 +173,7 @@ def recalls(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.Dat
 
 def word(row: Mapping[str, float]) -> Recalled:
     """The word for a row of `recalls`."""
-    words = {1: Recalled.APPEARS, -1: Recalled.INVERTED, 0: Recalled.NOT}
+    words = {1: Recalled.WITH, -1: Recalled.AGAINST, 0: Recalled.NOT}
     return Recalled.OPEN if isnan(row["p_holm"]) else words[shown(row["recalled"], row["p_holm"])]
 
 
