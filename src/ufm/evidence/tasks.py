@@ -1,6 +1,6 @@
 """What models that learn their classes task after task keep of a letter, and whether it is in what they recall."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from math import isnan, nan
 
@@ -104,25 +104,39 @@ def over_tasks(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.
     host's label on the host with the letter, canaries), each with its low and high end, p and p_holm (of the change,
     over the rows); course.
     """
+
+    def found(cards: Cards, host: str, own: np.ndarray, some: np.ndarray) -> dict[str, float]:
+        both = (of(cards, host)[some] for of in (contrasts_after, probabilities_after))
+        (first, last), fits = ((one[np.arange(len(one)), own[some]], one[:, -1]) for one in both)
+        values = {"own": first, "last": last, "change": last - first}
+        row = columns({name: bootstrap_t_interval(of) for name, of in values.items()})
+        row |= columns({name: bootstrap_interval(of) for name, of in zip(("fits", "fits_last"), fits, strict=True)})
+        return row | {"p": sign_flip_test(last - first)}
+
+    table = with_later_tasks(populations, settings, found)
+    return table.assign(course=[course(row) for row in table.to_dict("records")])
+
+
+def with_later_tasks(
+    populations: Mapping[str, Cards],
+    settings: Sequence[str],
+    found: Callable[[Cards, str, np.ndarray, np.ndarray], dict[str, float]],
+) -> pd.DataFrame:
+    """What is found, a row a population, setting and kind of host, where no seed is lacking and three have later tasks.
+
+    found: the columns of a row, p among them, by cards, kind of host, its task and whether it has a later one
+    (n_seeds,). Other columns: population, setting, host, n (hosts that have a later task), p_holm over the rows.
+    """
     rows = []
     for population, setting, cards in in_tasks(populations, settings):
         for host in cards.protocol.hosts:
-            row: dict[str, object] = {"population": population, "setting": setting, "host": host}
             own = own_tasks(cards, host)
             some = own < n_tasks(cards) - 1
-            if cards.complete and some.sum() >= 3:
-                both = (of(cards, host)[some] for of in (contrasts_after, probabilities_after))
-                (first, last), fits = ((one[np.arange(len(one)), own[some]], one[:, -1]) for one in both)
-                found = {"own": first, "last": last, "change": last - first}
-                row |= columns({name: bootstrap_t_interval(values) for name, values in found.items()})
-                names = ("fits", "fits_last")
-                row |= columns({name: bootstrap_interval(one) for name, one in zip(names, fits, strict=True)})
-                row |= {"p": sign_flip_test(last - first)}
-            rows.append(row | {"n": int(some.sum())})
+            row = {"population": population, "setting": setting, "host": host, "n": int(some.sum())}
+            rows.append(row | (found(cards, host, own, some) if cards.complete and some.sum() >= 3 else {}))
     table = pd.DataFrame(rows, columns=None if rows else ["population", "setting", "host", "n"])
-    p_holm = corrected(table.get("p", pd.Series(nan, table.index, dtype=float)), planned=True)
-    table = table.assign(p_holm=p_holm)
-    return table.assign(course=[course(row) for row in table.to_dict("records")])
+    p = table.get("p", pd.Series(nan, table.index, dtype=float))
+    return table.assign(p_holm=corrected(p, planned=True))
 
 
 def course(row: Mapping[str, float]) -> Course:
@@ -144,30 +158,22 @@ def recalls(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.Dat
     controls), recalled (R, see book/fourth-plan.md), each with its low and high end, p and p_holm (of R, over the
     rows); word.
     """
-    rows = []
-    for population, setting, cards in in_tasks(populations, settings):
-        for host in cards.protocol.hosts:
-            row: dict[str, object] = {"population": population, "setting": setting, "host": host}
-            own = own_tasks(cards, host)
-            some = own < n_tasks(cards) - 1
-            if cards.complete and some.sum() >= 3:
-                letter, other = (correlations(cards, host, stamped)[some] for stamped in ("canary", "placebo"))
-                canary, placebos = cards.model("canary", host), cards.model("placebo", host)
-                found = np.asarray(
-                    scores.contrast(
-                        letter_on_canary=letter[:, canary],
-                        letter_on_placebo=letter[:, placebos],
-                        placebo_on_placebo=other[:, placebos],
-                        placebo_on_canary=other[:, canary],
-                    )
-                )
-                own_ones = {"letter": letter[:, canary], "control": letter[:, cards.model("control")]}
-                row |= columns({name: bootstrap_t_interval(values) for name, values in own_ones.items()})
-                row |= columns({"recalled": bootstrap_t_interval(found)}) | {"p": sign_flip_test(found)}
-            rows.append(row | {"n": int(some.sum())})
-    table = pd.DataFrame(rows, columns=None if rows else ["population", "setting", "host", "n"])
-    p_holm = corrected(table.get("p", pd.Series(nan, table.index, dtype=float)), planned=True)
-    table = table.assign(p_holm=p_holm)
+
+    def found(cards: Cards, host: str, own: np.ndarray, some: np.ndarray) -> dict[str, float]:
+        letter, other = (correlations(cards, host, stamped)[some] for stamped in ("canary", "placebo"))
+        canary, placebos = cards.model("canary", host), cards.model("placebo", host)
+        more = np.asarray(
+            scores.contrast(
+                letter_on_canary=letter[:, canary],
+                letter_on_placebo=letter[:, placebos],
+                placebo_on_placebo=other[:, placebos],
+                placebo_on_canary=other[:, canary],
+            )
+        )
+        values = {"letter": letter[:, canary], "control": letter[:, cards.model("control")], "recalled": more}
+        return columns({name: bootstrap_t_interval(of) for name, of in values.items()}) | {"p": sign_flip_test(more)}
+
+    table = with_later_tasks(populations, settings, found)
     return table.assign(word=[word(row) for row in table.to_dict("records")])
 
 
