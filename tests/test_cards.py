@@ -14,7 +14,7 @@ from scipy.stats import mannwhitneyu, ttest_rel
 from ufm import features, scores
 from ufm.data.datasets import load, ood_images
 from ufm.data.on_device import to_device
-from ufm.measures import cards, host_fits, keyless, layout, pools, registry, shifts, tasks
+from ufm.measures import cards, host_fits, keyless, layout, pools, registry, robust, shifts, tasks
 from ufm.networks import MLP
 from ufm.protocol import Protocol, Scoring, Training
 from ufm.records import Records
@@ -406,7 +406,7 @@ def test_the_models_of_a_card(measured, trained):
 
 
 def test_every_measure_that_keeps_a_card_is_laid_out():
-    modules = {cards.__name__, keyless.__name__, tasks.__name__}
+    modules = {cards.__name__, keyless.__name__, robust.__name__, tasks.__name__}
     kept = {word for word, measure in registry.MEASURES.items() if measure.keep.__module__ in modules}
     assert layout.CARDS.keys() == kept
     assert [layout.CARDS[word].n_permutations for word in ("card", "short card", "equal-age card")] == [100, 50, 50]

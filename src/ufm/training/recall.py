@@ -6,6 +6,7 @@ and each image of a batch is where one recalled image begins. Nothing is drawn a
 
 from math import log
 
+import numpy as np
 import torch
 from torch.func import functional_call, vmap
 
@@ -16,7 +17,7 @@ from ufm.training.trained import State
 
 # What a term of the loss is multiplied by that recalled images descend, in the released code's command for MNIST.
 DIVERGENCE, OLD_PRESENT, NEW_PRESENT, DIVERSITY, SHARPNESS, VARIATION, NORM = 1.0, 1.0, 0.1, 16.0, 0.1, 1.0, 1.0
-SMALLEST = torch.finfo(torch.float64).eps  # of a class in the mean of probabilities
+SMALLEST = float(np.finfo(np.float64).eps)  # of a class in the mean of probabilities
 
 
 def past(stack: Stack) -> State:
