@@ -29,7 +29,7 @@ class Gradients:
 
     @property
     def confidence(self) -> float:
-        """Of the intervals on which words stand: all cells together keep the level."""
+        """That of the intervals on which words stand, all cells together keep the level."""
         return 1 - SECOND.level / (len(self.sizes) * len(self.batches) * len(self.units))
 
 
