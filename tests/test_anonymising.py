@@ -129,7 +129,7 @@ def test_models_are_trained_on_what_stands_in_the_place_of_images(parts, made):
 
 def test_a_card_has_the_hosts_pictures(parts):
     [(_, measured)] = seeds.finish(PROTOCOL, [1])
-    data = to_device(parts[0], precision="float64", replaced=seeds.anonymised(PROTOCOL, 1, "cpu", None))
+    data = seeds.anonymised(PROTOCOL, 1, "cpu", None)
     for place, one in enumerate(seeds.experiments(PROTOCOL, 1, parts[0])):
         for name, images in (("handed_over", as_handed_over(one, data)), ("given", as_stamped(one, data))):
             kept = measured.arrays[f"image_{name}"]
@@ -141,14 +141,33 @@ def test_a_card_has_the_hosts_pictures(parts):
     assert set(measured.arrays) - set(usual.arrays) == {"image_handed_over", "image_given"}
 
 
-def test_networks_are_of_the_next_part(monkeypatch):
-    asked = []
-    monkeypatch.setattr(seeds, "anonymiser", lambda settings, public, **_: asked.append((settings, public.part)))
+@pytest.fixture
+def asked(monkeypatch):
+    """Settings and part of the networks that are trained, and how many images each of them replaces at a time."""
+    asked, replaced = [], []
+
+    def networks(settings, public, **_):
+        asked.append((settings, public.part))
+        return lambda images: replaced.append(len(images)) or images.clone()
+
+    monkeypatch.setattr(seeds, "anonymiser", networks)
     seeds.anonymised.cache_clear()
+    yield asked, replaced
+    seeds.anonymised.cache_clear()
+
+
+def test_networks_are_of_the_next_part(asked):
     for part in (0, 1, 2, 2):
         seeds.anonymised(PROTOCOL, part, "cpu", None)
-    seeds.anonymised.cache_clear()
-    assert asked == [(SETTINGS, 1), (SETTINGS, 2), (SETTINGS, 0)]
+    assert asked[0] == [(SETTINGS, 1), (SETTINGS, 2), (SETTINGS, 0)]
+
+
+def test_seeds_of_a_part_share_its_images(asked, parts):
+    """Networks are trained, and all training images replaced, once; then the stamped ones alone."""
+    for seed in (1, 4, 7):
+        seeds.finish(PROTOCOL, [seed])
+    assert asked[0] == [(SETTINGS, 2)]
+    assert [n for n in asked[1] if n > 1] == [len(parts[1].train_images)]
 
 
 def test_what_it_does_not_go_with_is_refused():

@@ -10,7 +10,7 @@ import torch
 
 from ufm.data import datasets
 from ufm.data.datasets import Dataset
-from ufm.data.on_device import to_device
+from ufm.data.on_device import DeviceData, to_device
 from ufm.device import resolve
 from ufm.files import write
 from ufm.measures.registry import measure_of
@@ -50,14 +50,7 @@ def finish(
     part = seeds[0] % protocol.n_parts
     data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
     ood = datasets.ood_images(scoring.ood_set, shape=data.train_images.shape[1:], n=scoring.n_ood, root=data_root)
-    on_device = to_device(
-        data,
-        device=device,
-        precision=training.precision,
-        early_stopping=training.early_stopping,
-        border=training.border,
-        replaced=anonymised(protocol, data.part, device, data_root) if training.falco else None,
-    )
+    on_device = (anonymised if training.falco else moved)(protocol, part, device, data_root)
     planned = [one for seed in seeds for one in experiments(protocol, seed, data)]
     measure.check_labels(planned, ood)
     trained = train(planned, on_device, snapshots=measure.epochs(training), at_control=measure.at_control)
@@ -79,18 +72,36 @@ def finish(
     return [(entry | how, measured) for entry, measured in finished]
 
 
+def moved(
+    protocol: Protocol,
+    part: int,
+    device: str,
+    data_root: str | Path | None,
+    replaced: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> DeviceData:
+    """The images of a part on the device, as the protocol asks for them."""
+    training = protocol.training
+    return to_device(
+        datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root),
+        device=device,
+        precision=training.precision,
+        early_stopping=training.early_stopping,
+        border=training.border,
+        replaced=replaced,
+    )
+
+
 @lru_cache(maxsize=8)
-def anonymised(
-    protocol: Protocol, part: int, device: str, data_root: str | Path | None
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What stands in the place of the training images of a part; its networks were trained on the next part."""
+def anonymised(protocol: Protocol, part: int, device: str, data_root: str | Path | None) -> DeviceData:
+    """The same with training images replaced, by networks trained on the next part; kept, for seeds of a part share it."""
     training = protocol.training
     assert training.falco is not None  # only then are images anonymised
     public = datasets.load(
         protocol.dataset, n_train=protocol.n_train, part=(part + 1) % protocol.n_parts, root=data_root
     )
     precision = getattr(torch, training.precision)
-    return anonymiser(training.falco, public, device=torch.device(resolve(device)), dtype=precision)
+    replaced = anonymiser(training.falco, public, device=torch.device(resolve(device)), dtype=precision)
+    return moved(protocol, part, device, data_root, replaced)
 
 
 def keep_weights(path: Path, trained: list[Trained]) -> None:
