@@ -320,9 +320,11 @@ def test_texts_and_rehearsals(every, lines):
     assert re.fullmatch(r"0\.\d{3} \(0\.\d{3} to 0\.\d{3}\) nats a doubling", said["slope_width_hard"])
     assert said["slope_copies_hard"] == "not recorded"
     assert re.search(r"width 16 \(hard hosts\): 1\.\d{3} \(", said["beyond"])
-    page = (paths.NOTEBOOKS / "scaling.md").read_text(encoding="utf-8")
-    asked = set(re.findall(r"{glue:text}`(\w+)`", page)) - {"population", "large", "seeds"}
-    assert asked == set(said)
+    assert (said["change_random"], said["change_hard"]) == ("Changes by little: width", "Grows: width")
+    asked = set[str]()
+    for name, pattern in (("scaling", r"{glue:text}`(\w+)`"), ("verdicts", r"`scaling\.ipynb::(\w+):s`")):
+        asked |= set(re.findall(pattern, (paths.NOTEBOOKS / f"{name}.md").read_text(encoding="utf-8")))
+    assert asked - {"population", "large", "seeds"} == set(said)
     rehearsed = chapter.texts(worded(lines, "embedded"), further)
     for name in ("change", "reading", "verdict"):
         assert rehearsed[name] == "Rehearsal: no word: width (random hosts); width (hard hosts)"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ufm.plan.scaling import axes
 from ufm.report.by_population import Quantities, interval_of
 from ufm.report.figures import HOST_COLOURS, HOST_MARKERS, closed, panels, waiting
-from ufm.report.texts import by_word, key, number, p_text, with_interval
+from ufm.report.texts import by_word, in_short, key, number, p_text, with_interval
 
 NONE = "not recorded"
 SHORT = 3  # letters of a value that has room beside others
@@ -108,6 +108,9 @@ def named(table: pd.DataFrame) -> pd.Series:
 def texts(lines: pd.DataFrame, further: pd.DataFrame) -> dict[str, str]:
     """For the text: what each word is said of, slopes such as `slope_width_hard`, and what would be beyond."""
     found = {name: by_word(lines[name], named(lines)) or NONE for name in ("change", "reading", "verdict")}
+    found |= {f"change_{host}": NONE for host in HOST_COLOURS}
+    for host, rows in lines.groupby("host"):
+        found[f"change_{host}"] = in_short(rows["change"], rows["axis"])
     found |= {key(f"slope {axis.name} {host}"): NONE for axis in axes("paper") for host in HOST_COLOURS}
     for row in lines.to_dict("records"):
         slope = said(row, "nats", 3)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ufm.evidence.ways import Change, Prevents
 from ufm.report.by_population import Quantities, interval_of
 from ufm.report.figures import HOST_COLOURS, Mark, closed, forest, panels, rows_of, waiting
-from ufm.report.texts import by_word, p_text, span, with_interval
+from ufm.report.texts import by_word, in_short, p_text, span, with_interval
 
 CHANGES = (Change.REDUCES, Change.RAISES, Change.OPPOSITE, Change.ONE_SCALE, Change.NOTHING)
 
@@ -28,6 +28,9 @@ def those_that(table: pd.DataFrame, column: str, word: str) -> str:
 def texts(table: pd.DataFrame, questions: pd.DataFrame) -> dict[str, str]:
     """For the text: which ways prevent it or do not, what they change, and on what that stands."""
     found = {"prevented": of_ways(table, "prevents", Prevents)}
+    for host, rows in table.groupby("host"):
+        where = " on " + rows["population"].str.partition(",")[0] if rows["population"].nunique() > 1 else ""
+        found[f"prevented_{host}"] = in_short(rows["prevents"], rows["way"] + where)
     found["changed"] = of_ways(table, "change", (*CHANGES, Change.OPEN))
     without = questions[questions["setting"].isin(table["versus"])]
     without = without.drop_duplicates(["population", "setting", "host", "there"])  # beside several systems
@@ -37,7 +40,8 @@ def texts(table: pd.DataFrame, questions: pd.DataFrame) -> dict[str, str]:
         for host, rows in table.groupby("host"):
             found[f"contrast_{host}"] = f"{span(rows['contrast'], digits=3)} nats"
             found[f"accuracy_{host}"] = span(rows["accuracy"], digits=3)
-    return {f"{name}_{host}": "not recorded" for name in ("contrast", "accuracy") for host in HOST_COLOURS} | found
+    named = "contrast", "accuracy", "prevented"
+    return {f"{name}_{host}": "not recorded" for name in named for host in HOST_COLOURS} | found
 
 
 def of_ways(table: pd.DataFrame, column: str, words: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from ufm.statistics import SUMMARY_COLUMNS
 
 UNDECIDED = "cannot be decided"  # of what has no number
 TEN = 10  # from which on hundredths say nothing
+WAITS = "waits for seeds"
 REHEARSED = "rehearsal: no word"  # in the place of a plan's word on small models of the embedded profile
 # Columns that hold a plan's words.
 WORDS = (
@@ -90,6 +91,15 @@ def by_word(words: pd.Series, names: pd.Series) -> str:
     """What each word is said of, in the order of first occurrence: "Undecided: a; b. There and small: c"."""
     said = {str(word): "; ".join(some) for word, some in names.groupby(words, sort=False)}
     return ". ".join(f"{word[0].upper()}{word[1:]}: {some}" for word, some in said.items())
+
+
+def in_short(words: pd.Series, names: pd.Series) -> str:
+    """The same, but of rows that wait for seeds only how many there are."""
+    waits = words == WAITS
+    said = [by_word(words[~waits], names[~waits])] if not waits.all() else []
+    if waits.any():
+        said.append(f"{WAITS[0].upper()}{WAITS[1:]}: {waits.sum()} of {len(words)}")
+    return ". ".join(said)
 
 
 def counted(words: pd.Series) -> str:

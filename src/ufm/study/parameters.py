@@ -62,11 +62,10 @@ def shown(
     for name, sweep in like.items():
         if sweep.setting.startswith(varied_in(SCORED, "")) and sweep.protocol.scoring.ood_set in (dataset, ood_set):
             continue  # what is trained on now is not out of distribution, and what all are scored on is no variation
-        suits = (suit(sweep.protocol, model, variant) for suit in (keeps_network, learns, tells_images_apart))
-        if found and not (has_boxes(sweep.protocol, dataset) and all(suits)):
+        if found and not (has_boxes(sweep.protocol, dataset) and suits(sweep.protocol, profile, model, variant)):
             continue
         protocol = on_images(sweep.protocol, dataset, n_train) if elsewhere else sweep.protocol
-        protocol = networked(scored_on(protocol, ood_set, n_ood), profile, model, variant)
+        protocol = replace(scored_on(protocol, ood_set, n_ood), model=networked(protocol, profile, model, variant))
         varied = fitted(sweep.setting, changed(protocol, **changes))
         # The first setting is what is asked for, so that what is wrong with it is said.
         if varied is not None and (not found or is_possible(varied)):
@@ -103,25 +102,19 @@ def has_boxes(protocol: Protocol, dataset: str | None) -> bool:
     return not any(height % size or width % size for size in sizes)
 
 
-def keeps_network(protocol: Protocol, model: str | Model | None, variant: str | None) -> bool:
-    """Whether a protocol that is about its own network, which reads patches, is left with it."""
-    unchanged = model is None and variant in (None, protocol.model.variant)
-    return unchanged or not isinstance(protocol.model, NeuraCrypt)
+def suits(protocol: Protocol, profile: str, model: str | Model | None, variant: str | None) -> bool:
+    """Whether another network, see `networked`, is one that a protocol's way of training is for.
 
-
-def learns(protocol: Protocol, model: str | Model | None, variant: str | None) -> bool:
-    """Whether a network of this name and variant, None for the protocol's own, learns in tasks, if that is asked."""
-    name = model.name if isinstance(model, Model) else model
-    plain = (variant or (model.variant if isinstance(model, Model) else "plain")) == "plain"
-    return protocol.training.tasks is None or (name in (None, protocol.model.name) and plain)
-
-
-def tells_images_apart(protocol: Protocol, model: str | Model | None, variant: str | None) -> bool:
-    """Whether a network of this name and variant, None for the protocol's own, can be trained privately, if asked."""
-    if protocol.training.private is None:
-        return True
-    network = model if isinstance(model, Model) else protocol.model if model is None else MODELS[model]()
-    return (network if variant is None else of_variant(network, variant)).images_apart
+    A protocol that is about its own network, which reads patches, is left with it; in tasks no network of another name
+    or variant learns; and privately those do in which no image changes what is made of another.
+    """
+    own, training = protocol.model, protocol.training
+    if isinstance(own, NeuraCrypt):
+        return model is None and variant in (None, own.variant)
+    network = networked(protocol, profile, model, variant)
+    if training.tasks and (network.name, network.variant) != (own.name, "plain"):
+        return False
+    return training.private is None or network.images_apart
 
 
 def is_possible(protocol: Protocol) -> bool:
@@ -205,8 +198,8 @@ def moved(sweep: Sweep, by: int) -> Sweep:
     return replace(sweep, protocol=protocol, seeds=range(seeds.start - by, seeds.stop - by, seeds.step))
 
 
-def networked(protocol: Protocol, profile: str, model: str | Model | None, variant: str | None) -> Protocol:
-    """A protocol with another network, of a name as wide as the profile has it, or another variant."""
+def networked(protocol: Protocol, profile: str, model: str | Model | None, variant: str | None) -> Model:
+    """A protocol's network, or another one of a name as wide as the profile has it, or another variant."""
     network = protocol.model
     if isinstance(model, Model):
         network = model
@@ -215,7 +208,7 @@ def networked(protocol: Protocol, profile: str, model: str | Model | None, varia
             raise ValueError(f"model: {model!r} is not one of {', '.join(sorted(MODELS))}")
         other = NARROW.get(model, MODELS[model]()) if profile == "embedded" else MODELS[model]()
         network = of_variant(other, network.variant)
-    return replace(protocol, model=network if variant is None else of_variant(network, variant))
+    return network if variant is None else of_variant(network, variant)
 
 
 def placed(protocol: Protocol, row: int | None, column: int | None) -> Protocol:

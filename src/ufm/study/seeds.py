@@ -93,7 +93,7 @@ def moved(
 
 @lru_cache(maxsize=8)
 def anonymised(protocol: Protocol, part: int, device: str, data_root: str | Path | None) -> DeviceData:
-    """The same with training images replaced, by networks trained on the next part; kept, for seeds of a part share it."""
+    """The same with training images replaced, by networks trained on the next part; it is kept for further seeds."""
     training = protocol.training
     assert training.falco is not None  # only then are images anonymised
     public = datasets.load(
