@@ -64,14 +64,31 @@ def found(populations):
 
 def test_d_is_that_of_the_tasks_after_the_host_s(populations, found):
     table = found["by_task"].set_index(["setting", "host", "later"])
+    labels = populations[fourth.IN_TURN].label("hard")
     for later, effect in enumerate((1.0, 0.8, 0.6, 0.4, 0.2)):
+        n = sum(label // 2 + later < 5 for label in labels)
+        if n < tasks.FEWEST:
+            assert (fourth.IN_TURN, "hard", later) not in table.index
+            continue
         row = table.loc[fourth.IN_TURN, "hard", later]
         assert row["contrast"] == pytest.approx(effect, abs=0.02)
-        labels = populations[fourth.IN_TURN].label("hard")
-        assert row["n"] == sum(label // 2 + later < 5 for label in labels)
+        assert row["n"] == n
         assert row["probability"] == pytest.approx(np.exp(-0.1 * (1 + later)))
     once = found["by_task"][found["by_task"]["setting"] == fourth.AT_ONCE]
     assert once[["host", "later", "n"]].to_numpy().tolist() == [["random", 0, N], ["hard", 0, N]]
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_fewer_hosts_than_could_show_anything_have_no_number(enough):
+    cards = models(fourth.IN_TURN, (1.0, 0.8, 0.6, 0.4, 0.2))
+    first = tasks.FEWEST if enough else tasks.FEWEST - 1  # so many hosts have the first task, all others the last
+    labels = np.where(np.arange(N) < first, 0, 9)[:, None].repeat(cards.labels.shape[1], 1)
+    one = {fourth.IN_TURN: replace(cards, labels=labels)}
+    after = tasks.by_task(one, (fourth.IN_TURN,))
+    assert after["later"].tolist() == [0, 1, 2, 3, 4] * 2 if enough else [0, 0]
+    over = tasks.over_tasks(one, (fourth.IN_TURN,))
+    assert over["n"].tolist() == [first] * 2
+    assert set(over["course"] == Course.OPEN) == {not enough}
 
 
 def test_words_of_the_course(populations, found):
@@ -177,7 +194,7 @@ def test_what_is_printed_and_drawn(populations, found):
         "Fades, in nats: task after task, random hosts; task after task, hard hosts. No change"
     )
     lines = by_task.drawn_tasks(found["by_task"]).axes[1].lines
-    assert [len(line.get_xdata()) for line in lines[:3]] == [1, 5, 5]
+    assert [len(line.get_xdata()) for line in lines[:3]] == [1, 4, 5]  # of one way too few hosts have four more tasks
     figure = by_task.drawn_recalled(populations)
     cards = populations[RECALLING]
     shown = [axis.images[0].get_array() for axis in figure.axes]

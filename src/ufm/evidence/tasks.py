@@ -17,6 +17,8 @@ from ufm.plan.thresholds import SECOND
 from ufm.protocol import placebo, task_of
 from ufm.statistics import bootstrap_interval, bootstrap_t_interval, columns, sign_flip_test
 
+FEWEST = 6  # hosts of a row: of five no sign-flip test shows anything, and intervals of three or four say nothing
+
 
 class Course(StrEnum):
     """Is it forgotten over tasks?"""
@@ -79,7 +81,7 @@ def by_task(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.Dat
 
     Columns: population, setting, host, later, n (seeds that have as many later tasks), contrast (mean D, nats) and
     probability (of the host's label on the host with the letter, canaries), each with its low and high end. Fewer than
-    three seeds have no row, nor have sweeps that lack seeds.
+    `FEWEST` seeds have no row, nor have sweeps that lack seeds.
     """
     rows = []
     for population, setting, cards in in_tasks(populations, settings):
@@ -88,7 +90,7 @@ def by_task(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.Dat
             both = [later(of(cards, host), own) for of in (contrasts_after, probabilities_after)]
             for place in range(n_tasks(cards)):
                 contrasts, fits = (values[:, place][~np.isnan(values[:, place])] for values in both)
-                if len(contrasts) >= 3:
+                if len(contrasts) >= FEWEST:
                     row = {"population": population, "setting": setting, "host": host, "later": place}
                     found = {"contrast": bootstrap_t_interval(contrasts), "probability": bootstrap_interval(fits)}
                     rows.append(row | {"n": len(contrasts)} | columns(found))
@@ -122,7 +124,7 @@ def with_later_tasks(
     settings: Sequence[str],
     found: Callable[[Cards, str, np.ndarray, np.ndarray], dict[str, float]],
 ) -> pd.DataFrame:
-    """What is found, a row a population, setting and kind of host, where no seed is lacking and three have later tasks.
+    """What is found, a row a population, setting and kind of host, where no seed is lacking and `FEWEST` have later tasks.
 
     found: the columns of a row, p among them, by cards, kind of host, its task and whether it has a later one
     (n_seeds,). Other columns: population, setting, host, n (hosts that have a later task), p_holm over the rows.
@@ -133,7 +135,7 @@ def with_later_tasks(
             own = own_tasks(cards, host)
             some = own < n_tasks(cards) - 1
             row = {"population": population, "setting": setting, "host": host, "n": int(some.sum())}
-            rows.append(row | (found(cards, host, own, some) if cards.complete and some.sum() >= 3 else {}))
+            rows.append(row | (found(cards, host, own, some) if cards.complete and some.sum() >= FEWEST else {}))
     table = pd.DataFrame(rows, columns=None if rows else ["population", "setting", "host", "n"])
     p = table.get("p", pd.Series(nan, table.index, dtype=float))
     return table.assign(p_holm=corrected(p, planned=True))
