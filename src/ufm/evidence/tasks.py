@@ -124,7 +124,7 @@ def with_later_tasks(
     settings: Sequence[str],
     found: Callable[[Cards, str, np.ndarray, np.ndarray], dict[str, float]],
 ) -> pd.DataFrame:
-    """What is found, a row a population, setting and kind of host, where no seed is lacking and `FEWEST` have later tasks.
+    """What is found, a row a population, setting and kind of host, of which all seeds are there and `FEWEST` go on.
 
     found: the columns of a row, p among them, by cards, kind of host, its task and whether it has a later one
     (n_seeds,). Other columns: population, setting, host, n (hosts that have a later task), p_holm over the rows.

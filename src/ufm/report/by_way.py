@@ -9,20 +9,30 @@ from matplotlib.figure import Figure
 from ufm.evidence.ways import Change, Prevents
 from ufm.report.by_population import Quantities, interval_of
 from ufm.report.figures import HOST_COLOURS, Mark, closed, forest, panels, rows_of, waiting
-from ufm.report.texts import by_word, in_short, p_text, span, with_interval
+from ufm.report.texts import by_word, in_short, number, p_text, span, with_interval
 
 CHANGES = (Change.REDUCES, Change.RAISES, Change.OPPOSITE, Change.ONE_SCALE, Change.NOTHING)
 
 
 def those_that(table: pd.DataFrame, column: str, word: str) -> str:
-    """The ways of which a column says a word: "batch norm (MNIST, random)"; without brackets where it is of all."""
+    """The ways of which a column says a word: "batch norm (MNIST, random)"; without brackets where it is of all.
+
+    Beside what prevents it stands what becomes of accuracy, without which the word says little.
+    """
     names = []
     for way, rows in table.groupby("way", sort=False):
-        some = rows[rows[column] == word]
-        where = (f"{row['population'].partition(',')[0]}, {row['host']}" for row in some.to_dict("records"))
-        if len(some):
-            names.append(way if len(some) == len(rows) else f"{way} ({'; '.join(where)})")
+        some = rows[rows[column] == word].to_dict("records")
+        prices = [priced(row) if word == Prevents.PREVENTS else "" for row in some]
+        places = (f"{row['population'].partition(',')[0]}, {row['host']}" for row in some)
+        where = (": ".join(filter(None, both)) for both in zip(places, prices, strict=True))
+        if some:
+            names.append(way if len(some) == len(rows) and not any(prices) else f"{way} ({'; '.join(where)})")
     return "; ".join(names) or "none of them"
+
+
+def priced(row: Mapping) -> str:
+    """The change of accuracy in words, such as "accuracy −0.742", nothing where it is not known."""
+    return f"accuracy {number(row['cost'], 3)}" if not pd.isna(row.get("cost")) else ""
 
 
 def texts(table: pd.DataFrame, questions: pd.DataFrame) -> dict[str, str]:
@@ -30,7 +40,9 @@ def texts(table: pd.DataFrame, questions: pd.DataFrame) -> dict[str, str]:
     found = {"prevented": of_ways(table, "prevents", Prevents)}
     for host, rows in table.groupby("host"):
         where = " on " + rows["population"].str.partition(",")[0] if rows["population"].nunique() > 1 else ""
-        found[f"prevented_{host}"] = in_short(rows["prevents"], rows["way"] + where)
+        prices = [row["prevents"] == Prevents.PREVENTS and priced(row) for row in rows.to_dict("records")]
+        names = rows["way"] + where + [f" ({price})" if price else "" for price in prices]
+        found[f"prevented_{host}"] = in_short(rows["prevents"], names)
     found["changed"] = of_ways(table, "change", (*CHANGES, Change.OPEN))
     without = questions[questions["setting"].isin(table["versus"])]
     without = without.drop_duplicates(["population", "setting", "host", "there"])  # beside several systems
