@@ -8,6 +8,7 @@ from ufm.evidence import ways
 from ufm.evidence.questions import There
 from ufm.evidence.ways import Change, Prevents
 from ufm.measures.layout import AGES
+from ufm.plan import second
 from ufm.statistics import bootstrap_t_interval, sign_flip_test
 
 EPS = 1e-9
@@ -106,3 +107,18 @@ def test_pairs_of_other_seeds_are_refused_and_of_too_few_open():
     few = planted.equal_age(23, needed=24)
     table = ways.changes({("MNIST", "way", "hard"): (one, few)})
     assert list(table["change"]) == [Change.OPEN]
+
+
+def test_ways_of_which_nothing_is_trained_count_too():
+    """No corrected p gets larger when models come."""
+    every = {name: planted.regime(name, effect, 12) for name, effect in (("plain", 0.5), ("dropout", 0.2))}
+    wait = planted.regime("batch norm", 0.3, 12)
+    planned = {name: cards.sweep for name, cards in (every | {"batch norm": wait}).items()}
+    rows = second.rows(planned, "C3", {name: name for name in planned}, "random", "hard")
+    compared = {name: (name, "plain") for name in ("dropout", "batch norm")}
+    table = ways.ways(every, ways.questions(every, rows), compared).set_index(["way", "host"])
+    for host in ("random", "hard"):
+        assert table.loc[("batch norm", host), "change"] == Change.OPEN
+        row = table.loc["dropout", host]
+        assert row["nats_p_holm"] in (pytest.approx(4 * row["nats_p"]), pytest.approx(3 * row["nats_p"]))
+    assert table.loc["dropout", "nats_p_holm"].min() == pytest.approx(4 * table.loc["dropout", "nats_p"].min())

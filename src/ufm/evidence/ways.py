@@ -116,17 +116,19 @@ def ways(populations: Mapping[str, Cards], asked: pd.DataFrame, compared: Compar
     Columns: those of `prevention`, and of `changes` those that say what it changes.
     """
     both, keys = pairs(populations, compared), ["population", "way", "host"]
-    table, changed = prevention(asked, compared), changes(both) if both else pd.DataFrame(columns=[*keys, "change"])
+    table = prevention(asked, compared)
+    changed = changes(both, n_planned=len(table)) if both else pd.DataFrame(columns=[*keys, "change"])
     own = [name for name in changed if name.startswith((*SCALES, "cost")) or name == "change"]
     return table.merge(changed[[*keys, *own]], how="left", on=keys).fillna({"change": Change.OPEN})
 
 
-def changes(pairs: Mapping[tuple[str, str, str], tuple[Cards, Cards]]) -> pd.DataFrame:
+def changes(pairs: Mapping[tuple[str, str, str], tuple[Cards, Cards]], *, n_planned: int = 0) -> pd.DataFrame:
     """What each way changes, paired over seeds: a row a way with and without it, by (population, way, kind of host).
 
     Columns: population, way, host, n, and for each of `SCALES` its mean difference with interval and p after Holm over
     the rows: nats, nats_low, nats_high, nats_p, nats_p_holm, spreads and so on; cost, cost_low, cost_high (mean
-    difference of the controls' accuracy); change. Pairs that lack seeds are open.
+    difference of the controls' accuracy); change. Pairs that lack seeds are open, and count as a p of 1; so do those of
+    n_planned rows that are not there at all.
 
     Raises ValueError: the two of a pair are not of the same seeds.
     """
@@ -145,7 +147,7 @@ def changes(pairs: Mapping[tuple[str, str, str], tuple[Cards, Cards]]) -> pd.Dat
     table = pd.DataFrame(rows)
     for scale in SCALES:
         p = table.get(f"{scale}_p", pd.Series(np.nan, table.index))
-        table[f"{scale}_p_holm"] = corrected(p, planned=True)
+        table[f"{scale}_p_holm"] = corrected(p.reindex(range(max(len(p), n_planned))), planned=True)
     return table.assign(change=[change(row) for row in table.to_dict("records")])
 
 
