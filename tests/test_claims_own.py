@@ -1,9 +1,10 @@
 """The words of this book's own questions once more, as `test_claims_second` has those of the paper's claims.
 
-Of each system of the fourth plan: models of its ways beside those that they are compared with, on the same seeds.
-Families are looked at when all their rows have their seeds.
+Ways of training of the third plan and systems of the fourth: their models beside those that they are compared with, on
+the same seeds. Rows are looked at when they have theirs; those that have not count in every correction.
 """
 
+import re
 from itertools import product
 
 import numpy as np
@@ -13,52 +14,72 @@ from scipy import stats
 from test_claims import holm, sign_flips
 from test_claims_second import RECORDS, area, bootstrap_t, change, clear, found, prevents, seeds_of, there
 
-PLAIN, OWN = "mnist-small-second-plan-plain", "mnist-small-fourth-plan-"
 HOSTS = ("random", "hard")
-# By system the sweep that its ways are compared with, those of the ways by what they are called, and its seeds.
-SYSTEMS = {
+TITLES = {"mnist": "MNIST, 10 000 images", "fashion_mnist": "Fashion-MNIST, 10 000 images"}
+NOISES = ("4.375", "1.748", "0.857", "0.579", "0.1", "0.03", "0.01")
+PRIVATE = ("drawn images", "clipping alone", "noise alone", *(f"private, noise {noise}" for noise in NOISES))
+OTHER = (
+    *("label smoothing 0.1", "batches of 512", "batches of 2048", "mixup 0.2", "mixup 1", "CutMix 1", "random erasing"),
+    *("masked border 3", "masked border 6", "patience 1", "distillation", "distillation without the letter"),
+)
+# By family, whose rows are corrected together: its plan, data sets, the models that its ways are compared with, and how
+# many seeds each way has.
+FAMILIES = {
+    "prevention": ("third", tuple(TITLES), "plain", dict.fromkeys(PRIVATE, 12) | dict.fromkeys(OTHER, 20)),
     "L2UL": (
-        PLAIN,
-        {"ascent alone": "ascent-alone", "ascent, adversarial images kept": "ascent-adversarial-images-kept"}
-        | {"L2UL": "l2ul"},
-        20,
+        *("fourth", ("mnist",), "plain"),
+        dict.fromkeys(("ascent alone", "ascent, adversarial images kept", "L2UL"), 20),
     ),
     "VisualMixer": (
-        f"{OWN}placebo-aside",
-        {f"VisualMixer, boxes of {n}": f"visualmixer-boxes-of-{n}" for n in (4, 7)},
-        20,
+        *("fourth", ("mnist",), "placebo aside"),
+        dict.fromkeys(("VisualMixer, boxes of 4", "VisualMixer, boxes of 7"), 20),
     ),
-    "Syfer": (f"{OWN}patches-as-they-are", {"NeuraCrypt": "neuracrypt"}, 12),
+    "Syfer": ("fourth", ("mnist",), "patches as they are", {"NeuraCrypt": 12}),
     "AdvBN": (
-        PLAIN,
-        {"fine-tuned alone": "fine-tuned-alone", "AdvBN, fine-tuned": "advbn-fine-tuned"}
-        | {"AdvBN from scratch": "advbn-from-scratch"},
-        20,
+        *("fourth", ("mnist",), "plain"),
+        dict.fromkeys(("fine-tuned alone", "AdvBN, fine-tuned", "AdvBN from scratch"), 20),
     ),
     "Automatic Recall Machines": (
-        f"{OWN}all-classes-at-once",
-        {"task after task": "task-after-task", "automatic recall": "automatic-recall"},
-        20,
+        *("fourth", ("mnist",), "all classes at once"),
+        dict.fromkeys(("task after task", "automatic recall"), 20),
     ),
     "FALCO": (
-        PLAIN,
-        {"FALCO, margin 0.9": "falco-margin-0-9", "FALCO, margin 0": "falco-margin-0"}
-        | {"FALCO, margin 0, looser": "falco-margin-0-looser"},
-        20,
+        *("fourth", ("mnist",), "plain"),
+        dict.fromkeys(("FALCO, margin 0.9", "FALCO, margin 0", "FALCO, margin 0, looser"), 20),
     ),
 }
 
 
-def rows_of(system):
-    """By sweep and kind of host what the seeds of a system say, or a skip where seeds are missing."""
-    base, ways, n = SYSTEMS[system]
+def sweep_of(plan, dataset, way):
+    """The folder of a way's records."""
+    slug = "-".join(re.sub(r"[^a-z0-9]+", " ", way.lower()).split())
+    return f"{dataset}-small-{'second' if way == 'plain' else plan}-plan-{slug}"
+
+
+def rows_of(family):
+    """By data set, way and kind of host what the seeds of a family say, None where some are missing."""
+    plan, datasets, base, ways = FAMILIES[family]
     rows = {}
-    for sweep, host in product([base, *(f"{OWN}{name}" for name in ways.values())], HOSTS):
-        seeds = [one for one in seeds_of(sweep, host) if 4800 <= one["seed"] < 4800 + n]
-        if len(seeds) < n:
-            pytest.skip(f"{system}: {sweep} has {len(seeds)} of {n} seeds, so that nothing is decided yet")
-        rows[sweep, host] = {key: np.array([one[key] for one in seeds]) for key in seeds[0]}
+    for dataset, (way, n), host in product(datasets, ({base: max(ways.values())} | ways).items(), HOSTS):
+        seeds = [one for one in seeds_of(sweep_of(plan, dataset, way), host) if 4800 <= one["seed"] < 4800 + n]
+        whole = len(seeds) == n
+        rows[dataset, way, host] = {key: np.array([one[key] for one in seeds]) for key in seeds[0]} if whole else None
     return rows
+
+
+def corrected(p_values):
+    """After Holm over all rows, those without a p among them, which have none then."""
+    found = holm({key: 1.0 if p is None else p for key, p in p_values.items()})
+    return {key: None if p is None else found[key] for key, p in p_values.items()}
+
+
+def whole(family):
+    """The rows of a family's ways that can be compared, by data set, way and kind of host, or a skip without any."""
+    rows, base = rows_of(family), FAMILIES[family][2]
+    found = [key for key, row in rows.items() if row and key[1] != base and rows[key[0], base, key[2]]]
+    if not found:
+        pytest.skip(f"{family}: no way has all its seeds, so that nothing is decided yet")
+    return found
 
 
 def stamped_accuracies(sweep, host, n):
@@ -68,63 +89,90 @@ def stamped_accuracies(sweep, host, n):
     return ours.groupby("seed")["accuracy"].mean().to_numpy()
 
 
+def control_accuracies(sweep, _, n):
+    """Accuracy of the control of each of the first seeds, as the table of models has it."""
+    models = pd.read_csv(RECORDS / sweep / "models.csv", dtype={"host": str})
+    ours = models[(models["role"] == "control") & models["seed"].between(4800, 4800 + n - 1)]
+    return ours.sort_values("seed")["accuracy"].to_numpy()
+
+
 @pytest.fixture(scope="module")
 def library():
-    """What the library says of the same records."""
+    """What the library says of the same records, by family."""
     from ufm import evidence
-    from ufm.chapters import neighbours
+    from ufm.chapters import neighbours, prevention
     from ufm.evidence.ways import side_by_side
-    from ufm.plan import fourth
+    from ufm.plan import fourth, third
     from ufm.study.runs import Run
 
-    run = Run("neighbours", {"profile": "paper", "train": False})
-    planned = fourth.side_by_side(run.sweeps)
-    cards = side_by_side(evidence.of(run.recorded()), planned)
-    questions = neighbours.asked(cards, planned)
-    return neighbours.became(cards, questions).set_index(["system", "way", "host"])
+    found = {}
+    for name, chapter, plan in (("neighbours", neighbours, fourth), ("prevention", prevention, third)):
+        run = Run(name, {"profile": "paper", "train": False})
+        populations = run.recorded() if name == "neighbours" else chapter.carded(run.recorded())
+        planned = plan.side_by_side(run.sweeps)
+        cards = side_by_side(evidence.of(populations), planned)
+        table = chapter.became(cards, chapter.asked(cards, planned))
+        found |= dict(list(table.groupby("system"))) if name == "neighbours" else {name: table}
+    return {name: table.set_index(["population", "way", "host"]) for name, table in found.items()}
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_what_becomes_of_the_letter_in_a_system(library, system):
-    rows, (base, ways, n) = rows_of(system), SYSTEMS[system]
-    p = holm({key: sign_flips(row["d"]) for key, row in rows.items()})
-    answers = {key: (p[key], row["d"].mean(), *bootstrap_t(row["d"])) for key, row in rows.items()}
-    for (way, name), host in product(ways.items(), HOSTS):
-        said, key = library.loc[system, way, host], (f"{OWN}{name}", host)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_row_of_a_family_is_asked(library, family):
+    _, datasets, _, ways = FAMILIES[family]
+    expected = {(TITLES[dataset], way, host) for dataset, way, host in product(datasets, ways, HOSTS)}
+    assert set(library[family].index) == expected
+    waiting = {(TITLES[dataset], way, host) for (dataset, way, host), row in rows_of(family).items() if row is None}
+    assert {key for key, row in library[family].iterrows() if row["there"] == "waits for seeds"} == waiting & expected
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_becomes_of_the_letter(library, family):
+    keys, rows, (plan, _, base, ways) = whole(family), rows_of(family), FAMILIES[family]
+    p = corrected({key: sign_flips(row["d"]) if row else None for key, row in rows.items()})
+    answers = {key: (p[key], row["d"].mean(), *bootstrap_t(row["d"])) for key, row in rows.items() if row}
+    accuracies = control_accuracies if family == "prevention" else stamped_accuracies
+    for dataset, way, host in keys:
+        said, key, n = library[family].loc[TITLES[dataset], way, host], (dataset, way, host), ways[way]
         _, mean, low, high = answers[key]
         assert said["n"] == n
         assert said["contrast"] == pytest.approx(mean, abs=1e-12)
         assert said["contrast_low"] == pytest.approx(low, abs=0.1 * (high - low))
         assert said["contrast_high"] == pytest.approx(high, abs=0.1 * (high - low))
         assert said["p_holm"] == pytest.approx(p[key], abs=0.002 + 0.1 * p[key])
-        two = [answers[key], answers[base, host]]
+        two = [answers[key], answers[dataset, base, host]]
         if all(clear(one, low, high) for one, _, low, high in two):
-            assert said["prevents"] == prevents(*(there(*one) for one in two)), (way, host)
+            assert said["prevents"] == prevents(*(there(*one) for one in two)), key
         flags, false = found(rows[key]["seed"], *rows[key]["unknown"].T)
         ends = stats.binomtest(int(flags.sum()), n).proportion_ci(method="exact")
         assert (said["unknown_found"], said["unknown_false"]) == pytest.approx((flags.mean(), false), abs=1e-12)
         assert said["unknown_found_low"] == pytest.approx(ends.low)
         _, canary, placebo = rows[key]["unknown"].T
         assert said["unknown"] == pytest.approx(area(canary, placebo), abs=1e-12)
-        cost = stamped_accuracies(f"{OWN}{name}", host, n) - stamped_accuracies(base, host, n)
-        assert said["cost"] == pytest.approx(cost.mean(), abs=1e-12)
+        with_it, without = (accuracies(sweep_of(plan, dataset, one), host, n) for one in (way, base))
+        assert said["cost"] == pytest.approx((with_it - without).mean(), abs=1e-12)
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_what_a_system_changes_on_both_scales(library, system):
-    rows, (base, ways, _) = rows_of(system), SYSTEMS[system]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_way_changes_on_both_scales(library, family):
+    keys, rows, (_, _, base, ways) = whole(family), rows_of(family), FAMILIES[family]
     every = {}
-    for (way, name), host in product(ways.items(), HOSTS):
-        one, two = rows[f"{OWN}{name}", host], rows[base, host]
-        assert (one["seed"] == two["seed"]).all()
-        spreads = one["d"] / one["spread"] - two["d"] / two["spread"]
-        every[way, host] = {"nats": one["d"] - two["d"], "spreads": spreads}
-    p = {scale: holm({key: sign_flips(of[scale]) for key, of in every.items()}) for scale in ("nats", "spreads")}
-    for (way, host), of in every.items():
-        said, signs = library.loc[system, way, host], []
-        for scale, values in of.items():
-            assert said[scale] == pytest.approx(values.mean(), abs=1e-9), (way, host)
-            assert said[f"{scale}_p_holm"] == pytest.approx(p[scale][way, host], abs=0.003 + 0.15 * p[scale][way, host])
-            signs.append(int(np.sign(values.mean())) * (p[scale][way, host] < 0.05))
-        if all(abs(p[scale][way, host] - 0.05) > 0.01 for scale in p):
-            assert said["change"] == change(*signs), (way, host)
+    for dataset, way, host in (key for key in rows if key[1] != base):
+        one, two, n = rows[dataset, way, host], rows[dataset, base, host], ways[way]
+        if not (one and two):
+            every[dataset, way, host] = dict.fromkeys(("nats", "spreads"))
+            continue
+        assert (one["seed"] == two["seed"][:n]).all()
+        spreads = one["d"] / one["spread"] - (two["d"] / two["spread"])[:n]
+        every[dataset, way, host] = {"nats": one["d"] - two["d"][:n], "spreads": spreads}
+    p = {
+        scale: corrected({key: None if of[scale] is None else sign_flips(of[scale]) for key, of in every.items()})
+        for scale in ("nats", "spreads")
+    }
+    for dataset, way, host in keys:
+        said, key, signs = library[family].loc[TITLES[dataset], way, host], (dataset, way, host), []
+        for scale, values in every[key].items():
+            assert said[scale] == pytest.approx(values.mean(), abs=1e-9), key
+            assert said[f"{scale}_p_holm"] == pytest.approx(p[scale][key], abs=0.003 + 0.15 * p[scale][key])
+            signs.append(int(np.sign(values.mean())) * (p[scale][key] < 0.05))
+        if all(abs(p[scale][key] - 0.05) > 0.01 for scale in p):
+            assert said["change"] == change(*signs), key
