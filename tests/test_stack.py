@@ -1,12 +1,14 @@
 """A member of a stack is trained as it would be alone, whoever shares the stack."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from plain import assert_close, deviation, first, member, photographs, plain
 from torch import nn
+from torch.nn import functional as f
 
 from ufm import training
 from ufm.data.datasets import load
@@ -455,6 +457,68 @@ def test_strides_and_dilation_are_those_of_the_layer(groups, own, grouped):
         for name, parameter in module.named_parameters():
             np.testing.assert_allclose(stacked_.gradients[name][m], parameter.grad, rtol=0, atol=1e-12)
     assert seen is None or seen == [3 if own else 1, 3]
+
+
+@pytest.mark.parametrize(("model", "n_channels"), [(CNN1_, 1), (CNN1_, 3), (CNN2_, 1), (CNN2_, 3)])
+def test_images_and_gradients_of_a_member_lie_in_memory_as_convolutions_take_them(model, n_channels, monkeypatch):
+    """Also where a single channel could lie either way, and where a pool has its gradient from a flat layer."""
+    _, stacked_ = stack(model, image_shape=(n_channels, 12, 12))
+    given, back = [], []
+
+    def taken(x, kernels, *others):
+        made = f.conv2d(x, kernels, *others)
+        given.append((x, made))
+        return made
+
+    def taken_back(output, *others):
+        back.append(output)
+        return of_torch(output, *others)
+
+    of_torch = operations.convolution_backward
+    monkeypatch.setattr(operations, "f", SimpleNamespace(conv2d=taken))
+    monkeypatch.setattr(operations, "convolution_backward", taken_back)
+    stacked_.logits(torch.rand(5, n_channels, 12, 12, dtype=torch.float64), step=0).sum().backward()
+    assert len(given) == len(back) == len(stacked_) * sum(isinstance(one, nn.Conv2d) for one in stacked_.template)
+    assert all(lies_so(images) for both in given for images in both)
+    assert all(lies_so(output) for output in back)
+
+
+class Kept(torch.autograd.Function):
+    """The images as they are; keeps how their gradients come back."""
+
+    came = []
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, output):
+        Kept.came.append(output)
+        return output
+
+
+class Watched(nn.MaxPool2d):
+    """A pool that keeps the gradients which it gets."""
+
+    def forward(self, x):
+        return Kept.apply(super().forward(x))
+
+
+def test_a_pool_gets_gradients_from_a_flat_layer_as_images_lie_in_memory(monkeypatch):
+    monkeypatch.setattr(Kept, "came", [])
+    modules = [
+        nn.Sequential(nn.Conv2d(3, 4, 3), Watched(2), nn.Flatten(), nn.Linear(4 * 5 * 5, 2)).double() for _ in range(3)
+    ]
+    Stack(modules, torch.arange(3)).logits(torch.rand(5, 3, 12, 12, dtype=torch.float64), step=0).sum().backward()
+    assert len(Kept.came) == 3
+    assert all(lies_so(gradient) for gradient in Kept.came)
+
+
+def lies_so(images):
+    """Whether channels lie last in memory, by the strides."""
+    n_channels, width = images.shape[1], images.shape[3]
+    return images.stride() == (n_channels * images[0, 0].numel(), 1, n_channels * width, n_channels)
 
 
 # What is added from outside

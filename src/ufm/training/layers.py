@@ -198,7 +198,14 @@ def together(x: Images) -> torch.Tensor:
 
 
 def for_each(layer: Callable[[torch.Tensor], torch.Tensor], x: Images) -> Images:
-    """What a layer that treats each channel for itself makes of the images (…, C, H, W) of each member."""
+    """What a layer that treats each channel for itself makes of the images (…, C, H, W) of each member.
+
+    Gradients come back as images lie in memory, else torch's pooling would copy them there and back again.
+    """
     if isinstance(x, list):
-        return [layer(images) for images in x]
+        found = [layer(images) for images in x]
+        for images in found:
+            if images.requires_grad:
+                images.register_hook(arranged)
+        return found
     return layer(x) if shared(x) else parted(layer(joined(x)), len(x))

@@ -146,8 +146,16 @@ def parted(x: torch.Tensor, n_members: int) -> torch.Tensor:
 
 
 def arranged(images: torch.Tensor) -> torch.Tensor:
-    """Images (n_images, C, H, W) as they lie in memory where a convolution on their device is fastest."""
-    return images.contiguous(memory_format=LAST[images.device.type])
+    """Images (n_images, C, H, W) as they lie in memory where a convolution on their device is fastest.
+
+    A single channel lies there either way; its strides say which, and by them torch chooses how its results lie.
+    """
+    last = LAST[images.device.type]
+    found = images.contiguous(memory_format=last)
+    n, n_channels, height, width = found.shape
+    if n_channels == 1 and last == torch.channels_last:
+        return found.as_strided(found.shape, (height * width, 1, width, 1))
+    return found
 
 
 def in_precision(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
