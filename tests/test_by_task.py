@@ -1,8 +1,10 @@
 """What is left after every task and what is recalled, on made-up cards in which both are known."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import planted
 import pytest
 from scipy.stats import pearsonr
@@ -192,6 +194,17 @@ def test_what_is_printed_and_drawn(populations, found):
     said = by_task.texts(found["over_tasks"], found["recalls"])
     assert said["course"].startswith(
         "Fades, in nats: task after task, random hosts; task after task, hard hosts. No change"
+    )
+    assert said["learnt"] == "none of them"
+    nothing = found["over_tasks"].assign(own_p=[0.04, 0.06, 0.04, 0.04], own=[-1.0, 1.0, 1.0, 1.0])
+    assert by_task.texts(nothing, found["recalls"])["learnt"] == "; ".join(
+        f"task after task, {host} hosts" for host in ("random", "hard")
+    )
+    ways = pd.DataFrame([{"way": fourth.IN_TURN, "host": "hard", "versus_contrast": 1.25, "contrast": 0.2}])
+    ways = pd.concat([ways, ways.assign(host="random", versus_contrast=np.nan)])
+    assert re.fullmatch(
+        r"task after task, hard hosts: 1\.250, (0\.99|1\.0)\d+, 0\.200",
+        by_task.text_of_course(found["by_task"], ways),
     )
     lines = by_task.drawn_tasks(found["by_task"]).axes[1].lines
     assert [len(line.get_xdata()) for line in lines[:3]] == [1, 4, 5]  # of one way too few hosts have four more tasks

@@ -204,7 +204,7 @@ def test_every_system_has_its_row(ways):
     assert set(missing["system"]) == ours
     assert set(missing["mean D, nats"]) == {"–"}
     row = printed.set_index(["way", "hosts"]).loc[(fourth.L2UL, "hard")]
-    assert row["accuracy, less plain"].startswith("−0.0100")
+    assert row["less plain"].startswith("−0.0100")
     assert row["passes, over plain"].startswith("1.02")
     assert row["so it"] == Prevents.NOT
 
@@ -316,7 +316,7 @@ def test_every_text_of_the_page_is_there(questions, ways, hosts):
         by_way.texts(ways, questions).keys()
         | neighbours.texts(hosts, "paper").keys()
         | gradients.texts(pd.DataFrame(), "paper").keys()
-        | {"seeds", "smallest", "perturbed"}
+        | {"seeds", "smallest", "perturbed", "three"}
     )
     there |= by_key.texts(keyed.by_key({}, fourth.ENCODED, fourth.PATCHES), "paper").keys()
     in_tasks = neighbours.in_tasks({})

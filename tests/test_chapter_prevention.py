@@ -11,6 +11,7 @@ from test_lots import made_up
 from ufm import paths
 from ufm.chapters import prevention
 from ufm.evidence import on_seeds, planned_as
+from ufm.evidence.questions import There
 from ufm.evidence.ways import Change, Prevents, side_by_side
 from ufm.plan import third
 from ufm.plan.sweep import Sweep
@@ -121,22 +122,27 @@ def test_the_least_noise_is_the_smallest_that_prevents_it():
 
 
 def test_ways_are_named_by_word_and_kind_of_host():
+    both = {"contrast": 0.001, "versus_contrast": 0.2}
     rows = [
-        row("private, noise 0.1", Prevents.PREVENTS) | {"population": "MNIST, 10 000 images"},
+        row("private, noise 0.1", Prevents.PREVENTS, **both) | {"population": "MNIST, 10 000 images"},
         row("private, noise 0.1", Prevents.OPEN) | {"population": "Fashion-MNIST, 10 000 images"},
-        row("mixup 1", Prevents.NOT) | {"population": "MNIST, 10 000 images"},
-        row("mixup 1", Prevents.UNDECIDED, "random") | {"population": "MNIST, 10 000 images"},
-        row("mixup 0.2", Prevents.UNDECIDED, "random") | {"population": "MNIST, 10 000 images"},
+        row("mixup 1", Prevents.NOT, cost=0.01) | {"population": "MNIST, 10 000 images"},
+        row("CutMix 1", Prevents.PREVENTS, cost=0.01) | {"population": "MNIST, 10 000 images"},
+        row("mixup 1", Prevents.UNDECIDED, "random", there=There.UNDECIDED) | {"population": "MNIST, 10 000 images"},
+        row("mixup 0.2", Prevents.UNDECIDED, "random", there=There.NOT, versus_there=There.NOT)
+        | {"population": "MNIST, 10 000 images"},
     ]
-    table = pd.DataFrame(rows).assign(versus="plain", change=Change.OPEN)
+    table = pd.DataFrame(rows).assign(versus="plain", change=Change.OPEN).rename(columns={"contrast": "d"})
     questions = pd.DataFrame(columns=["population", "setting", "host", "there"])
     said = by_way.texts(table, questions)
     assert said["prevented_hard"] == (
-        "Prevents it: private, noise 0.1 on MNIST (accuracy −0.050). Does not prevent it: mixup 1 on MNIST. "
-        "Waits for seeds: 1 of 3"
+        "Prevents it: private, noise 0.1 on MNIST (accuracy 0.050 lower); CutMix 1 on MNIST (accuracy 0.010 higher). "
+        "Does not prevent it: mixup 1 on MNIST. Waits for seeds: 1 of 4"
     )
-    assert said["prevented_random"] == "Undecided: mixup 1; mixup 0.2"
-    assert ". Prevents it: private, noise 0.1 (MNIST, hard: accuracy −0.050). Undecided" in said["prevented"]
+    assert said["prevented_random"] == "Undecided: mixup 1; mixup 0.2 (not there; without it not there)"
+    assert "Prevents it: private, noise 0.1 (MNIST, hard: accuracy 0.050 lower); CutMix 1 (MNIST" in said["prevented"]
+    [first, *_] = table.rename(columns={"d": "contrast"}).to_dict("records")
+    assert by_way.changed(first) == "D from 0.200 to 0.001 nats, accuracy 0.050 lower"
     waiting = by_way.texts(table[table["prevents"] == Prevents.OPEN], questions)
     assert (waiting["prevented_hard"], waiting["prevented_random"]) == ("Waits for seeds: 1 of 1", "not recorded")
 

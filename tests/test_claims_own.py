@@ -4,7 +4,9 @@ Ways of training of the third plan and systems of the fourth: their models besid
 the same seeds. Rows are looked at when they have theirs; those that have not count in every correction.
 """
 
+import json
 import re
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -13,6 +15,8 @@ import pytest
 from scipy import stats
 from test_claims import holm, sign_flips
 from test_claims_second import RECORDS, area, bootstrap_t, change, clear, found, prevents, seeds_of, there
+
+from ufm import features
 
 HOSTS = ("random", "hard")
 TITLES = {"mnist": "MNIST, 10 000 images", "fashion_mnist": "Fashion-MNIST, 10 000 images"}
@@ -176,3 +180,94 @@ def test_what_a_way_changes_on_both_scales(library, family):
             signs.append(int(np.sign(values.mean())) * (p[scale][key] < 0.05))
         if all(abs(p[scale][key] - 0.05) > 0.01 for scale in p):
             assert said["change"] == change(*signs), key
+
+
+# Task after task
+
+
+N_TASKS = 5
+LETTER = np.array([[int(pixel) for pixel in row] for row in ("00100", "01010", "11111", "10001", "10001")], float)
+
+
+@cache
+def in_tasks(way, host):
+    """Of each host that has a later task D after its own and after the last, and what is recalled right after its own.
+
+    A row a seed: own D, last D, correlations of what is recalled by the canary and the control with the letter, R.
+    """
+    folder, rows = RECORDS / sweep_of("fourth", "mnist", way), []
+    if not (folder / "manifest.json").exists():
+        pytest.skip(f"{way}: has no models yet")
+    entries = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    models = pd.read_csv(folder / "models.csv", dtype={"host": str}).groupby("record")
+    for record, entry in sorted(entries.items(), key=lambda one: one[1]["seed"]):
+        canary, placebo = 1 + 2 * HOSTS.index(host), 2 + 2 * HOSTS.index(host)
+        label = int(models.get_group(record)["canary_label"].iloc[canary])
+        own = label * N_TASKS // 10
+        if own == N_TASKS - 1:
+            continue
+        with np.load(folder / "arrays" / f"{record}.npz") as card:
+            shift = card["task_shift"].astype(float)[..., label]  # of a model, task and feature
+            other = 1 + HOSTS.index(host)
+            d = shift[canary, :, 0] - shift[placebo, :, 0] + shift[placebo, :, other] - shift[canary, :, other]
+            row = [d[own] / 2, d[-1] / 2]
+            if "recalled_patch" in card:
+                feature = features.placebo(
+                    LETTER.astype(np.float32), seed=entry["seed"], host=host, scope="mnist/10000"
+                )
+                patches = card["recalled_patch"].astype(float)[:, own + 1]
+                letter, stamped = ((patches * standard(one)).mean((1, 2)) for one in (LETTER, feature))
+                more = letter[canary] - letter[placebo] + stamped[placebo] - stamped[canary]
+                row += [letter[canary], letter[0], more / 2]
+        rows.append(row)
+    return np.array(rows)
+
+
+def standard(pixels):
+    return (pixels - pixels.mean()) / pixels.std()
+
+
+def shown(mean, p):
+    return int(np.sign(mean)) * (p < 0.05)
+
+
+@pytest.fixture(scope="module")
+def said_of_tasks():
+    """What the library says of tasks, by the name of the table."""
+    from ufm import evidence
+    from ufm.chapters import neighbours
+    from ufm.evidence.ways import side_by_side
+    from ufm.plan import fourth
+    from ufm.study.runs import Run
+
+    run = Run("neighbours", {"profile": "paper", "train": False})
+    return neighbours.in_tasks(side_by_side(evidence.of(run.recorded()), fourth.side_by_side(run.sweeps)))
+
+
+def test_what_is_forgotten_over_tasks(said_of_tasks):
+    said = said_of_tasks["over_tasks"].set_index(["setting", "host"])
+    every = {(way, host): in_tasks(way, host) for way in ("task after task", "automatic recall") for host in HOSTS}
+    p = holm({key: sign_flips(rows[:, 1] - rows[:, 0]) for key, rows in every.items()})
+    assert len(said) == len(every)
+    for key, rows in every.items():
+        row, own, last = said.loc[key], rows[:, 0], rows[:, 1]
+        assert row["n"] == len(rows)
+        assert row[["own", "last", "change"]].tolist() == pytest.approx([own.mean(), last.mean(), (last - own).mean()])
+        assert row["own_p"] == pytest.approx(sign_flips(own), abs=0.003)
+        assert row["p_holm"] == pytest.approx(p[key], abs=0.005 + 0.05 * p[key])
+        words = {1: "grows, in nats", -1: "fades, in nats", 0: "no change shown"}
+        if abs(p[key] - 0.05) > 0.01:
+            assert row["course"] == words[shown((last - own).mean(), p[key])]
+
+
+def test_what_goes_with_the_letter_in_what_is_recalled(said_of_tasks):
+    said = said_of_tasks["recalls"].set_index("host")
+    every = {host: in_tasks("automatic recall", host) for host in HOSTS}
+    p = holm({host: sign_flips(rows[:, 4]) for host, rows in every.items()})
+    for host, rows in every.items():
+        row = said.loc[host]
+        assert row[["letter", "control", "recalled"]].tolist() == pytest.approx(rows[:, 2:].mean(0).tolist())
+        assert row["p_holm"] == pytest.approx(p[host], abs=0.005 + 0.05 * p[host])
+        if abs(p[host] - 0.05) > 0.01:
+            words = {1: "goes with it", -1: "goes against it", 0: "not shown"}
+            assert row["word"] == words[shown(rows[:, 4].mean(), p[host])]

@@ -119,8 +119,10 @@ def printed_systems(table: pd.DataFrame) -> pd.DataFrame:
                 "way": row["way"],
                 "hosts": row["host"],
                 "mean D, nats": by_way.there(row, "contrast", 3),
+                "without it": by_way.there(row, "versus_contrast", 3),
                 "found, label unknown": by_way.there(row, "unknown_found", 2),
-                "accuracy, less plain": by_way.there(row, "cost", 4),
+                "accuracy": number(row["accuracy"], 3) if not np.isnan(row.get("accuracy", nan)) else "–",
+                "less plain": by_way.there(row, "cost", 4),
                 "passes, over plain": by_way.there(row, "passes", 2),
                 "so it": row["prevents"],
             }
@@ -128,7 +130,8 @@ def printed_systems(table: pd.DataFrame) -> pd.DataFrame:
         ]
         if not ours:
             missing = APART.get(system, NOT_HERE)
-            empty = dict.fromkeys(("mean D, nats", "found, label unknown", "accuracy, less plain"), "–")
+            names = "mean D, nats", "without it", "found, label unknown", "accuracy", "less plain"
+            empty = dict.fromkeys(names, "–")
             rows.append(
                 {"system": system, "way": "–", "hosts": "–", **empty, "passes, over plain": "–", "so it": missing}
             )

@@ -103,8 +103,8 @@ def over_tasks(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.
 
     Columns: population, setting, host, n (such hosts), and where no seed is lacking own and last (mean D after the
     host's task and after the last, nats), change (the second less the first), fits and fits_last (probability of the
-    host's label on the host with the letter, canaries), each with its low and high end, p and p_holm (of the change,
-    over the rows); course.
+    host's label on the host with the letter, canaries), each with its low and high end, own_p (of own, not corrected),
+    p and p_holm (of the change, over the rows); course.
     """
 
     def found(cards: Cards, host: str, own: np.ndarray, some: np.ndarray) -> dict[str, float]:
@@ -113,7 +113,7 @@ def over_tasks(populations: Mapping[str, Cards], settings: Sequence[str]) -> pd.
         values = {"own": first, "last": last, "change": last - first}
         row = columns({name: bootstrap_t_interval(of) for name, of in values.items()})
         row |= columns({name: bootstrap_interval(of) for name, of in zip(("fits", "fits_last"), fits, strict=True)})
-        return row | {"p": sign_flip_test(last - first)}
+        return row | {"own_p": sign_flip_test(first), "p": sign_flip_test(last - first)}
 
     table = with_later_tasks(populations, settings, found)
     return table.assign(course=[course(row) for row in table.to_dict("records")])

@@ -65,7 +65,7 @@ def prevention(asked: pd.DataFrame, compared: Compared) -> pd.DataFrame:
     """What is said of each way, from the rows of `ufm.evidence.questions.asked` with it and without it.
 
     A row a population, way and kind of host. Columns: those of the row of the models with it, and way, versus (the
-    regime without it), versus_there (the word for that one), prevents.
+    regime without it), of that one versus_there (the word) and versus_contrast with its ends, prevents.
     """
     by_setting = {(row["population"], row["setting"], row["host"]): row for row in asked.to_dict("records")}
     rows = []
@@ -74,9 +74,9 @@ def prevention(asked: pd.DataFrame, compared: Compared) -> pd.DataFrame:
             without = by_setting.get((population, versus, host))
             if setting == with_it and without is not None:
                 words = row["there"], without["there"]
-                rows.append(
-                    row | {"way": way, "versus": versus, "versus_there": words[1], "prevents": prevents(*words)}
-                )
+                of_it = {"way": way, "versus": versus, "versus_there": words[1], "prevents": prevents(*words)}
+                ends = {f"contrast{end}" for end in ("", "_low", "_high")} & without.keys()
+                rows.append(row | of_it | {f"versus_{end}": without[end] for end in ends})
     return pd.DataFrame(rows)
 
 

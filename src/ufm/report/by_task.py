@@ -1,6 +1,7 @@
 """Models that learn their classes task after task, as the book prints and draws them."""
 
 from collections.abc import Mapping
+from math import nan
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,9 +11,10 @@ from matplotlib.figure import Figure
 
 from ufm.evidence.cards import Cards
 from ufm.evidence.tasks import n_tasks, own_tasks
+from ufm.plan.thresholds import SECOND
 from ufm.report.by_way import there
 from ufm.report.figures import LINES, WIDTH, closed, panels, show, waiting
-from ufm.report.texts import by_word, p_text
+from ufm.report.texts import by_word, number, p_text
 
 FIRST = 3  # seeds of each kind of host of which a recalled image is shown
 
@@ -26,6 +28,7 @@ def printed_tasks(table: pd.DataFrame) -> pd.DataFrame:
             "hosts": row["host"],
             "with later tasks": row["n"],
             "D after its task, nats": there(row, "own", 3),
+            "p ": p_text(row["own_p"]) if "own_p" in row else "–",
             "D after the last": there(row, "last", 3),
             "less": there(row, "change", 3),
             "p": p_text(row["p_holm"]) if "change" in row else "–",
@@ -57,14 +60,30 @@ def printed_recalls(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def texts(over_tasks: pd.DataFrame, recalls: pd.DataFrame) -> dict[str, str]:
-    """For the text: which words are said of which ways and hosts, and of which hosts' recalled images."""
+    """For the text: which words are said of which ways and hosts, and of which hosts' recalled images.
+
+    learnt: of which D is not shown to be above zero after the host's task, so that there is nothing to forget.
+    """
     if over_tasks.empty or recalls.empty:
-        return dict.fromkeys(("course", "recalled"), "Not trained on these images")
+        return dict.fromkeys(("course", "learnt", "recalled"), "Not trained on these images")
     names = over_tasks["setting"] + ", " + over_tasks["host"] + " hosts"
+    nothing = [not (row.get("own", nan) > 0 and row["own_p"] < SECOND.level) for row in over_tasks.to_dict("records")]
     return {
         "course": by_word(over_tasks["course"], names),
+        "learnt": "; ".join(names[nothing]) or "none of them",
         "recalled": by_word(recalls["word"], recalls["host"] + " hosts"),
     }
+
+
+def text_of_course(by_task: pd.DataFrame, ways: pd.DataFrame) -> str:
+    """For the text: D with all classes at once, right after the host's own task and after the last task, all hosts."""
+    said = []
+    own = by_task[by_task["later"] == 0].set_index(["setting", "host"])["contrast"]
+    for row in ways.to_dict("records"):
+        if (row["way"], row["host"]) in own.index and not pd.isna(row.get("versus_contrast")):
+            three = row["versus_contrast"], own[row["way"], row["host"]], row["contrast"]
+            said.append(f"{row['way']}, {row['host']} hosts: {', '.join(number(one, 3) for one in three)}")
+    return "; ".join(said) or "not recorded"
 
 
 def drawn_tasks(table: pd.DataFrame) -> Figure:

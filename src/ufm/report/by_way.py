@@ -1,11 +1,13 @@
 """Ways of training beside models without them, as the book prints and draws them."""
 
 from collections.abc import Iterable, Mapping
+from math import isnan, nan
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from ufm.evidence.questions import There
 from ufm.evidence.ways import Change, Prevents
 from ufm.report.by_population import Quantities, interval_of
 from ufm.report.figures import HOST_COLOURS, Mark, closed, forest, panels, rows_of, waiting
@@ -22,7 +24,7 @@ def those_that(table: pd.DataFrame, column: str, word: str) -> str:
     names = []
     for way, rows in table.groupby("way", sort=False):
         some = rows[rows[column] == word].to_dict("records")
-        prices = [priced(row) if word == Prevents.PREVENTS else "" for row in some]
+        prices = [changed(row) if word == Prevents.PREVENTS else "" for row in some]
         places = (f"{row['population'].partition(',')[0]}, {row['host']}" for row in some)
         where = (": ".join(filter(None, both)) for both in zip(places, prices, strict=True))
         if some:
@@ -30,9 +32,22 @@ def those_that(table: pd.DataFrame, column: str, word: str) -> str:
     return "; ".join(names) or "none of them"
 
 
-def priced(row: Mapping) -> str:
-    """The change of accuracy in words, such as "accuracy −0.742", nothing where it is not known."""
-    return f"accuracy {number(row['cost'], 3)}" if not pd.isna(row.get("cost")) else ""
+def changed(row: Mapping) -> str:
+    """Mean D without a way and with it, and how accuracy changes, as far as they are known."""
+    before, after, cost = (float(row.get(name, nan)) for name in ("versus_contrast", "contrast", "cost"))
+    said = [] if isnan(before + after) else [f"D from {number(before, 3)} to {number(after, 3)} nats"]
+    if not isnan(cost):
+        said.append(f"accuracy {number(abs(cost), 3)} {'lower' if cost < 0 else 'higher'}")
+    return ", ".join(said)
+
+
+def explained(row: Mapping) -> str:
+    """In brackets what else stands behind the word of a way: of what it prevents, and of what is not there anyway."""
+    if row["prevents"] == Prevents.PREVENTS and changed(row):
+        return f" ({changed(row)})"
+    if row["prevents"] == Prevents.UNDECIDED and row.get("there") == There.NOT:
+        return f" (not there; without it {row['versus_there']})"
+    return ""
 
 
 def texts(table: pd.DataFrame, questions: pd.DataFrame) -> dict[str, str]:
@@ -40,8 +55,7 @@ def texts(table: pd.DataFrame, questions: pd.DataFrame) -> dict[str, str]:
     found = {"prevented": of_ways(table, "prevents", Prevents)}
     for host, rows in table.groupby("host"):
         where = " on " + rows["population"].str.partition(",")[0] if rows["population"].nunique() > 1 else ""
-        prices = [row["prevents"] == Prevents.PREVENTS and priced(row) for row in rows.to_dict("records")]
-        names = rows["way"] + where + [f" ({price})" if price else "" for price in prices]
+        names = rows["way"] + where + [explained(row) for row in rows.to_dict("records")]
         found[f"prevented_{host}"] = in_short(rows["prevents"], names)
     found["changed"] = of_ways(table, "change", (*CHANGES, Change.OPEN))
     without = questions[questions["setting"].isin(table["versus"])]
