@@ -142,7 +142,8 @@ def test_ways_are_named_by_word_and_kind_of_host():
     assert said["prevented_random"] == "Undecided: mixup 1; mixup 0.2 (not there; without it not there)"
     assert "Prevents it: private, noise 0.1 (MNIST, hard: accuracy 0.050 lower); CutMix 1 (MNIST" in said["prevented"]
     [first, *_] = table.rename(columns={"d": "contrast"}).to_dict("records")
-    assert by_way.changed(first) == "D from 0.200 to 0.001 nats, accuracy 0.050 lower"
+    ends = {"contrast_low": -0.01, "contrast_high": 0.012}
+    assert by_way.changed(first | ends) == "D from 0.200 to 0.001 (−0.010 to 0.012) nats, accuracy 0.050 lower"
     waiting = by_way.texts(table[table["prevents"] == Prevents.OPEN], questions)
     assert (waiting["prevented_hard"], waiting["prevented_random"]) == ("Waits for seeds: 1 of 1", "not recorded")
 

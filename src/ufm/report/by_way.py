@@ -35,7 +35,9 @@ def those_that(table: pd.DataFrame, column: str, word: str) -> str:
 def changed(row: Mapping) -> str:
     """Mean D without a way and with it, and how accuracy changes, as far as they are known."""
     before, after, cost = (float(row.get(name, nan)) for name in ("versus_contrast", "contrast", "cost"))
-    said = [] if isnan(before + after) else [f"D from {number(before, 3)} to {number(after, 3)} nats"]
+    said = []
+    if not isnan(before + after):
+        said.append(f"D from {number(before, 3)} to {with_interval(row, digits=3, end='contrast')} nats")
     if not isnan(cost):
         said.append(f"accuracy {number(abs(cost), 3)} {'lower' if cost < 0 else 'higher'}")
     return ", ".join(said)
