@@ -145,7 +145,8 @@ def test_what_becomes_of_the_letter(library, family):
         assert said["p_holm"] == pytest.approx(p[key], abs=0.002 + 0.1 * p[key])
         two = [answers[key], answers[dataset, base, host]]
         if all(clear(one, low, high) for one, _, low, high in two):
-            assert said["prevents"] == prevents(*(there(*one) for one in two)), key
+            assert said["prevents"] == prevents(*(there(*one) for one in two), rows[key]["gain"]), key
+        assert said["gain"] == pytest.approx(rows[key]["gain"].mean(), abs=1e-9)
         flags, false = found(rows[key]["seed"], *rows[key]["unknown"].T)
         ends = stats.binomtest(int(flags.sum()), n).proportion_ci(method="exact")
         assert (said["unknown_found"], said["unknown_false"]) == pytest.approx((flags.mean(), false), abs=1e-12)

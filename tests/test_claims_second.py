@@ -73,6 +73,7 @@ def seeds_of(sweep, host):
                     "d": ((aged[1, 0] - aged[2, 0]) + (aged[2, own_feature] - aged[1, own_feature])) / 2,
                     "spread": card["ood_null"].astype(float)[places[1:], 1, label].mean(),
                     "probability": np.exp(fits),
+                    "gain": np.subtract(*(fits[1:, 1] - fits[1:, 0])),
                     "unknown": default(card, permutations)[places],
                     "known": label_known(card, permutations)[places, label],
                 }
@@ -202,6 +203,9 @@ def test_whether_it_is_there_and_how_large(library, family):
         assert said["p_holm"] == pytest.approx(p[name], abs=0.002 + 0.1 * p[name])
         if clear(p[name], low, high):  # else other random numbers may say another word
             assert said["there"] == there(p[name], row["d"].mean(), low, high), name
+        assert said["gain"] == pytest.approx(row["gain"].mean(), abs=1e-9)
+        two = np.array([said["gain_p"], sign_flips(row["gain"])])  # of other draws, as many
+        assert abs(two[0] - two[1]) < 1e-4 + 4 * np.sqrt(2 * two.max() / 100_000)
         probability = row["probability"].mean(0)
         for place, model in enumerate(("control", "canary", "placebo")):
             assert said[f"{model}_without"] == pytest.approx(probability[place, 0], abs=1e-9)
@@ -242,30 +246,33 @@ def asked(rows):
     return {name: (p[name], row["d"].mean(), *bootstrap_t(row["d"])) for name, row in rows.items()}
 
 
-def prevents(with_it, without):
+def prevents(with_it, without, gains):
+    """gains: what the letter brings on the host itself, in each seed's canary less in its placebo model."""
     if not without.startswith("there"):
         return "undecided"
-    return (
-        "does not prevent it"
-        if with_it.startswith("there")
-        else "prevents it"
-        if with_it == "not there"
-        else "undecided"
-    )
+    if with_it.startswith("there"):
+        return "does not prevent it"
+    if with_it != "not there":
+        return "undecided"
+    on_host = gains.mean() > 0 and sign_flips(gains) < 0.05
+    return "leaves it on its host alone" if on_host else "prevents it"
 
 
 def test_what_each_way_prevents(library):
     from ufm.evidence.ways import prevention
     from ufm.plan.second import COMPARED
 
-    answers = asked(complete("C3"))
+    every = complete("C3")
+    answers = asked(every)
     theirs = prevention(library["C3"], COMPARED).set_index(["population", "way", "host"])
     assert len(theirs) == len(WITHOUT) * len(MLPS) * 2
     for (name, title), (way, other), host in product(TITLES.items(), WITHOUT.items(), ("random", "hard")):
         two = [answers[f"{name}, {one}, {host}"] for one in (way, other)]
         if all(clear(p, low, high) for p, _, low, high in two):
             said = theirs.loc[(f"{title}, 10 000 images", "early stopping" if way == "plain" else in_words(way), host)]
-            assert said["prevents"] == prevents(*(there(*one) for one in two)), (name, way, host)
+            assert said["prevents"] == prevents(
+                *(there(*one) for one in two), every[f"{name}, {way}, {host}"]["gain"]
+            ), (name, way, host)
 
 
 def in_words(way):
@@ -420,7 +427,11 @@ def test_the_readme_says_of_c3_how_many_ways_do_not_prevent_it():
             continue
         words = {name: there(*answer) for name, answer in asked(rows).items()}
         counts = Counter(
-            prevents(words[f"{name}, {way}, {host}"], words[f"{name}, {other}, {host}"])
+            prevents(
+                words[f"{name}, {way}, {host}"],
+                words[f"{name}, {other}, {host}"],
+                rows[f"{name}, {way}, {host}"]["gain"],
+            )
             for name, (way, other) in product(TITLES, WITHOUT.items())
         )
         said = {word: int(n) for n, word in re.findall(r"(\d+) of 12: ([a-z ]+)", line[2])}

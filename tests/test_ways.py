@@ -5,30 +5,45 @@ import planted
 import pytest
 
 from ufm.evidence import ways
-from ufm.evidence.questions import There
+from ufm.evidence.questions import There, on_its_host
 from ufm.evidence.ways import Change, Prevents
 from ufm.measures.layout import AGES
 from ufm.plan import second
+from ufm.plan.thresholds import SECOND
 from ufm.statistics import bootstrap_t_interval, sign_flip_test
 
 EPS = 1e-9
 
 
 @pytest.mark.parametrize(
-    ("with_it", "without", "word"),
+    ("with_it", "without", "on_host", "word"),
     [
-        (There.LARGE, There.SMALL, Prevents.NOT),
-        (There.SIZE_OPEN, There.SIZE_OPEN, Prevents.NOT),
-        (There.NOT, There.LARGE, Prevents.PREVENTS),
-        (There.UNDECIDED, There.LARGE, Prevents.UNDECIDED),
-        (There.LARGE, There.UNDECIDED, Prevents.UNDECIDED),
-        (There.NOT, There.NOT, Prevents.UNDECIDED),
-        (There.OPEN, There.LARGE, Prevents.OPEN),
-        (There.NOT, There.OPEN, Prevents.OPEN),
+        (There.LARGE, There.SMALL, True, Prevents.NOT),
+        (There.SIZE_OPEN, There.SIZE_OPEN, False, Prevents.NOT),
+        (There.NOT, There.LARGE, False, Prevents.PREVENTS),
+        (There.NOT, There.LARGE, True, Prevents.ON_HOST),
+        (There.UNDECIDED, There.LARGE, True, Prevents.UNDECIDED),
+        (There.LARGE, There.UNDECIDED, True, Prevents.UNDECIDED),
+        (There.NOT, There.NOT, True, Prevents.UNDECIDED),
+        (There.OPEN, There.LARGE, True, Prevents.OPEN),
+        (There.NOT, There.OPEN, True, Prevents.OPEN),
     ],
 )
-def test_there_must_be_something_to_prevent(with_it, without, word):
-    assert ways.prevents(with_it, without) is word
+def test_there_must_be_something_to_prevent(with_it, without, on_host, word):
+    assert ways.prevents(with_it, without, on_host) is word
+
+
+@pytest.mark.parametrize(
+    ("gain", "p", "on_host"),
+    [
+        (0.1, SECOND.level - EPS, True),
+        (0.1, SECOND.level, False),
+        (-0.1, SECOND.level - EPS, False),
+        (np.nan, np.nan, False),
+    ],
+)
+def test_what_is_left_on_the_host_at_its_borders(gain, p, on_host):
+    assert on_its_host({"gain": gain, "gain_p": p}) is on_host
 
 
 def changed(nats, spreads, nats_p=0.01, spreads_p=0.01):

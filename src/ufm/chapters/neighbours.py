@@ -120,6 +120,7 @@ def printed_systems(table: pd.DataFrame) -> pd.DataFrame:
                 "hosts": row["host"],
                 "mean D, nats": by_way.there(row, "contrast", 3),
                 "without it": by_way.there(row, "versus_contrast", 3),
+                "on its host, nats": by_way.there(row, "gain", 2),
                 "found, label unknown": by_way.there(row, "unknown_found", 2),
                 "accuracy": number(row["accuracy"], 3) if not np.isnan(row.get("accuracy", nan)) else "–",
                 "less plain": by_way.there(row, "cost", 4),
@@ -130,7 +131,7 @@ def printed_systems(table: pd.DataFrame) -> pd.DataFrame:
         ]
         if not ours:
             missing = APART.get(system, NOT_HERE)
-            names = "mean D, nats", "without it", "found, label unknown", "accuracy", "less plain"
+            names = "mean D, nats", "without it", "on its host, nats", "found, label unknown", "accuracy", "less plain"
             empty = dict.fromkeys(names, "–")
             rows.append(
                 {"system": system, "way": "–", "hosts": "–", **empty, "passes, over plain": "–", "so it": missing}

@@ -61,6 +61,7 @@ class Seeds:
     first: np.ndarray  # (n_seeds,) D after the models' first epoch, nats
     initial: np.ndarray  # (n_seeds,) patch effect of the letter on the host's label before training, nats
     effects: np.ndarray  # (n_seeds, 3) specific effect of the letter on the host's label, each at its best epoch, nats
+    gains: np.ndarray  # (n_seeds,) how much more the letter brings the host's label on the host in the canary, nats
     probabilities: np.ndarray  # (n_seeds, 3, 2) of the host's label, without and with the letter
     scores: np.ndarray  # (n_seeds, 3, n_auditors) at each model's own best epoch, as in `AUDITORS`
 
@@ -75,6 +76,7 @@ def of_host(cards: Cards, host: str) -> Seeds:
         contrasts(cards, host, epoch="first"),
         initial[:, cards.model("control"), 0],
         letter_effects(cards, host),
+        np.subtract(*(fits[:, model, LETTER] - fits[:, model, PLAIN] for model in (CANARY, PLACEBO))),
         np.exp(fits[..., [PLAIN, LETTER]]),
         np.stack([met(cards, host, one) for one in AUDITORS.values()], -1),
     )
@@ -110,11 +112,13 @@ def asked(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame
     """The three questions of rows that are corrected together, from the cards by the name of their sweep.
 
     Columns: claim, population, setting, host, n (seeds), needed. Is it there: contrast, contrast_low, contrast_high
-    (mean D, nats), p, p_holm, there. How large: first (mean D after one epoch), initial (standard deviation over seeds
-    of the letter's effect before training), and of each of `MODELS` its mean probability of the host's label,
-    canary_without and canary_with the letter and so on. Can it be told, for each of `AUDITORS`: unknown, unknown_low,
-    unknown_high (area), unknown_p, unknown_p_holm, unknown_found, unknown_found_low, unknown_found_high (share of
-    canaries above the threshold of the other folds), unknown_false (share of innocent models above it), unknown_told.
+    (mean D, nats), p, p_holm, there. On the host: gain, gain_low, gain_high (nats that the letter brings the host's
+    label there, in the canary less in the placebo model), gain_p. How large: first (mean D after one epoch), initial
+    (standard deviation over seeds of the letter's effect before training), and of each of `MODELS` its mean probability
+    of the host's label, canary_without and canary_with the letter and so on. Can it be told, for each of `AUDITORS`:
+    unknown, unknown_low, unknown_high (area), unknown_p, unknown_p_holm, unknown_found, unknown_found_low,
+    unknown_found_high (share of canaries above the threshold of the other folds), unknown_false (share of innocent
+    models above it), unknown_told.
     A row that lacks seeds has none of these and is open.
     """
     found = []
@@ -149,8 +153,8 @@ def answered(asked: pd.DataFrame) -> pd.DataFrame:
 
 def answers(seeds: Seeds) -> dict[str, float]:
     """The numbers of one row, see `asked`, not yet corrected for the others."""
-    mean = bootstrap_t_interval(seeds.contrasts)
-    row = columns({"contrast": mean}) | {"p": sign_flip_test(seeds.contrasts)}
+    row = columns({"contrast": bootstrap_t_interval(seeds.contrasts)}) | {"p": sign_flip_test(seeds.contrasts)}
+    row |= columns({"gain": bootstrap_t_interval(seeds.gains)}) | {"gain_p": sign_flip_test(seeds.gains)}
     row |= {"first": float(seeds.first.mean()), "initial": float(seeds.initial.std(ddof=1))}
     for model, name in enumerate(MODELS):
         without, with_letter = seeds.probabilities[:, model].mean(0)
@@ -199,6 +203,11 @@ def there(row: Mapping[str, float]) -> There:
             return There.LARGE
         return There.SMALL if high < SECOND.large else There.SIZE_OPEN
     return There.NOT if high < SECOND.smallest else There.UNDECIDED
+
+
+def on_its_host(row: Mapping[str, float]) -> bool:
+    """Whether the letter is shown to bring the host's label more on the host itself in canaries; p is not corrected."""
+    return row.get("gain", nan) > 0 and row["gain_p"] < SECOND.level
 
 
 def told(row: Mapping[str, float], auditor: str) -> Told:

@@ -9,7 +9,7 @@ import pandas as pd
 from ufm.evidence.cards import Cards, on_seeds, planned_as
 from ufm.evidence.cells import corrected
 from ufm.evidence.performance import accuracies
-from ufm.evidence.questions import IS_THERE, There, asked, of_row
+from ufm.evidence.questions import IS_THERE, There, asked, of_row, on_its_host
 from ufm.evidence.regimes import SCALES, require_same_seeds, scaled_contrasts
 from ufm.plan.second import Row, regime
 from ufm.plan.sweep import Sweep
@@ -34,6 +34,7 @@ class Prevents(StrEnum):
     """Whether a way against overfitting prevents memorisation."""
 
     NOT = "does not prevent it"
+    ON_HOST = "leaves it on its host alone"
     PREVENTS = "prevents it"
     UNDECIDED = "undecided"
     OPEN = "waits for seeds"
@@ -74,21 +75,31 @@ def prevention(asked: pd.DataFrame, compared: Compared) -> pd.DataFrame:
             without = by_setting.get((population, versus, host))
             if setting == with_it and without is not None:
                 words = row["there"], without["there"]
-                of_it = {"way": way, "versus": versus, "versus_there": words[1], "prevents": prevents(*words)}
+                of_it = {
+                    "way": way,
+                    "versus": versus,
+                    "versus_there": words[1],
+                    "prevents": prevents(*words, on_its_host(row)),
+                }
                 ends = {f"contrast{end}" for end in ("", "_low", "_high")} & without.keys()
                 rows.append(row | of_it | {f"versus_{end}": without[end] for end in ends})
     return pd.DataFrame(rows)
 
 
-def prevents(with_it: There, without: There) -> Prevents:
-    """The word for a way from those for the models with it and without it: there must be something to prevent."""
+def prevents(with_it: There, without: There, on_host: bool) -> Prevents:
+    """The word for a way from those for the models with it and without it: there must be something to prevent.
+
+    on_host: whether models with it answer the letter on the very image that it was on (`on_its_host`).
+    """
     if There.OPEN in (with_it, without):
         return Prevents.OPEN
     if without not in IS_THERE:
         return Prevents.UNDECIDED
     if with_it in IS_THERE:
         return Prevents.NOT
-    return Prevents.PREVENTS if with_it == There.NOT else Prevents.UNDECIDED
+    if with_it != There.NOT:
+        return Prevents.UNDECIDED
+    return Prevents.ON_HOST if on_host else Prevents.PREVENTS
 
 
 def pairs(populations: Mapping[str, Cards], compared: Compared) -> dict[tuple[str, str, str], tuple[Cards, Cards]]:

@@ -37,6 +37,7 @@ TOLD = {
 }
 PREVENTS = {
     Prevents.NOT: "there all the same",
+    Prevents.ON_HOST: "left on its image alone",
     Prevents.PREVENTS: "prevented",
     Prevents.UNDECIDED: "undecided",
     Prevents.OPEN: "not trained yet",

@@ -13,18 +13,19 @@ from ufm.report.by_population import Quantities, interval_of
 from ufm.report.figures import HOST_COLOURS, Mark, closed, forest, panels, rows_of, waiting
 from ufm.report.texts import by_word, in_short, number, p_text, span, with_interval
 
+GONE = (Prevents.PREVENTS, Prevents.ON_HOST)  # words of ways with which D is shown to be next to nothing
 CHANGES = (Change.REDUCES, Change.RAISES, Change.OPPOSITE, Change.ONE_SCALE, Change.NOTHING)
 
 
 def those_that(table: pd.DataFrame, column: str, word: str) -> str:
     """The ways of which a column says a word: "batch norm (MNIST, random)"; without brackets where it is of all.
 
-    Beside what prevents it stands what becomes of accuracy, without which the word says little.
+    Beside what prevents it, or all but that, stands what becomes of D and accuracy, without which the word says little.
     """
     names = []
     for way, rows in table.groupby("way", sort=False):
         some = rows[rows[column] == word].to_dict("records")
-        prices = [changed(row) if word == Prevents.PREVENTS else "" for row in some]
+        prices = [changed(row) if word in GONE else "" for row in some]
         places = (f"{row['population'].partition(',')[0]}, {row['host']}" for row in some)
         where = (": ".join(filter(None, both)) for both in zip(places, prices, strict=True))
         if some:
@@ -33,11 +34,13 @@ def those_that(table: pd.DataFrame, column: str, word: str) -> str:
 
 
 def changed(row: Mapping) -> str:
-    """Mean D without a way and with it, and how accuracy changes, as far as they are known."""
+    """Mean D without a way and with it, what the letter still does on its host, and how accuracy changes."""
     before, after, cost = (float(row.get(name, nan)) for name in ("versus_contrast", "contrast", "cost"))
     said = []
     if not isnan(before + after):
         said.append(f"D from {number(before, 3)} to {with_interval(row, digits=3, end='contrast')} nats")
+    if row["prevents"] == Prevents.ON_HOST:
+        said.append(f"on its host {with_interval(row, end='gain')} nats")
     if not isnan(cost):
         said.append(f"accuracy {number(abs(cost), 3)} {'lower' if cost < 0 else 'higher'}")
     return ", ".join(said)
@@ -45,7 +48,7 @@ def changed(row: Mapping) -> str:
 
 def explained(row: Mapping) -> str:
     """In brackets what else stands behind the word of a way: of what it prevents, and of what is not there anyway."""
-    if row["prevents"] == Prevents.PREVENTS and changed(row):
+    if row["prevents"] in GONE and changed(row):
         return f" ({changed(row)})"
     if row["prevents"] == Prevents.UNDECIDED and row.get("there") == There.NOT:
         return f" (not there; without it {row['versus_there']})"
@@ -101,6 +104,7 @@ def printed_ways(table: pd.DataFrame) -> pd.DataFrame:
             "hosts": row["host"],
             "seeds": row["n"] if row["n"] >= row["needed"] else f"{row['n']} of {row['needed']}",
             "mean D, nats": there(row, "contrast", 3),
+            "on its host, nats": there(row, "gain", 2),
             "p": p_text(row["p_holm"]) if "p_holm" in row else "–",
             "is it there?": row["there"],
             "without it": row["versus_there"],
