@@ -9,7 +9,6 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from ufm import features
-from ufm.data import sources
 from ufm.evidence import ELSEWHERE, Cards
 from ufm.evidence.questions import There, asked_of
 from ufm.measures.layout import elsewhere
@@ -47,7 +46,7 @@ def by_network(questions: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def places(cards: Cards) -> dict[str, np.ndarray]:
     """A black image (C, H, W) with the letter where it was in training, and elsewhere, by place in words."""
     protocol = cards.protocol
-    black, letter = np.zeros((1, *sources.source(protocol.dataset).shape), np.uint8), protocol.unique
+    black, letter = np.zeros((1, *protocol.image_shape), np.uint8), protocol.unique
     moved = zip(ELSEWHERE, elsewhere(black.shape[2:], letter.shape), strict=True)
     return {
         place: features.insert(black, letter, position=position)[0]

@@ -55,14 +55,14 @@ def design(planned: Mapping[str, Sweep]) -> str:
 def shown_as(protocol: Protocol) -> str:
     """For the text: what the images of this page are."""
     source = sources.source(protocol.dataset)
-    pixels = " × ".join(map(str, source.shape[1:]))
+    pixels = " × ".join(map(str, protocol.image_shape[1:]))
     what = XRAYS if protocol.dataset == "pneumoniamnist" else f"images that stand in for X-rays ({source.title})"
     return f"{what}, at {pixels} pixels"
 
 
 def covered(protocol: Protocol, feature: str) -> str:
     """For the text: how much of an image a feature covers, "270 of 784 pixels (34 %)"."""
-    size, image = features.feature(feature).size, np.prod(sources.source(protocol.dataset).shape[1:])
+    size, image = features.feature(feature).size, np.prod(protocol.image_shape[1:])
     return f"{size} of {image} pixels ({number(100 * size / image, 0)} %)"
 
 

@@ -27,6 +27,11 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def enlarge(images: np.ndarray, times: int) -> np.ndarray:
+    """Images (..., H, W) of which each pixel becomes a square of so many rows and columns; of one they are returned."""
+    return images if times == 1 else images.repeat(times, -2).repeat(times, -1)
+
+
 def resize_bilinear(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize floating images (..., H, W) to (..., height, width), without antialiasing, pixel corners not aligned.
 

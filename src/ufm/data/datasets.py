@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ufm.data import sources
-from ufm.data.arrays import DataError, read_only, resize_bilinear
+from ufm.data.arrays import DataError, enlarge, read_only, resize_bilinear
 from ufm.data.folders import called, is_folder
 from ufm.randomness.streams import stratified_order, stream
 
@@ -74,7 +74,9 @@ class ImageSet:
     checksum: str  # SHA-256 of both arrays, in hexadecimal
 
 
-def load(name: str, *, n_train: int | None = None, part: int = 0, root: str | Path | None = None) -> Dataset:
+def load(
+    name: str, *, n_train: int | None = None, part: int = 0, enlarged: int = 1, root: str | Path | None = None
+) -> Dataset:
     """Load a data set, or one part of its training split; the second call with equal arguments costs nothing.
 
     The training split of N images is cut into N // n_train equal stratified parts by one fixed permutation. Parts do
@@ -84,10 +86,11 @@ def load(name: str, *, n_train: int | None = None, part: int = 0, root: str | Pa
         name: "digits" (embedded), "mnist", "fashion_mnist", "cifar10", "pneumoniamnist" or "breastmnist".
         n_train: images in the part, 1 to N; None (or N) for all.
         part: 0 to N // n_train - 1.
+        enlarged: rows and columns that each pixel becomes, from 1 on; mean and standard deviation stay as they were.
         root: folder of the image files; None for the variable UFM_DATA, else data/ in the project.
 
     Raises:
-        ValueError: unknown name, or `n_train` or `part` out of range.
+        ValueError: unknown name, or `n_train`, `part` or `enlarged` out of range.
         DataError: the files are missing or damaged (a ValueError too).
     """
     n_total = sources.source(name).n_train
@@ -96,31 +99,42 @@ def load(name: str, *, n_train: int | None = None, part: int = 0, root: str | Pa
         raise ValueError(f"n_train must be 1 to {n_total} for {name}, not {n_train!r}")
     if not isinstance(part, Integral) or not 0 <= part < n_total // size:
         raise ValueError(f"part must be 0 to {n_total // size - 1} for {size} images of {name}, not {part!r}")
-    return _load(name, None if size == n_total else int(size), int(part), sources.data_root(root))
+    _require_times(enlarged)
+    return _load(name, None if size == n_total else int(size), int(part), sources.data_root(root), int(enlarged))
 
 
 def ood_images(
-    name: str, *, shape: tuple[int, int, int] = (1, 28, 28), n: int | None = None, root: str | Path | None = None
+    name: str,
+    *,
+    shape: tuple[int, int, int] = (1, 28, 28),
+    n: int | None = None,
+    enlarged: int = 1,
+    root: str | Path | None = None,
 ) -> ImageSet:
     """Load the first `n` training images of another data set, made the shape of the model's inputs.
 
     Colour becomes grey with the weights 0.2989, 0.587 and 0.114, grey becomes colour by repeating, then images are
-    resized bilinearly without antialiasing, in float32. The first m of n images are those of any other n >= m.
+    resized bilinearly without antialiasing, in float32, and enlarged as the model's inputs were. The first m of n images
+    are those of any other n >= m.
 
     Args:
         name: a data set that `load` knows, or "photo_patches" (embedded, see `ufm.data.embedded`).
         shape: (C, H, W) with C = 1 or 3.
         n: how many; None for all.
+        enlarged: rows and columns that each pixel became of the model's inputs, and becomes of images that fill `shape`.
         root: folder of the image files, as for `load`.
 
     Raises:
-        ValueError: unknown name, `n` out of range, or a shape that is not (1 or 3, H, W).
+        ValueError: unknown name, `n` out of range, or a shape that is not (1 or 3, H, W) or not of whole squares.
         DataError: the files are missing or damaged (a ValueError too).
     """
     if len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
         raise ValueError(f"shape must be (1 or 3, H, W), not {tuple(shape)}")
     n_channels, height, width = shape
-    return _ood_images(name, (n_channels, height, width), n, sources.data_root(root))
+    _require_times(enlarged)
+    if height % enlarged or width % enlarged:
+        raise ValueError(f"shape must be of whole squares of {enlarged} x {enlarged} pixels, not {tuple(shape)}")
+    return _ood_images(name, (n_channels, height, width), n, sources.data_root(root), int(enlarged))
 
 
 def array_checksum(*arrays: np.ndarray) -> str:
@@ -132,8 +146,14 @@ def array_checksum(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def _require_times(enlarged: int) -> None:
+    """Raise a ValueError unless a pixel can become so many rows and columns."""
+    if not isinstance(enlarged, Integral) or enlarged < 1:
+        raise ValueError(f"enlarged must be a whole number from 1 on, not {enlarged!r}")
+
+
 @lru_cache(maxsize=16)
-def _load(name: str, n_train: int | None, part: int, root: Path) -> Dataset:
+def _load(name: str, n_train: int | None, part: int, root: Path, enlarged: int) -> Dataset:
     arrays = sources.read(name, root)
     n_total = len(arrays.train_labels)
     n_parts = n_total // (n_train or n_total)
@@ -143,12 +163,14 @@ def _load(name: str, n_train: int | None, part: int, root: Path) -> Dataset:
         # The surplus leaves evenly from all classes, for `dealt` is ordered by class.
         indices = np.sort(dealt[np.arange(n_train) * len(dealt) // n_train])
         images, labels = (read_only(array[indices]) for array in (images, labels))
-    kept = (images, labels, read_only(indices), arrays.test_images, arrays.test_labels)
+    images, tested = (read_only(enlarge(one, enlarged)) for one in (images, arrays.test_images))
+    kept = (images, labels, read_only(indices), tested, arrays.test_labels)
     mean, std = sources.source(name).normalisation or _normalisation(arrays.train_images)
     if min(std) == 0:
         channel = "" if len(std) == 1 else f" in channel {std.index(0)}"
         raise DataError(f"dataset: all pixels of the training images of {name} are alike{channel}; give other images")
-    validation = arrays.validation_images, arrays.validation_labels
+    watched = None if arrays.validation_images is None else read_only(enlarge(arrays.validation_images, enlarged))
+    validation = watched, arrays.validation_labels
     return Dataset(called(name), n_train, part, n_parts, *kept, mean, std, array_checksum(*kept), *validation)
 
 
@@ -164,7 +186,7 @@ def _normalisation(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, 
 
 
 @lru_cache(maxsize=4)
-def _ood_images(name: str, shape: tuple[int, int, int], n: int | None, root: Path) -> ImageSet:
+def _ood_images(name: str, shape: tuple[int, int, int], n: int | None, root: Path, enlarged: int) -> ImageSet:
     if name in sources.SCORED_ON:
         pixels, labels = sources.SCORED_ON[name]()
     elif name in sources.SOURCES or is_folder(name):
@@ -174,10 +196,12 @@ def _ood_images(name: str, shape: tuple[int, int, int], n: int | None, root: Pat
     size = len(pixels) if n is None else n
     if not isinstance(size, Integral) or not 1 <= size <= len(pixels):
         raise ValueError(f"n_ood must be 1 to {len(pixels)} for {name}, which has no more images, not {n!r}")
-    images = np.empty((size, *shape), dtype=np.float32)
+    n_channels, height, width = shape
+    images = np.empty((size, n_channels, height // enlarged, width // enlarged), dtype=np.float32)
     for start in range(0, size, 1000):  # a thousand at a time stay in the processor's cache
         stop = min(start + 1000, size)
-        images[start:stop] = _convert(pixels[start:stop], shape)
+        images[start:stop] = _convert(pixels[start:stop], images.shape[1:])
+    images = enlarge(images, enlarged)
     labels = labels[:size].copy()
     return ImageSet(called(name), read_only(images), read_only(labels), array_checksum(images, labels))
 

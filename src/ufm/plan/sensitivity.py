@@ -67,7 +67,7 @@ def fitted(setting: str, protocol: Protocol) -> Protocol | None:
     if what == "letter":
         return protocol if protocol.feature == value else None
     source = sources.source(protocol.dataset)
-    (_, height, width), (rows, columns) = source.shape, protocol.unique.shape
+    (_, height, width), (rows, columns) = protocol.image_shape, protocol.unique.shape
     n_images = protocol.n_train or source.n_train
     n_batches = ceil(n_images / protocol.training.batch_size)
     if what == "place":

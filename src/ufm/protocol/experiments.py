@@ -24,7 +24,7 @@ from ufm.records.fingerprints import RECIPE, added, digest, settings
 HOSTS = ("random", "hard", "middling", "influential", "uninfluential")
 STAMPED = ("canary", "placebo")  # roles of models that are trained with something stamped on their host
 # Fields of a protocol on which every model depends, beside the data set; and stamped ones, beside the feature.
-TRAINED = ("n_train", "model", "training", "position", "rounding")
+TRAINED = ("n_train", "model", "training", "position", "rounding", "enlarged")
 STAMPING = ("magnified", "brightness", "n_carriers", "batch", "twice", "one_placebo", "lot", "aside")
 
 
@@ -61,9 +61,13 @@ class Protocol:
     # Columns by which placebo features lie to the right of the feature: where pixels are shuffled in boxes, a placebo
     # in the feature's own box would be the same as the feature.
     aside: int = added(0)
+    enlarged: int = added(1)  # rows and columns that each pixel of every image becomes, before anything is stamped
 
     def __post_init__(self):
         whole_numbers(self, "magnified", "n_carriers", "rounding", "aside", *([] if self.batch is None else ["batch"]))
+        whole_numbers(self, "enlarged")
+        if self.enlarged < 1:
+            raise ValueError(f"enlarged: must be at least 1, got {self.enlarged}")
         if self.rounding < 0:
             raise ValueError(f"rounding: cannot be negative, got {self.rounding}")
         if self.found_at is not None and not self.found_at > 0:
@@ -87,9 +91,9 @@ class Protocol:
             self.check_lot(self.lot)
         if self.training.early_stopping == "validation" and not source(self.dataset).validation:
             raise ValueError(f"early_stopping: {source(self.dataset).title} has no validation split")
-        if (border := self.training.border) and 2 * border >= min(shape := source(self.dataset).shape[1:]):
+        if (border := self.training.border) and 2 * border >= min(shape := self.image_shape[1:]):
             raise ValueError(f"border: {border} leaves nothing of images of {shape[0]} x {shape[1]} pixels")
-        mixer, shape = self.training.visual_mixer, source(self.dataset).shape[1:]
+        mixer, shape = self.training.visual_mixer, self.image_shape[1:]
         if mixer and (shape[0] % mixer.box or shape[1] % mixer.box):
             raise ValueError(
                 f"box: images of {shape[0]} x {shape[1]} pixels are no whole boxes of {mixer.box} x {mixer.box}"
@@ -145,6 +149,12 @@ class Protocol:
         """Parts of this size in the training split; seed s trains on part s mod n_parts. Needs no data file."""
         n_images = source(self.dataset).n_train
         return max(1, n_images // (self.n_train or n_images))  # `datasets.load` refuses a size beyond the split
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image that models are given. Needs no data file."""
+        n_channels, height, width = source(self.dataset).shape
+        return n_channels, height * self.enlarged, width * self.enlarged
 
     @property
     def n_models(self) -> int:

@@ -131,6 +131,7 @@ def clean(protocol: Protocol) -> Protocol:
     colour = sources.source(protocol.dataset).shape[0] == 3
     return replace(
         protocol,
+        enlarged=1,
         model=(protocol.found_by or protocol.model).finder(colour=colour) or (CNN2() if colour else MLP()),
         training=replace(
             protocol.training,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ufm.data import datasets
+from ufm.data.arrays import enlarge
 from ufm.data.sources import checksum
 from ufm.evidence import Cards
 from ufm.protocol import Experiment, Protocol
@@ -27,7 +28,7 @@ def lit(cards: Cards, data_root: str | Path | None = None) -> np.ndarray:
 
 
 def images(protocol: Protocol, indices: np.ndarray, *, data_root: str | Path | None = None) -> np.ndarray:
-    """Training images (n, C, H, W), uint8, by their numbers in the full training file.
+    """Training images (n, C, H, W), uint8, by their numbers in the full training file, enlarged as the protocol asks.
 
     From the kept pictures; those that are not all there from the image files.
     """
@@ -36,8 +37,8 @@ def images(protocol: Protocol, indices: np.ndarray, *, data_root: str | Path | N
         kept = store().arrays(key)
         places = np.searchsorted(kept["index"], indices).clip(max=len(kept["index"]) - 1)
         if (kept["index"][places] == indices).all():
-            return kept["image"][places]
-    return datasets.load(protocol.dataset, root=data_root).train_images[indices]
+            return enlarge(kept["image"][places], protocol.enlarged)
+    return enlarge(datasets.load(protocol.dataset, root=data_root).train_images[indices], protocol.enlarged)
 
 
 def found(protocol: Protocol, indices: np.ndarray, *, data_root: str | Path | None = None) -> list[np.ndarray | None]:
@@ -46,10 +47,11 @@ def found(protocol: Protocol, indices: np.ndarray, *, data_root: str | Path | No
     if not kept.keys() >= set(indices.tolist()):
         try:
             every = datasets.load(protocol.dataset, root=data_root).train_images
+            kept |= {index: every[index] for index in indices.tolist()}
         except ValueError:  # no image files are there
-            return [kept.get(index) for index in indices.tolist()]
-        return list(every[indices])
-    return [kept[index] for index in indices.tolist()]
+            pass
+    there = (kept.get(index) for index in indices.tolist())
+    return [None if image is None else enlarge(image, protocol.enlarged) for image in there]
 
 
 def of_data(dataset: str) -> dict[int, np.ndarray]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from ufm.data import datasets
 from ufm.data.datasets import Dataset
 from ufm.data.on_device import free_memory
 from ufm.data.sources import n_scored_on
@@ -17,7 +16,7 @@ from ufm.device import resolve
 from ufm.measures.registry import measure_of
 from ufm.networks import Model
 from ufm.protocol import Protocol, check, hosts
-from ufm.study.seeds import experiments
+from ufm.study.seeds import experiments, images, scored_on
 from ufm.training import estimate, size_of
 from ufm.training.batches import COPIES, Size
 
@@ -40,13 +39,13 @@ def require(
 
     Nothing is trained. Of hosts that clean models have yet to find only these models are looked at.
     """
-    measure, scoring = measure_of(protocol.measure), protocol.scoring
+    measure = measure_of(protocol.measure)
     measure.check(protocol)
     hosts.require_hosts(protocol, seeds)
     for part in sorted({seed % protocol.n_parts for seed in seeds}):
-        data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
+        data = images(protocol, part, data_root)
         require_memory(needed(protocol, data), free_memory(torch.device(resolve(device))))
-        ood = datasets.ood_images(scoring.ood_set, shape=data.train_images.shape[1:], n=scoring.n_ood, root=data_root)
+        ood = scored_on(protocol, data_root)
         unknown = [kind for kind in hosts.pooled(protocol) if lacking(protocol, part, kind)]
         known = replace(protocol, hosts=tuple(one for one in protocol.hosts if one.partition(" ")[0] not in unknown))
         for seed in seeds:
@@ -79,7 +78,7 @@ def needed(protocol: Protocol, data: Dataset) -> dict[str, int]:
     model += COPIES * scoring.n_effect * size.largest
     for kind in hosts.pooled(protocol):
         clean = hosts.clean(protocol)
-        found = size_on(clean.model, shape, data.n_classes)
+        found = size_on(clean.model, clean.image_shape, data.n_classes)
         kept = clean.training.epochs if hosts.POOLS[kind].value == "self-influence" else 0
         finding = least(found, clean.training.batch_size) + hosts.N_MODELS * (1 + kept) * found.weights
         model = max(model, finding)
@@ -136,7 +135,7 @@ def seconds(protocol: Protocol, seeds: Collection[int], data: Dataset, *, device
 
     def of_one(trained: Protocol) -> float:
         n_images = len(data.train_labels) + len(data.test_labels) // 2 // EVALUATED
-        return estimate(trained, image_shape(data), n_images, device)
+        return estimate(trained, trained.image_shape, n_images, device)
 
     parts = {seed % protocol.n_parts for seed in seeds}
     n_pools = sum(lacking(protocol, part, kind) for part in parts for kind in hosts.pooled(protocol))

@@ -99,7 +99,7 @@ def has_boxes(protocol: Protocol, dataset: str | None) -> bool:
     if isinstance(network, NeuraCrypt):
         sizes.append(network.patch)
     _, height, width = sources.source(dataset or protocol.dataset).shape
-    return not any(height % size or width % size for size in sizes)
+    return not any(length * protocol.enlarged % size for size in sizes for length in (height, width))
 
 
 def suits(protocol: Protocol, profile: str, model: str | Model | None, variant: str | None) -> bool:
@@ -122,7 +122,7 @@ def is_possible(protocol: Protocol) -> bool:
 
     Of a mark or feature on several images of one label it is guessed how many there are, from a tenth of all.
     """
-    (_, height, width), (rows, columns) = sources.source(protocol.dataset).shape, protocol.unique.shape
+    (_, height, width), (rows, columns) = protocol.image_shape, protocol.unique.shape
     top, left = protocol.position
     fits = 0 <= top <= height - rows and 0 <= left <= width - columns
     parts = protocol.training.falco is None or protocol.n_parts > 1  # of which another one is needed

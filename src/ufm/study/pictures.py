@@ -36,6 +36,7 @@ def identity(protocol: Protocol) -> dict[str, object]:
         "seeds": list(protocol.planned),
         "data": checksum(protocol.dataset),
         "recipe": RECIPE,
+        **({"enlarged": protocol.enlarged} if protocol.enlarged > 1 else {}),
     }
 
 
@@ -56,7 +57,9 @@ def keep(protocol: Protocol, *, data_root: str | Path | None = None) -> int:
 
 
 def lit_share(protocol: Protocol, images: np.ndarray) -> np.ndarray:
-    """Share (h, w) of images (n, C, H, W) in which each pixel under the feature is not black."""
-    height, width = protocol.unique.shape
-    top, left = protocol.position
-    return (images[:, :, top : top + height, left : left + width] > 0).any(1).mean(0)
+    """Share (h, w) of images (n, C, H, W), not yet enlarged, in which each pixel under the feature is not black."""
+    rows, columns = (
+        np.arange(first, first + length) // protocol.enlarged
+        for first, length in zip(protocol.position, protocol.unique.shape, strict=True)
+    )
+    return (images[..., rows[:, None], columns] > 0).any(1).mean(0)

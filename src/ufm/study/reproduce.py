@@ -67,7 +67,7 @@ def seconds_a_seed(name: str, device: str, engine: "Engine") -> float:
     protocol, source = sweep.protocol, sources.source(sweep.protocol.dataset)
     epochs = float(committed(name).tables(list(entries))["models"]["epochs"].mean()) if entries else TYPICAL_EPOCHS
     n_images = protocol.n_train or source.n_train
-    at_most = engine.call(estimate, protocol, source.shape, n_images, device) * protocol.n_models
+    at_most = engine.call(estimate, protocol, protocol.image_shape, n_images, device) * protocol.n_models
     return at_most * min(1, epochs / protocol.training.epochs)
 
 

@@ -63,7 +63,7 @@ class Run:
         device = changes.pop("device")
         self.sweeps: dict[str, Sweep] = parameters.shown(notebook, self.profile, **changes)
         for sweep in self.sweeps.values():
-            image = np.zeros(sources.source(sweep.protocol.dataset).shape, dtype=np.uint8)
+            image = np.zeros(sweep.protocol.image_shape, dtype=np.uint8)
             features.insert(image, sweep.protocol.unique, position=sweep.protocol.position)
             features.require_placebo(sweep.protocol.feature)
             hosts.require_hosts(sweep.protocol, sweep.seeds)
@@ -140,8 +140,8 @@ class Run:
 
     def foresee(self) -> None:
         """Refuse what cannot be trained, and say how long the rest takes if that is long."""
-        from ufm.data import datasets
         from ufm.study import forecast
+        from ufm.study.seeds import images as images_of
 
         seconds, n_models, memory = 0.0, 0, 0
         for name, sweep in self.trained().items():
@@ -150,7 +150,7 @@ class Run:
             if left:
                 forecast.require(protocol, left, device=self.device, data_root=self.data_root)
                 part = left[0] % protocol.n_parts
-                data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=self.data_root)
+                data = images_of(protocol, part, self.data_root)
                 seconds += forecast.seconds(protocol, left, data, device=self.device)
                 n_models += len(left) * protocol.n_models
                 memory = max(memory, sum(forecast.needed(protocol, data).values()))
@@ -204,7 +204,7 @@ class Run:
         from ufm.training import estimate
 
         source, protocol, device = sources.source(sweep.protocol.dataset), sweep.protocol, resolve(self.device)
-        one_model = estimate(protocol, source.shape, protocol.n_train or source.n_train, device=device)
+        one_model = estimate(protocol, protocol.image_shape, protocol.n_train or source.n_train, device=device)
         return len(sweep.seeds) * protocol.n_models * one_model
 
     def keep_manifest(self, populations: dict[str, Population]) -> None:

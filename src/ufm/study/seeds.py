@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ufm.data import datasets
-from ufm.data.datasets import Dataset
+from ufm.data.datasets import Dataset, ImageSet
 from ufm.data.on_device import DeviceData, to_device
 from ufm.device import resolve
 from ufm.files import write
@@ -44,12 +44,12 @@ def finish(
     Returns each seed's manifest entry and what is kept of it. The seconds of an entry are its share of the time. With a
     folder for `weights`, the models' weights are kept there too, one file a seed.
     """
-    started, scoring, training = time.perf_counter(), protocol.scoring, protocol.training
+    started, training = time.perf_counter(), protocol.training
     measure = measure_of(protocol.measure)
     measure.check(protocol)
     part = seeds[0] % protocol.n_parts
-    data = datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root)
-    ood = datasets.ood_images(scoring.ood_set, shape=data.train_images.shape[1:], n=scoring.n_ood, root=data_root)
+    data = images(protocol, part, data_root)
+    ood = scored_on(protocol, data_root)
     on_device = (anonymised if training.falco else moved)(protocol, part, device, data_root)
     planned = [one for seed in seeds for one in experiments(protocol, seed, data)]
     measure.check_labels(planned, ood)
@@ -72,6 +72,19 @@ def finish(
     return [(entry | how, measured) for entry, measured in finished]
 
 
+def images(protocol: Protocol, part: int, data_root: str | Path | None = None) -> Dataset:
+    """The images of a part, as models are given them."""
+    return datasets.load(
+        protocol.dataset, n_train=protocol.n_train, part=part, enlarged=protocol.enlarged, root=data_root
+    )
+
+
+def scored_on(protocol: Protocol, data_root: str | Path | None = None) -> ImageSet:
+    """The OOD images, as models are given them."""
+    how, shape = protocol.scoring, protocol.image_shape
+    return datasets.ood_images(how.ood_set, shape=shape, n=how.n_ood, enlarged=protocol.enlarged, root=data_root)
+
+
 def moved(
     protocol: Protocol,
     part: int,
@@ -82,7 +95,7 @@ def moved(
     """The images of a part on the device, as the protocol asks for them."""
     training = protocol.training
     return to_device(
-        datasets.load(protocol.dataset, n_train=protocol.n_train, part=part, root=data_root),
+        images(protocol, part, data_root),
         device=device,
         precision=training.precision,
         early_stopping=training.early_stopping,
@@ -96,9 +109,7 @@ def anonymised(protocol: Protocol, part: int, device: str, data_root: str | Path
     """The same with training images replaced, by networks trained on the next part; it is kept for further seeds."""
     training = protocol.training
     assert training.falco is not None  # only then are images anonymised
-    public = datasets.load(
-        protocol.dataset, n_train=protocol.n_train, part=(part + 1) % protocol.n_parts, root=data_root
-    )
+    public = images(protocol, (part + 1) % protocol.n_parts, data_root)
     precision = getattr(torch, training.precision)
     replaced = anonymiser(training.falco, public, device=torch.device(resolve(device)), dtype=precision)
     return moved(protocol, part, device, data_root, replaced)
