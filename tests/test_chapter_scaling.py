@@ -377,6 +377,7 @@ def test_each_point_changes_one_thing_of_plain_models():
             4: {"model": MLP(hidden=(512, 256, 256, 256)), "found_by": MLP()},
             8: {"model": MLP(hidden=(512, *[256] * 7)), "found_by": MLP()},
         },
+        "image side": {times: {"enlarged": times} for times in (2, 3, 4)},
         "training images": {n: {"n_train": n} for n in (1_000, 3_000, 30_000)},
         "copies": {n: {"n_carriers": n} for n in (3, 10, 30, 100)},
         "label noise": {share: {"training": Training(label_noise=share)} for share in (0.1, 0.2, 0.4)},
@@ -401,7 +402,7 @@ def test_points_at_hand_are_those_of_the_second_plan():
         assert {sweep.setting for sweep in theirs.values()} <= {"second plan, plain", "second plan, both hosts"}
         assert all(sweep.seeds[:20] in (range(4800, 4820), range(4100, 4120)) for sweep in theirs.values())
         assert all(protocol.measure == "equal-age card" for protocol in protocols.values())
-        usual = {"width": 1, "hidden layers": 2, "training images": 10_000, "copies": 1, "label noise": 0}[axis.name]
+        usual = {"hidden layers": 2, "training images": 10_000, "label noise": 0}.get(axis.name, 1)
         assert protocols[usual] == second.small_population("paper", "mnist")
         assert set(protocols) == {usual} | ({60_000} if axis.name == "training images" else set())
 
@@ -420,6 +421,12 @@ def test_the_page_says_what_is_trained():
     assert "4100 to 4119" in words
     assert f"{chapter.called(plan.ARCHIVE)} images" in words
     assert "networks eight times as wide" in words
+    axes = {axis.name: axis for axis in plan.axes("paper")}
+    sides = [28 * int(value) for value in (*axes["image side"].points, *axes["image side"].further)]
+    assert "images of {}, {}, {} and {} pixels a side".format(*sides[:-1]) in words
+    assert f"images of {sides[-1]} pixels a side" in words
+    assert len(axes) == 6
+    assert "the twelve rows, six axes on two kinds of host" in words
     assert f"less than {SECOND.large} nats" in words
     for word in (*Growth, *Easier, *Foretold):
         assert re.search(rf"\*?{word}\*?", words), word

@@ -61,6 +61,7 @@ ADDED = [
     (Training, "forgetting", Forgetting(importance=0.0)),
     (Training, "without_hosts", True),
     (Protocol, "aside", 7),
+    (Protocol, "enlarged", 2),
     (Training, "visual_mixer", VisualMixer(box=4, entropy=(1.0, 2.0), pieces=((4,) * 4,) * 3)),
     (Training, "adv_bn", AdvBN(epochs=0)),
     (Training, "tasks", Tasks(recall=Recall(stride=2.0))),
@@ -148,6 +149,7 @@ def test_hard_hosts_are_the_same_for_every_variant_and_measure():
         {"training": Training(adv_bn=AdvBN())},
         {"scoring": Scoring(n_effect=5), "measure": "card", "roles": ("placebo",), "planned": (0, 1)},
         {"hosts": ("random", "hard"), "feature": "B", "position": (3, 3)},
+        {"enlarged": 3},
     ):
         assert hosts.fingerprint(replace(Protocol("mnist", 10_000), **changes), 2) == one
     colour = hosts.fingerprint(Protocol("cifar10", scoring=Scoring("mnist")), 0)

@@ -1,4 +1,4 @@
-"""How memorisation scales: D, what an auditor tells and accuracy along five axes, with lines (book/scaling-plan.md)."""
+"""How memorisation scales: D, what an auditor tells and accuracy along its axes, with lines (book/scaling-plan.md)."""
 
 from collections.abc import Mapping
 

@@ -18,12 +18,13 @@ DATASET = {"embedded": "digits", "paper": "mnist"}
 WIDTHS = {"embedded": (0.25, 0.5), "paper": (0.125, 0.25, 0.5, 2.0, 4.0)}  # times the usual one
 LAYERS: dict[str, tuple[float, ...]] = {"embedded": (), "paper": (1, 4, 8)}  # hidden ones
 IMAGES: dict[str, tuple[float, ...]] = {"embedded": (), "paper": (1_000, 3_000, 30_000)}  # of a training set
+SIDES: dict[str, tuple[float, ...]] = {"embedded": (), "paper": (2, 3, 4)}  # of images, times the usual one
 COPIES = {"embedded": (3, 10), "paper": (3, 10, 30, 100)}  # images that carry the letter
 NOISE: dict[str, tuple[float, ...]] = {"embedded": (), "paper": (0.1, 0.2, 0.4)}  # chance of a label to be drawn anew
 ARCHIVE = 224_316.0  # X-rays of a hospital's archive, CheXpert (Irvin et al., AAAI 2019)
 FURTHER: dict[str, dict[str, tuple[float, ...]]] = {
     "embedded": {"width": (2.0,)},
-    "paper": {"width": (8.0,), "training images": (ARCHIVE,)},
+    "paper": {"width": (8.0,), "image side": (8.0,), "training images": (ARCHIVE,)},
 }
 TENTH = 0.1  # of the labels
 UNLIKE = ("training images", "hard")  # the axis and kind of host whose hosts are not alike at all points
@@ -84,6 +85,7 @@ def axes(profile: str) -> list[Axis]:
     every = (
         axis("width {:g}", WIDTHS[profile], {1: at_hand}, lambda n: sized(width=n)),
         axis("{:g} hidden layers", LAYERS[profile], {2: at_hand}, lambda n: sized(layers=n)),
+        axis("image side {:g}", SIDES[profile], {1: at_hand}, lambda n: {"enlarged": int(n)}),
         axis("{:g} training images", IMAGES[profile], {n_small: at_hand, n_all: whole}, lambda n: {"n_train": int(n)}),
         axis("{:g} copies", COPIES[profile], {1: at_hand}, lambda n: {"n_carriers": int(n)}),
         axis("label noise {:g}", NOISE[profile], {0: at_hand}, noisy),
