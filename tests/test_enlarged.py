@@ -1,4 +1,4 @@
-"""Enlarged images: what becomes of pixels, that the letter stays as it is, and that hosts are the same at every size."""
+"""Enlarged images: what becomes of pixels, that the letter stays as it is, that hosts are the same at every size."""
 
 from dataclasses import replace
 
