@@ -15,6 +15,7 @@ from ufm.evidence import contrasts, on_seeds
 from ufm.evidence import scaling as fitted
 from ufm.evidence.cells import corrected
 from ufm.evidence.scaling import Easier, Foretold, Growth
+from ufm.measures.layout import AGES
 from ufm.networks import MLP
 from ufm.plan import scaling as plan
 from ufm.plan import second
@@ -100,6 +101,23 @@ def test_numbers_are_those_of_numpy(growing, lines):
     )
     assert row["last"] == pytest.approx(d[:, 3].mean())
     assert row["nats_p"] == sign_flip_test([slope for slope, _ in of_seeds])
+
+
+def test_the_same_line_is_fitted_at_one_age(growing):
+    """Letters whose effect at the tenth epoch is a third of that at the control's best one."""
+    early, control, populations = AGES.index("early"), AGES.index("control"), {}
+    for name, cards in growing.items():
+        shift = cards.arrays["ood_age_shift"].copy()
+        shift[:, :, early] = shift[:, :, control] / 3
+        populations[name] = replace(cards, arrays={**cards.arrays, "ood_age_shift": shift})
+    every = fitted.of_axes(populations, sweeps_of(populations), [an_axis()])
+    points, table = fitted.points(every), fitted.lines(every)
+    for end in ("", "_low", "_high"):
+        np.testing.assert_allclose(points[f"early{end}"], points[f"nats{end}"] / 3, atol=1e-3)
+        np.testing.assert_allclose(table[f"early{end}"], table[f"nats{end}"] / 3, atol=1e-3)
+    assert table["change"].tolist() == [Growth.LITTLE, Growth.GROWS]
+    assert chapter.printed_lines(table)["at epoch 10, nats a step"].iloc[1] == chapter.said(table.iloc[1], "early", 3)
+    assert chapter.printed_points(points)["at epoch 10, nats"].iloc[1] == chapter.said(points.iloc[1], "early", 3)
 
 
 def test_points_have_their_numbers(every):

@@ -150,6 +150,7 @@ def printed_lines(lines: pd.DataFrame) -> pd.DataFrame:
             "p ": p_text(row["spreads_p_holm"]),
             "first to last, nats": said(row, "whole", 3),
             "factor a step": said(row, "factor", 2),
+            "at epoch 10, nats a step": said(row, "early", 3),
         }
         for row in lines.to_dict("records")
     ]
@@ -182,6 +183,7 @@ def printed_points(points: pd.DataFrame) -> pd.DataFrame:
             "seeds": seeds_of(row),
             "mean D, nats": said(row, "nats", 3),
             "in own spreads": said(row, "spreads", 2),
+            "at epoch 10, nats": said(row, "early", 3),
             "area, label unknown": said(row, "unknown", 2),
             "found": said(row, "unknown_found", 2),
             "label known": said(row, "known", 2),

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ufm.evidence.cards import Cards, on_seeds
 from ufm.evidence.cells import corrected
+from ufm.evidence.effects import contrasts
 from ufm.evidence.performance import accuracies, controls
 from ufm.evidence.questions import AUDITORS, CANARY, PLACEBO, audited, ends, met
 from ufm.evidence.regimes import SCALES, scaled_contrasts
@@ -102,8 +103,8 @@ def points(every: Sequence[Points]) -> pd.DataFrame:
     """A row an axis, value and kind of host.
 
     Columns: axis, value, place (in steps of the axis), host, n (seeds), needed; and of points that have all seeds nats,
-    spreads (mean D in nats and over the models' own spread), accuracy (of the controls), each with its ends; epoch
-    (mean best one of the controls); for the auditors `SHOWN` unknown and known (area), unknown_found and known_found
+    spreads (mean D in nats and over the models' own spread), early (in nats at the tenth epoch), accuracy (of the
+    controls), each with its ends; epoch (mean best one of the controls); for the auditors `SHOWN` unknown and known (area), unknown_found and known_found
     (share of canaries at 5 % false alarms), each with its ends.
     """
     rows, known = [], dict[tuple, dict]()
@@ -117,7 +118,7 @@ def points(every: Sequence[Points]) -> pd.DataFrame:
                     known[key] = known.get(key) or point(one.cards[value], host)
                     row |= known[key]
                 rows.append(row)
-    numbers = [*SCALES, "accuracy", *(f"{who}{end}" for who in SHOWN for end in ("", "_found"))]
+    numbers = [*SCALES, "early", "accuracy", *(f"{who}{end}" for who in SHOWN for end in ("", "_found"))]
     named = [f"{name}{end}" for name in numbers for end in ("", "_low", "_high")]
     about = ["axis", "value", "place", "host", "n", "needed"]
     return pd.DataFrame(rows, columns=[*about, *named, "epoch"])
@@ -127,6 +128,7 @@ def point(cards: Cards, host: str) -> dict[str, float]:
     """The numbers of a row of `points`."""
     scaled = scaled_contrasts(cards, host)
     row = columns({scale: bootstrap_t_interval(of_seeds) for scale, of_seeds in scaled.items()})
+    row |= columns({"early": bootstrap_t_interval(contrasts(cards, host, epoch="early"))})
     row |= columns({"accuracy": bootstrap_interval(accuracies(cards))})
     for who in SHOWN:
         row |= {f"{who}{end}": value for end, value in audited(cards.seeds, met(cards, host, AUDITORS[who])).items()}
@@ -138,7 +140,8 @@ def lines(every: Sequence[Points]) -> pd.DataFrame:
 
     Columns: axis, host, step (in words), n (seeds that all points have), needed. Where no seed is lacking, a step: of
     each scale of D nats, nats_low, nats_high, nats_p, nats_p_holm, spreads and so on; factor (of mean D, no number
-    where it is not above zero at some point), area, area_p, area_p_holm (label unknown), accuracy, each with its ends;
+    where it is not above zero at some point), area, area_p, area_p_holm (label unknown), early (of D in nats at the
+    tenth epoch, which no word hangs on), accuracy, each with its ends;
     level (the line's D in nats at place 0); whole (the fitted change in nats from the first to the last value), miss
     (D at the last value less what the others' line has there, nats), last (mean D there). The words are change, reading
     (of the area) and verdict (whether the last value is foretold).
@@ -183,6 +186,8 @@ def line(one: Points, host: str) -> dict[str, float]:
     n_seeds = len(nats)
     models = slope_weights(places), np.tile([True, False], n_seeds), np.repeat(np.arange(n_seeds), 2)
     row |= columns({"area": auc_sum(scores, *models)}) | {"area_p": auc_sum_test(scores, *models)}
+    early = np.stack([contrasts(cards, host, epoch="early") for cards in every], 1)
+    row |= columns({"early": bootstrap_t_interval(slopes(early, places))})
     accuracy = np.stack([accuracies(cards) for cards in every], 1)
     return row | columns({"accuracy": bootstrap_t_interval(slopes(accuracy, places))})
 
