@@ -104,8 +104,8 @@ def points(every: Sequence[Points]) -> pd.DataFrame:
 
     Columns: axis, value, place (in steps of the axis), host, n (seeds), needed; and of points that have all seeds nats,
     spreads (mean D in nats and over the models' own spread), early (in nats at the tenth epoch), accuracy (of the
-    controls), each with its ends; epoch (mean best one of the controls); for the auditors `SHOWN` unknown and known (area), unknown_found and known_found
-    (share of canaries at 5 % false alarms), each with its ends.
+    controls), each with its ends; epoch (mean best one of the controls); for the auditors `SHOWN` unknown and known
+    (area), unknown_found and known_found (share of canaries at 5 % false alarms), each with its ends.
     """
     rows, known = [], dict[tuple, dict]()
     for one in every:
