@@ -1,7 +1,7 @@
 """A data set on the device where models are trained: normalised images, which never leave it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class DeviceData:
     early_stopping: str  # what it watches: "half", "released" or "validation"
     border: int = 0  # rows and columns at each edge that are black in all of these images
     replaced: Callable[[torch.Tensor], torch.Tensor] | None = None  # what stands in the place of training images
+    # Weights of all layers but the last that networks start from, by seed; none where they start as they are drawn.
+    pretrained: Mapping[int, Mapping[str, torch.Tensor]] | None = None
 
     def floats(self, images: np.ndarray) -> torch.Tensor:
         """Images (…, C, H, W), uint8 or in [0, 1], beside the training images as floats in [0, 1]."""

@@ -3,6 +3,7 @@
 from ufm.protocol.carriers import Carrier, carried, carriers, check, exchanged, to_forget
 from ufm.protocol.experiments import HOSTS, STAMPED, Experiment, Protocol, drawn, is_fixed, overlap, placebo
 from ufm.protocol.lots import Lot
+from ufm.protocol.pretraining import pretraining
 from ufm.protocol.settings import (
     EARLY_STOPPING,
     SAME_AGE,
@@ -12,6 +13,7 @@ from ufm.protocol.settings import (
     Erasing,
     Falco,
     Forgetting,
+    Pretraining,
     Private,
     Recall,
     Scoring,
@@ -33,6 +35,7 @@ __all__ = [
     "Forgetting",
     "HOSTS",
     "Lot",
+    "Pretraining",
     "Private",
     "Protocol",
     "Recall",
@@ -51,6 +54,7 @@ __all__ = [
     "is_fixed",
     "overlap",
     "placebo",
+    "pretraining",
     "task_of",
     "to_forget",
     "whole_numbers",

@@ -11,12 +11,12 @@ import numpy as np
 
 from ufm import features
 from ufm.data.datasets import array_checksum
-from ufm.data.folders import called
+from ufm.data.folders import called, is_folder
 from ufm.data.sources import checksum, source
 from ufm.networks import MLP, MODELS, Model, Published, names
 from ufm.protocol import lots
 from ufm.protocol.lots import Lot
-from ufm.protocol.settings import Scoring, Training, whole_numbers
+from ufm.protocol.settings import Pretraining, Scoring, Training, whole_numbers
 from ufm.records.fingerprints import RECIPE, added, digest, settings
 
 # Kinds of host. The number of a training image names that image. A kind with a number, such as "hard 0", is the first,
@@ -116,6 +116,8 @@ class Protocol:
             raise ValueError(
                 f"adv_bn: batch norm in {self.model.name} would need statistics of its own where features are perturbed"
             )
+        if self.training.pretrained:
+            self.check_pretraining(self.training.pretrained)
         if overlap(self.dataset, self.scoring.ood_set):
             raise ValueError(f"ood_set: {self.scoring.ood_set} is what the models are trained on; choose other images")
         for host in self.hosts:
@@ -130,6 +132,22 @@ class Protocol:
         for name in ("hosts", "roles"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"{name}: {', '.join(getattr(self, name))} names one twice")
+
+    def check_pretraining(self, before: Pretraining) -> None:
+        """Raise a ValueError where networks cannot be trained on those other images before."""
+        if is_folder(before.dataset):
+            raise ValueError(f"pretrained: on a data set with a name, not on a folder, got {before.dataset}")
+        other, own = source(before.dataset), source(self.dataset)
+        shapes = [" x ".join(map(str, one.shape)) for one in (other, own)]
+        if other.shape != own.shape:
+            raise ValueError(
+                f"pretrained: images of {other.title} are of {shapes[0]} pixels, those of {own.title} of {shapes[1]}"
+            )
+        for name, what in ((self.dataset, "trained on afterwards"), (self.scoring.ood_set, "scored on")):
+            if overlap(before.dataset, name):
+                raise ValueError(f"pretrained: {name} is what the models are {what}; choose other images")
+        if before.frozen and (isinstance(self.model, Published) or self.model.batch_norm):
+            raise ValueError(f"frozen: batch norm in {self.model.name} would go on with statistics of its own")
 
     def check_lot(self, lot: Lot) -> None:
         """Raise a ValueError where something does not go with many features at once."""
@@ -173,7 +191,7 @@ class Protocol:
         return {
             "protocol": settings(self) | {"dataset": called(self.dataset), "scoring": scoring},
             "seed": seed,
-            "data": [checksum(self.dataset), checksum(self.scoring.ood_set)],
+            "data": [checksum(self.dataset), checksum(self.scoring.ood_set), *before(self.training)],
             "recipe": RECIPE,
             **names(self.model),
             **({"found_by": names(self.found_by)} if self.found_by else {}),
@@ -213,10 +231,11 @@ class Experiment:
         own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "protocol"}
         own |= {"dataset": called(self.protocol.dataset), "feature": self.feature}
         beside = ("hosts",) if self.protocol.training.of_hosts else ()
+        seen = before(self.protocol.training)
         kept = TRAINED + (beside if self.role == "control" else STAMPING)
         return {
             "experiment": {name: of_protocol[name] for name in kept if name in of_protocol} | own,
-            "data": checksum(self.protocol.dataset),
+            "data": [checksum(self.protocol.dataset), *seen] if seen else checksum(self.protocol.dataset),
             "recipe": RECIPE,
             **names(self.protocol.model),
             **drawn(self.feature),
@@ -244,6 +263,11 @@ class Experiment:
         scope = f"{called(self.protocol.dataset)}/{self.protocol.n_train or 'full'}"
         n, first = self.protocol.lot.n, STAMPED.index(self.role)
         return lots.arrangements(self.feature, 2 * n, seed=self.seed, scope=scope)[first::2]
+
+
+def before(training: Training) -> list[str]:
+    """The checksum of what networks were trained on before, if they were."""
+    return [checksum(training.pretrained.dataset)] if training.pretrained else []
 
 
 def overlap(dataset: str, ood_set: str) -> bool:

@@ -155,6 +155,7 @@ def clean(protocol: Protocol) -> Protocol:
             without_hosts=False,
             visual_mixer=None,
             falco=None,
+            pretrained=None,
             adv_bn=None,
             tasks=None,
             batch_size=min(protocol.training.batch_size, Training.batch_size),  # larger batches have the same hosts

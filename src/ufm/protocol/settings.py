@@ -239,6 +239,28 @@ class Falco:
 
 
 @dataclass(frozen=True)
+class Pretraining:
+    """What a network was trained on before: other images, with nothing stamped anywhere; the last layer is a fresh one.
+
+    Each seed has one of its own, from which all its models start. It is trained as plain ones of that data set are, in
+    batches, with a patience and in a precision as those models have, by Adam, and early stopping watches one half of
+    the test split.
+    """
+
+    dataset: str = "fashion_mnist"
+    n_train: int | None = None  # images of a part of it, of which seed s has the one of number s mod n; None: all
+    learning_rate: float = 3e-4
+    epochs: int = 100  # at most
+    frozen: bool = False  # whether all layers but the last stay as they are
+
+    def __post_init__(self):
+        whole_numbers(self, "epochs", *([] if self.n_train is None else ["n_train"]))
+        for name in ("learning_rate", "epochs"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: must be above zero, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
 class Training:
     """How one model is trained; the defaults are those of the released code but for what early stopping watches."""
 
@@ -269,6 +291,7 @@ class Training:
     # epoch.
     tasks: Tasks | None = added(None)
     falco: Falco | None = added(None)  # training images are anonymised; what is watched is not
+    pretrained: Pretraining | None = added(None)  # models start from a network that was trained on other images
 
     def __post_init__(self):
         if self.early_stopping not in EARLY_STOPPING:
@@ -317,6 +340,9 @@ class Training:
         for name in ("forgetting", "distillation", "border"):
             if self.falco and getattr(self, name):
                 raise ValueError(f"falco: does not go with {name}; leave one of the two out")
+        for name in ("private", "forgetting", "adv_bn"):
+            if self.pretrained and self.pretrained.frozen and getattr(self, name):
+                raise ValueError(f"frozen: does not go with {name}; leave one of the two out")
         if self.without_hosts and (self.mixup or self.cutmix):
             raise ValueError(f"{'mixup' if self.mixup else 'cutmix'}: mixes hosts into images that are trained on")
         for one in fields(self) if self.tasks else ():

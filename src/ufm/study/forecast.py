@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
+from ufm.data import datasets
 from ufm.data.datasets import Dataset
 from ufm.data.on_device import free_memory
-from ufm.data.sources import n_scored_on
+from ufm.data.sources import n_scored_on, source
 from ufm.device import resolve
 from ufm.measures.registry import measure_of
 from ufm.networks import Model
@@ -44,6 +45,8 @@ def require(
     hosts.require_hosts(protocol, seeds)
     for part in sorted({seed % protocol.n_parts for seed in seeds}):
         data = images(protocol, part, data_root)
+        if before := protocol.training.pretrained:
+            datasets.load(before.dataset, n_train=before.n_train, root=data_root)
         require_memory(needed(protocol, data), free_memory(torch.device(resolve(device))))
         ood = scored_on(protocol, data_root)
         unknown = [kind for kind in hosts.pooled(protocol) if lacking(protocol, part, kind)]
@@ -70,6 +73,9 @@ def needed(protocol: Protocol, data: Dataset) -> dict[str, int]:
     shape, item = image_shape(data), torch.finfo(getattr(torch, training.precision)).bits // 8
     image, feature = prod(shape), protocol.unique.size
     n_ood = min(scoring.n_ood, n_scored_on(scoring.ood_set))  # more are refused when they are read
+    n_before = 0
+    if before := training.pretrained:
+        n_before = before.n_train or source(before.dataset).n_train
     n_tested = len(data.test_labels) + (0 if data.validation_labels is None else len(data.validation_labels))
     published = not measure.placebos  # scores of whole images, each kept with each random feature
     size, snapshots = size_on(protocol.model, shape, data.n_classes), len(measure.epochs(training)) + measure.at_control
@@ -83,7 +89,7 @@ def needed(protocol: Protocol, data: Dataset) -> dict[str, int]:
         finding = least(found, clean.training.batch_size) + hosts.N_MODELS * (1 + kept) * found.weights
         model = max(model, finding)
     return {
-        "n_train": item * image * len(data.train_labels),
+        "n_train": item * image * (len(data.train_labels) + n_before),
         "dataset": item * image * n_tested,
         "n_ood": (4 + 2 * item) * image * n_ood,
         "n_random": n_ood * scoring.n_random * (12 * feature + item * image * published),

@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ufm.data.on_device import DeviceData, to_device
 from ufm.device import resolve
 from ufm.files import write
 from ufm.measures.registry import measure_of
-from ufm.protocol import Experiment, Protocol, hosts
+from ufm.protocol import Experiment, Protocol, hosts, pretraining
 from ufm.records import Measured
 from ufm.records.provenance import made
 from ufm.training import Trained, anonymiser, train
@@ -53,6 +54,9 @@ def finish(
     on_device = (anonymised if training.falco else moved)(protocol, part, device, data_root)
     planned = [one for seed in seeds for one in experiments(protocol, seed, data)]
     measure.check_labels(planned, ood)
+    if training.pretrained:
+        before = {seed: pretrained(pretraining(protocol, seed), device, data_root) for seed in seeds}
+        on_device = replace(on_device, pretrained=before)
     trained = train(planned, on_device, snapshots=measure.epochs(training), at_control=measure.at_control)
     finished = []
     for start, seed in zip(range(0, len(trained), protocol.n_models), seeds, strict=True):
@@ -113,6 +117,13 @@ def anonymised(protocol: Protocol, part: int, device: str, data_root: str | Path
     precision = getattr(torch, training.precision)
     replaced = anonymiser(training.falco, public, device=torch.device(resolve(device)), dtype=precision)
     return moved(protocol, part, device, data_root, replaced)
+
+
+@lru_cache(maxsize=32)
+def pretrained(experiment: Experiment, device: str, data_root: str | Path | None) -> dict[str, torch.Tensor]:
+    """Weights of all layers but the last of a model that was trained on its own; kept, for populations share seeds."""
+    [one] = train([experiment], moved(experiment.protocol, experiment.part, device, data_root), show=False)
+    return one.model[:-1].state_dict()
 
 
 def keep_weights(path: Path, trained: list[Trained]) -> None:

@@ -6,6 +6,7 @@ from functools import cache
 import torch
 
 from ufm.data.on_device import DeviceData, free_memory
+from ufm.data.sources import source
 from ufm.networks import Model, Published
 from ufm.networks.build import build
 from ufm.protocol import Experiment, Protocol
@@ -43,7 +44,10 @@ def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: in
     n_trainings, n_epochs = 2 if protocol.training.distillation else 1, protocol.training.epochs  # teacher and student
     if adv_bn := protocol.training.adv_bn:
         n_epochs = n_epochs + adv_bn.epochs * adv_bn.passes if adv_bn.epochs else n_epochs * adv_bn.passes
-    return one_image * n_images * n_epochs * n_trainings
+    before = 0.0  # of the one network that all models of a seed start from
+    if settings := protocol.training.pretrained:
+        before = (settings.n_train or source(settings.dataset).n_train) * settings.epochs / protocol.n_models
+    return one_image * (n_images * n_epochs * n_trainings + before)
 
 
 @cache

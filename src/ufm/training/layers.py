@@ -50,9 +50,13 @@ class Layer(ABC):
         """Outputs, the members' order kept; step: of the training, from 0, or None to evaluate."""
 
     def buffered(self, stack: Weights) -> tuple[torch.Tensor, ...]:
-        """Weight and bias of all members, and the buffers of their gradients, as operations take them."""
+        """Weight and bias of all members, and the buffers of their gradients, as operations take them.
+
+        Those of a frozen layer have none and need none: it is one of the first, so that nothing is passed back to it.
+        """
         names = [f"{self.number}.{name}" for name in ("weight", "bias")]
-        return (*(stack.parameters[name] for name in names), *(stack.gradients[name] for name in names))
+        every = [[of.get(name, stack.weights[name]) for name in names] for of in (stack.parameters, stack.gradients)]
+        return *every[0], *every[1]
 
 
 @stacked.register(Trunk)

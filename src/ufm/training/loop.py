@@ -59,6 +59,8 @@ def train(
             raise ValueError(f"border: {border} is asked for, but the data on the device have one of {data.border}")
         if (experiment.protocol.training.falco is None) != (data.replaced is None):
             raise ValueError("falco: the data on the device have other training images than are asked for")
+        if (experiment.protocol.training.pretrained is None) != (data.pretrained is None):
+            raise ValueError("pretrained: networks start from other weights than are asked for")
         # Models that wait for each other are trained together.
         families = groups.setdefault((experiment.protocol.model, experiment.protocol.training), {})
         families.setdefault(experiment.seed if at_control else place, []).append(place)

@@ -11,8 +11,8 @@ from ufm.training.stack import Stack
 
 
 def network(experiment: Experiment, data: DeviceData) -> nn.Sequential:
-    """The untrained network of an experiment."""
-    return build(
+    """The network of an experiment as it is before training: untrained, or pretrained but for its last layer."""
+    module = build(
         experiment.protocol.model,
         data.dataset.train_images.shape[1:],
         data.dataset.n_classes,
@@ -22,6 +22,9 @@ def network(experiment: Experiment, data: DeviceData) -> nn.Sequential:
         dtype=data.train_images.dtype,
         rounding=experiment.protocol.rounding,
     )
+    if data.pretrained is not None:
+        module[:-1].load_state_dict(data.pretrained[experiment.seed])
+    return module
 
 
 def keys(name: str, experiments: list[Experiment], data: DeviceData) -> torch.Tensor:
@@ -34,5 +37,9 @@ def keys(name: str, experiments: list[Experiment], data: DeviceData) -> torch.Te
 
 
 def stack_of(experiments: list[Experiment], data: DeviceData) -> Stack:
-    """The untrained stack of experiments of one architecture."""
-    return Stack([network(experiment, data) for experiment in experiments], keys("dropout", experiments, data))
+    """The stack of experiments of one architecture and hyper-parameters before training."""
+    stack = Stack([network(experiment, data) for experiment in experiments], keys("dropout", experiments, data))
+    pretrained = experiments[0].protocol.training.pretrained
+    if pretrained and pretrained.frozen:
+        stack.freeze(len(stack.layers) - 1)
+    return stack

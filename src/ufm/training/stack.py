@@ -20,6 +20,13 @@ class Stack(Weights):
         self.layers = [stacked(layer, number) for number, layer in enumerate(self.template)]
         super().__init__(modules, dropout_keys)
 
+    def freeze(self, n_layers: int) -> None:
+        """Leave the weights of so many first layers as they are."""
+        for layer in self.layers[:n_layers]:
+            for name in self.of(layer.number, self.parameters):
+                del self.parameters[f"{layer.number}.{name}"], self.gradients[f"{layer.number}.{name}"]
+                self.weights[f"{layer.number}.{name}"].requires_grad_(False)
+
     def logits(self, images: torch.Tensor, *, step: int | None = None) -> torch.Tensor:
         """Logits (n_members, n_images, n_classes) of normalised images.
 
