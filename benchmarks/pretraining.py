@@ -6,6 +6,7 @@ Controls of two pilot seeds, for each rate: means of the lowest stopping loss, o
 that epoch. Nothing is stamped, and no score is looked at.
 
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/pretraining.py > book/benchmarks/pretraining.md
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/pretraining.py "last layer alone"    # rows of these networks alone
 """
 
 import sys
@@ -22,16 +23,21 @@ from ufm.study.seeds import experiments, moved, pretrained
 from ufm.training import train
 
 RATES = (3e-3, 1e-3, 3e-4, 1e-4)
-WAYS = {"from scratch": None, "fine-tuned whole": Pretraining(), "last layer alone": Pretraining(frozen=True)}
+WAYS = {  # what networks are pretrained on, and the rates
+    "from scratch": (None, RATES),
+    "fine-tuned whole": (Pretraining(), RATES),
+    "last layer alone": (Pretraining(frozen=True), (3e-2, 1e-2, 3e-3, 1e-3)),
+}
 
 
-def main() -> None:
+def main(ways: list[str]) -> None:
     xrays = second.medical("paper")[sweep_name("pneumoniamnist", f"{second.TITLE}, MLP, letter")].protocol
     plain, data, rows = replace(xrays, hosts=()), datasets.load(xrays.dataset), []
     images = moved(plain, data.part, "cpu", None)
-    for name, before in WAYS.items():
+    for name in ways or WAYS:
+        before, rates = WAYS[name]
         for seed in SEEDS[:2]:
-            for rate in RATES:
+            for rate in rates:
                 protocol = replace(plain, training=replace(plain.training, pretrained=before, learning_rate=rate))
                 weights = {seed: pretrained(pretraining(protocol, seed), "cpu", None)} if before else None
                 given = replace(images, pretrained=weights)
@@ -43,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

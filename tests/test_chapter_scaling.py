@@ -11,7 +11,7 @@ import pytest
 
 from ufm import paths
 from ufm.chapters import scaling as chapter
-from ufm.evidence import contrasts, on_seeds
+from ufm.evidence import contrasts, on_seeds, pretraining
 from ufm.evidence import scaling as fitted
 from ufm.evidence.cells import corrected
 from ufm.evidence.scaling import Easier, Foretold, Growth
@@ -342,7 +342,8 @@ def test_texts_and_rehearsals(every, lines):
     asked = set[str]()
     for name, pattern in (("scaling", r"{glue:text}`(\w+)`"), ("verdicts", r"`scaling\.ipynb::(\w+):s`")):
         asked |= set(re.findall(pattern, (paths.NOTEBOOKS / f"{name}.md").read_text(encoding="utf-8")))
-    assert asked - {"population", "large", "seeds"} == set(said)
+    of_pretrained = chapter.pretrained_texts(pretraining.compared({}))  # tests/test_pretrained.py
+    assert asked - {"population", "large", "seeds", *of_pretrained} == set(said)
     rehearsed = chapter.texts(worded(lines, "embedded"), further)
     for name in ("change", "reading", "verdict"):
         assert rehearsed[name] == "Rehearsal: no word: width (random hosts); width (hard hosts)"

@@ -7,12 +7,12 @@ import pytest
 
 from ufm import paths
 from ufm.networks import CNN1, CNN2, MLP
-from ufm.plan import attacked, fourth, many_marks, registry, same_hosts, scaling, second, third
+from ufm.plan import attacked, fourth, many_marks, pretraining, registry, same_hosts, scaling, second, third
 from ufm.protocol import SGD, Training, hosts
 
 SWEEPS = second.sweeps("paper")
 LATER = {}  # on these seeds and hosts
-for plan in (many_marks, third, scaling, fourth, attacked):
+for plan in (many_marks, third, scaling, fourth, attacked, pretraining):
     LATER |= plan.sweeps("paper")
 FIRST = {name: sweep for name, sweep in registry.sweeps().items() if name not in SWEEPS and name not in LATER}
 

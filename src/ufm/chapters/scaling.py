@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ufm.plan.pretraining import WAYS
 from ufm.plan.scaling import axes
 from ufm.report.by_population import Quantities, interval_of
 from ufm.report.figures import HOST_COLOURS, HOST_MARKERS, closed, panels, waiting
@@ -228,4 +229,54 @@ def quantities(points: pd.DataFrame, lines: pd.DataFrame, population: str) -> Qu
             if not pd.isna(row.get(name)):
                 quantity = f"slope of {what}, {row['axis']}, {row['host']} hosts"
                 found[quantity] = {population: interval_of(row, name)}
+    return found
+
+
+def printed_pretrained(models: pd.DataFrame) -> pd.DataFrame:
+    """Networks from scratch and pretrained ones, as the book prints them."""
+    rows = [
+        {
+            "networks": row["way"],
+            "hosts": row["host"],
+            "seeds": seeds_of(row),
+            "mean D, nats": said(row, "nats", 3),
+            "in own spreads": said(row, "spreads", 2),
+            "after ten epochs, nats": said(row, "early", 3),
+            "area, label unknown": said(row, "unknown", 2),
+            "found": said(row, "unknown_found", 2),
+            "label known": said(row, "known", 2),
+            "accuracy": said(row, "accuracy", 3),
+            "best epoch": number(row["epoch"], 1),
+        }
+        for row in models.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def pretrained_texts(changes: pd.DataFrame) -> dict[str, str]:
+    """For the text: what each word is said of, and by how much D differs, such as `fine_tuned_whole_hard`."""
+    names = changes["way"] + " (" + changes["host"] + " hosts)" if len(changes) else pd.Series(dtype=object)
+    found = {"pretrained": by_word(changes["change"], names) or NONE}
+    found |= {key(f"{way} {host}"): NONE for way in WAYS for host in HOST_COLOURS}
+    for row in changes.to_dict("records"):
+        numbers = [
+            f"{said(row, name, 3)} nats{when}" for name, when in {"nats": "", "early": " after ten epochs"}.items()
+        ]
+        if not pd.isna(row["nats"]):
+            found[key(f"{row['way']} {row['host']}")] = ", ".join(numbers)
+    return found
+
+
+def pretrained_quantities(models: pd.DataFrame, changes: pd.DataFrame) -> Quantities:
+    """What the chapter found of pretrained networks, by what is done and kind of host."""
+    found: dict[str, dict] = {}
+    for table, names in (
+        (models, {"nats": "contrast", "unknown": "area", "accuracy": "accuracy"}),
+        (changes, {"nats": "change of the contrast", "cost": "change of accuracy"}),
+    ):
+        for row in table.to_dict("records"):
+            for name, what in names.items():
+                if not pd.isna(row[name]):
+                    quantity = f"{what}, {row['way']}, {row['host']} hosts"
+                    found[quantity] = {row["population"]: interval_of(row, name)}
     return found

@@ -223,8 +223,7 @@ def grows(row: Mapping[str, float]) -> Growth:
     """The word for D along an axis: slopes and corrected p of both scales, and the fitted change in nats."""
     found = word({scale: (row[scale], row[f"{scale}_p_holm"]) for scale in SCALES if scale in row})
     if found == Change.NOTHING:
-        _, low, high = ends(row, "whole")
-        return Growth.LITTLE if -SECOND.large < low and high < SECOND.large else Growth.NOTHING
+        return Growth.LITTLE if little(row, "whole") else Growth.NOTHING
     return {
         Change.RAISES: Growth.GROWS,
         Change.REDUCES: Growth.SHRINKS,
@@ -232,6 +231,12 @@ def grows(row: Mapping[str, float]) -> Growth:
         Change.ONE_SCALE: Growth.ONE_SCALE,
         Change.OPEN: Growth.OPEN,
     }[found]
+
+
+def little(row: Mapping[str, float], name: str) -> bool:
+    """Whether the interval of a change in nats lies within what counts as large."""
+    _, low, high = ends(row, name)
+    return -SECOND.large < low and high < SECOND.large
 
 
 def easier(row: Mapping[str, float]) -> Easier:

@@ -6,7 +6,7 @@ from math import log2
 
 from ufm.data import sources
 from ufm.networks import MLP
-from ufm.plan import second
+from ufm.plan import pretraining, second
 from ufm.plan.profiles import PROFILES
 from ufm.plan.sweep import Sweep, sweep_name
 from ufm.protocol import Protocol
@@ -99,7 +99,7 @@ def sweeps(profile: str) -> dict[str, Sweep]:
 
 
 def shown(profile: str) -> tuple[str, ...]:
-    """The points of all axes, plain models first."""
+    """The points of all axes, plain models first, then pretrained models and those beside them."""
     names = [name for axis in axes(profile) for name in axis.points.values()]
     plain = next(name for name in names if name.endswith(second.PLAIN))
-    return tuple(dict.fromkeys([plain, *names]))
+    return tuple(dict.fromkeys([plain, *names, *pretraining.beside(profile)]))

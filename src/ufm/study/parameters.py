@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from ufm.data import sources
 from ufm.data.folders import is_folder
-from ufm.networks import MODELS, Model, NeuraCrypt, of_variant
+from ufm.networks import MODELS, Model, NeuraCrypt, Published, of_variant
 from ufm.plan import registry
 from ufm.plan.cnns import QUARTER
 from ufm.plan.profiles import PROFILES, changed, trains_on
@@ -62,7 +62,8 @@ def shown(
     for name, sweep in like.items():
         if sweep.setting.startswith(varied_in(SCORED, "")) and sweep.protocol.scoring.ood_set in (dataset, ood_set):
             continue  # what is trained on now is not out of distribution, and what all are scored on is no variation
-        if found and not (has_boxes(sweep.protocol, dataset) and suits(sweep.protocol, profile, model, variant)):
+        allowed = has_boxes(sweep.protocol, dataset) and pretrained_apart(sweep.protocol, dataset, ood_set)
+        if found and not (allowed and suits(sweep.protocol, profile, model, variant)):
             continue
         protocol = on_images(sweep.protocol, dataset, n_train) if elsewhere else sweep.protocol
         protocol = replace(scored_on(protocol, ood_set, n_ood), model=networked(protocol, profile, model, variant))
@@ -102,17 +103,32 @@ def has_boxes(protocol: Protocol, dataset: str | None) -> bool:
     return not any(length * protocol.enlarged % size for size in sizes for length in (height, width))
 
 
+def pretrained_apart(protocol: Protocol, dataset: str | None, ood_set: str | None) -> bool:
+    """Whether images that networks were trained on before, if they were, are as large as these and others than these.
+
+    Nor may they be the OOD images.
+    """
+    if (before := protocol.training.pretrained) is None:
+        return True
+    dataset, ood_set = dataset or protocol.dataset, ood_set or protocol.scoring.ood_set
+    same = sources.source(before.dataset).shape == sources.source(dataset).shape
+    return same and not (overlap(before.dataset, dataset) or overlap(before.dataset, ood_set))
+
+
 def suits(protocol: Protocol, profile: str, model: str | Model | None, variant: str | None) -> bool:
     """Whether another network, see `networked`, is one that a protocol's way of training is for.
 
     A protocol that is about its own network, which reads patches, is left with it; in tasks no network of another name
-    or variant learns; and privately those do in which no image changes what is made of another.
+    or variant learns; privately those do in which no image changes what is made of another; and nothing is frozen where
+    batch norm has statistics of its own.
     """
     own, training = protocol.model, protocol.training
     if isinstance(own, NeuraCrypt):
         return model is None and variant in (None, own.variant)
     network = networked(protocol, profile, model, variant)
     if training.tasks and (network.name, network.variant) != (own.name, "plain"):
+        return False
+    if training.pretrained and training.pretrained.frozen and (isinstance(network, Published) or network.batch_norm):
         return False
     return training.private is None or network.images_apart
 
