@@ -23,8 +23,8 @@ def sweeps(profile: str) -> dict[str, Sweep]:
     found = {}
     for way, pretrained in WAYS.items():
         training = replace(scratch.training, pretrained=pretrained, learning_rate=RATES[way])
-        hosts = {"found_at": scratch.training.learning_rate}
-        protocol = replace(scratch, training=training, measure="compact card", **hosts)
+        found_at = scratch.training.learning_rate
+        protocol = replace(scratch, training=training, measure="compact card", found_at=found_at)
         found[names()[way]] = Sweep(protocol, SEEDS, len(SEEDS), 27, f"{TITLE}, {way}")
     return found
 
