@@ -21,5 +21,6 @@ def pretraining(protocol: Protocol, seed: int) -> Experiment:
         ),
         protocol.scoring,
         rounding=protocol.rounding,
+        enlarged=protocol.enlarged,
     )
     return Experiment(before, seed, seed % before.n_parts, "control")
