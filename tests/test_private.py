@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import plain as by_hand
 import pytest
+import tiny
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -15,7 +16,7 @@ from ufm.networks import CNN1, MLP
 from ufm.networks.build import build
 from ufm.protocol import SGD, Private, Protocol, Training
 from ufm.randomness import counters
-from ufm.training import Feed, Stack, optimiser_of, train
+from ufm.training import Feed, Stack, capacity, optimiser_of, train
 from ufm.training.evaluation import LEFT_OUT, cross_entropies
 from ufm.training.optimiser import Private as Optimiser
 
@@ -248,3 +249,15 @@ def test_smoothed_labels_are_those_of_a_plain_loop(digits, private):
             assert [one["train_loss"] for one in trained.history] == pytest.approx(expected.train_loss, abs=1e-6)
         weights = expected.weights[-1] if private is None else looped(experiment, digits)
         by_hand.assert_close(trained.model.state_dict(), weights, 1e-11)
+
+
+def test_time_is_measured_of_private_steps(monkeypatch):
+    """Each image goes back twice, and noise is drawn for every weight."""
+    settings, seen, backward = Private(clip=1.0, noise=1.0), [], Optimiser.backward
+    monkeypatch.setattr(
+        Optimiser, "backward", lambda self, losses: seen.append(self.settings) or backward(self, losses)
+    )
+    for private in (None, settings):
+        training = replace(tiny.PROTOCOL.training, private=private, batch_size=9)
+        capacity.estimate(replace(tiny.PROTOCOL, training=training), (1, 5, 7), 100)
+    assert set(seen) == {settings}

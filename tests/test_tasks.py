@@ -337,7 +337,7 @@ def test_a_task_card_is_of_nothing_else():
 
 
 def test_time_is_that_of_all_passes_through_network_and_past(monkeypatch):
-    monkeypatch.setattr(capacity, "seconds_an_image", lambda model, shape, batch_size, *others: batch_size)
+    monkeypatch.setattr(capacity, "seconds_an_image", lambda model, shape, n_models, step, device: step.batch_size)
     recall = Tasks(passes=3, batch_size=2, recall=Recall(steps=4))
     for tasks, each in ((recall, 1 + 2 * 4 + 2), (replace(recall, recall=None), 1)):
         protocol = replace(tiny.PROTOCOL, training=replace(tiny.PROTOCOL.training, tasks=tasks))

@@ -1,6 +1,7 @@
 """How many models a device's memory holds, and how long one takes."""
 
 import time
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -9,11 +10,11 @@ from ufm.data.on_device import DeviceData, free_memory
 from ufm.data.sources import source
 from ufm.networks import Model, Published
 from ufm.networks.build import build
-from ufm.protocol import Experiment, Protocol
+from ufm.protocol import Experiment, Protocol, Training
 from ufm.training.batches import size_of
 from ufm.training.epoch import train_epoch
 from ufm.training.members import network
-from ufm.training.optimiser import Adam
+from ufm.training.optimiser import optimiser_of
 from ufm.training.stack import Stack
 
 COPIES = 5  # of the weights: themselves, gradients, two moments, the best epoch's; beside these two of a snapshot
@@ -32,39 +33,43 @@ def stack_size(experiment: Experiment, data: DeviceData, n_snapshots: int = 0) -
 
 def estimate(protocol: Protocol, image_shape: tuple[int, int, int], n_images: int, device: str = "cpu") -> float:
     """Seconds that one model takes at most on this device: all its epochs, from a few measured steps on noise."""
-    batch_size, n_models = protocol.training.batch_size, protocol.n_models
+    training, n_models = protocol.training, protocol.n_models
+    step = Training(batch_size=training.batch_size, precision=training.precision, private=training.private)
     if isinstance(protocol.model, Published):  # whose images take long enough
-        batch_size, n_models = min(8, batch_size), 1
-    one_image = seconds_an_image(protocol.model, image_shape, batch_size, n_models, protocol.training.precision, device)
-    if tasks := protocol.training.tasks:  # each step of recall goes through two networks
+        step, n_models = replace(step, batch_size=min(8, step.batch_size)), 1
+    if tasks := training.tasks:  # each step of recall goes through two networks
         one_image = seconds_an_image(
-            protocol.model, image_shape, tasks.batch_size, n_models, protocol.training.precision, device
+            protocol.model, image_shape, n_models, replace(step, batch_size=tasks.batch_size), device
         )
         return one_image * n_images * tasks.passes * (1 + (2 * tasks.recall.steps + 2 if tasks.recall else 0))
-    n_trainings, n_epochs = 2 if protocol.training.distillation else 1, protocol.training.epochs  # teacher and student
-    if adv_bn := protocol.training.adv_bn:
+    one_image = seconds_an_image(protocol.model, image_shape, n_models, step, device)
+    n_trainings, n_epochs = 2 if training.distillation else 1, training.epochs  # teacher and student
+    if adv_bn := training.adv_bn:
         n_epochs = n_epochs + adv_bn.epochs * adv_bn.passes if adv_bn.epochs else n_epochs * adv_bn.passes
     before = 0.0  # of the one network that all models of a seed start from
-    if settings := protocol.training.pretrained:
+    if settings := training.pretrained:
         before = (settings.n_train or source(settings.dataset).n_train) * settings.epochs / protocol.n_models
     return one_image * (n_images * n_epochs * n_trainings + before)
 
 
 @cache
 def seconds_an_image(
-    model: Model, image_shape: tuple[int, int, int], batch_size: int, n_models: int, precision: str, device: str
+    model: Model, image_shape: tuple[int, int, int], n_models: int, step: Training, device: str
 ) -> float:
-    """Seconds that training takes for an image and model of a stack of so many, measured once a process."""
-    dtype = getattr(torch, precision)
+    """Seconds that training takes for an image and model of a stack of so many, measured once a process.
+
+    step: what is known of a step, its batch, its precision, and what is private of it.
+    """
+    dtype, batch_size = getattr(torch, step.precision), step.batch_size
     modules = [build(model, image_shape, 10, seed=0, device=device, dtype=dtype) for _ in range(n_models)]
     stack = Stack(modules, torch.zeros(n_models, dtype=torch.int64, device=device))
-    optimiser = Adam(stack, learning_rate=1e-3, epsilon=1e-7)
+    optimiser = optimiser_of(stack, step)
     images = torch.rand(batch_size, *image_shape, device=device, dtype=dtype)
     labels = torch.zeros(batch_size, device=device, dtype=torch.int64)
 
     def passed(steps: int) -> float:
         started = time.perf_counter()
-        train_epoch(stack, optimiser, [(step, images, labels) for step in range(steps)])
+        train_epoch(stack, optimiser, [(n, images, labels) for n in range(steps)])
         return (time.perf_counter() - started) / (steps * batch_size * n_models)
 
     passed(1)  # warms up
