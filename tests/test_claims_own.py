@@ -272,3 +272,45 @@ def test_what_goes_with_the_letter_in_what_is_recalled(said_of_tasks):
         if abs(p[host] - 0.05) > 0.01:
             words = {1: "goes with it", -1: "goes against it", 0: "not shown"}
             assert row["word"] == words[shown(rows[:, 4].mean(), p[host])]
+
+
+# Networks that were trained on other images before
+
+
+def test_what_pretraining_changes():
+    from ufm import evidence
+    from ufm.evidence import pretraining
+    from ufm.study.runs import Run
+
+    run = Run("scaling", {"profile": "paper", "train": False})
+    said = pretraining.compared(pretraining.side_by_side(evidence.of(run.recorded()), run.sweeps))
+    ways = "fine-tuned whole", "last layer alone"
+    names = {way: f"pneumoniamnist-pretrained-{way.replace(' ', '-')}" for way in ways}
+    every = {}
+    for (way, name), host in product(names.items(), HOSTS):
+        one, two = (
+            [seed for seed in seeds_of(sweep, host) if 4100 <= seed["seed"] < 4120]
+            for sweep in (name, "pneumoniamnist-second-plan-mlp-letter")
+        )
+        if len(one) < 20:
+            pytest.skip(f"{name}: has {len(one)} of 20 seeds, so that nothing is decided yet")
+        assert [seed["seed"] for seed in one] == [seed["seed"] for seed in two] == list(range(4100, 4120))
+        d, other, spread, other_spread = (
+            np.array([seed[key] for seed in some]) for key in ("d", "spread") for some in (one, two)
+        )
+        every[way, host] = {"nats": d - other, "spreads": d / spread - other / other_spread}
+    p = {scale: holm({key: sign_flips(of[scale]) for key, of in every.items()}) for scale in ("nats", "spreads")}
+    table = said.set_index(["way", "host"])
+    assert len(table) == len(every)
+    for key, of in every.items():
+        row = table.loc[key]
+        for scale, values in of.items():
+            assert row[scale] == pytest.approx(values.mean(), abs=1e-9)
+            assert row[f"{scale}_p_holm"] == pytest.approx(p[scale][key], abs=0.005 + 0.1 * p[scale][key])
+        low, high = bootstrap_t(of["nats"])
+        word = change(*(shown(of[scale].mean(), p[scale][key]) for scale in ("nats", "spreads")))
+        if word == "no change shown" and max(-low, high) < 0.1:
+            word = "changes by little"
+        near = min(abs(p[scale][key] - 0.05) for scale in p) < 0.01 or min(abs(-low - 0.1), abs(high - 0.1)) < 0.01
+        if not near:
+            assert row["change"] == word, key
