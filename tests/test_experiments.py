@@ -12,7 +12,7 @@ from ufm.data import sources
 from ufm.data.datasets import load
 from ufm.measures import layout
 from ufm.networks import CNN1, CNN2, MLP
-from ufm.protocol import SGD, Experiment, Protocol, Scoring, Training, check, experiments, hosts
+from ufm.protocol import SGD, Experiment, Pretraining, Protocol, Scoring, Training, check, experiments, hosts
 from ufm.study import seeds
 
 PROTOCOL = Protocol(dataset="digits", n_train=400, scoring=Scoring(ood_set="photo_patches"))
@@ -51,6 +51,8 @@ def changed(settings, path):
         value = changed(value, rest)
     elif name == "found_by":
         value = MLP(hidden=(7, 5))
+    elif name == "pretrained":
+        value = Pretraining()
     elif value is None:
         value = 1
     elif isinstance(value, bool):
