@@ -118,14 +118,14 @@ def printed_systems(table: pd.DataFrame) -> pd.DataFrame:
                 "system": system,
                 "way": row["way"],
                 "hosts": row["host"],
+                "so it": row["prevents"],
                 "mean D, nats": by_way.there(row, "contrast", 3),
                 "without it": by_way.there(row, "versus_contrast", 3),
                 "on its host, nats": by_way.there(row, "gain", 2),
                 "found, label unknown": by_way.there(row, "unknown_found", 2),
-                "accuracy": number(row["accuracy"], 3) if not np.isnan(row.get("accuracy", nan)) else "–",
+                "accuracy": number(row.get("accuracy", nan), 3),
                 "less plain": by_way.there(row, "cost", 4),
                 "passes, over plain": by_way.there(row, "passes", 2),
-                "so it": row["prevents"],
             }
             for row in ours
         ]
