@@ -3,7 +3,8 @@
 The model is an MLP of the size of MNIST's, its images are noise. Bare calls and audit take turns, so that what else the
 machine does slows both. Beside the time that passed stands the processors' own, which other processes do not lengthen.
 
-    .venv/bin/python benchmarks/audit.py > book/benchmarks/audit.md
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/audit.py > book/benchmarks/audit.md
+    (echo; .venv/bin/python benchmarks/audit.py) >> book/benchmarks/audit.md
 """
 
 import tempfile

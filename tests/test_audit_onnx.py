@@ -55,6 +55,14 @@ def test_a_batch_may_be_dynamic_or_fixed(tmp_path, images, batch):
     np.testing.assert_allclose(OnnxModel(tmp_path / "model.onnx")(images), expected, rtol=1e-5)
 
 
+def test_a_session_leaves_the_cores_to_torch_between_calls(tmp_path):
+    """Threads that wait by spinning made an audit four times as slow (benchmarks/audit.py)."""
+    linear(tmp_path)
+    settings = OnnxModel(tmp_path / "model.onnx").session.get_session_options()
+    assert settings.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert settings.intra_op_num_threads == torch.get_num_threads()
+
+
 @pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript-based ONNX export:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:The feature will be removed:DeprecationWarning")
 def test_an_export_of_torch_answers_as_the_network_does(tmp_path, images):

@@ -60,6 +60,7 @@ class OnnxModel:
         settings.log_severity_level = 4  # what is wrong is raised
         settings.intra_op_num_threads = torch.get_num_threads()
         settings.add_session_config_entry("session.load_model_format", "ONNX")
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")  # between calls torch needs the cores
         try:
             self.session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own have no class in common
