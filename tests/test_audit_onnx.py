@@ -56,7 +56,7 @@ def test_a_batch_may_be_dynamic_or_fixed(tmp_path, images, batch):
 
 
 def test_a_session_leaves_the_cores_to_torch_between_calls(tmp_path):
-    """Threads that wait by spinning made an audit four times as slow (benchmarks/audit.py)."""
+    """Threads that wait by spinning make an audit slower (benchmarks/audit.py with two threads)."""
     linear(tmp_path)
     settings = OnnxModel(tmp_path / "model.onnx").session.get_session_options()
     assert settings.get_session_config_entry("session.intra_op.allow_spinning") == "0"

@@ -177,23 +177,25 @@ def printed_areas(lines: pd.DataFrame) -> pd.DataFrame:
 def printed_points(points: pd.DataFrame) -> pd.DataFrame:
     """Every point, as the book prints it."""
     rows = [
-        {
-            "axis": row["axis"],
-            "value": called(row["value"]),
-            "hosts": row["host"],
-            "seeds": seeds_of(row),
-            "mean D, nats": said(row, "nats", 3),
-            "in own spreads": said(row, "spreads", 2),
-            "at epoch 10, nats": said(row, "early", 3),
-            "area, label unknown": said(row, "unknown", 2),
-            "found": said(row, "unknown_found", 2),
-            "label known": said(row, "known", 2),
-            "accuracy": said(row, "accuracy", 3),
-            "best epoch": number(row["epoch"], 1),
-        }
+        {"axis": row["axis"], "value": called(row["value"]), "hosts": row["host"]} | printed_models(row)
         for row in points.to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def printed_models(row: Mapping) -> dict[str, str]:
+    """The numbers of `ufm.evidence.scaling.point`, as the book prints them."""
+    return {
+        "seeds": seeds_of(row),
+        "mean D, nats": said(row, "nats", 3),
+        "in own spreads": said(row, "spreads", 2),
+        "at epoch 10, nats": said(row, "early", 3),
+        "area, label unknown": said(row, "unknown", 2),
+        "found": said(row, "unknown_found", 2),
+        "label known": said(row, "known", 2),
+        "accuracy": said(row, "accuracy", 3),
+        "best epoch": number(row["epoch"], 1),
+    }
 
 
 def printed_further(lines: pd.DataFrame, further: pd.DataFrame) -> pd.DataFrame:
@@ -234,22 +236,7 @@ def quantities(points: pd.DataFrame, lines: pd.DataFrame, population: str) -> Qu
 
 def printed_pretrained(models: pd.DataFrame) -> pd.DataFrame:
     """Networks from scratch and pretrained ones, as the book prints them."""
-    rows = [
-        {
-            "networks": row["way"],
-            "hosts": row["host"],
-            "seeds": seeds_of(row),
-            "mean D, nats": said(row, "nats", 3),
-            "in own spreads": said(row, "spreads", 2),
-            "after ten epochs, nats": said(row, "early", 3),
-            "area, label unknown": said(row, "unknown", 2),
-            "found": said(row, "unknown_found", 2),
-            "label known": said(row, "known", 2),
-            "accuracy": said(row, "accuracy", 3),
-            "best epoch": number(row["epoch"], 1),
-        }
-        for row in models.to_dict("records")
-    ]
+    rows = [{"networks": row["way"], "hosts": row["host"]} | printed_models(row) for row in models.to_dict("records")]
     return pd.DataFrame(rows)
 
 

@@ -5,17 +5,15 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ufm.evidence.cards import Cards, on_seeds, planned_as
-from ufm.evidence.cells import corrected
 from ufm.evidence.effects import contrasts
 from ufm.evidence.regimes import SCALES
-from ufm.evidence.scaling import SHOWN, Growth, little, point
+from ufm.evidence.scaling import NUMBERS, Growth, little, point
 from ufm.evidence.ways import Change, change, changes
 from ufm.plan.pretraining import SCRATCH, names
 from ufm.plan.sweep import Sweep
 from ufm.statistics import bootstrap_t_interval, columns
 
 ABOUT = ["population", "way", "host", "n", "needed"]
-NUMBERS = [*SCALES, "early", "accuracy", *(f"{who}{end}" for who in SHOWN for end in ("", "_found"))]
 
 
 def side_by_side(
@@ -55,15 +53,14 @@ def rows(sides: Mapping[str, tuple[Sweep, Cards | None]]) -> list[dict[str, obje
 def models(sides: Mapping[str, tuple[Sweep, Cards | None]]) -> pd.DataFrame:
     """Models from scratch and pretrained ones, a row a way and kind of host.
 
-    Columns: population, way, host, n (seeds), needed; and of those that have all seeds early (mean D after ten epochs,
-    nats) with its ends, and those of `ufm.evidence.scaling.point`.
+    Columns: population, way, host, n (seeds), needed; and of those that have all seeds those of
+    `ufm.evidence.scaling.point`.
     """
     found = rows(sides)
     for row in found:
         _, cards = sides[str(row["way"])]
         if cards is not None and cards.complete:
-            host = str(row["host"])
-            row |= point(cards, host) | columns({"early": bootstrap_t_interval(contrasts(cards, host, epoch="early"))})
+            row |= point(cards, str(row["host"]))
     named = [f"{name}{end}" for name in NUMBERS for end in ("", "_low", "_high")]
     return pd.DataFrame(found, columns=[*ABOUT, *named, "epoch"])
 
@@ -86,13 +83,16 @@ def compared(sides: Mapping[str, tuple[Sweep, Cards | None]]) -> pd.DataFrame:
                 row |= columns({"early": bootstrap_t_interval(early - other)})
         planned.append(row | {"versus": SCRATCH})
     ends = [f"{name}{end}" for name in (*SCALES, "cost") for end in ("", "_low", "_high")]
-    keys, own = ["population", "way", "host"], [*ends, *(f"{scale}_p" for scale in SCALES)]
-    there = changes(both).reindex(columns=[*keys, *own]) if both else pd.DataFrame(columns=[*keys, *own], dtype=float)
+    keys, own = (
+        ["population", "way", "host"],
+        [*ends, *(f"{scale}{end}" for scale in SCALES for end in ("_p", "_p_holm"))],
+    )
+    there = pd.DataFrame(columns=[*keys, *own], dtype=float)
+    if both:
+        there = changes(both, n_planned=len(planned)).reindex(columns=[*keys, *own])
     early_ends = [f"early{end}" for end in ("", "_low", "_high")]
     table = pd.DataFrame(planned, columns=[*ABOUT, "versus", *early_ends])
     table = table.merge(there.astype(dict.fromkeys(keys, object)), how="left", on=keys)
-    for scale in SCALES:
-        table[f"{scale}_p_holm"] = corrected(table[f"{scale}_p"].astype(float), planned=True)
     return table.assign(change=[becomes(row) for row in table.to_dict("records")])
 
 

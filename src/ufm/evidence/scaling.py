@@ -27,6 +27,7 @@ from ufm.statistics.roc import auc_sum, auc_sum_test
 
 FEWEST = 3  # points of a line: through two it goes anyway
 SHOWN = ("unknown", "known")  # of the auditors
+NUMBERS = (*SCALES, "early", "accuracy", *(f"{who}{end}" for who in SHOWN for end in ("", "_found")))  # of a point
 
 
 class Growth(StrEnum):
@@ -118,8 +119,7 @@ def points(every: Sequence[Points]) -> pd.DataFrame:
                     known[key] = known.get(key) or point(one.cards[value], host)
                     row |= known[key]
                 rows.append(row)
-    numbers = [*SCALES, "early", "accuracy", *(f"{who}{end}" for who in SHOWN for end in ("", "_found"))]
-    named = [f"{name}{end}" for name in numbers for end in ("", "_low", "_high")]
+    named = [f"{name}{end}" for name in NUMBERS for end in ("", "_low", "_high")]
     about = ["axis", "value", "place", "host", "n", "needed"]
     return pd.DataFrame(rows, columns=[*about, *named, "epoch"])
 

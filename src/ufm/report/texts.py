@@ -6,11 +6,12 @@ from math import isnan
 
 import pandas as pd
 
+from ufm.evidence.questions import There
 from ufm.statistics import SUMMARY_COLUMNS
 
 UNDECIDED = "cannot be decided"  # of what has no number
 TEN = 10  # from which on hundredths say nothing
-WAITS = "waits for seeds"
+WAITS = There.OPEN.value
 REHEARSED = "rehearsal: no word"  # in the place of a plan's word on small models of the embedded profile
 # Columns that hold a plan's words.
 WORDS = (

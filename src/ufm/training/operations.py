@@ -152,7 +152,7 @@ def arranged(images: torch.Tensor) -> torch.Tensor:
     """
     last = LAST[images.device.type]
     found = images.contiguous(memory_format=last)
-    n, n_channels, height, width = found.shape
+    _, n_channels, height, width = found.shape
     if n_channels == 1 and last == torch.channels_last:
         return found.as_strided(found.shape, (height * width, 1, width, 1))
     return found
