@@ -137,11 +137,27 @@ def test_answers_that_are_not_what_was_said_are_refused(answer, gives, message):
 
 
 @pytest.mark.parametrize(
-    "given", [torch.ones(2, 1, 8, 8) * 255, torch.zeros(2, 1, 8, 8) - 1, torch.ones(2, 1, 8, 8).byte()]
+    "given",
+    [
+        torch.ones(2, 1, 8, 8) * 255,
+        torch.zeros(2, 1, 8, 8) - 1,
+        torch.ones(2, 1, 8, 8).byte(),
+        torch.full((2, 1, 8, 8), torch.nan),
+    ],
 )
 def test_images_are_floating_in_0_to_1(given):
     with pytest.raises(ValueError, match=r"^images: must be floating in \[0, 1\], before any normalisation$"):
         BlackBox(lambda batch: [[0.5, 0.5]] * 2, given, gives="probabilities")
+
+
+def test_a_model_that_works_in_the_memory_of_its_images_is_refused():
+    """Whose later answers would be to other images than those that were asked about."""
+
+    def predict(batch):
+        return batch.sub_(0.5).mean((1, 2, 3))[:, None] * torch.arange(3)
+
+    with pytest.raises(ValueError, match="^predict: writes into the images that it is given; let it work on a copy$"):
+        BlackBox(predict, images(2, (1, 8, 8)), gives="logits", batch_size=1)
 
 
 def test_patches_are_as_large_as_the_rectangle():

@@ -6,14 +6,14 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.special import softmax
 
 from ufm.auditing.journals import Journal
 from ufm.evidence.marks import KINDS, Arrays, Pool, scored
 from ufm.measures.layout import LOT_KEPT as KEPT
 from ufm.measures.response import BlackBox, Response
-from ufm.measures.shifts import kl_divergence
 from ufm.progress import progress
-from ufm.scores import CLIP, SUM_TOLERANCE
+from ufm.scores import CLIP, SUM_TOLERANCE, kl_divergence
 
 MARKS_AT_ONCE = 8
 HALF_A_DIGIT = 0.005  # by which a probability of two decimals may be off
@@ -104,12 +104,14 @@ def require_labels(labels: Mapping[str, int | None], n_classes: int) -> None:
 
 
 def moved(answers: Response, marks: torch.Tensor) -> Arrays:
-    """Mean shift (n_marks, n_classes) and mean KL divergence (n_marks,) of a model's outputs by each mark, in nats."""
-    logits, log_clean = answers.logits(marks), answers.clean.log_softmax(-1)
-    shift = (logits - answers.clean).double().mean(1)
-    shift = shift - shift.mean(-1, keepdim=True)
-    divergence = kl_divergence(log_clean, logits.log_softmax(-1)).double().mean(1)
-    return {"shift": shift.numpy(force=True), "kl_mean": divergence.numpy(force=True)}
+    """Mean shift (n_marks, n_classes) and mean KL divergence (n_marks,) of a model's outputs by each mark, in nats.
+
+    In NumPy, which has no threads: those of torch wait by spinning, and the model needs the processors.
+    """
+    logits, clean = answers.logits(marks).numpy(force=True), answers.clean.numpy(force=True)
+    shift, p_clean = (logits - clean).mean(1), softmax(clean, -1)
+    divergence = [kl_divergence(p_clean, p).mean() for p in softmax(logits, -1)]
+    return {"shift": shift - shift.mean(-1, keepdims=True), "kl_mean": np.array(divergence)}
 
 
 def in_logits(predict: Predict, gives: Gives, n_classes: int | None = None) -> Predict:
