@@ -314,3 +314,122 @@ def test_what_pretraining_changes():
         near = min(abs(p[scale][key] - 0.05) for scale in p) < 0.01 or min(abs(-low - 0.1), abs(high - 0.1)) < 0.01
         if not near:
             assert row["change"] == word, key
+
+
+# How it scales
+
+SMALL = "mnist-small-scaling"
+PLAIN, FIRST_SEED = "mnist-small-second-plan-plain", 4800
+# By axis its points in their order, each the records that have it; and whether a step is a doubling, else a tenth.
+AXES = {
+    "width": {n: f"{SMALL}-width-{n:g}".replace(".", "-") for n in (0.125, 0.25, 0.5, 1, 2, 4)},
+    "hidden layers": {n: f"{SMALL}-{n}-hidden-layers" for n in (1, 2, 4, 8)},
+    "image side": {n: f"{SMALL}-image-side-{n}" for n in (1, 2, 3, 4)},
+    "training images": {n: f"{SMALL}-{n}-training-images" for n in (1_000, 3_000, 10_000, 30_000, 60_000)},
+    "copies": {n: f"{SMALL}-{n}-copies" for n in (1, 3, 10, 30, 100)},
+    "label noise": {n: f"{SMALL}-label-noise-{n:g}".replace(".", "-") for n in (0, 0.1, 0.2, 0.4)},
+}
+for axis, value in {"width": 1, "hidden layers": 2, "image side": 1, "training images": 10_000, "copies": 1}.items():
+    AXES[axis][value] = PLAIN
+AXES["label noise"][0] = PLAIN
+AXES["training images"][60_000] = "mnist-full-second-plan-both-hosts"
+# No axis of the plan, but models that are there, by which the comparison itself is tested while others wait.
+DECAYS = {"decay": {n: f"mnist-small-second-plan-weight-decay-{n:g}".replace(".", "-") for n in (0.3, 1, 2, 3, 10)}}
+
+
+def of_point(sweep, host, n):
+    """What the first seeds of a point say, an array each, or None where one lacks."""
+    first = 4100 if "-full-" in sweep else FIRST_SEED
+    seeds = [one for one in seeds_of(sweep, host) if first <= one["seed"] < first + n]
+    return {key: np.array([one[key] for one in seeds]) for key in seeds[0]} if len(seeds) == n else None
+
+
+@cache
+def lines_said(which):
+    """What the library says of the plan's axes, or of the stand-in's."""
+    from ufm import evidence
+    from ufm.evidence import scaling as fitted
+    from ufm.plan import scaling as plan
+    from ufm.study.runs import Run
+
+    run = Run("scaling" if which == "planned" else "detection", {"profile": "paper", "train": False})
+    axes = plan.axes("paper")
+    if which != "planned":
+        axes = [plan.Axis(name, points, {}, (), True) for name, points in DECAYS.items()]
+    return fitted.lines(fitted.of_axes(evidence.of(run.recorded()), run.sweeps, axes)).set_index(["axis", "host"])
+
+
+@pytest.mark.parametrize(("which", "axes", "n"), [("planned", AXES, 20), ("of models that are there", DECAYS, 24)])
+def test_lines_along_axes(which, axes, n):
+    said, every = lines_said(which), {}
+    assert set(said.index) == set(product(axes, HOSTS))
+    for key in said.index:
+        found = [of_point(sweep, key[1], n) for sweep in axes[key[0]].values()]
+        every[key] = None if any(one is None for one in found) else found
+    waiting = {key for key, points in every.items() if points is None}
+    assert set(said.index[said["change"] == "waits for seeds"]) == waiting
+    if waiting == set(every):
+        pytest.skip("no axis has all its points, so that nothing is decided yet")
+    slopes, places = {}, {}
+    for key, points in every.items():
+        steps = np.array(list(axes[key[0]]), float)
+        places[key] = steps / 0.1 if key[0] == "label noise" else np.log2(steps)
+        slopes[key] = {
+            scale: None if points is None else np.polyfit(places[key], of_seeds(points, scale), 1)[0]
+            for scale in ("nats", "spreads")
+        }
+    p = {
+        scale: corrected({key: None if of[scale] is None else sign_flips(of[scale]) for key, of in slopes.items()})
+        for scale in ("nats", "spreads")
+    }
+    area_p = corrected({key: None if key in waiting else said.loc[key, "area_p"] for key in every})
+    for key in set(every) - waiting:
+        row, x, points = said.loc[key], places[key], every[key]
+        for scale, values in slopes[key].items():
+            assert row[scale] == pytest.approx(values.mean(), abs=1e-9), key
+            assert row[f"{scale}_p_holm"] == pytest.approx(p[scale][key], abs=0.003 + 0.15 * p[scale][key])
+        d, length = of_seeds(points, "nats"), x[-1] - x[0]
+        low, high = (length * end for end in bootstrap_t(slopes[key]["nats"]))
+        assert row["whole"] == pytest.approx(length * slopes[key]["nats"].mean(), abs=1e-9)
+        assert (row["whole_low"], row["whole_high"]) == pytest.approx((low, high), abs=0.1 * (high - low))
+        assert row["level"] == pytest.approx(np.polyfit(x, d, 1)[1].mean(), abs=1e-9)
+        signs = [shown(values.mean(), p[scale][key]) for scale, values in slopes[key].items()]
+        word = {"raises": "grows", "reduces": "shrinks"}.get(change(*signs), change(*signs))
+        if word == "no change shown" and max(-low, high) < 0.1:
+            word = "changes by little"
+        near = [abs(p[scale][key] - 0.05) < 0.01 for scale in p] + [abs(end - 0.1) < 0.01 for end in (-low, high)]
+        if not any(near):
+            assert row["change"] == word, key
+        miss = d[-1] - np.array([np.polyval(np.polyfit(x[:-1], one[:-1], 1), x[-1]) for one in d.T])
+        low, high = bootstrap_t(miss)
+        assert row["miss"] == pytest.approx(miss.mean(), abs=1e-9)
+        margin = max(0.1, abs(d[-1].mean()) / 2)
+        verdict = "missed" if low > 0 or high < 0 else "foretold" if max(-low, high) < margin else "cannot be checked"
+        if key == ("training images", "hard"):
+            verdict = "not asked"
+        if all(abs(end - line) > 0.1 * (high - low) for end in (low, high) for line in (0, margin, -margin)):
+            assert row["verdict"] == verdict, key
+        areas = [area(*one["unknown"][:, 1:].T) for one in points]
+        assert row["area"] == pytest.approx(np.polyfit(x, areas, 1)[0], abs=1e-9)
+        assert row["area_p_holm"] == pytest.approx(area_p[key], abs=1e-12)
+        told = (
+            "no change shown" if area_p[key] >= 0.05 else "told more easily" if row["area"] > 0 else "told less easily"
+        )
+        assert row["reading"] == told, key
+
+
+def of_seeds(points, scale):
+    """D of every point and seed (n_points, n_seeds), in nats or over the models' own spread."""
+    return np.array([one["d"] / (one["spread"] if scale == "spreads" else 1) for one in points])
+
+
+def test_the_p_of_an_area_along_an_axis_is_that_of_seeds_drawn_anew():
+    said, rng = lines_said("of models that are there"), np.random.default_rng(7)
+    for host in HOSTS:
+        scores = np.array([of_point(sweep, host, 24)["unknown"][:, 1:] for sweep in DECAYS["decay"].values()])
+        x = np.log2(list(DECAYS["decay"]))
+        weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
+        drawn = rng.integers(24, size=(2000, 24))
+        sums = np.array([[area(*one[seeds].T) for one in scores] for seeds in drawn]) @ weights
+        p = min(1.0, 2 * (1 + min((sums <= 1e-12).sum(), (sums >= -1e-12).sum())) / 2001)
+        assert said.loc[("decay", host), "area_p"] == pytest.approx(p, abs=0.01 + 0.3 * p)
