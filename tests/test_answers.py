@@ -9,14 +9,17 @@ from ufm.chapters import verdicts
 from ufm.evidence.crossed import Varies
 from ufm.evidence.questions import There, Told
 from ufm.evidence.ways import Prevents
-from ufm.plan.thresholds import SECOND
 from ufm.report import answers
 
-ROW = FULL_ROW | {"paper_told": Told.NOT, "paper_found": 0.04}
+PAPER = {"paper": 0.49, "paper_low": 0.46, "paper_high": 0.52, "paper_found": 0.04}
+ROW = FULL_ROW | PAPER | {"paper_told": Told.NOT}
 LACKING = OPEN_ROW | {"paper_told": Told.OPEN}
 NO_RANKS = pd.DataFrame(columns=["setting"])
 FOUND = {"unknown_found_low": 0.02, "unknown_found_high": 0.11}
 TIMES = ", ×1.04 (1.02 to 1.05)"  # of the contrast 0.0346 (0.0212 to 0.0521)
+WAITS = f"no answer yet, {LACKING['n']} of {LACKING['needed']} seeds are trained"
+AREA = "area 0.51 (0.46 to 0.56)"  # of ROW
+AT_CHANCE = f"hardly, if at all, {AREA}, 6 % found"
 FASHION = ROW | {"population": "Fashion-MNIST, full"}
 
 
@@ -38,54 +41,77 @@ def test_every_word_has_an_answer_of_its_own():
     ):
         assert set(texts) == set(kind)
         assert len(set(texts.values())) == len(kind)
-    assert (SECOND.large, SECOND.smallest) == (0.1, 0.02)  # a tenth and a fiftieth, as the answers say
+    assert (answers.LARGE, answers.LEAST) == ("×1.11", "×1.02")  # a tenth and a fiftieth of a nat
 
 
 def test_rows_that_say_the_same_are_said_once_and_others_by_name():
-    assert said(C1=[ROW, FASHION]) == {answers.OWN: f"MNIST and Fashion-MNIST: yes, by less than a tenth{TIMES}"}
+    assert said(C1=[ROW, FASHION]) == {answers.OWN: f"MNIST and Fashion-MNIST: yes, small{TIMES}"}
     assert said(C1=[ROW, FASHION | {"there": There.UNDECIDED}]) == {
-        answers.OWN: f"MNIST: yes, by less than a tenth{TIMES}; Fashion-MNIST: neither shown nor excluded{TIMES}"
+        answers.OWN: f"MNIST: yes, small{TIMES}; Fashion-MNIST: not shown, and small if there{TIMES}"
     }
+    open_to_a_tenth = ROW | {"there": There.UNDECIDED, "contrast_high": 0.1001}
+    assert said(C1=[open_to_a_tenth]) == {answers.OWN: "not shown, ×1.04 (1.02 to 1.11)"}
     three = [ROW, FASHION, ROW | {"population": "X, 10 000 images", "there": There.NOT}]
     assert said(C1=three) == {
-        answers.OWN: f"MNIST and Fashion-MNIST: yes, by less than a tenth{TIMES}; X: {answers.THERE[There.NOT]}{TIMES}"
+        answers.OWN: f"MNIST and Fashion-MNIST: yes, small{TIMES}; X: {answers.THERE[There.NOT]}{TIMES}"
     }
-    assert said(C1=[LACKING]) == {answers.OWN: answers.WAITS}
+    assert said(C1=[LACKING]) == {answers.OWN: WAITS}
 
 
 def test_what_is_found_stands_beside_chance():
     row = ROW | {"paper_told": Told.SOMETIMES, "paper_found": 0.1}
     every = answers.answers({"C1": pd.DataFrame([row])}, NO_RANKS, None)
-    ours, papers = (one for one in every if one.claim == "C2")
-    assert "where chance is 5 %" in ours.question
-    assert ours.found == "not shown to be better than chance (6 %)"
-    assert (papers.where, papers.found) == (answers.BY_THE_PAPER, "better than chance (10 %)")
-    assert set(said("C2", C1=[LACKING]).values()) == {answers.WAITS}
+    papers, ours = (one for one in every if one.claim == "C2")
+    assert "one half by chance, and share of marked models found, 5 % by chance" in ours.question
+    assert ours.found == AT_CHANCE
+    assert (papers.where, ours.where) == (f"{answers.OWN}, {answers.PAPER}", f"{answers.OWN}, {answers.OURS}")
+    assert papers.found == "better than chance, area 0.49 (0.46 to 0.52), 10 % found"
+    assert set(said("C2", C1=[LACKING]).values()) == {WAITS}
+    hard = said("C2", **{"C1, hard hosts": [row]})
+    assert list(hard) == [f"{answers.HARD_OWN}, {answers.PAPER}", f"{answers.HARD_OWN}, {answers.OURS}"]
+
+
+def test_where_most_can_be_told_stands_beside_it():
+    """Models with weight decay, of each kind of host; those of other ways have no line."""
+    small = ROW | {"population": "MNIST, 10 000 images", "setting": "weight decay 3"}
+    rows = [small, small | {"host": "hard", "unknown_told": Told.MOSTLY, "unknown_found": 0.96}]
+    plain = [one | {"setting": "plain", "unknown_told": Told.SOMETIMES} for one in rows]
+    found = said("C2", C3=[*rows, *plain])
+    assert found == {
+        f"MLPs, {answers.RANDOM}, weight decay 3, 10 000 images, {answers.OURS}": AT_CHANCE,
+        f"MLPs, {answers.HARD}, weight decay 3, 10 000 images, {answers.OURS}": f"most are, {AREA}, 96 % found",
+    }
+    two = [small, small | {"population": "Fashion-MNIST, 10 000 images", "unknown_found": 0.5}]
+    [text] = said("C2", C3=[*two, *(one | {"setting": "plain"} for one in two)]).values()
+    assert text == f"MNIST: {AT_CHANCE}; Fashion-MNIST: hardly, if at all, {AREA}, 50 % found"
 
 
 def test_hosts_networks_and_features_are_told_apart():
     hard = [ROW | {"host": "hard", "there": There.LARGE}]
     cnns = [ROW | {"setting": f"CNN-{n}", "there": word} for n, word in ((1, There.NOT), (2, There.LARGE))]
     assert said(**{"C1": [ROW], "C1, hard hosts": hard, "C1, CNNs": cnns}) == {
-        answers.OWN: f"yes, by less than a tenth{TIMES}",
-        answers.HARD_OWN: f"yes, by more than a tenth{TIMES}",
-        answers.CNNS: f"CNN-1: by less than a fiftieth, if at all{TIMES}; CNN-2: yes, by more than a tenth{TIMES}",
+        answers.OWN: f"yes, small{TIMES}",
+        answers.HARD_OWN: f"yes, large{TIMES}",
+        answers.CNNS: f"CNN-1: below ×1.02, if at all{TIMES}; CNN-2: yes, large{TIMES}",
     }
     rows = [
         ROW | {"setting": "MLP, letter", "host": "random", "there": There.NOT},
         ROW | {"setting": "MLP, name", "host": "random", "there": There.LARGE},
         ROW | {"setting": "MLP, letter", "host": "hard", "there": There.UNDECIDED},
     ]
-    of_name = f"MLP with a name: yes, by more than a tenth{TIMES}"
+    of_name = f"MLP with a name: yes, large{TIMES}"
     assert said("C6", C6=rows) == {
-        f"chest X-rays, {answers.RANDOM}": f"MLP with a letter: by less than a fiftieth, if at all{TIMES}; {of_name}",
-        f"chest X-rays, {answers.HARD}": f"neither shown nor excluded{TIMES}",
+        f"chest X-rays, {answers.RANDOM}": f"MLP with a letter: below ×1.02, if at all{TIMES}; {of_name}",
+        f"chest X-rays, {answers.HARD}": f"not shown, and small if there{TIMES}",
     }
-    chance = "not shown to be better than chance (6 %)"
     assert list(said("C6", told=True, C6=rows).values()) == [
-        f"MLP with a letter and MLP with a name: {chance}",
-        chance,  # of a single row
+        f"MLP with a letter and MLP with a name: {AT_CHANCE}",
+        AT_CHANCE,  # of a single row
     ]
+
+
+def without(n_there):
+    return f"without any of them it is there in {n_there} of 1 data sets"
 
 
 def test_ways_are_counted_by_kind_of_host():
@@ -96,9 +122,13 @@ def test_ways_are_counted_by_kind_of_host():
     rows += [way("dropout", "random", There.NOT), way("batch norm", "random", There.SMALL)]
     rows += [way("dropout", "hard", There.UNDECIDED), way("batch norm", "hard", There.OPEN)]
     assert said("C3", C3=rows) == {
-        f"on 10 000 images, {answers.RANDOM}": "there all the same: 1; prevented: 1",
-        f"on 10 000 images, {answers.HARD}": "there all the same: 0; prevented: 0; undecided: 1; not trained yet: 1",
+        f"on 10 000 images, {answers.RANDOM}": f"there all the same: 1; prevented: 1; {without(1)}",
+        f"on 10 000 images, {answers.HARD}": (
+            f"there all the same: 0; prevented: 0; undecided: 1; not trained yet: 1; {without(1)}"
+        ),
     }
+    nothing = [row | {"there": There.UNDECIDED} if row["setting"] == "plain" else row for row in rows]
+    assert said("C3", C3=nothing)[f"on 10 000 images, {answers.RANDOM}"].endswith(without(0))
     [question] = {one.question for one in answers.answers({"C3": pd.DataFrame(rows)}, NO_RANKS, None)}
     assert question.startswith("Of 2 pairs ")
     waits = [row | {"there": There.OPEN} for row in rows]
@@ -106,29 +136,34 @@ def test_ways_are_counted_by_kind_of_host():
 
 
 def test_influence_stands_beside_the_placebo_and_the_seed_has_its_word():
+    numbers = {"ratio_low": 1.2, "ratio_high": 2.1, "placebo_ratio_low": 1.1, "placebo_ratio_high": 2.1}
     ranks = pd.DataFrame(
         [
-            {"population": "MNIST, 10 000 images", "setting": name, "ratio": value, "ratio_low": 1.2, "ratio_high": 2.1}
-            | {"placebo_ratio": 1.52, "placebo_ratio_low": 1.1, "placebo_ratio_high": 2.1}
-            for name, value in (("least influential hosts", 1.8), ("random hosts", 1.62))
+            {"population": "MNIST, 10 000 images", "setting": name, "ratio": value, "placebo_ratio": 1.52, **numbers}
+            | {"rise": rise, "placebo_rise": 0.0216}
+            for name, value, rise in (("least influential hosts", 1.8, 0.0012), ("random hosts", 1.62, 0.0283))
         ]
     )
-    text = "1.6 (1.2 to 2.1) times; 1.5 (1.1 to 2.1) times with its pixels in another order, which occur once too"
-    assert said("C4", ranks) == {f"on 10 000 images, {answers.RANDOM}": text}
+    other = "with its pixels in another order ×1.5 (1.1 to 2.1), rank 0.022"
+    found = said("C4", ranks)
+    assert list(found.items()) == [
+        (f"on 10 000 images, {answers.RANDOM}", f"×1.6 (1.2 to 2.1), rank 0.028; {other}"),
+        ("on 10 000 images, of the least influential hosts", f"×1.8 (1.2 to 2.1), rank 0.001; {other}"),
+    ]
     assert said("C4") == {}
-    share = {"estimate": 0.2, "low": 0.15, "high": 0.24}
+    share = {"population": "MNIST, 10 000 images", "estimate": 0.2, "low": 0.15, "high": 0.24}
     assert said("C5", spread=share | {"varies": Varies.LESS}) == {
-        "on one image": "no, less: 0.20 (0.15 to 0.24) of the mean"
+        "MLPs, MNIST, 10 000 images": "no, less: 0.20 (0.15 to 0.24) of the mean"
     }
-    assert said("C5", spread={"varies": Varies.OPEN}) == {"on one image": answers.WAITS}
+    assert said("C5", spread={"population": "", "varies": Varies.OPEN}) == {"MLPs": answers.WAITS}
     assert said("C5") == {}
 
 
 def test_claims_and_questions_are_said_once_and_a_rehearsal_says_nothing():
     every = answers.answers({"C1": pd.DataFrame([ROW]), "C1, hard hosts": pd.DataFrame([ROW])}, NO_RANKS, None)
     shown = verdicts.printed_answers(every, "paper")
-    assert [text[:2] for text in shown.iloc[:, 0]] == ["C1", "", "C2", "", ""]
-    assert shown.iloc[0, 0] == f"C1 {verdicts.STATEMENTS['C1']} {answers.ODDS}"
+    assert [text[:2] for text in shown.iloc[:, 0]] == ["C1", "", "C2", "", "", ""]
+    assert shown.iloc[0, 0] == f"C1 {verdicts.STATEMENTS['C1']} {answers.TIMES}"
     assert set(verdicts.printed_answers(every, "embedded")["found here"]) == {verdicts.REHEARSED}
     of_two = verdicts.printed_answers(answers.answers({"C6": pd.DataFrame([ROW])}, NO_RANKS, None), "paper").iloc[:, 0]
     assert [text.partition(" ")[0] for text in of_two] == ["C6", "Can"]  # a second question is asked in its turn

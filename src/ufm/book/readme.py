@@ -19,15 +19,17 @@ from ufm.study.verification import lost
 BEGIN, END = "<!-- results: written by `make readme` -->", "<!-- end of results -->"
 PICTURE = paths.BOOK / "answers.svg"
 CAPTION = (
-    "Left: the mean probability of the host's label without the letter (hollow) and with it (filled). Right: the share "
-    "of canaries that an outsider finds from the outputs of one model, with 95 % intervals; the dotted line is chance."
+    "Left: the mean probability of the host's label, asked with the host itself, without the letter (hollow) and with "
+    "it (filled), in models trained with the letter (canary), with its pixels in another order (placebo) and with "
+    "neither (control). Right: the share of canaries that an outsider finds from the outputs of one model, with 95 % "
+    "intervals; the dotted line is chance."
 )
 
 
 def results() -> tuple[str, bytes]:
     """What became of each claim, in Markdown, and the picture of it, an SVG file.
 
-    An answer a claim, the picture, and in a fold the first table of the page Verdicts.
+    An answer a claim with what its words mean, the picture, and in a fold the first table of the page Verdicts.
 
     Raises ValueError where records are gone or too few.
     """
@@ -53,7 +55,7 @@ def results() -> tuple[str, bytes]:
     picture = f"![{answers.ALT}]({PICTURE.relative_to(paths.ROOT)})"
     long = markdown(verdicts.printed(verdicts.lines(*stands_on)))
     fold = f"<details>\n<summary>Claim by claim, with numbers</summary>\n\n{made}\n\n{long}\n\n</details>"
-    return f"{short}\n\n{picture}\n\n{CAPTION}\n\n{fold}", drawing(answers.picture(found))
+    return f"{short}\n\n{answers.NOTE}\n\n{picture}\n\n{CAPTION}\n\n{fold}", drawing(answers.picture(found))
 
 
 def drawing(figure: Figure) -> bytes:

@@ -12,26 +12,29 @@ from matplotlib.figure import Figure
 
 from ufm.evidence.crossed import Varies
 from ufm.evidence.questions import There, Told, answered
-from ufm.evidence.ways import Prevents, prevention
-from ufm.plan.second import COMPARED
-from ufm.plan.thresholds import THRESHOLDS
+from ufm.evidence.ways import IS_THERE, Prevents, prevention
+from ufm.plan.second import COMPARED, PLAIN, USUAL_DECAY
+from ufm.plan.thresholds import SECOND, THRESHOLDS
 from ufm.report.figures import COLOURS, WIDTH, closed, probabilities
 from ufm.report.texts import number, size_of, with_interval
 
-# The two sizes on which the plan's words stand are a tenth and a fiftieth of a nat, and so, nearly, of the odds.
 WAITS = "no answer yet, not all its models are trained"
+LARGE, LEAST = (
+    f"×{number(exp(nats), 2)}" for nats in (SECOND.large, SECOND.smallest)
+)  # what the plan's words stand on
 THERE = {
-    There.LARGE: "yes, by more than a tenth",
-    There.SMALL: "yes, by less than a tenth",
-    There.SIZE_OPEN: "yes, whether by a tenth is open",
-    There.NOT: "by less than a fiftieth, if at all",
-    There.UNDECIDED: "neither shown nor excluded",
+    There.LARGE: "yes, large",
+    There.SMALL: "yes, small",
+    There.SIZE_OPEN: "yes, small or large",
+    There.NOT: f"below {LEAST}, if at all",
+    There.UNDECIDED: "not shown",
     There.OPEN: WAITS,
 }
+SMALL_IF_THERE = "not shown, and small if there"
 TOLD = {
     Told.MOSTLY: "most are",
     Told.SOMETIMES: "better than chance",
-    Told.NOT: "not shown to be better than chance",
+    Told.NOT: "hardly, if at all",
     Told.UNDECIDED: "undecided",
     Told.OPEN: WAITS,
 }
@@ -45,16 +48,29 @@ PREVENTS = {
 VARIES = {
     Varies.MORE: "yes, more",
     Varies.LESS: "no, less",
-    Varies.UNDECIDED: "neither more nor less is shown",
+    Varies.UNDECIDED: "neither is shown",
     Varies.OPEN: WAITS,
 }
-RANDOM, HARD = "image drawn at random", "image that is hard to fit"
-OWN, HARD_OWN, CNNS = f"MLPs, {RANDOM}, as in the released code", f"MLPs, {HARD}", "CNNs"
-BY_THE_PAPER = f"MLPs, {RANDOM}, by the paper's score M"
-ODDS = (
-    "Stamped on other images, does the mark raise the odds of its training image's label more in a model that was "
-    "trained with it than in one that was trained with its pixels in another order, and how many times (95 % interval)?"
+RANDOM, HARD = "host drawn at random", "host that is hard to fit"
+OWN, HARD_OWN, CNNS = f"MLPs, {RANDOM}, as in the released code", f"MLPs, {HARD}", f"CNNs, {RANDOM}"
+PAPER, OURS = "by the paper's score M", "by this book's score"
+TIMES = (
+    "Does the mark raise the probability of its host's label more in a model trained with it than in one trained "
+    "without, and how many times?"
 )
+FOUND_OF = (
+    "Can it be told from one model's outputs, without the label? Area under the ROC curve, one half by chance, and "
+    f"share of marked models found, {number(100 * THRESHOLDS.false_positive_rate, 0)} % by chance"
+)
+NOTE = (  # below the table, plain text
+    "Times: on images like none of training, the label's probability over the geometric mean of all classes, in the "
+    "model trained with the mark beside the one trained with its pixels in another order, with a 95 % interval over "
+    f"seeds. Small: below {LARGE}; large: above. Of two classes, as of X-rays, odds rise by its square. Hardly, if at "
+    f"all: the area is shown to be below {number(SECOND.smallest_area, 1)}. Prevented: there without the way, and "
+    f"shown to be below {LEAST} with it. Harm to patients was not measured."
+)
+INFLUENCE = "How many times does it raise an image's influence on its own loss, and its rank by what share of all?"
+SPREAD = "On one host, is the standard deviation over seeds more or less than a quarter of the mean, this book's line?"
 HOSTS = ((RANDOM, "random"), (HARD, "hard"))  # in words, and as the plan has them
 ALT = (  # of the picture
     "Two panels, a row a data set and kind of host: probabilities of the host's label with and without the letter in "
@@ -77,23 +93,19 @@ def answers(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mapp
 
     What a profile does not ask has no answer.
     """
-    chance = number(100 * THRESHOLDS.false_positive_rate, 0)
-    found_of = (
-        "Can it be told from the outputs of one model, without the label? Share of marked models found, where chance "
-        f"is {chance} %, by a score of this project where no other is named"
-    )
     own, hard, xrays = found.get("C1"), found.get("C1, hard hosts"), found.get("C6")
+    by_the_paper, by_this_book = ({f"{OWN}, {score}": own, f"{HARD_OWN}, {score}": hard} for score in (PAPER, OURS))
     by_host = {f"chest X-rays, {words}": on(xrays, host) for words, host in HOSTS}
     pairs, prevent = prevented(found)
-    how_many = f"Of {pairs} pairs of a usual way and a data set, in how many is it there all the same?"
+    how_many = f"Of {pairs} pairs of a usual way and a data set, in how many is it there all the same, or prevented?"
     said = {
-        ("C1", ODDS): asked(memorised, {OWN: own, HARD_OWN: hard, CNNS: found.get("C1, CNNs")}),
-        ("C2", found_of): asked(told, {OWN: own, HARD_OWN: hard}) | asked(told_by_the_paper, {BY_THE_PAPER: own}),
+        ("C1", TIMES): asked(memorised, {OWN: own, HARD_OWN: hard, CNNS: found.get("C1, CNNs")}),
+        ("C2", FOUND_OF): asked(told_by_the_paper, by_the_paper) | asked(told, by_this_book | decayed(found)),
         ("C3", how_many): prevent,
-        ("C4", "How many times as large as without the letter is its influence on its own loss?"): influential(ranks),
-        ("C5", "Is the standard deviation over seeds more than a quarter of the mean?"): varies(spread),
-        ("C6", ODDS): asked(memorised, by_host),
-        ("C6", found_of): asked(told, by_host),
+        ("C4", INFLUENCE): influential(ranks),
+        ("C5", SPREAD): varies(spread),
+        ("C6", TIMES): asked(memorised, by_host),
+        ("C6", FOUND_OF): asked(told, by_host),
     }
     return [Answer(*asks, where, text) for asks, of in said.items() for where, text in of.items()]
 
@@ -106,6 +118,15 @@ def asked(say: Callable[[Mapping[str, Any]], str], where: Mapping[str, pd.DataFr
 def on(table: pd.DataFrame | None, host: str) -> pd.DataFrame | None:
     """The rows on one kind of host."""
     return None if table is None else table[table["host"] == host]
+
+
+def decayed(found: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The rows of C3's models with weight decay, by where, on which most can be told."""
+    rows = found.get("C3", pd.DataFrame(columns=["setting", "population"]))
+    rows = rows[rows["setting"] == USUAL_DECAY].assign(setting="")
+    size = size_of(rows["population"].iloc[0]) if len(rows) else ""
+    where = f"{USUAL_DECAY}, {size}, {OURS}"
+    return {f"MLPs, {words}, {where}": rows[rows["host"] == host] for words, host in HOSTS if size}
 
 
 def listed(rows: pd.DataFrame, say: Callable[[Mapping[str, Any]], str]) -> str:
@@ -126,20 +147,28 @@ def joined(names: Sequence[str]) -> str:
 
 
 def memorised(row: Mapping[str, Any]) -> str:
-    """Whether it is there, in plain words, and by what the odds are multiplied."""
+    """Whether it is there, in plain words, and by what the label's share of probability is multiplied."""
     word = There(row["there"])
     if word == There.OPEN:
-        return THERE[word]
+        return waits(row)
     ends = ("contrast", "contrast_low", "contrast_high")
-    return f"{THERE[word]}, ×{with_interval({end: exp(row[end]) for end in ends}, end='contrast')}"
+    small = word == There.UNDECIDED and row["contrast_high"] < SECOND.large
+    said = SMALL_IF_THERE if small else THERE[word]
+    return f"{said}, ×{with_interval({end: exp(row[end]) for end in ends}, end='contrast')}"
+
+
+def waits(row: Mapping[str, Any]) -> str:
+    """What is said of a row that lacks seeds."""
+    return f"no answer yet, {row['n']} of {row['needed']} seeds are trained"
 
 
 def told(row: Mapping[str, Any], auditor: str = "unknown") -> str:
-    """Whether one of `questions.AUDITORS` can tell it from the outputs of one model, with the share found."""
+    """Whether one of `questions.AUDITORS` can tell it from the outputs of one model, with area and share found."""
     word = Told(row[f"{auditor}_told"])
     if word == Told.OPEN:
-        return TOLD[word]
-    return f"{TOLD[word]} ({number(100 * row[f'{auditor}_found'], 0)} %)"
+        return waits(row)
+    share = f"{number(100 * row[f'{auditor}_found'], 0)} % found"
+    return f"{TOLD[word]}, area {with_interval(row, end=auditor)}, {share}"
 
 
 def told_by_the_paper(row: Mapping[str, Any]) -> str:
@@ -159,26 +188,34 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> tuple[int, dict[str, str]]:
     table, counts = prevention(found["C3"], COMPARED), {}
     for words_of, host in HOSTS:
         where = on_images(table["population"].iloc[0], words_of)
-        words = table.loc[table["host"] == host, "prevents"]
+        rows = table[table["host"] == host]
+        words, plain = rows["prevents"], rows[rows["versus"] == PLAIN].drop_duplicates("population")["versus_there"]
         if (words == Prevents.OPEN).all():
             counts[where] = WAITS
         else:
             there = {text: int((words == word).sum()) for word, text in PREVENTS.items()}
             shown = [Prevents.NOT, Prevents.PREVENTS]  # also where there are none
-            counts[where] = "; ".join(
-                f"{text}: {there[text]}" for word, text in PREVENTS.items() if there[text] or word in shown
-            )
+            said = [f"{text}: {there[text]}" for word, text in PREVENTS.items() if there[text] or word in shown]
+            without = f"without any of them it is there in {plain.isin(IS_THERE).sum()} of {len(plain)} data sets"
+            counts[where] = "; ".join([*said, without])
     return len(table[["population", "way"]].drop_duplicates()), counts
 
 
 def influential(ranks: pd.DataFrame) -> dict[str, str]:
-    """By what the letter multiplies an image's self-influence, beside the placebo, on images drawn at random."""
-    for row in ranks.to_dict("records"):
-        if row["setting"] == "random hosts":
-            ratio, other = (with_interval(row, digits=1, end=name) for name in ("ratio", "placebo_ratio"))
-            where = on_images(row["population"], RANDOM)
-            return {where: f"{ratio} times; {other} times with its pixels in another order, which occur once too"}
-    return {}
+    """By what the letter multiplies an image's self-influence and moves its rank, beside the placebo, a kind of host.
+
+    Hosts that are drawn at random come first.
+    """
+    rows = sorted(ranks.to_dict("records"), key=lambda row: row["setting"] != "random hosts")
+    found = {}
+    for row in rows:
+        both = [
+            (with_interval(row, digits=1, end=f"{of}ratio"), number(row[f"{of}rise"], 3)) for of in ("", "placebo_")
+        ]
+        letter, placebo = (f"×{ratio}, rank {rise}" for ratio, rise in both)
+        words = RANDOM if row["setting"] == "random hosts" else f"of the {row['setting']}"
+        found[on_images(row["population"], words)] = f"{letter}; with its pixels in another order {placebo}"
+    return found
 
 
 def varies(spread: Mapping[str, Any] | None) -> dict[str, str]:
@@ -187,7 +224,7 @@ def varies(spread: Mapping[str, Any] | None) -> dict[str, str]:
         return {}
     word = Varies(spread["varies"])
     share = "" if word == Varies.OPEN else f": {with_interval(spread)} of the mean"
-    return {"on one image": f"{VARIES[word]}{share}"}
+    return {", ".join(filter(None, ("MLPs", spread["population"]))): f"{VARIES[word]}{share}"}
 
 
 def picture(found: Mapping[str, pd.DataFrame]) -> Figure:
