@@ -25,6 +25,7 @@ from ufm.statistics.roc import auc_interval, exchange_test, threshold
 CANARY, CONTROL, PLACEBO = range(3)  # models of a seed that a row looks at
 MODELS = ("canary", "control", "placebo")
 # What an auditor knows, and the detector that uses it.
+RESAMPLES = 100_000  # of areas, on whose ends words hang; as many as `bootstrap_t_interval` has
 AUDITORS = {"unknown": detectors.DEFAULT, "known": detectors.LABEL_KNOWN, "paper": detectors.PAPER}
 
 
@@ -170,7 +171,7 @@ def audited(seeds: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     Shares are NaN where the other folds are too few to set a threshold.
     """
     pairs = scores[:, [CANARY, PLACEBO]].ravel(), np.tile([True, False], len(seeds)), np.repeat(seeds, 2)
-    row = columns({"": auc_interval(*pairs)}) | {"_p": exchange_test(*pairs)}
+    row = columns({"": auc_interval(*pairs, n_resamples=RESAMPLES)}) | {"_p": exchange_test(*pairs)}
     if not enough(seeds):
         return row | dict.fromkeys(("_found", "_found_low", "_found_high", "_false"), nan)
     found, false = flagged(seeds, scores)

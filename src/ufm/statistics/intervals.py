@@ -116,13 +116,14 @@ def bootstrap_over_seeds(
 
 
 def bootstrap_t_interval(
-    values: ArrayLike, *, n_resamples: int = 10_000, confidence: float = 0.95, seed: int = 0
+    values: ArrayLike, *, n_resamples: int = 100_000, confidence: float = 0.95, seed: int = 0
 ) -> Interval:
     """Mean of one value a seed with a bootstrap-t interval over seeds, for skewed values.
 
     The quantiles of (mean* − mean) / error* over resamples stand in for Student's (Efron and Tibshirani, An
     Introduction to the Bootstrap, 1993, chapter 12); error = s / √n with n − 1. Resamples of equal values are left out.
-    values: (n_seeds,), independent. Two values, or equal ones, give NaN for both ends.
+    Words hang on the ends: with ten thousand resamples another `seed` moves them by up to a hundredth of their
+    distance. values: (n_seeds,), independent. Two values, or equal ones, give NaN for both ends.
 
     Raises ValueError: fewer than two values, not 1-D, a value that is not finite, or confidence outside (0, 1).
     """
@@ -134,11 +135,13 @@ def bootstrap_t_interval(
     error = float(values.std(ddof=1) / np.sqrt(n))
     if not error > 1e-12 * np.abs(values).max():
         return Interval(mean, np.nan, np.nan, n)
-    drawn = np.random.default_rng(seed).choice(values, (n_resamples, n))
-    errors = drawn.std(1, ddof=1) / np.sqrt(n)
-    spread = errors > 1e-12 * np.abs(values).max()
-    studentised = (drawn.mean(1)[spread] - mean) / errors[spread]
-    first, last = np.quantile(studentised, [(1 - confidence) / 2, (1 + confidence) / 2])
+    rng, studentised = np.random.default_rng(seed), []
+    for start in range(0, n_resamples, BATCH):
+        drawn = rng.choice(values, (min(BATCH, n_resamples - start), n))
+        errors = drawn.std(1, ddof=1) / np.sqrt(n)
+        spread = errors > 1e-12 * np.abs(values).max()
+        studentised.append((drawn.mean(1)[spread] - mean) / errors[spread])
+    first, last = np.quantile(np.concatenate(studentised), [(1 - confidence) / 2, (1 + confidence) / 2])
     low, high = float(mean - last * error), float(mean - first * error)
     return Interval(mean, *((low, high) if first < last else (np.nan, np.nan)), n)
 
