@@ -10,7 +10,7 @@ import pytest
 
 from ufm import paths
 from ufm.chapters import attacked, neighbours
-from ufm.evidence import costs, keyed, on_seeds, planned_as
+from ufm.evidence import contrasts, costs, keyed, on_seeds, planned_as
 from ufm.evidence.effects import LETTER
 from ufm.evidence.forgotten import AT_CONTROL
 from ufm.evidence.regimes import scaled_contrasts
@@ -263,6 +263,28 @@ def test_the_text_says_how_probable_hosts_are(hosts):
     assert neighbours.texts(hosts, "embedded")["probable"] == REHEARSED.capitalize()
 
 
+def test_d_stands_apart_for_hosts_that_were_forgotten(populations):
+    """The canaries of odd seeds took all their steps in vain."""
+    forgetting = populations[fourth.L2UL]
+    most, rows = forgetting.protocol.training.forgetting.steps, forgetting.models
+    vain = (rows["role"] == "canary") & (rows["seed"] % 2 == 1) & (rows["host"] == "hard")
+    steps = rows["forgetting_steps_at_control"].mask(vain, most)
+    half = replace(forgetting, models=rows.assign(forgetting_steps_at_control=steps))
+    table = neighbours.by_outcome(populations | {fourth.L2UL: half})
+    hard = table.set_index("host").loc["hard"]
+    assert hard[["n_forgotten", "n_left"]].tolist() == [10, 10]
+    for name, cards in (("plain", populations["plain"]), ("with", half)):
+        d = contrasts(on_seeds(cards, half.seeds), "hard", epoch="control")
+        odd = half.seeds % 2 == 1
+        assert hard[[f"{name}_forgotten", f"{name}_left"]].tolist() == pytest.approx([d[~odd].mean(), d[odd].mean()])
+    said = neighbours.text_of_outcomes(table, "paper")
+    assert re.search(r"random hosts: 20 forgotten from \S+ to \S+ nats\. MNIST, hard hosts: 10 forgotten from", said)
+    assert re.search(r"nats, 10 not forgotten from \S+ to \S+ nats$", said)
+    assert neighbours.text_of_outcomes(table, "embedded") == REHEARSED.capitalize()
+    nothing = neighbours.by_outcome({"plain": populations["plain"]})
+    assert neighbours.text_of_outcomes(nothing, "paper") == "Not recorded yet"
+
+
 def pictured(way, left, n_seeds=8, *, aside=0.0, title="MNIST, 10 000 images"):
     """Models of a way of whose letter so much is left, and that changes pictures beside it by so much."""
     cards = models(way, 0.0, 0.9, 0.9, 0, n_seeds, title=title)
@@ -318,7 +340,7 @@ def test_every_text_of_the_page_is_there(questions, ways, hosts):
         by_way.texts(ways, questions).keys()
         | neighbours.texts(hosts, "paper").keys()
         | gradients.texts(pd.DataFrame(), "paper").keys()
-        | {"seeds", "smallest", "perturbed", "three"}
+        | {"seeds", "smallest", "perturbed", "outcomes", "three"}
     )
     there |= by_key.texts(keyed.by_key({}, fourth.ENCODED, fourth.PATCHES), "paper").keys()
     in_tasks = neighbours.in_tasks({})

@@ -342,7 +342,8 @@ def test_texts_and_rehearsals(every, lines):
     asked = set[str]()
     for name, pattern in (("scaling", r"{glue:text}`(\w+)`"), ("verdicts", r"`scaling\.ipynb::(\w+):s`")):
         asked |= set(re.findall(pattern, (paths.NOTEBOOKS / f"{name}.md").read_text(encoding="utf-8")))
-    of_pretrained = chapter.pretrained_texts(pretraining.compared({}))  # tests/test_pretrained.py
+    # What these say: tests/test_pretraining_evidence.py.
+    of_pretrained = chapter.pretrained_texts(pretraining.compared({}), pretraining.models({}))
     assert asked - {"population", "large", "seeds", *of_pretrained} == set(said)
     rehearsed = chapter.texts(worded(lines, "embedded"), further)
     for name in ("change", "reading", "verdict"):

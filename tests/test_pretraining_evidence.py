@@ -21,6 +21,7 @@ from ufm.plan import registry, scaling, second
 from ufm.plan.thresholds import SECOND
 from ufm.protocol import Pretraining, Training, hosts
 from ufm.report import by_population, by_way
+from ufm.report.texts import number
 from ufm.statistics import bootstrap_t_interval, sign_flip_test
 from ufm.study.parameters import shown
 
@@ -33,10 +34,10 @@ WHOLE, LAST = plan.WAYS
 def made(effects, n_seeds=20, **changes):
     """Populations from scratch, with more seeds, and pretrained, with these effects on hard hosts."""
     every = {}
-    for number, (way, name) in enumerate(plan.names().items()):
-        settings = {"first_seed": 4100, "title": TITLE, "setting": way, "needed": n_seeds, "rng": number}
+    for rng, (way, name) in enumerate(plan.names().items()):
+        settings = {"first_seed": 4100, "title": TITLE, "setting": way, "needed": n_seeds, "rng": rng}
         more = 4 if way == plan.SCRATCH else 0
-        every[name] = planted.equal_age(n_seeds + more, effect=effects[number], **(settings | changes))
+        every[name] = planted.equal_age(n_seeds + more, effect=effects[rng], **(settings | changes))
     return every
 
 
@@ -137,7 +138,7 @@ def test_rows_wait_for_seeds_and_count_in_the_correction(populations):
         assert models["nats"].notna().tolist() == [True] * 4 + [False] * 2
         assert chapter.printed_pretrained(models)["seeds"].tolist()[-1] == f"{n} of 20"
         assert "nan" not in chapter.printed_pretrained(models).to_string() + by_way.printed_changes(table).to_string()
-        texts = chapter.pretrained_texts(table)
+        texts = chapter.pretrained_texts(table, models)
         assert texts["last_layer_alone_hard"] == "not recorded"
         assert texts["pretrained"].endswith(
             "Waits for seeds: last layer alone (random hosts); last layer alone (hard hosts)"
@@ -158,14 +159,19 @@ def test_nothing_is_recorded_or_asked_for(populations):
         assert text.get_text() == "Not all seeds are trained yet."
         assert by_way.printed_changes(changes).empty
         assert by_population.summary(chapter.pretrained_quantities(of_models, changes)).empty
-    assert set(chapter.pretrained_texts(table).values()) == {"not recorded"}
+    assert set(chapter.pretrained_texts(table, models).values()) == {"not recorded"}
     assert chapter.printed_pretrained(models).empty
 
 
 def test_texts_and_quantities(sides):
     table, models = found.compared(sides), found.models(sides)
-    said = chapter.pretrained_texts(table)
-    assert said["pretrained"].startswith("Changes by little: fine-tuned whole (random hosts); last layer alone (random")
+    said = chapter.pretrained_texts(table, models)
+    of = [chapter.said(row, "nats", 3) for row in table.to_dict("records")]
+    scratch = models.set_index(["way", "host"]).loc[plan.SCRATCH, "nats"]
+    assert said["pretrained"].startswith(
+        f"Changes by little: fine-tuned whole (random hosts, by {of[0]} from {number(scratch['random'], 3)} nats); "
+    )
+    assert f"fine-tuned whole (hard hosts, by {of[1]} from {number(scratch['hard'], 3)} nats)" in said["pretrained"]
     assert re.fullmatch(
         r"-0\.4\d\d \(-0\.\d{3} to -0\.\d{3}\) nats, -0\.2\d\d \(-0\.\d{3} to -0\.\d{3}\) nats after ten epochs",
         said["fine_tuned_whole_hard"].replace("−", "-"),

@@ -103,6 +103,11 @@ def on_hosts(populations: Mapping[str, Cards]) -> pd.DataFrame:
     return forgotten.beside_retraining(populations, FORGETTING, fourth.WITHOUT)
 
 
+def by_outcome(populations: Mapping[str, Cards]) -> pd.DataFrame:
+    """D of hosts that L2UL forgot and of those that it did not, see `ufm.evidence.forgotten.by_outcome`."""
+    return forgotten.by_outcome(populations, fourth.L2UL, second.PLAIN)
+
+
 def in_pictures(populations: Mapping[str, Cards]) -> pd.DataFrame:
     """What is left of letters in anonymised images, see `ufm.evidence.anonymised.in_pictures`."""
     return anonymised.in_pictures(populations, fourth.SYSTEMS["FALCO"])
@@ -122,6 +127,7 @@ def printed_systems(table: pd.DataFrame) -> pd.DataFrame:
                 "mean D, nats": by_way.there(row, "contrast", 3),
                 "without it": by_way.there(row, "versus_contrast", 3),
                 "on its host, nats": by_way.there(row, "gain", 2),
+                "without it ": by_way.there(row, "versus_gain", 2),
                 "found, label unknown": by_way.there(row, "unknown_found", 2),
                 "accuracy": number(row.get("accuracy", nan), 3),
                 "less plain": by_way.there(row, "cost", 4),
@@ -131,12 +137,8 @@ def printed_systems(table: pd.DataFrame) -> pd.DataFrame:
         ]
         if not ours:
             missing = APART.get(system, NOT_HERE)
-            names = "mean D, nats", "without it", "on its host, nats", "found, label unknown", "accuracy", "less plain"
-            empty = dict.fromkeys(names, "–")
-            rows.append(
-                {"system": system, "way": "–", "hosts": "–", **empty, "passes, over plain": "–", "so it": missing}
-            )
-    return pd.DataFrame(rows)
+            rows.append({"system": system, "so it": missing})
+    return pd.DataFrame(rows).fillna("–")
 
 
 def printed_hosts(table: pd.DataFrame) -> pd.DataFrame:
@@ -190,6 +192,22 @@ def texts(hosts: pd.DataFrame, profile: str) -> dict[str, str]:
             where = f"{population.partition(',')[0]}, {host} hosts"
             said.append(f"{where}: {each}; L2UL less without hosts {less}; forgotten {count(of[fourth.L2UL])}")
     return {"probable": ". ".join(said) or "Not recorded yet"}
+
+
+def text_of_outcomes(table: pd.DataFrame, profile: str) -> str:
+    """For the text: D of hosts that were forgotten and of those that were not, before and after."""
+    if profile == "embedded":
+        return REHEARSED.capitalize()
+    said = []
+    for row in table.to_dict("records"):
+        each = [
+            f"{row[f'n_{outcome}']} {words} from {number(row[f'plain_{outcome}'], 3)} to "
+            f"{number(row[f'with_{outcome}'], 3)} nats"
+            for outcome, words in zip(forgotten.OUTCOMES, ("forgotten", "not forgotten"), strict=True)
+            if row[f"n_{outcome}"]
+        ]
+        said.append(f"{row['population'].partition(',')[0]}, {row['host']} hosts: {', '.join(each)}")
+    return ". ".join(said) or "Not recorded yet"
 
 
 def drawn_hosts(table: pd.DataFrame) -> Figure:

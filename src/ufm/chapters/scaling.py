@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ufm.plan.pretraining import WAYS
+from ufm.plan.pretraining import SCRATCH, WAYS
 from ufm.plan.scaling import axes
 from ufm.report.by_population import Quantities, interval_of
 from ufm.report.figures import HOST_COLOURS, HOST_MARKERS, closed, panels, waiting
@@ -240,10 +240,15 @@ def printed_pretrained(models: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def pretrained_texts(changes: pd.DataFrame) -> dict[str, str]:
+def pretrained_texts(changes: pd.DataFrame, models: pd.DataFrame) -> dict[str, str]:
     """For the text: what each word is said of, and by how much D differs, such as `fine_tuned_whole_hard`."""
-    names = changes["way"] + " (" + changes["host"] + " hosts)" if len(changes) else pd.Series(dtype=object)
-    found = {"pretrained": by_word(changes["change"], names) or NONE}
+    scratch = models[models["way"] == SCRATCH].set_index("host")
+    names = []
+    for row in changes.to_dict("records"):
+        by = said(row, "nats", 3)
+        much = f", by {by} from {number(scratch.loc[row['host'], 'nats'], 3)} nats" if by != "–" else ""
+        names.append(f"{row['way']} ({row['host']} hosts{much})")
+    found = {"pretrained": by_word(changes["change"], pd.Series(names, changes.index, dtype=object)) or NONE}
     found |= {key(f"{way} {host}"): NONE for way in WAYS for host in HOST_COLOURS}
     for row in changes.to_dict("records"):
         numbers = [

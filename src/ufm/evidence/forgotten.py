@@ -1,19 +1,21 @@
 """How models answer on the hosts that they forgot, beside models that were trained without them."""
 
 from collections.abc import Mapping, Sequence
+from math import nan
 
 import numpy as np
 import pandas as pd
 
-from ufm.evidence.cards import Cards
+from ufm.evidence.cards import Cards, on_seeds
 from ufm.evidence.costs import of_models
-from ufm.evidence.effects import LETTER, on_label
+from ufm.evidence.effects import LETTER, contrasts, on_label
 from ufm.evidence.regimes import require_same_seeds
 from ufm.measures.layout import AGES
 from ufm.plan.second import regime
 from ufm.statistics import bootstrap_interval, bootstrap_t_interval, columns
 
 AT_CONTROL = AGES.index("control")
+OUTCOMES = ("forgotten", "left")  # hosts that were forgotten, and those that were not
 
 
 def beside_retraining(populations: Mapping[str, Cards], settings: Sequence[str], without: str) -> pd.DataFrame:
@@ -53,9 +55,43 @@ def answers(cards: Cards, other: Cards | None, host: str) -> dict[str, float]:
     forgetting = cards.protocol.training.forgetting
     if forgetting:
         steps = of_models(cards, "canary", host, "forgetting_steps_at_control")
-        row |= {"fitted": float((steps > 0).sum())}
-        row |= {"forgotten": float(((steps > 0) & (steps < forgetting.steps)).sum())}
+        row |= {"fitted": float((steps > 0).sum()), "forgotten": float(forgot(cards, host).sum())}
     return row
+
+
+def by_outcome(populations: Mapping[str, Cards], setting: str, plain: str) -> pd.DataFrame:
+    """D of seeds whose canary forgot its host and of those whose canary did not, a row a population and kind of host.
+
+    Columns: population, host, and of each of `OUTCOMES` n_forgotten (seeds), plain_forgotten and with_forgotten (mean D
+    before and after, nats) and so on. Only where both settings have all their seeds; nothing is drawn that decides
+    which seeds forget, so that no test is made of them.
+    """
+    there = {(cards.trained_on, regime(cards.sweep)): cards for cards in populations.values()}
+    rows = []
+    for (population, found), cards in there.items():
+        before = there.get((population, plain))
+        if found != setting or before is None or not (cards.complete and before.complete):
+            continue
+        before = on_seeds(before, cards.seeds)
+        for host in cards.protocol.hosts:
+            did = forgot(cards, host)
+            row: dict[str, object] = {"population": population, "host": host}
+            for outcome, these in zip(OUTCOMES, (did, ~did), strict=True):
+                row[f"n_{outcome}"] = int(these.sum())
+                for name, models in (("plain", before), ("with", cards)):
+                    d = contrasts(models, host, epoch="control")[these]
+                    row[f"{name}_{outcome}"] = float(d.mean()) if len(d) else nan
+            rows.append(row)
+    names = [f"{name}_{outcome}" for outcome in OUTCOMES for name in ("n", "plain", "with")]
+    return pd.DataFrame(rows, columns=["population", "host", *names])
+
+
+def forgot(cards: Cards, host: str) -> np.ndarray:
+    """Whether each seed's canary had its host to forget and did, (n_seeds,)."""
+    forgetting = cards.protocol.training.forgetting
+    assert forgetting is not None
+    steps = of_models(cards, "canary", host, "forgetting_steps_at_control")
+    return (steps > 0) & (steps < forgetting.steps)
 
 
 def probabilities(cards: Cards, host: str) -> np.ndarray:

@@ -66,7 +66,7 @@ def prevention(asked: pd.DataFrame, compared: Compared) -> pd.DataFrame:
     """What is said of each way, from the rows of `ufm.evidence.questions.asked` with it and without it.
 
     A row a population, way and kind of host. Columns: those of the row of the models with it, and way, versus (the
-    regime without it), of that one versus_there (the word) and versus_contrast with its ends, prevents.
+    regime without it), of that one versus_there (the word), versus_contrast and versus_gain with their ends, prevents.
     """
     by_setting = {(row["population"], row["setting"], row["host"]): row for row in asked.to_dict("records")}
     rows = []
@@ -81,8 +81,8 @@ def prevention(asked: pd.DataFrame, compared: Compared) -> pd.DataFrame:
                     "versus_there": words[1],
                     "prevents": prevents(*words, on_its_host(row)),
                 }
-                ends = {f"contrast{end}" for end in ("", "_low", "_high")} & without.keys()
-                rows.append(row | of_it | {f"versus_{end}": without[end] for end in ends})
+                ends = {f"{name}{end}" for name in ("contrast", "gain") for end in ("", "_low", "_high")}
+                rows.append(row | of_it | {f"versus_{end}": without[end] for end in ends & without.keys()})
     return pd.DataFrame(rows)
 
 
