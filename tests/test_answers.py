@@ -16,7 +16,7 @@ ROW = FULL_ROW | PAPER | {"paper_told": Told.NOT}
 LACKING = OPEN_ROW | {"paper_told": Told.OPEN}
 NO_RANKS = pd.DataFrame(columns=["setting"])
 FOUND = {"unknown_found_low": 0.02, "unknown_found_high": 0.11}
-TIMES = ", ×1.04 (1.02 to 1.05)"  # of the contrast 0.0346 (0.0212 to 0.0521)
+TIMES = ", ×1.04 (1.02 to 1.05), 200 seeds"  # of the contrast 0.0346 (0.0212 to 0.0521)
 WAITS = f"no answer yet, {LACKING['n']} of {LACKING['needed']} seeds are trained"
 AREA = "area 0.51 (0.46 to 0.56)"  # of ROW
 AT_CHANCE = f"hardly, if at all, {AREA}, 6 % found"
@@ -27,9 +27,7 @@ def said(claim="C1", ranks=NO_RANKS, spread=None, told=False, **found):
     """What is found of a claim by where, from rows by family; of C6 whether it is there, or whether it can be told."""
     tables = {name: pd.DataFrame(rows) for name, rows in found.items()}
     ours = [one for one in answers.answers(tables, ranks, spread) if one.claim == claim]
-    return {
-        one.where: one.found for one in ours if one.question.startswith("Can it be told") == (told or claim == "C2")
-    }
+    return {one.where: one.found for one in ours if (one.question == answers.FOUND_OF) == (told or claim == "C2")}
 
 
 def test_every_word_has_an_answer_of_its_own():
@@ -50,7 +48,7 @@ def test_rows_that_say_the_same_are_said_once_and_others_by_name():
         answers.OWN: f"MNIST: yes, small{TIMES}; Fashion-MNIST: not shown, and small if there{TIMES}"
     }
     open_to_a_tenth = ROW | {"there": There.UNDECIDED, "contrast_high": 0.1001}
-    assert said(C1=[open_to_a_tenth]) == {answers.OWN: "not shown, ×1.04 (1.02 to 1.11)"}
+    assert said(C1=[open_to_a_tenth]) == {answers.OWN: "not shown, ×1.04 (1.02 to 1.11), 200 seeds"}
     three = [ROW, FASHION, ROW | {"population": "X, 10 000 images", "there": There.NOT}]
     assert said(C1=three) == {
         answers.OWN: f"MNIST and Fashion-MNIST: yes, small{TIMES}; X: {answers.THERE[There.NOT]}{TIMES}"
@@ -62,7 +60,7 @@ def test_what_is_found_stands_beside_chance():
     row = ROW | {"paper_told": Told.SOMETIMES, "paper_found": 0.1}
     every = answers.answers({"C1": pd.DataFrame([row])}, NO_RANKS, None)
     papers, ours = (one for one in every if one.claim == "C2")
-    assert "one half by chance, and share of marked models found, 5 % by chance" in ours.question
+    assert ours.question.endswith("one half by chance, and share of marked models found, 5 % by chance")
     assert ours.found == AT_CHANCE
     assert (papers.where, ours.where) == (f"{answers.OWN}, {answers.PAPER}", f"{answers.OWN}, {answers.OURS}")
     assert papers.found == "better than chance, area 0.49 (0.46 to 0.52), 10 % found"
@@ -111,7 +109,7 @@ def test_hosts_networks_and_features_are_told_apart():
 
 
 def without(n_there):
-    return f"without any of them it is there in {n_there} of 1 data sets"
+    return f"there without the way, so that it could be prevented: {n_there}"
 
 
 def test_ways_are_counted_by_kind_of_host():
@@ -122,9 +120,9 @@ def test_ways_are_counted_by_kind_of_host():
     rows += [way("dropout", "random", There.NOT), way("batch norm", "random", There.SMALL)]
     rows += [way("dropout", "hard", There.UNDECIDED), way("batch norm", "hard", There.OPEN)]
     assert said("C3", C3=rows) == {
-        f"on 10 000 images, {answers.RANDOM}": f"there all the same: 1; prevented: 1; {without(1)}",
+        f"on 10 000 images, {answers.RANDOM}": f"there all the same: 1; prevented: 1; {without(2)}",
         f"on 10 000 images, {answers.HARD}": (
-            f"there all the same: 0; prevented: 0; undecided: 1; not trained yet: 1; {without(1)}"
+            f"there all the same: 0; prevented: 0; undecided: 1; not trained yet: 1; {without(2)}"
         ),
     }
     nothing = [row | {"there": There.UNDECIDED} if row["setting"] == "plain" else row for row in rows]
@@ -147,8 +145,8 @@ def test_influence_stands_beside_the_placebo_and_the_seed_has_its_word():
     other = "with its pixels in another order ×1.5 (1.1 to 2.1), rank 0.022"
     found = said("C4", ranks)
     assert list(found.items()) == [
-        (f"on 10 000 images, {answers.RANDOM}", f"×1.6 (1.2 to 2.1), rank 0.028; {other}"),
-        ("on 10 000 images, of the least influential hosts", f"×1.8 (1.2 to 2.1), rank 0.001; {other}"),
+        (f"MLPs, MNIST, 10 000 images, {answers.RANDOM}", f"×1.6 (1.2 to 2.1), rank 0.028; {other}"),
+        ("MLPs, MNIST, 10 000 images, of the least influential hosts", f"×1.8 (1.2 to 2.1), rank 0.001; {other}"),
     ]
     assert said("C4") == {}
     share = {"population": "MNIST, 10 000 images", "estimate": 0.2, "low": 0.15, "high": 0.24}
@@ -166,7 +164,8 @@ def test_claims_and_questions_are_said_once_and_a_rehearsal_says_nothing():
     assert shown.iloc[0, 0] == f"C1 {verdicts.STATEMENTS['C1']} {answers.TIMES}"
     assert set(verdicts.printed_answers(every, "embedded")["found here"]) == {verdicts.REHEARSED}
     of_two = verdicts.printed_answers(answers.answers({"C6": pd.DataFrame([ROW])}, NO_RANKS, None), "paper").iloc[:, 0]
-    assert [text.partition(" ")[0] for text in of_two] == ["C6", "Can"]  # a second question is asked in its turn
+    assert [text.partition(". ")[0] for text in of_two][0] == f"C6 {verdicts.STATEMENTS['C6'].removesuffix('.')}"
+    assert of_two[1] == f"C6 {answers.FOUND_OF}"  # a second question is asked in its turn
 
 
 def test_the_picture_has_a_line_a_model_and_what_is_found():

@@ -379,7 +379,8 @@ def printed_answers(answers: Sequence[Answer], profile: str) -> pd.DataFrame:
     rows: list[dict[str, str]] = []
     claim = question = ""
     for one in answers:
-        says = f"{one.claim} {STATEMENTS[one.claim]} {one.question}" if one.claim != claim else one.question
+        claimed = f"{one.claim} {STATEMENTS[one.claim]}" if one.claim != claim else one.claim
+        says = f"{claimed} {one.question}"
         says = "" if (one.claim, one.question) == (claim, question) else says
         found = REHEARSED if profile == "embedded" else one.found
         rows.append({"the paper says, and what is asked": says, "where": one.where, "found here": found})

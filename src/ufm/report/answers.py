@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ufm.evidence.crossed import Varies
 from ufm.evidence.questions import There, Told, answered
 from ufm.evidence.ways import IS_THERE, Prevents, prevention
-from ufm.plan.second import COMPARED, PLAIN, USUAL_DECAY
+from ufm.plan.second import COMPARED, USUAL_DECAY
 from ufm.plan.thresholds import SECOND, THRESHOLDS
 from ufm.report.figures import COLOURS, WIDTH, closed, probabilities
 from ufm.report.texts import number, size_of, with_interval
@@ -55,19 +55,21 @@ RANDOM, HARD = "host drawn at random", "host that is hard to fit"
 OWN, HARD_OWN, CNNS = f"MLPs, {RANDOM}, as in the released code", f"MLPs, {HARD}", f"CNNs, {RANDOM}"
 PAPER, OURS = "by the paper's score M", "by this book's score"
 TIMES = (
-    "Does the mark raise the probability of its host's label more in a model trained with it than in one trained "
-    "without, and how many times?"
+    "Does the mark bring its host's label more in a model trained with it than in one trained with its pixels in "
+    "another order, and how many times?"
 )
 FOUND_OF = (
-    "Can it be told from one model's outputs, without the label? Area under the ROC curve, one half by chance, and "
-    f"share of marked models found, {number(100 * THRESHOLDS.false_positive_rate, 0)} % by chance"
+    "Can an auditor who has the mark tell from one model's outputs, without the label? Area under the ROC curve, one "
+    f"half by chance, and share of marked models found, {number(100 * THRESHOLDS.false_positive_rate, 0)} % by chance"
 )
 NOTE = (  # below the table, plain text
-    "Times: on images like none of training, the label's probability over the geometric mean of all classes, in the "
-    "model trained with the mark beside the one trained with its pixels in another order, with a 95 % interval over "
-    f"seeds. Small: below {LARGE}; large: above. Of two classes, as of X-rays, odds rise by its square. Hardly, if at "
-    f"all: the area is shown to be below {number(SECOND.smallest_area, 1)}. Prevented: there without the way, and "
-    f"shown to be below {LEAST} with it. Harm to patients was not measured."
+    "Times, in C1 and C6: on images unlike those of training, the label's probability over the geometric mean of all "
+    "classes, of either mark in the model trained with it beside the other model, with a 95 % interval over seeds. "
+    f"Small, large: the interval lies below, above {LARGE}. Of two classes, as of X-rays, odds rise by its square. "
+    f"Better than chance: the p of the area is below {SECOND.level} after correction over the lines asked together, "
+    "and its interval lies above one half. Hardly, if at all: that interval lies below "
+    f"{number(SECOND.smallest_area, 1)}. Prevented: there without the way, and shown to be below {LEAST} with it. "
+    "Harm to patients was not measured."
 )
 INFLUENCE = "How many times does it raise an image's influence on its own loss, and its rank by what share of all?"
 SPREAD = "On one host, is the standard deviation over seeds more or less than a quarter of the mean, this book's line?"
@@ -105,7 +107,7 @@ def answers(found: Mapping[str, pd.DataFrame], ranks: pd.DataFrame, spread: Mapp
         ("C4", INFLUENCE): influential(ranks),
         ("C5", SPREAD): varies(spread),
         ("C6", TIMES): asked(memorised, by_host),
-        ("C6", FOUND_OF): asked(told, by_host),
+        ("C6", FOUND_OF): asked(told, {f"{where}, {OURS}": rows for where, rows in by_host.items()}),
     }
     return [Answer(*asks, where, text) for asks, of in said.items() for where, text in of.items()]
 
@@ -154,7 +156,7 @@ def memorised(row: Mapping[str, Any]) -> str:
     ends = ("contrast", "contrast_low", "contrast_high")
     small = word == There.UNDECIDED and row["contrast_high"] < SECOND.large
     said = SMALL_IF_THERE if small else THERE[word]
-    return f"{said}, ×{with_interval({end: exp(row[end]) for end in ends}, end='contrast')}"
+    return f"{said}, ×{with_interval({end: exp(row[end]) for end in ends}, end='contrast')}, {row['n']} seeds"
 
 
 def waits(row: Mapping[str, Any]) -> str:
@@ -189,15 +191,14 @@ def prevented(found: Mapping[str, pd.DataFrame]) -> tuple[int, dict[str, str]]:
     for words_of, host in HOSTS:
         where = on_images(table["population"].iloc[0], words_of)
         rows = table[table["host"] == host]
-        words, plain = rows["prevents"], rows[rows["versus"] == PLAIN].drop_duplicates("population")["versus_there"]
+        words, possible = rows["prevents"], int(rows["versus_there"].isin(IS_THERE).sum())
         if (words == Prevents.OPEN).all():
             counts[where] = WAITS
         else:
             there = {text: int((words == word).sum()) for word, text in PREVENTS.items()}
             shown = [Prevents.NOT, Prevents.PREVENTS]  # also where there are none
             said = [f"{text}: {there[text]}" for word, text in PREVENTS.items() if there[text] or word in shown]
-            without = f"without any of them it is there in {plain.isin(IS_THERE).sum()} of {len(plain)} data sets"
-            counts[where] = "; ".join([*said, without])
+            counts[where] = f"{'; '.join(said)}; there without the way, so that it could be prevented: {possible}"
     return len(table[["population", "way"]].drop_duplicates()), counts
 
 
@@ -214,7 +215,7 @@ def influential(ranks: pd.DataFrame) -> dict[str, str]:
         ]
         letter, placebo = (f"×{ratio}, rank {rise}" for ratio, rise in both)
         words = RANDOM if row["setting"] == "random hosts" else f"of the {row['setting']}"
-        found[on_images(row["population"], words)] = f"{letter}; with its pixels in another order {placebo}"
+        found[f"MLPs, {row['population']}, {words}"] = f"{letter}; with its pixels in another order {placebo}"
     return found
 
 
