@@ -12,11 +12,11 @@ from ufm.evidence.ways import Prevents
 from ufm.report import answers
 
 PAPER = {"paper": 0.49, "paper_low": 0.46, "paper_high": 0.52, "paper_found": 0.04}
-ROW = FULL_ROW | PAPER | {"paper_told": Told.NOT}
+ROW = FULL_ROW | PAPER | {"paper_told": Told.NOT, "median": 0.0098}
 LACKING = OPEN_ROW | {"paper_told": Told.OPEN}
 NO_RANKS = pd.DataFrame(columns=["setting"])
 FOUND = {"unknown_found_low": 0.02, "unknown_found_high": 0.11}
-TIMES = ", ×1.04 (1.02 to 1.05), 200 seeds"  # of the contrast 0.0346 (0.0212 to 0.0521)
+TIMES = ", ×1.04 (1.02 to 1.05), median ×1.01, 200 seeds"  # of the contrast 0.0346 (0.0212 to 0.0521)
 WAITS = f"no answer yet, {LACKING['n']} of {LACKING['needed']} seeds are trained"
 AREA = "area 0.51 (0.46 to 0.56)"  # of ROW
 AT_CHANCE = f"hardly, if at all, {AREA}, 6 % found"
@@ -48,7 +48,7 @@ def test_rows_that_say_the_same_are_said_once_and_others_by_name():
         answers.OWN: f"MNIST: yes, small{TIMES}; Fashion-MNIST: not shown, and small if there{TIMES}"
     }
     open_to_a_tenth = ROW | {"there": There.UNDECIDED, "contrast_high": 0.1001}
-    assert said(C1=[open_to_a_tenth]) == {answers.OWN: "not shown, ×1.04 (1.02 to 1.11), 200 seeds"}
+    assert said(C1=[open_to_a_tenth]) == {answers.OWN: "not shown, ×1.04 (1.02 to 1.11), median ×1.01, 200 seeds"}
     three = [ROW, FASHION, ROW | {"population": "X, 10 000 images", "there": There.NOT}]
     assert said(C1=three) == {
         answers.OWN: f"MNIST and Fashion-MNIST: yes, small{TIMES}; X: {answers.THERE[There.NOT]}{TIMES}"

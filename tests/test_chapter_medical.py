@@ -1,5 +1,6 @@
 """The chapter Medical images, from rows small enough to work by hand."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,8 @@ import planted
 import pytest
 
 from ufm.chapters import medical
-from ufm.evidence import detectors, learnt
+from ufm.evidence import contrasts, detectors, learnt, on_seeds
+from ufm.measures.layout import AGES
 from ufm.plan.populations import NAME
 from ufm.plan.registry import sweeps
 from ufm.report import by_population
@@ -28,6 +30,66 @@ def test_rows_of_c6_are_asked_and_said_in_words():
     shown = by_population.questions(lacking, "network, feature")
     assert shown["network, feature"].tolist() == ["MLP, letter"] * 2
     assert shown["seeds"].tolist() == ["0 of 24"] * 2
+
+
+def test_d_stands_apart_by_what_hosts_show():
+    cards = planted.equal_age(
+        24, effect=1.0, random_effect=1.0, title="X-rays", setting="second plan, MLP, letter", needed=24
+    )
+    labels = cards.labels.copy()
+    labels[:, 1] = np.arange(24) % 3 == 0
+    labels[:, 0] = 1
+    named = replace(cards.sweep, protocol=replace(cards.protocol, dataset="pneumoniamnist", n_train=None))
+    cards = replace(cards, labels=labels, sweep=named)
+    table = medical.by_label({"a": cards}, {"a": cards.sweep}).set_index(["host", "label"])
+    assert list(table.index) == [
+        ("random", "all"),
+        ("random", "pneumonia"),
+        ("hard", "all"),
+        ("hard", "normal"),
+        ("hard", "pneumonia"),
+    ]
+    assert table["n"].tolist() == [24, 24, 24, 16, 8]
+    for name, images in {"contrast": "ood", "test": "test"}.items():
+        d = contrasts(cards, "hard", images, epoch="control")
+        for label, ours in {
+            "all": labels[:, 1] >= 0,
+            "normal": labels[:, 1] == 0,
+            "pneumonia": labels[:, 1] == 1,
+        }.items():
+            assert table.loc[("hard", label), name] == pytest.approx(d[ours].mean())
+    assert table.loc[("hard", "all"), "median"] == pytest.approx(np.median(contrasts(cards, "hard", epoch="control")))
+    at_control = cards.arrays["ood_age_shift"][:, cards.model("control"), AGES.index("control"), 0]
+    alone = np.take_along_axis(at_control, labels[:, 1:2], 1)[:, 0]
+    assert table.loc[("hard", "normal"), "mark"] == pytest.approx(alone[labels[:, 1] == 0].mean())
+    said = medical.text_by_label(table.reset_index())
+    assert re.search(r"MLP, letter, hard hosts: normal \S+ \(.*\) of 16 seeds, pneumonia \S+ \(.*\) of 8 seeds$", said)
+    printed = medical.printed_by_label(table.reset_index())
+    assert printed["they show"].tolist() == table.reset_index()["label"].tolist()
+    few = on_seeds(cards, cards.seeds[:12])
+    assert medical.by_label({"a": few}, {"a": cards.sweep}).empty
+    assert medical.text_by_label(medical.by_label({}, {})) == "not recorded"
+    assert medical.printed_by_label(medical.by_label({}, {})).empty
+
+
+def test_of_one_or_two_hosts_there_is_no_mean():
+    assert np.isnan(medical.mean_of(np.array([0.1, 0.3])).estimate)
+    assert medical.mean_of(np.array([0.1, 0.3, 0.2])).estimate == pytest.approx(0.2)
+
+
+def test_how_far_controls_are_trained():
+    cards = planted.equal_age(12, title="X-rays", setting="second plan, MLP, letter", needed=12)
+    numbers = {"loss": 0.6, "stopping_loss": 0.1, "accuracy": 0.85, "best_epoch": 4}
+    own = cards.models["role"] == "control"
+    models = cards.models.assign(**{name: np.where(own, value, np.nan) for name, value in numbers.items()})
+    models.loc[own, "loss"] += np.arange(12) / 12
+    cards = replace(cards, models=models)
+    table = medical.of_controls({"a": cards}, {"a": cards.sweep})
+    assert table[["setting", "n"]].to_numpy().tolist() == [["MLP, letter", 12]]
+    assert table["loss"].iloc[0] == pytest.approx(0.6 + np.mean(np.arange(12) / 12))
+    assert medical.printed_controls(table)["loss on test images"].iloc[0].startswith("1.058 (")
+    assert medical.of_controls({}, {}).empty
+    assert medical.printed_controls(medical.of_controls({}, {})).empty
 
 
 ONE = {"estimate": 0.4666, "low": 0.346, "high": 0.5849, "n": 30}

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from ufm.evidence import lots
-from ufm.plan.many_marks import HOSTS, NOTHING, cell_of
+from ufm.plan.many_marks import DECAY, HOSTS, NOTHING, Cell, cell_of
 from ufm.plan.thresholds import SECOND, THRESHOLDS
 from ufm.report.figures import LINES, closed, forest, panels, rows_of, waiting
 from ufm.report.texts import span, with_interval
@@ -17,6 +17,7 @@ from ufm.study.runs import NotYetRun, Population
 
 KNOWS = {"unknown": "label unknown", "known": "label known"}
 MARKERS = ("s", "o", "^", "D")  # of kinds of host
+ONE = Cell(1, "mislabelled").setting
 MOSTLY, SOMETIMES = "mostly found", "sometimes found"
 NOT_TOLD, WAITS = "not found more often than by chance", "waits for seeds"
 
@@ -252,8 +253,10 @@ def texts(table: pd.DataFrame, alarms: pd.DataFrame, populations: Mapping[str, P
     found["models"] = str(sum(len(one.entries) * one.protocol.n_models for one in populations.values()))
     setting = "10 marks on {} hosts".format
     for hosts in ("mislabelled", "random"):
-        found |= {f"{hosts}_{knows}": of_setting(table, setting(hosts), knows) for knows in KNOWS}
-        found |= {f"told_{hosts}_{knows}": told_of(table, setting(hosts), knows) for knows in KNOWS}
+        named = {f"{hosts}": setting(hosts), f"{hosts}_decay": f"{setting(hosts)}, {DECAY}"}
+        for name, one in ({"one_mark": ONE} | named).items():
+            found |= {f"{name}_{knows}": of_setting(table, one, knows) for knows in KNOWS}
+            found |= {f"told_{name}_{knows}": told_of(table, one, knows) for knows in KNOWS}
         found[f"cost_{hosts}"] = cost(populations, setting(hosts))
     strictly = of_setting(table, setting("mislabelled"), "unknown", what="strictly")
     found |= {"strictly": strictly, "strict": f"{100 * lots.STRICT:g}"} | fitted(populations, setting("mislabelled"))

@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 
 from ufm import features
 from ufm.data import sources
-from ufm.evidence import Cards, detectors, learnt
-from ufm.evidence.performance import scores
-from ufm.evidence.questions import asked
+from ufm.evidence import Cards, contrasts, detectors, learnt
+from ufm.evidence.effects import on_label, patch_effects
+from ufm.evidence.performance import controls, scores
+from ufm.evidence.questions import asked, of_row
 from ufm.plan import second
+from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import SECOND
 from ufm.protocol import Protocol
@@ -21,12 +23,13 @@ from ufm.report.by_population import by_way, joined
 from ufm.report.figures import LINES, forest, rows_of
 from ufm.report.host_pictures import images
 from ufm.report.texts import by_word, number, with_interval
-from ufm.statistics import Interval, columns
+from ufm.statistics import Interval, bootstrap_interval, bootstrap_t_interval, columns
 from ufm.statistics.roc import auc_interval
 
 XRAYS = "chest X-rays of children, with pneumonia or without (PneumoniaMNIST)"
+LABELS = {"pneumoniamnist": ("normal", "pneumonia")}  # in words, by data set
 STOPPED = {  # by what early stopping looks at
-    "validation": "Training stops early by the official validation split, and the test split judges.",
+    "validation": "Training stops early by the official validation split; accuracy is of the test split.",
     "none": "Training takes a fixed number of epochs.",
 }
 MARKS = tuple((colour, marker) for (colour, _), marker in zip(LINES, "osD^", strict=True))  # networks, features
@@ -42,6 +45,101 @@ def in_words(questions: pd.DataFrame) -> str:
     if questions.empty:
         return "Nothing is asked here"
     return by_word(questions["there"], questions["setting"] + ", " + questions["host"] + " hosts")
+
+
+def whole(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> list[tuple[Row, Cards]]:
+    """C6's rows that lack no seed, with the cards that they are of."""
+    rows = second.families(planned).get("C6", [])
+    both = [(row, cards) for row in rows for cards in of_row(populations, row)]
+    return [(row, cards) for row, cards in both if len(cards.seeds) >= row.needed]
+
+
+def by_label(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> pd.DataFrame:
+    """D apart by the label of the host, a row a setting, kind of host and label, those of all labels first.
+
+    Columns: setting, host, label (in words), n (seeds), contrast and test (mean D at equal age on OOD and on test
+    images, nats, each with its ends, NaN of fewer than three seeds), median (of D on OOD images), mark (mean shift of
+    the host's label on OOD images by the feature in controls, which never saw it, nats). Without rows that lack seeds.
+    """
+    found = []
+    for row, cards in whole(populations, planned):
+        labels, d = cards.label(row.host), {}
+        for name, kind in {"contrast": "ood", "test": "test"}.items():
+            d[name] = contrasts(cards, row.host, kind, epoch="control")
+        alone = on_label(patch_effects(cards, epoch="control"), labels)[:, cards.model("control"), 0]
+        words = LABELS.get(cards.protocol.dataset, ())
+        for label in (None, *np.unique(labels)):
+            ours = np.ones_like(labels, bool) if label is None else labels == label
+            name = "all" if label is None else words[label] if words else f"class {label}"
+            of = {"setting": row.setting, "host": row.host, "label": name, "n": int(ours.sum())}
+            for end, values in d.items():
+                of |= columns({end: mean_of(values[ours])})
+            found.append(of | {"median": float(np.median(d["contrast"][ours])), "mark": float(alone[ours].mean())})
+    return pd.DataFrame(found, columns=None if found else ["setting", "host", "label", "n"])
+
+
+def mean_of(values: np.ndarray) -> Interval:
+    """A mean with its interval over seeds, NaN for all of fewer than three."""
+    return bootstrap_t_interval(values) if len(values) > 2 else Interval(nan, nan, nan, len(values))
+
+
+def printed_by_label(table: pd.DataFrame) -> pd.DataFrame:
+    """`by_label` as the book prints it."""
+    rows = [
+        {
+            "network, feature": row["setting"],
+            "hosts": row["host"],
+            "they show": row["label"],
+            "seeds": row["n"],
+            "mean D, nats": with_interval(row, digits=3, end="contrast"),
+            "median D": number(row["median"], 3),
+            "mean D on test images": with_interval(row, digits=3, end="test"),
+            "the mark in controls, nats": number(row["mark"], 2),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def text_by_label(table: pd.DataFrame) -> str:
+    """For the text: mean D by what hosts show, of each setting and kind of host."""
+    said = []
+    for (setting, host), rows in table.groupby(["setting", "host"], sort=False):
+        apart = rows[rows["label"] != "all"].to_dict("records")
+        parts = (f"{row['label']} {with_interval(row, end='contrast')} of {row['n']} seeds" for row in apart)
+        said.append(f"{setting}, {host} hosts: {', '.join(parts)}")
+    return "; ".join(said) or "not recorded"
+
+
+def of_controls(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> pd.DataFrame:
+    """How far controls were trained, a row a setting without rows that lack seeds.
+
+    Columns: setting, n (seeds), and with their ends over seeds epoch (best one), stopping_loss (on the images that
+    early stopping watches), loss (nats) and accuracy (of the test images that are reported).
+    """
+    found: dict[str, dict] = {}
+    for row, cards in whole(populations, planned):
+        models = controls(cards).astype({"loss": float, "accuracy": float})
+        names = {"epoch": "best_epoch", "stopping_loss": "stopping_loss", "loss": "loss", "accuracy": "accuracy"}
+        numbers = {name: bootstrap_interval(models[of].to_numpy()) for name, of in names.items()}
+        found[row.setting] = {"setting": row.setting, "n": len(models)} | columns(numbers)
+    return pd.DataFrame(found.values(), columns=None if found else ["setting", "n"])
+
+
+def printed_controls(table: pd.DataFrame) -> pd.DataFrame:
+    """`of_controls` as the book prints it."""
+    rows = [
+        {
+            "network, feature": row["setting"],
+            "seeds": row["n"],
+            "best epoch": with_interval(row, digits=1, end="epoch"),
+            "loss where stopping looks": with_interval(row, digits=3, end="stopping_loss"),
+            "loss on test images": with_interval(row, digits=3, end="loss"),
+            "accuracy": with_interval(row, digits=3, end="accuracy"),
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
 
 
 def design(planned: Mapping[str, Sweep]) -> str:

@@ -113,11 +113,11 @@ def asked(populations: Mapping[str, Cards], rows: Sequence[Row]) -> pd.DataFrame
     """The three questions of rows that are corrected together, from the cards by the name of their sweep.
 
     Columns: claim, population, setting, host, n (seeds), needed. Is it there: contrast, contrast_low, contrast_high
-    (mean D, nats), p, p_holm, there. On the host: gain, gain_low, gain_high (nats that the letter brings the host's
-    label there, in the canary less in the placebo model), gain_p. How large: first (mean D after one epoch), initial
-    (standard deviation over seeds of the letter's effect before training), and of each of `MODELS` its mean probability
-    of the host's label, canary_without and canary_with the letter and so on. Can it be told, for each of `AUDITORS`:
-    unknown, unknown_low, unknown_high (area), unknown_p, unknown_p_holm, unknown_found, unknown_found_low,
+    (mean D, nats), median (of D), p, p_holm, there. On the host: gain, gain_low, gain_high (nats that the letter brings
+    the host's label there, in the canary less in the placebo model), gain_p. How large: first (mean D after one epoch),
+    initial (standard deviation over seeds of the letter's effect before training), and of each of `MODELS` its mean
+    probability of the host's label, canary_without and canary_with the letter and so on. Can it be told, for each of
+    `AUDITORS`: unknown, unknown_low, unknown_high (area), unknown_p, unknown_p_holm, unknown_found, unknown_found_low,
     unknown_found_high (share of canaries above the threshold of the other folds), unknown_false (share of innocent
     models above it), unknown_told.
     A row that lacks seeds has none of these and is open.
@@ -155,6 +155,7 @@ def answered(asked: pd.DataFrame) -> pd.DataFrame:
 def answers(seeds: Seeds) -> dict[str, float]:
     """The numbers of one row, see `asked`, not yet corrected for the others."""
     row = columns({"contrast": bootstrap_t_interval(seeds.contrasts)}) | {"p": sign_flip_test(seeds.contrasts)}
+    row |= {"median": float(np.median(seeds.contrasts))}
     row |= columns({"gain": bootstrap_t_interval(seeds.gains)}) | {"gain_p": sign_flip_test(seeds.gains)}
     row |= {"first": float(seeds.first.mean()), "initial": float(seeds.initial.std(ddof=1))}
     for model, name in enumerate(MODELS):

@@ -65,7 +65,7 @@ FOUND_OF = (
 NOTE = (  # below the table, plain text
     "Times, in C1 and C6: on images unlike those of training, the label's probability over the geometric mean of all "
     "classes, of either mark in the model trained with it beside the other model, with a 95 % interval over seeds. "
-    f"Small, large: the interval lies below, above {LARGE}. Of two classes, as of X-rays, odds rise by its square. "
+    f"Small, large: that of the mean lies below, above {LARGE}. Of two classes, as of X-rays, odds rise by its square. "
     f"Better than chance: the p of the area is below {SECOND.level} after correction over the lines asked together, "
     "and its interval lies above one half. Hardly, if at all: that interval lies below "
     f"{number(SECOND.smallest_area, 1)}. Prevented: there without the way, and shown to be below {LEAST} with it. "
@@ -156,7 +156,8 @@ def memorised(row: Mapping[str, Any]) -> str:
     ends = ("contrast", "contrast_low", "contrast_high")
     small = word == There.UNDECIDED and row["contrast_high"] < SECOND.large
     said = SMALL_IF_THERE if small else THERE[word]
-    return f"{said}, ×{with_interval({end: exp(row[end]) for end in ends}, end='contrast')}, {row['n']} seeds"
+    times = f"×{with_interval({end: exp(row[end]) for end in ends}, end='contrast')}"
+    return f"{said}, {times}, median ×{number(exp(row['median']), 2)}, {row['n']} seeds"
 
 
 def waits(row: Mapping[str, Any]) -> str:
