@@ -17,7 +17,6 @@ from ufm.study.runs import NotYetRun, Population
 
 KNOWS = {"unknown": "label unknown", "known": "label known"}
 MARKERS = ("s", "o", "^", "D")  # of kinds of host
-ONE = Cell(1, "mislabelled").setting
 MOSTLY, SOMETIMES = "mostly found", "sometimes found"
 NOT_TOLD, WAITS = "not found more often than by chance", "waits for seeds"
 
@@ -252,12 +251,13 @@ def texts(table: pd.DataFrame, alarms: pd.DataFrame, populations: Mapping[str, P
     found = {"images": "; ".join(dict.fromkeys(one.trained_on for one in populations.values()))}
     found["models"] = str(sum(len(one.entries) * one.protocol.n_models for one in populations.values()))
     setting = "10 marks on {} hosts".format
+    named = {"one_mark": Cell(1, "mislabelled").setting}
     for hosts in ("mislabelled", "random"):
-        named = {f"{hosts}": setting(hosts), f"{hosts}_decay": f"{setting(hosts)}, {DECAY}"}
-        for name, one in ({"one_mark": ONE} | named).items():
-            found |= {f"{name}_{knows}": of_setting(table, one, knows) for knows in KNOWS}
-            found |= {f"told_{name}_{knows}": told_of(table, one, knows) for knows in KNOWS}
+        named |= {hosts: setting(hosts), f"{hosts}_decay": f"{setting(hosts)}, {DECAY}"}
         found[f"cost_{hosts}"] = cost(populations, setting(hosts))
+    for name, one in named.items():
+        found |= {f"{name}_{knows}": of_setting(table, one, knows) for knows in KNOWS}
+        found |= {f"told_{name}_{knows}": told_of(table, one, knows) for knows in KNOWS}
     strictly = of_setting(table, setting("mislabelled"), "unknown", what="strictly")
     found |= {"strictly": strictly, "strict": f"{100 * lots.STRICT:g}"} | fitted(populations, setting("mislabelled"))
     others = alarms.iloc[0].to_dict()

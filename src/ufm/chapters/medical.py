@@ -15,7 +15,6 @@ from ufm.evidence.effects import on_label, patch_effects
 from ufm.evidence.performance import controls, scores
 from ufm.evidence.questions import asked, of_row
 from ufm.plan import second
-from ufm.plan.second import Row
 from ufm.plan.sweep import Sweep
 from ufm.plan.thresholds import SECOND
 from ufm.protocol import Protocol
@@ -47,7 +46,7 @@ def in_words(questions: pd.DataFrame) -> str:
     return by_word(questions["there"], questions["setting"] + ", " + questions["host"] + " hosts")
 
 
-def whole(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> list[tuple[Row, Cards]]:
+def whole(populations: Mapping[str, Cards], planned: Mapping[str, Sweep]) -> list[tuple[second.Row, Cards]]:
     """C6's rows that lack no seed, with the cards that they are of."""
     rows = second.families(planned).get("C6", [])
     both = [(row, cards) for row in rows for cards in of_row(populations, row)]

@@ -19,9 +19,8 @@ from ufm.report.figures import COLOURS, WIDTH, closed, probabilities
 from ufm.report.texts import number, size_of, with_interval
 
 WAITS = "no answer yet, not all its models are trained"
-LARGE, LEAST = (
-    f"×{number(exp(nats), 2)}" for nats in (SECOND.large, SECOND.smallest)
-)  # what the plan's words stand on
+# Where the plan's words change.
+LARGE, LEAST = (f"×{number(exp(nats), 2)}" for nats in (SECOND.large, SECOND.smallest))
 THERE = {
     There.LARGE: "yes, large",
     There.SMALL: "yes, small",
@@ -211,10 +210,10 @@ def influential(ranks: pd.DataFrame) -> dict[str, str]:
     rows = sorted(ranks.to_dict("records"), key=lambda row: row["setting"] != "random hosts")
     found = {}
     for row in rows:
-        both = [
-            (with_interval(row, digits=1, end=f"{of}ratio"), number(row[f"{of}rise"], 3)) for of in ("", "placebo_")
-        ]
-        letter, placebo = (f"×{ratio}, rank {rise}" for ratio, rise in both)
+        letter, placebo = (
+            f"×{with_interval(row, digits=1, end=f'{of}ratio')}, rank {number(row[f'{of}rise'], 3)}"
+            for of in ("", "placebo_")
+        )
         words = RANDOM if row["setting"] == "random hosts" else f"of the {row['setting']}"
         found[f"MLPs, {row['population']}, {words}"] = f"{letter}; with its pixels in another order {placebo}"
     return found

@@ -122,8 +122,8 @@ def bootstrap_t_interval(
 
     The quantiles of (mean* − mean) / error* over resamples stand in for Student's (Efron and Tibshirani, An
     Introduction to the Bootstrap, 1993, chapter 12); error = s / √n with n − 1. Resamples of equal values are left out.
-    Words hang on the ends: with ten thousand resamples another `seed` moves them by up to a hundredth of their
-    distance. values: (n_seeds,), independent. Two values, or equal ones, give NaN for both ends.
+    Words hang on the ends, so that there are many resamples: `benchmarks/words.py` lists what other seeds would say.
+    values: (n_seeds,), independent. Two values, or equal ones, give NaN for both ends.
 
     Raises ValueError: fewer than two values, not 1-D, a value that is not finite, or confidence outside (0, 1).
     """
